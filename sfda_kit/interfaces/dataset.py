@@ -1,0 +1,96 @@
+"""What a dataset plugin provides: an index of samples, and their pixels on request."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sfda_kit.config import DatasetConfig
+
+PARTS = ("source", "target-train", "target-test", "ti")
+"""The four disjoint parts of a task, in the order of the codes of ``Index.part``."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which classes are task-relevant (TR) and task-irrelevant (TI).
+
+    ``ti_domains``: TI pairs come from the target's domain only, or from every domain.
+    """
+
+    tr_classes: tuple[str, ...]
+    ti_classes: tuple[str, ...]
+    ti_domains: Literal["target", "all"] = "target"
+
+
+@dataclass(frozen=True)
+class Index:
+    """One row per scene, seen in every modality of its domain. All arrays have length N.
+
+    ``names``: unique sample ids (they may contain class names, so no method ever sees them);
+    ``domain``, ``label``, ``group``: integer codes; ``group`` is the unit that splits never cut
+    (a room, a video); ``part``: official part as an index into ``PARTS``, -1 where there is none.
+    """
+
+    names: Sequence[str]
+    domain: NDArray[np.int16]
+    label: NDArray[np.int16]
+    group: NDArray[np.int32]
+    part: NDArray[np.int8]
+    domains: tuple[str, ...]
+    classes: tuple[str, ...]
+    notices: tuple[str, ...] = field(default=())
+
+
+class Dataset(ABC):
+    """A set of scenes seen by several sensors.
+
+    Required: ``index``, ``splits``, ``read``, ``fingerprint`` and the class attributes below.
+
+    ``read(rows, modality, size)`` returns pixels of ``len(rows)`` samples, resized to a square:
+
+    * ``rgb``: uint8 (N, size, size, 3);
+    * ``depth``: uint16 (N, size, size), millimetres, 0 = missing (never averaged in);
+    * ``nir`` and others: uint8 (N, size, size).
+
+    Example::
+
+        class Pairs(Dataset):
+            summary, modalities = "my two cameras", ("rgb", "thermal")
+            def index(self): ...
+            def splits(self): return {"default": Split(("cat", "dog"), ("cow",))}
+            def read(self, rows, modality, size): ...
+            def fingerprint(self): return "sha256 of what is on the disk"
+    """
+
+    summary: ClassVar[str]
+    modalities: ClassVar[tuple[str, ...]]
+    licence: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    synthetic: ClassVar[bool] = False
+
+    def __init__(self, config: DatasetConfig) -> None:
+        """Keep ``config`` (root, units, options). Must be cheap; raises ``DataError`` on a bad root."""
+        self.config = config
+
+    @abstractmethod
+    def index(self) -> Index:
+        """All samples, without decoding any image."""
+
+    @abstractmethod
+    def splits(self) -> Mapping[str, Split]:
+        """Named TR/TI splits; the first is the default."""
+
+    @abstractmethod
+    def read(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[np.generic]:
+        """Pixels of the given rows (see the class docstring). Raises ``DataError`` on a bad file."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hex digest that changes whenever the samples, their labels or their pixels change."""
