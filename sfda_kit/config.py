@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sfda_kit.errors import UserError
+from sfda_kit.interfaces.recipe import PartConfig
 
 
 class _Strict(BaseModel):
@@ -32,3 +39,165 @@ class DatasetConfig(_Strict):
     skip_bad: bool = False
     minimum_images: int = Field(default=5, ge=1)
     options: dict[str, Any] = Field(default_factory=dict)
+
+
+class ModelConfig(_Strict):
+    """Any timm backbone, a bottleneck of ``bottleneck`` features (0: none) and a linear classifier."""
+
+    backbone: str = "resnet10t"
+    pretrained: bool = False
+    bottleneck: int = Field(default=256, ge=0)
+    image_size: int = Field(default=64, ge=8, le=1024)
+
+
+class SourceConfig(_Strict):
+    """Training of the source model. ``floor``: least source accuracy in percent (None: 2x chance)."""
+
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    schedule: Literal["one-cycle", "inverse"] = "one-cycle"
+    lr: float = Field(default=2e-3, gt=0)
+    backbone_lr_factor: float = Field(default=1.0, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    augmentation: Literal["crop-flip", "strong"] = "strong"
+    held_out: float = Field(default=0.1, gt=0, lt=0.5)
+    floor: float | None = Field(default=None, ge=0, le=100)
+    card: Path | None = None
+
+
+class BridgeStageConfig(_Strict):
+    """Training of a bridge. ``epochs`` None: as many as the main phase times ``epochs_factor``."""
+
+    epochs: int | None = Field(default=None, ge=1)
+    epochs_factor: float = Field(default=1.5, gt=0)
+    batch_size: int = Field(default=32, ge=2)
+    lr: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+
+
+class AdaptConfig(_Strict):
+    """The adaptation loop: SHOT's optimiser unless set otherwise."""
+
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    lr: float = Field(default=1e-2, gt=0)
+    backbone_lr_factor: float = Field(default=0.1, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-3, ge=0)
+    evaluation_batch_size: int = Field(default=256, ge=1)
+
+
+class ComputeConfig(_Strict):
+    """Where it runs. ``device`` auto: the accelerator if there is one; ``threads`` None: torch's choice."""
+
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int | None = Field(default=None, ge=1)
+
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "scratch": {"source": {}, "adapt": {}},
+    "pretrained": {
+        "source": {
+            "epochs": 20,
+            "batch_size": 32,
+            "optimizer": "sgd",
+            "schedule": "inverse",
+            "lr": 1e-2,
+            "backbone_lr_factor": 0.1,
+            "weight_decay": 1e-3,
+            "augmentation": "crop-flip",
+        },
+        "adapt": {"epochs": 15},
+    },
+}
+"""Named defaults: ``pretrained`` is SHOT's recipe for ImageNet weights (methods page), ``scratch`` ours."""
+
+
+class RunConfig(_Strict):
+    """Everything that decides a result. ``recipe`` holds overrides merged into the method's recipe."""
+
+    method: str
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    preset: Literal["scratch", "pretrained"] = "scratch"
+    dataset: DatasetConfig = DatasetConfig()
+    encoding: PartConfig = PartConfig(name="copy")
+    model: ModelConfig = ModelConfig()
+    source: SourceConfig = SourceConfig()
+    bridge_training: BridgeStageConfig = BridgeStageConfig()
+    adapt: AdaptConfig = AdaptConfig()
+    compute: ComputeConfig = ComputeConfig()
+    recipe: dict[str, Any] = Field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Hex digest of all values, for matching an unfinished run."""
+        return digest(self.model_dump(mode="json"))
+
+
+def digest(value: Any) -> str:
+    """First 16 hex digits of the SHA-256 of ``value`` as canonical JSON."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load_config(data: Mapping[str, Any]) -> RunConfig:
+    """Validate ``data`` over the preset's defaults; ``UserError`` names every wrong key and value."""
+    model = data.get("model") or {}
+    pretrained = isinstance(model, Mapping) and bool(model.get("pretrained"))
+    preset = data.get("preset", "pretrained" if pretrained else "scratch")
+    defaults: Mapping[str, Any] = PRESETS.get(str(preset), {})
+    try:
+        return RunConfig.model_validate(merge({**defaults, "preset": preset}, data))
+    except ValidationError as error:
+        raise UserError(explain(error, "configuration")) from None
+
+
+def explain(error: ValidationError, what: str) -> str:
+    """One line a problem, with the path of the key and what was expected."""
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"]) or what
+        lines.append(f"  {where}: {problem['msg']} (got {problem.get('input')!r})")
+    return f"The {what} is not valid:\n" + "\n".join(lines)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Deep merge of nested mappings; values of ``over`` win, None included."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping)
+        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping from ``path``; ``UserError`` when it is missing, broken or not a mapping."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"Cannot read the configuration {path}: {error.strerror}.") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+    if data is not None and not isinstance(data, dict):
+        raise UserError(f"{path} must hold a mapping of keys to values, got {type(data).__name__}.")
+    return data or {}
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """``["adapt.lr=0.1"]`` -> ``{"adapt": {"lr": 0.1}}``; values are read as YAML."""
+    data: dict[str, Any] = {}
+    for text in assignments:
+        path, equals, value = text.partition("=")
+        if not equals or not path.strip():
+            raise UserError(f"--set {text!r}: expected KEY=VALUE, for example --set adapt.lr=0.001")
+        try:
+            nested: Any = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {text!r}: the value is not valid YAML: {error}") from None
+        for key in reversed(path.strip().split(".")):
+            nested = {key: nested}
+        data = merge(data, nested)
+    return data

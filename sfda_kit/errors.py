@@ -18,7 +18,7 @@ class DataError(UserError):
     """Files on disk are missing, unreadable or not what the layout promises (exit code 2)."""
 
 
-class RunFailed(SfdaKitError):
+class RunError(SfdaKitError):
     """A run that had started could not finish (exit code 1)."""
 
 

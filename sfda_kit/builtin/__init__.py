@@ -1,0 +1,63 @@
+"""Parts that two plugins need, and the baselines; declared through the same hooks as anyone's."""
+
+from __future__ import annotations
+
+from sfda_kit.hookspecs import hookimpl
+from sfda_kit.registry import Component
+
+
+@hookimpl
+def sfda_kit_register_bridge() -> list[Component]:
+    return [Component("copy", "sfda_kit.builtin.bridges:Copy", "the encoded target image as it is (control)")]
+
+
+@hookimpl
+def sfda_kit_register_aligner() -> list[Component]:
+    module = "sfda_kit.builtin.aligners"
+    return [
+        Component("infomax", f"{module}:InfoMax", "confident and diverse predictions", "arXiv 2002.08546"),
+        Component("ti-features", f"{module}:TiFeatures", "features of both halves of a TI pair agree"),
+    ]
+
+
+@hookimpl
+def sfda_kit_register_labeler() -> list[Component]:
+    target = "sfda_kit.builtin.centroid:Centroid"
+    return [Component("centroid", target, "nearest class centroid in feature space", "arXiv 2002.08546")]
+
+
+@hookimpl
+def sfda_kit_register_method() -> list[Component]:
+    return [
+        Component("source-only", "sfda_kit.builtin.methods:SOURCE_ONLY", "the source model, not adapted"),
+        Component("oracle", "sfda_kit.builtin.methods:ORACLE", "target-supervised upper bound, never ranks"),
+    ]
+
+
+@hookimpl
+def sfda_kit_register_dataset() -> list[Component]:
+    return [
+        Component("rooms", "sfda_kit.data.rooms.dataset:Rooms", "embedded synthetic scenes, 4 sensors"),
+        Component("sun-rgbd", "sfda_kit.data.sun_rgbd:SunRgbd", "SUN RGB-D scenes in the official layout"),
+        Component("paired-folder", "sfda_kit.data.paired_folder:PairedFolder", "your own paired images"),
+    ]
+
+
+@hookimpl
+def sfda_kit_register_encoding() -> list[Component]:
+    module = "sfda_kit.builtin.encodings"
+    return [
+        Component("copy", f"{module}:ChannelCopy", "the value in all three channels"),
+        Component("jet", f"{module}:Jet", "colour map over the valid range"),
+    ]
+
+
+@hookimpl
+def sfda_kit_register_validator() -> list[Component]:
+    module = "sfda_kit.builtin.validators"
+    return [
+        Component("entropy", f"{module}:Entropy", "confident predictions"),
+        Component("infomax", f"{module}:InfoMax", "confident and diverse predictions"),
+        Component("source-agreement", f"{module}:SourceAgreement", "agreement with the source model"),
+        Component("balance", f"{module}:Balance", "predicted classes are spread"),
+    ]

@@ -94,3 +94,8 @@ class Dataset(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Hex digest that changes whenever the samples, their labels or their pixels change."""
+
+    def bad_rows(self, modalities: tuple[str, ...]) -> Mapping[int, str]:
+        """Rows whose pixels cannot be read, with the reason; asked only under ``--skip-bad``."""
+        del modalities
+        return {}

@@ -1,0 +1,42 @@
+"""The feature bank: one inference pass over unlabelled images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from sfda_kit.data.views import ImageView
+
+
+@dataclass(frozen=True)
+class FeatureBank:
+    """``features`` (N, D) of the bottleneck and ``logits`` (N, K), taken with the test transform."""
+
+    features: Tensor
+    logits: Tensor
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """Softmax of the logits, (N, K)."""
+        return self.logits.softmax(dim=1)
+
+    @cached_property
+    def predictions(self) -> Tensor:
+        """Most likely class, int64 (N,)."""
+        return self.logits.argmax(dim=1)
+
+
+@torch.inference_mode()
+def fill_bank(model: nn.Module, view: ImageView, batch_size: int = 256) -> FeatureBank:
+    """Features and logits of every row of ``view`` in order; the model's mode is restored."""
+    training = model.training
+    model.eval()
+    outputs = [model(view.batch(rows)) for rows in torch.arange(len(view)).split(batch_size)]
+    model.train(training)
+    features = torch.cat([output.features.float() for output in outputs])
+    return FeatureBank(features, torch.cat([output.logits.float() for output in outputs]))

@@ -1,0 +1,71 @@
+"""Batched augmentation on the device; the geometry of a batch can be replayed on its other half."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+RESIZED_CROP_SCALE = (0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """An affine map for each image, (B, 2, 3), from output to input coordinates in [-1, 1]."""
+
+    theta: Tensor
+
+    def apply(self, images: Tensor, size: int, nearest: bool) -> Tensor:
+        """(B, C, S, S) -> (B, C, size, size). ``nearest`` where averaging would invent values (depth)."""
+        batch, channels = images.shape[:2]
+        grid = F.affine_grid(self.theta.to(images.device), [batch, channels, size, size], align_corners=False)
+        mode = "nearest" if nearest else "bilinear"
+        return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
+
+
+def center_crop(images: Tensor, size: int) -> Tensor:
+    """The test transform: (B, C, S, S) -> (B, C, size, size)."""
+    margin = (images.shape[-1] - size) // 2
+    return images[..., margin : margin + size, margin : margin + size]
+
+
+def crop_flip(batch: int, stored: int, size: int, generator: torch.Generator) -> Geometry:
+    """Random crops of ``size`` from ``stored`` pixels at whole-pixel offsets, and horizontal flips."""
+    room = stored - size
+    offsets = torch.randint(0, room + 1, (batch, 2), generator=generator)
+    center = (2 * offsets - room).float() / stored
+    return _geometry(torch.full((batch,), size / stored), center, generator)
+
+
+def resized_crop(batch: int, generator: torch.Generator) -> Geometry:
+    """Random squares of 50 to 100 % of the area, and horizontal flips."""
+    low, high = RESIZED_CROP_SCALE
+    side = (low + (high - low) * torch.rand(batch, generator=generator)).sqrt()
+    center = (2 * torch.rand(batch, 2, generator=generator) - 1) * (1 - side)[:, None]
+    return _geometry(side, center, generator)
+
+
+def _geometry(side: Tensor, center: Tensor, generator: torch.Generator) -> Geometry:
+    flip = 1.0 - 2.0 * torch.randint(0, 2, side.shape, generator=generator)
+    theta = torch.zeros(len(side), 2, 3)
+    theta[:, 0, 0] = side * flip
+    theta[:, 1, 1] = side
+    theta[:, :, 2] = center
+    return Geometry(theta)
+
+
+def color_jitter(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Brightness, contrast and saturation of each RGB image (B, 3, H, W) in [0, 1] scaled at random.
+
+    Torchvision's jitter draws one factor for a whole batch; here every image has its own.
+    """
+    low = 1.0 - strength
+    factors = low + 2 * strength * torch.rand(3, len(images), 1, 1, 1, generator=generator)
+    brightness, contrast, saturation = factors.to(images.device)
+    images = images * brightness
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    images = mean + contrast * (images - mean)
+    gray = images.mean(dim=1, keepdim=True)
+    return (gray + saturation * (images - gray)).clamp(0, 1)

@@ -1,0 +1,159 @@
+"""Decode once: the pixels of one view, kept as one NPY file and mapped into memory by later runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfda_kit.data.depth_units import DepthUnit
+from sfda_kit.data.images import read_image
+from sfda_kit.data.modality import modality as modality_of
+from sfda_kit.data.resize import resize
+from sfda_kit.errors import DataError, UserError
+from sfda_kit.paths import cache_dir
+
+_DECODER = 1
+"""Raised whenever the same files would decode to other pixels, so that old entries are not used."""
+_CHUNK = 256
+LISTED = 20
+"""How many bad files one message names."""
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Files of one modality: ``files`` are paths relative to ``root``, in the order of the rows."""
+
+    root: Path
+    files: Sequence[str]
+    modality: str
+    depth_unit: DepthUnit
+
+    def load(self, size: int) -> NDArray[Any]:
+        """Pixels as ``Dataset.read`` returns them, read-only, from the cache where it has them.
+
+        Raises ``DataError`` listing the files that cannot be used.
+        """
+        entry = cache_dir() / "decoded" / self._key(size) / "pixels.npy"
+        cached = _open_cached(entry, self._shape(size), self._dtype())
+        if cached is None:
+            _write_atomically(entry, lambda path: self._decode(path, size))
+            cached = _open_cached(entry, self._shape(size), self._dtype())
+        if cached is None:
+            raise UserError(f"The cache entry {entry} cannot be read back. Check the disk and try again.")
+        return cached
+
+    def bad(self) -> dict[int, str]:
+        """Row -> reason, for each file that cannot be decoded (remembered until a file changes)."""
+        entry = cache_dir() / "decoded" / self._key(0) / "bad.json"
+        if not entry.is_file():
+            reasons = self._reasons()
+            _write_atomically(entry, lambda path: path.write_text(json.dumps(reasons), encoding="utf-8"))
+        return {int(row): str(why) for row, why in json.loads(entry.read_text(encoding="utf-8")).items()}
+
+    def _shape(self, size: int) -> tuple[int, ...]:
+        channels = (3,) if modality_of(self.modality).channels == 3 else ()
+        return (len(self.files), size, size, *channels)
+
+    def _dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.uint16 if modality_of(self.modality).zero_is_missing else np.uint8)
+
+    def _key(self, size: int) -> str:
+        digest = hashlib.sha256(
+            repr((_DECODER, str(self.root.resolve()), self.modality, self.depth_unit, size)).encode()
+        )
+        for name in self.files:
+            digest.update(f"{name}\0{_state_of(self.root / name)}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()[:32]
+
+    def _decode(self, path: Path, size: int) -> None:
+        """Written chunk by chunk through plain writes: a full disk is then an error, not a crash."""
+        bad: list[str] = []
+        header = {"descr": self._dtype().str, "fortran_order": False, "shape": self._shape(size)}
+        with path.open("wb") as out, _pool() as pool:
+            np.lib.format.write_array_header_1_0(out, header)
+            for start in range(0, len(self.files), _CHUNK):
+                names = self.files[start : start + _CHUNK]
+                decoded = list(pool.map(lambda name: self._square(name, size), names))
+                bad += [one for one in decoded if isinstance(one, str)]
+                if not bad:
+                    out.write(np.stack([one for one in decoded if not isinstance(one, str)]).tobytes())
+        if bad:
+            raise DataError(listing(bad, len(self.files)))
+
+    def _square(self, name: str, size: int) -> NDArray[Any] | str:
+        missing_zero = modality_of(self.modality).zero_is_missing
+        try:
+            pixels = read_image(self.root / name, self.modality, self.depth_unit)
+        except DataError as error:
+            return str(error)
+        return resize(pixels, size, missing_zero=missing_zero)
+
+    def _reasons(self) -> dict[int, str]:
+        def reason(name: str) -> str | None:
+            try:
+                read_image(self.root / name, self.modality, self.depth_unit)
+            except DataError as error:
+                return str(error)
+            return None
+
+        with _pool() as pool:
+            return {row: why for row, why in enumerate(pool.map(reason, self.files)) if why}
+
+
+def listing(bad: Sequence[str], total: int) -> str:
+    """One message for all bad files of a read, the first ``LISTED`` of them named."""
+    lines = [f"{len(bad)} of {total} files cannot be used:", *(f"  - {why}" for why in bad[:LISTED])]
+    if len(bad) > LISTED:
+        lines.append(f"  ... and {len(bad) - LISTED} more")
+    return "\n".join([*lines, "Mend or remove them, or leave such samples out with --skip-bad."])
+
+
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
+
+
+def _state_of(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _open_cached(entry: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    if not entry.is_file():
+        return None
+    try:
+        cached: NDArray[Any] = np.load(entry, mmap_mode="r" if np.prod(shape) else None, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return cached if cached.shape == shape and cached.dtype == dtype else None
+
+
+def _write_atomically(entry: Path, write: Callable[[Path], object]) -> None:
+    """Another process sees the whole entry or none, however this one ends."""
+    work: Path | None = None
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".writing-", dir=entry.parent))
+        write(work / entry.name)
+        os.replace(work / entry.name, entry)  # noqa: PTH105
+    except OSError as error:
+        raise UserError(
+            f"The cache {entry.parent} cannot be written ({error.strerror}). Free some space there, or point "
+            "SFDA_KIT_CACHE at a folder that can be written."
+        ) from None
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)

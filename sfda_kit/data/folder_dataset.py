@@ -1,0 +1,146 @@
+"""What datasets kept as files share: the index from rows, decoding, the cache, bad files, the fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfda_kit.data.decode_cache import ImageFiles, listing
+from sfda_kit.data.depth_units import DepthUnit
+from sfda_kit.errors import DataError
+from sfda_kit.interfaces.dataset import Dataset, Index
+
+
+class Row(NamedTuple):
+    """One scene on the disk. ``files``: modality -> path relative to the root."""
+
+    name: str
+    domain: str
+    scene_class: str
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a walk of the disk found: rows with a group each, and an official part where there is one."""
+
+    rows: Sequence[Row]
+    groups: Sequence[str]
+    parts: Sequence[int] | None = None
+    notices: tuple[str, ...] = ()
+
+
+class FolderDataset(Dataset):
+    """A dataset of image files. A subclass sets ``root`` and writes ``scan`` and ``splits``.
+
+    Bad files raise one ``DataError`` that lists them. Where ``config.skip_bad`` is set, a subclass leaves
+    incomplete samples out of its scan with a notice, and ``bad_rows`` finds those that do not decode.
+    """
+
+    default_unit: ClassVar[DepthUnit] = "mm"
+    root: Path
+
+    @abstractmethod
+    def scan(self) -> Scan:
+        """Walk the root without decoding an image. Called once."""
+
+    @property
+    def depth_unit(self) -> DepthUnit:
+        """The unit of depth files: as configured, else the layout's own."""
+        return self.config.depth_unit or self.default_unit
+
+    @cached_property
+    def _scan(self) -> Scan:
+        return self.scan()
+
+    @cached_property
+    def _index(self) -> Index:
+        return _tabulate(self._scan)
+
+    def index(self) -> Index:
+        """All samples, from file names and small text files alone."""
+        return self._index
+
+    def read(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[Any]:
+        """Pixels of ``rows`` (see ``Dataset``), read-only and mapped from the decode-once cache.
+
+        The cache keeps one entry for each set of rows: ask for a whole view at once.
+        """
+        return self._files(rows, modality).load(size)
+
+    def bad_rows(self, modalities: Sequence[str], rows: NDArray[np.int64] | None = None) -> dict[int, str]:
+        """Row -> reason, for rows (default: all) of which an image of ``modalities`` does not decode.
+
+        Rows of a domain that has no such modality are passed over.
+        """
+        chosen = np.arange(len(self._scan.rows)) if rows is None else rows
+        reasons: dict[int, str] = {}
+        for modality in modalities:
+            held = [int(row) for row in chosen if modality in self._scan.rows[row].files]
+            for position, reason in self._files(np.asarray(held, dtype=np.int64), modality).bad().items():
+                reasons.setdefault(held[position], reason)
+        return reasons
+
+    def fingerprint(self) -> str:
+        """Over names, classes, groups, parts, depth unit, and path and size of each file.
+
+        Contents and times are left out, so that it is quick and that copies on two computers agree.
+        """
+        scan, parts = self._scan, self._scan.parts
+        digest = hashlib.sha256(f"{type(self).__name__} {self.depth_unit}\n".encode())
+        for number, row in enumerate(scan.rows):
+            sizes = [(name, path, _size(self.root / path)) for name, path in sorted(row.files.items())]
+            part = -1 if parts is None else parts[number]
+            line = (row.name, row.domain, row.scene_class, scan.groups[number], part, sizes)
+            digest.update(repr(line).encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+    def _files(self, rows: NDArray[np.int64], modality: str) -> ImageFiles:
+        chosen = [self._scan.rows[row] for row in rows]
+        lacking = sorted({row.domain for row in chosen if modality not in row.files})
+        if lacking:
+            raise DataError(
+                f"{self.root}: no {modality} images in domain {', '.join(lacking)}. Choose another."
+            )
+        return ImageFiles(self.root, [row.files[modality] for row in chosen], modality, self.depth_unit)
+
+    def settle(self, problems: Sequence[str], total: int) -> tuple[str, ...]:
+        """Incomplete samples met by a scan: notices with ``skip_bad``, else one ``DataError``."""
+        if problems and not self.config.skip_bad:
+            raise DataError(listing(problems, total))
+        return tuple(f"left out: {problem}" for problem in problems)
+
+
+def _tabulate(scan: Scan) -> Index:
+    domains = tuple(sorted({row.domain for row in scan.rows}))
+    classes = tuple(sorted({row.scene_class for row in scan.rows}))
+    return Index(
+        names=[row.name for row in scan.rows],
+        domain=_codes([row.domain for row in scan.rows], domains).astype(np.int16),
+        label=_codes([row.scene_class for row in scan.rows], classes).astype(np.int16),
+        group=_codes(scan.groups, tuple(dict.fromkeys(scan.groups))).astype(np.int32),
+        part=np.asarray(scan.parts if scan.parts is not None else [-1] * len(scan.rows), dtype=np.int8),
+        domains=domains,
+        classes=classes,
+        notices=scan.notices,
+    )
+
+
+def _codes(values: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
+    code = {value: number for number, value in enumerate(known)}
+    return np.asarray([code[value] for value in values], dtype=np.int64)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1

@@ -1,0 +1,97 @@
+"""Groups: the units that splits never cut (a room, a video, a patient), as users tell them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sfda_kit.errors import DataError, UserError
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """``keys``: a group name per sample, None where none was told; ``notices`` to show and record."""
+
+    keys: list[str | None]
+    notices: tuple[str, ...] = ()
+
+
+def told_groups(root: Path, names: Sequence[str], pattern: str | None, fallback: str) -> Grouping:
+    """Groups of samples named by path (``a/b/stem``): by ``pattern`` if given, else by ``root/groups.csv``.
+
+    ``fallback`` ends the notice about samples that neither tells a group for. Raises ``UserError`` for a
+    bad pattern and ``DataError`` for a groups.csv without columns stem and group.
+    """
+    table = root / "groups.csv"
+    if pattern is not None:
+        grouping = _by_pattern(names, pattern, fallback)
+        ignored = (f"{table} is not used: --group-pattern was given.",) if table.is_file() else ()
+        return Grouping(grouping.keys, ignored + grouping.notices)
+    if table.is_file():
+        return _by_table(names, table, fallback)
+    return Grouping([None] * len(names))
+
+
+def _by_pattern(names: Sequence[str], pattern: str, fallback: str) -> Grouping:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UserError(
+            f"--group-pattern {pattern!r} is no regular expression: {error}. Example: '^[^_]+'."
+        ) from None
+    matches = [compiled.search(name.rpartition("/")[2]) for name in names]
+    keys = [(m.group(1) if compiled.groups else m.group()) if m else None for m in matches]
+    if names and not any(keys):
+        raise UserError(
+            f"--group-pattern {pattern!r} matches none of the {len(names)} stems, such as "
+            f"{names[0].rpartition('/')[2]!r}. Mend it, or leave it out."
+        )
+    return Grouping([key or None for key in keys], _untold(keys, f"--group-pattern {pattern!r}", fallback))
+
+
+def _by_table(names: Sequence[str], path: Path, fallback: str) -> Grouping:
+    table = read_groups(path)
+    keys = [_lookup(table, name) for name in names]
+    return Grouping(keys, _untold(keys, str(path), fallback))
+
+
+def _lookup(table: dict[str, str], name: str) -> str | None:
+    """``kv1/bed/007`` is told by its own line, else by that of ``bed/007``, else by that of ``007``."""
+    while name not in table:
+        _, slash, name = name.partition("/")
+        if not slash:
+            return None
+    return table[name]
+
+
+def read_groups(path: Path) -> dict[str, str]:
+    """stem -> group of a ``groups.csv``. Raises ``DataError`` naming the line that cannot be used."""
+    table: dict[str, str] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            found = tuple(reader.fieldnames or ())
+            if not {"stem", "group"} <= set(found):
+                raise DataError(f"{path} has the columns {', '.join(found) or 'none'}; expected stem,group.")
+            for line in reader:
+                stem, group = (line["stem"] or "").strip(), (line["group"] or "").strip()
+                if not stem or not group:
+                    raise DataError(f"{path} line {reader.line_num} lacks a stem or a group. Fill it in.")
+                if table.setdefault(stem, group) != group:
+                    raise DataError(
+                        f"{path} line {reader.line_num}: {stem!r} is in groups {table[stem]!r} and {group!r}. "
+                        "Keep one; where stems repeat, write class/stem or domain/class/stem."
+                    )
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}). Save it as UTF-8 CSV with columns stem,group."
+        ) from None
+    return table
+
+
+def _untold(keys: Sequence[str | None], told_by: str, fallback: str) -> tuple[str, ...]:
+    untold = sum(not key for key in keys)
+    return (f"{told_by} tells no group for {untold} of {len(keys)} samples; {fallback}.",) if untold else ()

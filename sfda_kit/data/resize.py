@@ -1,0 +1,57 @@
+"""Squares of one size from images of any size. Missing depth is left out of every average."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfda_kit.errors import UserError
+
+_LEAST_VALID = 0.5 - 1e-4
+"""A resized pixel with less of its window measured than this is missing (the filter rounds a little)."""
+
+
+def resize(image: NDArray[Any], size: int, *, missing_zero: bool = False) -> NDArray[Any]:
+    """One image: uint8 (H, W, 3) or (H, W), or uint16 (H, W) -> the same dtype at (size, size).
+
+    Antialiased bilinear. With ``missing_zero`` an output pixel is the mean of the non-zero pixels under
+    it, and 0 where less than half of them are non-zero: a hole neither lowers nor raises what is around it.
+    """
+    if size < 1:
+        raise UserError(f"An image size of {size} is not possible; give at least 1.")
+    if image.shape[:2] == (size, size):
+        return image
+    if missing_zero:
+        return _resize_measured(image, size)
+    if image.dtype == np.uint8:
+        return _filtered(image, size)
+    return _stored(np.rint(_filtered(image.astype(np.float32), size)), image.dtype)
+
+
+def resize_batch(images: NDArray[Any], size: int, *, missing_zero: bool = False) -> NDArray[Any]:
+    """``resize`` for each of (N, H, W, 3) or (N, H, W) -> (N, size, size, ...)."""
+    out = np.empty((len(images), size, size, *images.shape[3:]), images.dtype)
+    for row, image in enumerate(images):
+        out[row] = resize(image, size, missing_zero=missing_zero)
+    return out
+
+
+def _filtered(image: NDArray[Any], size: int) -> NDArray[Any]:
+    from PIL import Image
+
+    # Pillow widens the triangle filter when it shrinks, so this is antialiased, as torch's antialias=True is.
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def _resize_measured(image: NDArray[Any], size: int) -> NDArray[Any]:
+    measured = (image > 0).astype(np.float32)
+    share = _filtered(measured, size).astype(np.float64)
+    total = _filtered(image.astype(np.float32), size).astype(np.float64)
+    mean = np.rint(total / np.maximum(share, _LEAST_VALID))
+    return _stored(np.where(share >= _LEAST_VALID, np.maximum(mean, 1), 0), image.dtype)
+
+
+def _stored(values: NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.asarray(values.clip(0, np.iinfo(dtype).max).astype(dtype))

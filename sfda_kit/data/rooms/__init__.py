@@ -1,0 +1,1 @@
+"""The embedded synthetic benchmark: ray-cast rooms seen in RGB, depth and near-infrared."""

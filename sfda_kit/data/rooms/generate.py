@@ -1,0 +1,113 @@
+"""Renders a part of the benchmark into the cache, once, in several processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from sfda_kit.data.rooms.layout import MODALITY_CODES, Layout
+from sfda_kit.data.rooms.render import render
+from sfda_kit.data.rooms.scene import sample_scene
+from sfda_kit.data.rooms.sensors import SENSORS
+from sfda_kit.data.rooms.shapes import CLASSES
+from sfda_kit.errors import DataError, RunFailed
+
+CHUNK = 200
+"""Scenes a worker process renders at a time."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being rendered, scenes done and scenes in all."""
+
+
+def render_scenes(
+    layout: Layout, domain: str, part: str, modality: str, start: int, stop: int
+) -> NDArray[np.generic]:
+    """Pixels of the scenes ``start`` to ``stop`` at native size; the same in whatever chunks."""
+    labels = layout.labels(domain, part)
+    pictures = []
+    for number in range(start, stop):
+        seed = layout.scene_seed(domain, part, number)
+        scene = sample_scene(
+            np.random.default_rng([*seed, 0]), CLASSES[labels[number]], layout.options.clutter
+        )
+        noise = np.random.default_rng([*seed, MODALITY_CODES[modality]])
+        pictures.append(render(scene, SENSORS[domain], modality, noise))
+    return np.stack(pictures)
+
+
+def cached_part(
+    folder: Path, layout: Layout, domain: str, part: str, modality: str, progress: Progress | None
+) -> NDArray[np.generic]:
+    """Read-only array of all scenes of a part, rendered first if no process has done so yet.
+
+    Raises ``DataError`` where ``folder`` cannot be written.
+    """
+    path = folder / f"{domain}-{part}-{modality}.npy"
+    if not path.exists():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):
+                if not path.exists():
+                    _write(path, _render_all(layout, domain, part, modality, progress))
+        except OSError as error:
+            raise DataError(
+                f"Cannot write the rendered scenes to {folder}: {error}. "
+                "Make room there, or set SFDA_KIT_CACHE to a folder that can be written."
+            ) from error
+    array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def _write(path: Path, pixels: NDArray[np.generic]) -> None:
+    partial = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with partial.open("wb") as file:
+            np.save(file, pixels, allow_pickle=False)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _render_all(
+    layout: Layout, domain: str, part: str, modality: str, progress: Progress | None
+) -> NDArray[np.generic]:
+    total = len(layout.labels(domain, part))
+    if total <= CHUNK:
+        return render_scenes(layout, domain, part, modality, 0, total)
+    starts = range(0, total, CHUNK)
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        paths = [Path(scratch) / f"{start}.npy" for start in starts]
+        jobs = [
+            pool.submit(_run_worker, layout, (domain, part, modality), start, min(start + CHUNK, total), path)
+            for start, path in zip(starts, paths, strict=True)
+        ]
+        try:
+            for done, job in enumerate(as_completed(jobs), start=1):
+                job.result()
+                if progress:
+                    progress(f"{part} {modality}@{domain}", min(done * CHUNK, total), total)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return np.concatenate([np.load(path, allow_pickle=False) for path in paths])
+
+
+def _run_worker(layout: Layout, view: tuple[str, str, str], start: int, stop: int, path: Path) -> None:
+    """A plain child process: unlike multiprocessing it works from any script, notebook or thread."""
+    root = str(Path(__file__).parents[3])
+    search = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "sfda_kit.data.rooms.worker", layout.options.model_dump_json()]
+    command += [str(layout.seed), *view, str(start), str(stop), str(path)]
+    # Safe path: a module in the user's working folder must not shadow one that the worker imports.
+    environment = {**os.environ, "PYTHONPATH": search, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        raise RunFailed(f"A worker rendering {view} stopped: {finished.stderr.strip()[-800:]}")

@@ -1,0 +1,217 @@
+"""A task: which rows of a dataset play which role. All protocol, decided before adaptation begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfda_kit.config import DatasetConfig, digest
+from sfda_kit.data.modality import modality
+from sfda_kit.errors import DataError, UserError, nearest
+from sfda_kit.interfaces.dataset import PARTS, Dataset, Index, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Rows = NDArray[np.int64]
+SHARES = {"source": 0.45, "target-train": 0.30, "target-test": 0.25}
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """``modality@domain``."""
+
+    modality: str
+    domain: str
+
+    @classmethod
+    def parse(cls, text: str, dataset: Dataset, domains: Iterable[str]) -> Sensor:
+        """Read ``rgb@kv1``; ``UserError`` names the known modalities or domains."""
+        kind, at, domain = text.partition("@")
+        domains = list(domains)
+        if not at:
+            if len(domains) != 1:
+                raise UserError(f"{text!r}: expected MODALITY@DOMAIN with a domain of {domains}.")
+            domain = domains[0]
+        modality(kind)
+        if kind not in dataset.modalities:
+            raise UserError(
+                f"{text!r}: the dataset has no modality {kind!r}. {nearest(kind, dataset.modalities)}"
+            )
+        if domain not in domains:
+            raise UserError(f"{text!r}: the dataset has no domain {domain!r}. {nearest(domain, domains)}")
+        return cls(kind, domain)
+
+    def __str__(self) -> str:
+        return f"{self.modality}@{self.domain}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Rows by role, TR class names in label order, and what a reader of the record must know."""
+
+    dataset: Dataset
+    index: Index
+    source: Sensor
+    target: Sensor
+    classes: tuple[str, ...]
+    ti_classes: tuple[str, ...]
+    rows: Mapping[str, Rows]
+    notices: tuple[str, ...]
+    fingerprint: str
+
+    def labels(self, part: str) -> NDArray[np.int64]:
+        """TR labels 0..K-1 of the rows of ``part``."""
+        code = {self.index.classes.index(name): k for k, name in enumerate(self.classes)}
+        return np.array([code[int(c)] for c in self.index.label[self.rows[part]]], dtype=np.int64)
+
+    def names(self, part: str) -> list[str]:
+        """Sample ids of the rows of ``part``."""
+        return [self.index.names[int(row)] for row in self.rows[part]]
+
+    def groups(self, part: str) -> list[int]:
+        """Group codes of the rows of ``part``."""
+        return [int(g) for g in self.index.group[self.rows[part]]]
+
+
+def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
+    """Resolve sensors, split and parts. Raises ``UserError`` or ``DataError``, computes nothing."""
+    index = dataset.index()
+    source = Sensor.parse(config.source, dataset, index.domains)
+    target = Sensor.parse(config.target, dataset, index.domains)
+    split = choose_split(dataset, config, index)
+    keep, notices = _without_bad(dataset, config, source, target, len(index.label))
+    parts = deal_parts(index, config.split_seed)
+    rows, classes, left_out = _rows_by_role(index, split, parts, source, target, config.minimum_images, keep)
+    ti = tuple(sorted({index.classes[int(c)] for c in index.label[rows["ti"]]}))
+    notices = (*index.notices, *notices, *left_out)
+    hashes = {part: digest([index.names[int(r)] for r in selected]) for part, selected in rows.items()}
+    fingerprint = digest([dataset.fingerprint(), str(source), str(target), classes, hashes])
+    return Task(dataset, index, source, target, classes, ti, rows, notices, fingerprint)
+
+
+def choose_split(dataset: Dataset, config: DatasetConfig, index: Index) -> Split:
+    """The split named or spelt out by the user, else the dataset's first; TR and TI must not overlap."""
+    if config.tr_classes:
+        split = Split(config.tr_classes, config.ti_classes or ())
+    else:
+        splits = dataset.splits()
+        name = config.split or next(iter(splits), None)
+        if name is None or name not in splits:
+            raise UserError(
+                f"Unknown split {name!r} of {config.name}. {nearest(str(name), splits)} "
+                f"Or name classes with --tr-classes A,B --ti-classes C,D; on the disk: {', '.join(index.classes)}."
+            )
+        split = splits[name]
+        if config.ti_classes:
+            split = Split(split.tr_classes, config.ti_classes, split.ti_domains)
+    if overlap := sorted(set(split.tr_classes) & set(split.ti_classes)):
+        raise UserError(
+            f"Classes {overlap} are both TR and TI. A class can play one role only; remove it from one."
+        )
+    if config.tr_classes or config.ti_classes:
+        for name in (*(config.tr_classes or ()), *(config.ti_classes or ())):
+            if name not in index.classes:
+                raise UserError(f"The dataset has no class {name!r}. {nearest(name, index.classes)}")
+    return split
+
+
+def deal_parts(index: Index, split_seed: int) -> NDArray[np.int8]:
+    """The part of each row: official where declared, else whole groups dealt 45/30/25 by ``split_seed``.
+
+    Groups are dealt largest first within each domain to the part that is furthest below its share,
+    after a seeded shuffle, so that shares hold for images and not only for groups.
+    """
+    part = index.part.copy()
+    for domain in range(len(index.domains)):
+        open_rows = np.flatnonzero((index.domain == domain) & (part < 0))
+        _deal(index, part, open_rows, np.random.default_rng([split_seed, domain]))
+    return part
+
+
+def _deal(index: Index, part: NDArray[np.int8], rows: Rows, rng: np.random.Generator) -> None:
+    groups, inverse, sizes = np.unique(index.group[rows], return_inverse=True, return_counts=True)
+    order = rng.permutation(len(groups))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    filled = dict.fromkeys(SHARES, 0.0)
+    chosen = np.zeros(len(groups), dtype=np.int8)
+    for group in order:
+        name = min(SHARES, key=lambda n: filled[n] / SHARES[n])
+        filled[name] += float(sizes[group])
+        chosen[group] = PARTS.index(name)
+    part[rows] = chosen[inverse]
+
+
+def _rows_by_role(
+    index: Index,
+    split: Split,
+    part: NDArray[np.int8],
+    source: Sensor,
+    target: Sensor,
+    minimum: int,
+    keep: NDArray[np.bool_],
+) -> tuple[dict[str, Rows], tuple[str, ...], list[str]]:
+    domain = {name: code for code, name in enumerate(index.domains)}
+    is_source = (index.domain == domain[source.domain]) & keep
+    is_target = (index.domain == domain[target.domain]) & keep
+    official_ti = bool((index.part == PARTS.index("ti")).any())
+    selections = {
+        "source": is_source & (part == 0),
+        "target-train": is_target & (part == 1),
+        "target-test": is_target & (part == 2),
+    }
+    classes, notices = _usable_classes(index, split.tr_classes, selections, minimum)
+    relevant = np.isin(index.label, [index.classes.index(c) for c in classes])
+    rows = {name: np.flatnonzero(selected & relevant) for name, selected in selections.items()}
+    ti_codes = [index.classes.index(c) for c in split.ti_classes if c in index.classes]
+    in_domain = is_target if split.ti_domains == "target" else keep
+    allowed = part == 3 if official_ti else part != 2
+    rows["ti"] = np.flatnonzero(in_domain & allowed & np.isin(index.label, ti_codes))
+    missing = sorted(set(split.ti_classes) - set(index.classes))
+    if missing:
+        notices.append(f"TI classes not on the disk: {', '.join(missing)}")
+    # The order of rows must not tell the class: every part is shuffled once, by content not by run.
+    for code, name in enumerate(PARTS):
+        rows[name] = np.random.default_rng([1, code]).permutation(rows[name])
+    return rows, classes, notices
+
+
+def _usable_classes(
+    index: Index, wanted: tuple[str, ...], selections: Mapping[str, NDArray[np.bool_]], minimum: int
+) -> tuple[tuple[str, ...], list[str]]:
+    usable, notices = [], []
+    for name in wanted:
+        if name not in index.classes:
+            notices.append(f"TR class {name!r} left out: no image on the disk")
+            continue
+        code = index.classes.index(name)
+        counts = {
+            part: int((selected & (index.label == code)).sum()) for part, selected in selections.items()
+        }
+        if min(counts.values()) < minimum:
+            found = ", ".join(f"{part} {count}" for part, count in counts.items())
+            notices.append(f"TR class {name!r} left out: fewer than {minimum} images in a part ({found})")
+            continue
+        usable.append(name)
+    if len(usable) < 2:
+        raise DataError(
+            "Fewer than two TR classes have enough images in each part:\n  "
+            + "\n  ".join(notices or ["no class was asked for"])
+            + "\nName other classes (--tr-classes) or lower --set dataset.minimum_images=1."
+        )
+    return tuple(usable), notices
+
+
+def _without_bad(
+    dataset: Dataset, config: DatasetConfig, source: Sensor, target: Sensor, count: int
+) -> tuple[NDArray[np.bool_], list[str]]:
+    keep = np.ones(count, dtype=np.bool_)
+    if not config.skip_bad:
+        return keep, []
+    bad = dataset.bad_rows((source.modality, target.modality))
+    keep[list(bad)] = False
+    return keep, [f"left out (--skip-bad): {reason}" for reason in bad.values()]

@@ -1,0 +1,133 @@
+"""What the stages see of a task. ``TargetView`` has no label field at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sfda_kit.data import augment
+
+if TYPE_CHECKING:
+    from sfda_kit.data.augment import Geometry
+    from sfda_kit.data.modality import Modality
+    from sfda_kit.interfaces.encoding import Encoding
+
+GeometryKind = Literal["crop-flip", "strong"]
+
+
+def stored_size(image_size: int) -> int:
+    """Side of the pixels kept for crops of ``image_size``: an eighth larger, as 256 is to 224."""
+    return image_size * 8 // 7 // 8 * 8 if image_size >= 56 else image_size + image_size // 8
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Per-channel mean and standard deviation of the source model's input, for values in [0, 1]."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> normalised."""
+        mean = torch.tensor(self.mean, device=images.device)[:, None, None]
+        std = torch.tensor(self.std, device=images.device)[:, None, None]
+        return (images - mean) / std
+
+    def undo(self, images: Tensor) -> Tensor:
+        """Back to [0, 1], clamped, for pictures."""
+        mean = torch.tensor(self.mean, device=images.device)[:, None, None]
+        std = torch.tensor(self.std, device=images.device)[:, None, None]
+        return (images * std + mean).clamp(0, 1)
+
+
+class ImageView:
+    """N images of one modality: stored pixels in, normalised three-channel batches out.
+
+    ``pixels``: uint8 or uint16 (N, S, S) or (N, S, S, 3), as ``Dataset.read`` returns them.
+    """
+
+    def __init__(
+        self,
+        pixels: NDArray[np.generic],
+        modality: Modality,
+        encoding: Encoding,
+        image_size: int,
+        normalisation: Normalisation | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self._pixels = pixels
+        self.modality = modality
+        self.encoding = encoding
+        self.image_size = image_size
+        self.normalisation = normalisation
+        self.device = torch.device(device)
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def sensor(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
+        """(B, C, size, size) in the modality's unit; without ``geometry`` the test transform."""
+        raw = np.ascontiguousarray(self._pixels[rows.numpy()])
+        images = torch.from_numpy(raw).to(self.device).float() / self.modality.scale
+        images = images.movedim(-1, 1) if images.ndim == 4 else images[:, None]
+        if geometry is None:
+            return augment.center_crop(images, self.image_size)
+        return geometry.apply(images, self.image_size, nearest=self.modality.zero_is_missing)
+
+    def encoded(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
+        """(B, 3, size, size) in [0, 1]."""
+        return self.encoding(self.sensor(rows, geometry), self.modality)
+
+    def batch(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
+        """(B, 3, size, size), normalised for the source model."""
+        return self.normalise(self.encoded(rows, geometry))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Encoded images as the network takes them."""
+        images = self.normalisation(images) if self.normalisation else images
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def draw_geometry(self, batch: int, kind: GeometryKind, generator: torch.Generator) -> Geometry:
+        """Random geometry for a batch of this view (to be replayed on the other half of a pair)."""
+        if kind == "strong":
+            return augment.resized_crop(batch, generator)
+        return augment.crop_flip(batch, self._pixels.shape[1], self.image_size, generator)
+
+
+class TargetView(ImageView):
+    """Unlabelled target training images in a shuffled order: neither labels nor names."""
+
+
+class SourceView(ImageView):
+    """Source images with ``labels`` (N,); open only while the source model is trained."""
+
+    def __init__(self, *args: object, labels: Tensor, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.labels = labels
+
+
+@dataclass(frozen=True)
+class PairView:
+    """TI pairs: row i of ``source`` and of ``target`` show the same scene. No classes, no names."""
+
+    source: ImageView
+    target: ImageView
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+@dataclass(frozen=True)
+class EvaluationView:
+    """Target images with labels and sample names; never leaves evaluation (and the oracle)."""
+
+    images: ImageView
+    labels: Tensor
+    names: Sequence[str]
+    groups: Sequence[int]

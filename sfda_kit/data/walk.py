@@ -1,0 +1,72 @@
+"""Walking a user's folders: sorted, hidden entries skipped, symlink loops never followed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sfda_kit.errors import DataError
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One visited folder: its path and the names in it."""
+
+    path: Path
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+def walk(root: Path) -> Iterator[tuple[Folder, list[str]]]:
+    """Each real folder under ``root`` once, also through links; a link to a visited one is passed over.
+
+    The list yielded beside each folder names what is entered next; the caller may clear it.
+    """
+    waiting, seen = [root], set[tuple[int, int]]()
+    while waiting:
+        path = waiting.pop()
+        status = path.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folder = list_folder(path)
+        enter = list(folder.folders)
+        yield folder, enter
+        waiting += [path / name for name in reversed(enter)]
+
+
+def list_folder(path: Path) -> Folder:
+    """What lies directly in ``path``, in natural order. Raises ``DataError`` when it cannot be listed."""
+    folders: list[str] = []
+    files: list[str] = []
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if not entry.name.startswith("."):
+                    (folders if entry.is_dir() else files).append(entry.name)
+    except OSError as error:
+        raise DataError(
+            f"The folder {path} cannot be listed ({error.strerror}). Check its path and rights."
+        ) from None
+    return Folder(path, tuple(sorted(folders, key=natural_key)), tuple(sorted(files, key=natural_key)))
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Sort key that puts ``frame10`` after ``frame9``; equal numbers fall back on their text."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
+def require_folder(path: Path | None, option: str) -> Path:
+    """``path`` if it is a folder; otherwise ``DataError`` naming ``option`` and what is there instead."""
+    if path is None:
+        raise DataError(f"No folder was given. Say where the data lies with {option} DIR.")
+    path = path.expanduser().absolute()
+    if path.is_dir():
+        return path
+    nearest_parent = next((parent for parent in path.parents if parent.is_dir()), path)
+    found = "a file" if path.is_file() else f"nothing (the nearest existing folder is {nearest_parent})"
+    raise DataError(f"{option} {path}: expected a folder, found {found}. Check the path.")

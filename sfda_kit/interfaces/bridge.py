@@ -1,0 +1,55 @@
+"""Translators from target images to source-like ones, and what trains them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from sfda_kit.adapt.signals import BridgeSignals
+    from sfda_kit.models.network import Network
+
+
+class BridgeObjective(nn.Module):
+    """The loss terms that train a bridge; may hold parameters of its own (a discriminator).
+
+    Required: ``terms()``, functions from ``BridgeSignals`` to scalars. A term whose weight is 0 is
+    never called.
+    """
+
+    def terms(self) -> Mapping[str, Callable[[BridgeSignals], Tensor]]:
+        """Unweighted terms by name."""
+        raise NotImplementedError
+
+
+class Bridge(nn.Module, ABC):
+    """Maps encoded target images (B, 3, H, W) into the source model's normalised input space.
+
+    The input is normalised with the source card's statistics too, so the identity is a valid bridge.
+    Required: ``forward``. A bridge with ``trained = True`` also gives ``default_objective`` (weights
+    by term name) and ``objective(source_network)``; the core trains it, once, on TI pairs and
+    unlabelled target images with the source network frozen. ``__init__`` keywords become options.
+
+    Example::
+
+        class Affine(Bridge):
+            def __init__(self):
+                super().__init__()
+                self.mix = nn.Conv2d(3, 3, 1)
+            def forward(self, images):
+                return self.mix(images)
+    """
+
+    trained: ClassVar[bool] = True
+    default_objective: ClassVar[Mapping[str, float]] = {}
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, 3, H, W)."""
+
+    def objective(self, source_network: Network) -> BridgeObjective:
+        """What trains this bridge; called once, only when ``trained``."""
+        raise NotImplementedError(f"{type(self).__name__} is trained but names no objective")

@@ -1,0 +1,74 @@
+"""A method with a loop of its own; most methods are a ``Recipe`` instead."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sfda_kit.config import AdaptConfig
+    from sfda_kit.data.views import PairView, TargetView
+    from sfda_kit.events import Listener
+    from sfda_kit.interfaces.bridge import Bridge
+    from sfda_kit.interfaces.recipe import Recipe
+    from sfda_kit.models.network import AdaptedModel, Network
+
+
+@dataclass
+class AdaptationContext:
+    """All that a method is handed: no label of a target image and no source image is reachable.
+
+    ``target`` and ``pairs`` give batches of normalised images; ``source_network`` is frozen and in
+    evaluation mode; ``network`` starts as its copy and is what adapts; ``checkpoint_dir`` is where a
+    method keeps what it needs to resume.
+    """
+
+    recipe: Recipe
+    config: AdaptConfig
+    seed: int
+    target: TargetView
+    pairs: PairView | None
+    source_network: Network
+    network: Network
+    input_bridge: Bridge
+    teacher_bridge: Bridge | None
+    checkpoint_dir: Path
+    listener: Listener
+
+
+@dataclass(frozen=True)
+class EpochState:
+    """What a method yields after each epoch; the core evaluates and records it.
+
+    ``model``: predicts from normalised target images; ``signals``: label-free figures to show.
+    """
+
+    phase: str
+    epoch: int
+    epochs: int
+    model: AdaptedModel
+    signals: dict[str, float] = field(default_factory=dict)
+
+
+class Method(ABC):
+    """Adapts ``context.network``.
+
+    Required: ``adapt(context)``, a generator that yields after every epoch (at least once) and, when
+    it is run again with the same ``checkpoint_dir``, continues after the last epoch it had saved.
+
+    Example::
+
+        class AdaBn(Method):
+            def adapt(self, context):
+                refresh_statistics(context.network, context.target)
+                model = AdaptedModel(context.input_bridge, context.network)
+                yield EpochState("adabn", 0, 1, model)
+    """
+
+    @abstractmethod
+    def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
+        """Yield the state after each epoch; the last one is the result."""

@@ -1,0 +1,38 @@
+"""Pseudo-labels for the unlabelled target images."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfda_kit.adapt.bank import FeatureBank
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """``labels``: int64 (N,) in [0, K); ``weights``: float (N,) >= 0, 0 leaves an image out."""
+
+    labels: Tensor
+    weights: Tensor
+
+
+class PseudoLabeler(ABC):
+    """Labels all N target training images from the network's own view of them.
+
+    Required: ``__call__(bank)``; the bank holds bottleneck features (N, D) and logits (N, K) taken
+    with the test transform at the start of the epoch. Optional: ``__init__`` keywords (options).
+
+    Example::
+
+        class Argmax(PseudoLabeler):
+            def __call__(self, bank):
+                return PseudoLabels(bank.logits.argmax(1), bank.probabilities.amax(1))
+    """
+
+    @abstractmethod
+    def __call__(self, bank: FeatureBank) -> PseudoLabels:
+        """Labels in the order of the target view's rows."""

@@ -1,0 +1,108 @@
+"""A recipe: a method as data, one bridge or two, and phases of weighted terms."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Scope = Literal["backbone+bottleneck", "backbone", "bottleneck", "batch-norm"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PartConfig(_Strict):
+    """A named part and its options; ``"unet"`` alone means ``{name: unet}``."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class BridgeConfig(PartConfig):
+    """A bridge; ``objective`` overrides weights of its default objective (0 removes a term)."""
+
+    objective: dict[str, float] = Field(default_factory=dict)
+
+
+class LabelerConfig(PartConfig):
+    """A pseudo-labeler and the weight of the cross-entropy on its labels."""
+
+    weight: float = Field(default=0.3, ge=0)
+
+
+class AlignerConfig(_Strict):
+    """Weight and options of one loss term; a bare number is its weight, 0 removes it."""
+
+    weight: float = Field(ge=0)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_weight(cls, value: Any) -> Any:
+        return {"weight": value} if isinstance(value, (int, float)) else value
+
+
+class Phase(_Strict):
+    """One stretch of training with its terms, labels and scope.
+
+    ``length`` is relative to ``--epochs`` (1 = the main phase). ``train`` names what is updated; the
+    classifier never is (SHOT's source hypothesis).
+    """
+
+    name: str = "adapt"
+    aligners: dict[str, AlignerConfig] = Field(default_factory=dict)
+    labeler: LabelerConfig | None = None
+    train: Scope = "backbone+bottleneck"
+    length: float = Field(default=1.0, gt=0)
+
+    @field_validator("labeler", mode="before")
+    @classmethod
+    def _none_by_name(cls, value: Any) -> Any:
+        return None if value == "none" else value
+
+
+class Recipe(_Strict):
+    """A method as data. No phases: the source model predicts through the input bridge as it is.
+
+    The keys of a phase may be written at the top level when there is only one::
+
+        Recipe(teacher_bridge="unet", aligners={"distill": 1.0}, labeler="centroid")
+    """
+
+    summary: str = ""
+    paper: str = ""
+    input_bridge: BridgeConfig = BridgeConfig(name="copy")
+    teacher_bridge: BridgeConfig | None = None
+    phases: tuple[Phase, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_phase(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        inline = {k: v for k, v in value.items() if k in Phase.model_fields}
+        if not inline:
+            return value
+        if value.get("phases"):
+            raise ValueError(f"give {', '.join(sorted(inline))} inside the phases, not beside them")
+        outer = {k: v for k, v in value.items() if k not in inline and k != "phases"}
+        return {**outer, "phases": (inline,)}
+
+    @model_validator(mode="after")
+    def _distinct_phases(self) -> Recipe:
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names):
+            raise ValueError(f"phase names must differ, got {names}")
+        return self
+
+    def bridges(self) -> dict[str, BridgeConfig]:
+        """The bridges in use by role."""
+        roles = {"input": self.input_bridge}
+        return roles | ({"teacher": self.teacher_bridge} if self.teacher_bridge else {})

@@ -1,0 +1,125 @@
+"""Backbone, bottleneck, classifier: the network that SHOT, SOCKET and TGKT share."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from sfda_kit.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from sfda_kit.config import ModelConfig
+    from sfda_kit.interfaces.recipe import Scope
+
+
+class Output(NamedTuple):
+    """``features`` (B, D) of the bottleneck, ``logits`` (B, K)."""
+
+    features: Tensor
+    logits: Tensor
+
+
+class Network(nn.Module):
+    """timm backbone -> Linear(d, D) + BatchNorm1d -> weight-normalised Linear(D, K).
+
+    With ``bottleneck=0`` (an imported plain classifier) features are the pooled backbone features and
+    the classifier is an ordinary linear layer.
+    """
+
+    def __init__(self, backbone: nn.Module, width: int, bottleneck: int, classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.bottleneck: nn.Module = nn.Identity()
+        self.classifier: nn.Module = nn.Linear(width, classes)
+        if bottleneck:
+            self.bottleneck = nn.Sequential(nn.Linear(width, bottleneck), nn.BatchNorm1d(bottleneck))
+            nn.init.xavier_normal_(self.bottleneck[0].weight)  # type: ignore[index, arg-type]
+            self.classifier = weight_norm(nn.Linear(bottleneck, classes))
+
+    def forward(self, images: Tensor) -> Output:
+        """(B, 3, H, W), normalised -> features (B, D), logits (B, K)."""
+        features = self.bottleneck(self.backbone(images))
+        return Output(features, self.classifier(features))
+
+
+def build_network(config: ModelConfig, classes: int, pretrained: bool | None = None) -> Network:
+    """A new network; raises ``UserError`` on an unknown backbone or one that cannot take the image size."""
+    if not timm.is_model(config.backbone.split(".")[0]):
+        hint = nearest(config.backbone, timm.list_models())
+        raise UserError(f"timm has no backbone {config.backbone!r}. {hint}")
+    backbone = _create(config, config.pretrained if pretrained is None else pretrained)
+    _check_image_size(backbone, config)
+    network = Network(backbone, backbone.num_features, config.bottleneck, classes)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _create(config: ModelConfig, pretrained: bool) -> nn.Module:
+    try:
+        try:  # transformers are built for one image size, convolutional networks take none
+            return timm.create_model(  # type: ignore[no-any-return]
+                config.backbone, pretrained=pretrained, num_classes=0, img_size=config.image_size
+            )
+        except TypeError:
+            return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0)  # type: ignore[no-any-return]
+    except (RuntimeError, OSError, AssertionError, ValueError) as error:
+        weights = "with pretrained weights " if pretrained else ""
+        raise UserError(
+            f"timm could not build {config.backbone!r} {weights}for {config.image_size} px images: {error}"
+        ) from None
+
+
+def _check_image_size(backbone: nn.Module, config: ModelConfig) -> None:
+    info = getattr(backbone, "feature_info", None) or [{}]
+    reduction = max(int(stage.get("reduction", 1)) for stage in info)
+    if config.image_size < reduction:
+        raise UserError(
+            f"{config.backbone} halves its input down to 1/{reduction}: images of {config.image_size} px are "
+            f"too small. Use --image-size {reduction} or more (twice that is sensible)."
+        )
+
+
+def frozen_copy(network: Network) -> Network:
+    """A copy in evaluation mode without gradients."""
+    return copy.deepcopy(network).requires_grad_(False).eval()
+
+
+def scope_modules(network: Network, scope: Scope) -> list[nn.Module]:
+    """The modules that ``scope`` trains."""
+    if scope == "batch-norm":
+        return [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    return [getattr(network, name) for name in scope.split("+")]
+
+
+@contextmanager
+def frozen_running_statistics(network: nn.Module) -> Iterator[None]:
+    """Batch statistics are used, but the running ones that inference needs are not touched."""
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    previous = [norm.track_running_stats for norm in norms]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm, value in zip(norms, previous, strict=True):
+            norm.track_running_stats = value
+
+
+class AdaptedModel(nn.Module):
+    """What predicts: the input bridge and the network."""
+
+    def __init__(self, input_bridge: nn.Module, network: Network) -> None:
+        super().__init__()
+        self.input_bridge = input_bridge
+        self.network = network
+
+    def forward(self, images: Tensor) -> Output:
+        """Encoded, normalised target images (B, 3, H, W) -> features and logits."""
+        output: Output = self.network(self.input_bridge(images))
+        return output

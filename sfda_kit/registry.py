@@ -1,0 +1,128 @@
+"""Named parts: declared by plugins as text, imported on first use."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import Any
+
+from sfda_kit.errors import UserError, nearest
+
+KINDS = ("bridge", "aligner", "labeler", "method", "dataset", "encoding", "validator")
+
+SHIPPED = {
+    "shot-im": "sfda-kit-shot",
+    "shot": "sfda-kit-shot",
+    "socket": "sfda-kit-socket",
+    "socket-official": "sfda-kit-socket",
+    "bn-stats": "sfda-kit-socket",
+    "tgkt": "sfda-kit-tgkt",
+    "tgmb": "sfda-kit-tgkt",
+    "affine": "sfda-kit-tgkt",
+    "fcbnconv": "sfda-kit-tgkt",
+    "unet": "sfda-kit-tgkt",
+    "distill": "sfda-kit-tgkt",
+}
+"""Parts of the project's own plugin packages, so that an error can say what to install."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """Declaration of one part; ``target`` is ``package.module:Attribute``, imported on first use.
+
+    ``paper``: link or citation; ``requires``: importable module names beyond the plugin's own
+    requirements; ``kind`` and ``owner`` are filled in by the core.
+    """
+
+    name: str
+    target: str
+    summary: str
+    paper: str = ""
+    requires: tuple[str, ...] = ()
+    kind: str = ""
+    owner: str = ""
+
+    def load(self) -> Any:
+        """The class or recipe this declares. Raises ``UserError`` when it cannot be imported."""
+        for module in self.requires:
+            try:
+                import_module(module)
+            except ImportError as error:
+                raise UserError(
+                    f"{self.kind} {self.name!r} of {self.owner} needs the package {module!r}: "
+                    f"{error}. Install it and try again."
+                ) from error
+        module_name, _, attribute = self.target.partition(":")
+        try:
+            return getattr(import_module(module_name), attribute)
+        except (ImportError, AttributeError) as error:
+            raise UserError(
+                f"{self.kind} {self.name!r} of {self.owner} declares {self.target!r}, which cannot be "
+                f"imported: {error}. Report this to the authors of {self.owner}."
+            ) from error
+
+
+@dataclass
+class Registry:
+    """All declared parts by kind and name; a name claimed twice belongs to nobody."""
+
+    components: dict[tuple[str, str], Component] = field(default_factory=dict)
+    conflicts: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+
+    def add(self, kind: str, component: Component, owner: str) -> None:
+        """Register ``component`` of ``owner``; remembers a conflict instead of choosing a winner."""
+        key = (kind, component.name)
+        if key in self.components:
+            first = self.conflicts.get(key, (self.components[key].owner,))
+            self.conflicts[key] = (*first, owner)
+            return
+        self.components[key] = replace(component, kind=kind, owner=owner)
+
+    def names(self, kind: str) -> list[str]:
+        """Names of one kind, sorted."""
+        return sorted(name for k, name in self.components if k == kind)
+
+    def of_kind(self, kind: str) -> list[Component]:
+        """Components of one kind, by name."""
+        return [self.components[kind, name] for name in self.names(kind)]
+
+    def get(self, kind: str, name: str) -> Component:
+        """The component ``name``; ``UserError`` names both owners of a conflict, or the nearest names."""
+        key = (kind, name)
+        if key in self.conflicts:
+            owners = " and ".join(self.conflicts[key])
+            raise UserError(
+                f"The {kind} {name!r} is claimed by {owners}. Uninstall one of them (pip uninstall ...)."
+            )
+        if key not in self.components:
+            raise UserError(self._unknown(kind, name))
+        return self.components[key]
+
+    def _unknown(self, kind: str, name: str) -> str:
+        if package := SHIPPED.get(name):
+            return (
+                f"The {kind} {name!r} is part of {package}, which is not installed. "
+                f"Install it with: pip install {package} (from a checkout: pip install ./plugins/{package})"
+            )
+        hint = nearest(name, self.names(kind))
+        return f"Unknown {kind} {name!r}. {hint} `sfda-kit plugins list` shows what is installed."
+
+
+def build(component: Component, options: Mapping[str, Any] | None = None, **given: Any) -> Any:
+    """Instantiate a component's class with ``given`` (from the core) and ``options`` (from the user).
+
+    Raises ``UserError`` naming the options the class accepts when one is unknown.
+    """
+    part = component.load()
+    options = dict(options or {})
+    parameters = inspect.signature(part).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    accepted = [n for n in parameters if n not in given]
+    for option in options:
+        if not open_ended and option not in accepted:
+            raise UserError(
+                f"The {component.kind} {component.name!r} has no option {option!r}. {nearest(option, accepted)}"
+            )
+    return part(**given, **options)
