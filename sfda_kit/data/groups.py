@@ -82,7 +82,7 @@ def read_groups(path: Path) -> dict[str, str]:
                     raise DataError(f"{path} line {reader.line_num} lacks a stem or a group. Fill it in.")
                 if table.setdefault(stem, group) != group:
                     raise DataError(
-                        f"{path} line {reader.line_num}: {stem!r} is in groups {table[stem]!r} and {group!r}. "
+                        f"{path} line {reader.line_num}: {stem!r} has groups {table[stem]!r} and {group!r}. "
                         "Keep one; where stems repeat, write class/stem or domain/class/stem."
                     )
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -18,15 +18,30 @@ if TYPE_CHECKING:
     from sfda_kit.config import DatasetConfig
     from sfda_kit.data.depth_units import DepthUnit
 
-SOCKET17 = tuple(
-    "bathroom classroom computer_room conference_room corridor discussion_area home_office idk kitchen lab "
-    "living_room office office_kitchen printer_room reception_room rest_space study_space".split()
+SOCKET17 = (
+    "bathroom",
+    "classroom",
+    "computer_room",
+    "conference_room",
+    "corridor",
+    "discussion_area",
+    "home_office",
+    "idk",
+    "kitchen",
+    "lab",
+    "living_room",
+    "office",
+    "office_kitchen",
+    "printer_room",
+    "reception_room",
+    "rest_space",
+    "study_space",
 )
 """The scene names common to all four sensors (SOCKET, ECCV 2022)."""
 
 
 class SunRgbdOptions(BaseModel):
-    """``depth``: refined (``depth_bfx``) or as measured. ``parts``: dealt by groups, or the official split."""
+    """``depth``: refined (``depth_bfx``) or as measured. ``parts``: dealt by groups, or official."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     depth: Literal["depth_bfx", "depth"] = Field(default="depth_bfx")
@@ -95,6 +110,6 @@ def _locate(root: Path) -> Path:
             return candidate
     found = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
     raise DataError(
-        f"--data-root {root} is not SUN RGB-D: expected folders {', '.join(SENSORS)} in it or in its SUNRGBD/, "
-        f"found {found}. Unpack SUNRGBD.zip there."
+        f"--data-root {root} is not SUN RGB-D: expected folders {', '.join(SENSORS)} in it or in its "
+        f"SUNRGBD/, found {found}. Unpack SUNRGBD.zip there."
     )

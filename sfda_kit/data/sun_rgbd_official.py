@@ -45,8 +45,8 @@ def _find(root: Path) -> Path:
         if (folder / ALLSPLIT).is_file():
             return folder / ALLSPLIT
     raise DataError(
-        f"{root.parent / ALLSPLIT} is missing: parts=allsplit needs it. Unpack SUNRGBDtoolbox.zip beside SUNRGBD, "
-        "or leave the option out."
+        f"{root.parent / ALLSPLIT} is missing: parts=allsplit needs it. Unpack SUNRGBDtoolbox.zip beside "
+        "SUNRGBD, or leave the option out."
     )
 
 
