@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sfda_kit.data.resize import resize_batch
 from sfda_kit.data.rooms.generate import Progress, cached_part
-from sfda_kit.data.rooms.layout import DOMAINS, MODALITY_CODES, Layout, parse_options
+from sfda_kit.data.rooms.layout import DOMAINS, MODALITY_CODES, Layout, View, parse_options
 from sfda_kit.data.rooms.shapes import CLASSES, TI_SHAPES, TR_SHAPES
 from sfda_kit.errors import UserError, nearest
 from sfda_kit.interfaces.dataset import PARTS, Dataset, Index, Split
@@ -74,7 +74,7 @@ class Rooms(Dataset):
 
     def _native(self, domain: str, part: str, modality: str) -> NDArray[np.generic]:
         folder = cache_dir() / "rooms" / self.fingerprint()[:16]
-        return cached_part(folder, self._layout, domain, part, modality, self.progress)
+        return cached_part(folder, self._layout, View(domain, part, modality), self.progress)
 
     def _build_index(self) -> Index:
         names: list[str] = []

@@ -14,12 +14,12 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from sfda_kit.data.rooms.layout import MODALITY_CODES, Layout
+from sfda_kit.data.rooms.layout import MODALITY_CODES, Layout, View
 from sfda_kit.data.rooms.render import render
 from sfda_kit.data.rooms.scene import sample_scene
 from sfda_kit.data.rooms.sensors import SENSORS
 from sfda_kit.data.rooms.shapes import CLASSES
-from sfda_kit.errors import DataError, RunFailed
+from sfda_kit.errors import DataError, RunError
 
 CHUNK = 200
 """Scenes a worker process renders at a time."""
@@ -28,10 +28,9 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being rendered, scenes done and scenes in all."""
 
 
-def render_scenes(
-    layout: Layout, domain: str, part: str, modality: str, start: int, stop: int
-) -> NDArray[np.generic]:
+def render_scenes(layout: Layout, view: View, start: int, stop: int) -> NDArray[np.generic]:
     """Pixels of the scenes ``start`` to ``stop`` at native size; the same in whatever chunks."""
+    domain, part, modality = view
     labels = layout.labels(domain, part)
     pictures = []
     for number in range(start, stop):
@@ -44,20 +43,18 @@ def render_scenes(
     return np.stack(pictures)
 
 
-def cached_part(
-    folder: Path, layout: Layout, domain: str, part: str, modality: str, progress: Progress | None
-) -> NDArray[np.generic]:
+def cached_part(folder: Path, layout: Layout, view: View, progress: Progress | None) -> NDArray[np.generic]:
     """Read-only array of all scenes of a part, rendered first if no process has done so yet.
 
     Raises ``DataError`` where ``folder`` cannot be written.
     """
-    path = folder / f"{domain}-{part}-{modality}.npy"
+    path = folder / f"{'-'.join(view)}.npy"
     if not path.exists():
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):
                 if not path.exists():
-                    _write(path, _render_all(layout, domain, part, modality, progress))
+                    _write(path, _render_all(layout, view, progress))
         except OSError as error:
             raise DataError(
                 f"Cannot write the rendered scenes to {folder}: {error}. "
@@ -77,30 +74,28 @@ def _write(path: Path, pixels: NDArray[np.generic]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _render_all(
-    layout: Layout, domain: str, part: str, modality: str, progress: Progress | None
-) -> NDArray[np.generic]:
-    total = len(layout.labels(domain, part))
+def _render_all(layout: Layout, view: View, progress: Progress | None) -> NDArray[np.generic]:
+    total = len(layout.labels(view.domain, view.part))
     if total <= CHUNK:
-        return render_scenes(layout, domain, part, modality, 0, total)
+        return render_scenes(layout, view, 0, total)
     starts = range(0, total, CHUNK)
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         paths = [Path(scratch) / f"{start}.npy" for start in starts]
         jobs = [
-            pool.submit(_run_worker, layout, (domain, part, modality), start, min(start + CHUNK, total), path)
+            pool.submit(_run_worker, layout, view, start, min(start + CHUNK, total), path)
             for start, path in zip(starts, paths, strict=True)
         ]
         try:
             for done, job in enumerate(as_completed(jobs), start=1):
                 job.result()
                 if progress:
-                    progress(f"{part} {modality}@{domain}", min(done * CHUNK, total), total)
+                    progress(f"{view.part} {view.modality}@{view.domain}", min(done * CHUNK, total), total)
         finally:
             pool.shutdown(cancel_futures=True)
         return np.concatenate([np.load(path, allow_pickle=False) for path in paths])
 
 
-def _run_worker(layout: Layout, view: tuple[str, str, str], start: int, stop: int, path: Path) -> None:
+def _run_worker(layout: Layout, view: View, start: int, stop: int, path: Path) -> None:
     """A plain child process: unlike multiprocessing it works from any script, notebook or thread."""
     root = str(Path(__file__).parents[3])
     search = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
@@ -110,4 +105,4 @@ def _run_worker(layout: Layout, view: tuple[str, str, str], start: int, stop: in
     environment = {**os.environ, "PYTHONPATH": search, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if finished.returncode:
-        raise RunFailed(f"A worker rendering {view} stopped: {finished.stderr.strip()[-800:]}")
+        raise RunError(f"A worker rendering {'-'.join(view)} stopped: {finished.stderr.strip()[-800:]}")

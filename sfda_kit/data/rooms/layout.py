@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,14 @@ GENERATOR_VERSION = 1
 DOMAINS = tuple(SENSORS)
 COUNTS = {"source": 1800, "target-train": 900, "target-test": 600, "ti": 600}
 MODALITY_CODES = {"rgb": 1, "depth": 2, "nir": 3}
+
+
+class View(NamedTuple):
+    """The scenes of one part as one sensor's modality shows them."""
+
+    domain: str
+    part: str
+    modality: str
 
 
 class RoomsOptions(BaseModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,7 +133,7 @@ def _surface_colour(scene: Scene, hits: Hits) -> tuple[Array, Array]:
     return colour, gloss
 
 
-def texture(material: Material, points: Array) -> NDArray[np.floating[Any]]:
+def texture(material: Material, points: Array) -> Array:
     """Share (N,) of the second colour at world points (3, N), 0..1."""
     first, second = (dot(wave, points) for wave in material.waves.astype(np.float32))
     if material.pattern == "stripes":
@@ -142,5 +141,6 @@ def texture(material: Material, points: Array) -> NDArray[np.floating[Any]]:
     if material.pattern == "checker":
         return np.clip(0.5 + 3 * np.sin(first) * np.sin(second), 0, 1)
     if material.pattern == "marble":
-        return 0.5 + 0.5 * np.sin(0.6 * first + 2 * np.sin(0.4 * second))
+        marble: Array = 0.5 + 0.5 * np.sin(0.6 * first + 2 * np.sin(0.4 * second))
+        return marble
     return np.zeros_like(first)

@@ -26,7 +26,7 @@ class Sensor:
     Depth noise has deviation ``noise + noise_growth * z**2`` and is rounded to steps of
     ``step * z**2``, at least 1 mm. ``baseline`` shadows the background beside near objects (its sign
     is the side). ``dropout`` is the chance of a hole at a depth edge or on a grazing surface;
-    ``blotches`` the share of random patches without depth; ``flying`` mixes depths across edges.
+    ``blotches`` sets how far smooth random patches without depth reach; ``flying`` mixes depths across edges.
     """
 
     field_of_view: float
@@ -47,14 +47,14 @@ class Sensor:
 
 
 SENSORS = {
-    "kv1": Sensor(57, (0.5, 7.0), 0.002, 0.0022, 0.0028, 0.075, 0.5, 0.02, 0.0, 0.0,
-                  (1.05, 1.0, 0.92), 0.9, 0.5, 0.015, 5.0),
+    "kv1": Sensor(57, (0.5, 7.0), 0.002, 0.0022, 0.0028, 0.075, 0.5, 0.08, 0.0, 0.0,
+                  (1.05, 1.0, 0.92), 0.9, 0.5, 0.015, 9.0),
     "kv2": Sensor(70, (0.5, 8.0), 0.003, 0.0006, 0.0, 0.0, 0.2, 0.0, 0.7, 1.25,
-                  (1.0, 1.0, 1.0), 0.8, 0.2, 0.008, 7.0),
-    "realsense": Sensor(59, (0.6, 5.5), 0.004, 0.0045, 0.001, -0.06, 0.8, 0.10, 0.0, 0.0,
-                        (0.93, 1.0, 1.08), 0.95, 0.3, 0.02, 4.0),
-    "xtion": Sensor(58, (0.6, 6.5), 0.002, 0.0030, 0.0035, -0.075, 0.6, 0.03, 0.0, 0.0,
-                    (0.95, 1.02, 0.95), 1.1, 0.7, 0.02, 4.5),
+                  (1.0, 1.0, 1.0), 0.8, 0.2, 0.008, 11.0),
+    "realsense": Sensor(59, (0.6, 5.5), 0.004, 0.0045, 0.001, -0.06, 0.8, 0.2, 0.0, 0.0,
+                        (0.93, 1.0, 1.08), 0.95, 0.3, 0.02, 7.0),
+    "xtion": Sensor(58, (0.6, 6.5), 0.002, 0.0030, 0.0035, -0.075, 0.6, 0.1, 0.0, 0.0,
+                    (0.95, 1.02, 0.95), 1.1, 0.7, 0.02, 8.0),
 }  # fmt: skip
 
 
@@ -111,13 +111,23 @@ def _holes(
     chance = rng.random(depth.shape, dtype=np.float32)
     holes = (edge & (chance < sensor.dropout)) | (facing < 0.25 * chance * sensor.dropout)
     holes |= _parallax_shadow(sensor, depth)
-    coarse = rng.random((HEIGHT // 8, WIDTH // 8), dtype=np.float32)
-    patches = np.repeat(np.repeat(coarse, 8, axis=0), 8, axis=1)
-    holes |= (patches < sensor.blotches * depth / 2.5) & (chance < 0.7)
+    holes |= _patches(rng) < sensor.blotches * np.minimum(depth / 3, 1.5)
     if sensor.corner:
         y, x = np.ogrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
         holes |= np.hypot(x, y) > sensor.corner
     return holes
+
+
+def _patches(rng: Generator) -> Array:
+    """Smooth random field (H, W) in 0..1 with features of about 8 pixels."""
+    coarse = rng.random((HEIGHT // 8 + 1, WIDTH // 8 + 1), dtype=np.float32)
+    for axis in (0, 1):
+        place = np.arange((coarse.shape[axis] - 1) * 8) / 8
+        whole = place.astype(np.intp)
+        share = (place - whole).astype(np.float32)
+        share = share[:, None] if axis == 0 else share
+        coarse = coarse.take(whole, axis) * (1 - share) + coarse.take(whole + 1, axis) * share
+    return coarse
 
 
 def _parallax_shadow(sensor: Sensor, depth: Array) -> NDArray[np.bool_]:

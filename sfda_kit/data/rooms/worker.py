@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from sfda_kit.data.rooms.generate import render_scenes
-from sfda_kit.data.rooms.layout import Layout, RoomsOptions
+from sfda_kit.data.rooms.layout import Layout, RoomsOptions, View
 
 
 def main(arguments: list[str]) -> None:
     """``arguments``: options as JSON, seed, domain, part, modality, first scene, end, output file."""
     options, seed, domain, part, modality, start, stop, path = arguments
     layout = Layout(RoomsOptions.model_validate_json(options), int(seed))
-    pixels = render_scenes(layout, domain, part, modality, int(start), int(stop))
+    pixels = render_scenes(layout, View(domain, part, modality), int(start), int(stop))
     with Path(path).open("wb") as file:
         np.save(file, pixels, allow_pickle=False)
 
