@@ -85,8 +85,8 @@ class PairedFolder(FolderDataset):
         told = told_groups(self.root, [row.name for row in rows], self.config.group_pattern, fallback)
         if not any(told.keys):
             notices.append(
-                f"{self.root} has no groups.csv and no --group-pattern was given: each stem is its own group, "
-                "so images of one place may lie on both sides of a split."
+                f"{self.root} has no groups.csv and no --group-pattern was given: each stem is its own "
+                "group, so images of one place may lie on both sides of a split."
             )
         groups = [key or f"stem {_stem(row.name)}" for key, row in zip(told.keys, rows, strict=True)]
         return Scan(rows, groups, None, (*notices, *told.notices))

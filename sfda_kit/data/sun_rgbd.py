@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sfda_kit.data.folder_dataset import FolderDataset, Row, Scan
 from sfda_kit.data.groups import told_groups
 from sfda_kit.data.sun_rgbd_frames import SENSORS, Frame, find_frames, runs
+from sfda_kit.data.twin_layout import SYNTHETIC_MARK
 from sfda_kit.data.walk import require_folder
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.interfaces.dataset import Split
@@ -62,6 +63,8 @@ class SunRgbd(FolderDataset):
         super().__init__(config)
         self.options = _options(config.options)
         self.root = _locate(require_folder(config.root, "--data-root"))
+        if (self.root / SYNTHETIC_MARK).is_file():
+            self.synthetic = True  # type: ignore[misc]  # of the class, but a twin is an exception
 
     def splits(self) -> dict[str, Split]:
         """``socket17``: TI is every other scene on the disk, of all sensors."""

@@ -21,7 +21,8 @@ _SOURCE_SHARE = 0.6
 def official_parts(
     root: Path, frames: Sequence[Frame], groups: Sequence[str], seed: int
 ) -> tuple[list[int], list[str], tuple[str, ...]]:
-    """Test frames are target-test; train frames are dealt by group, class by class, to the other two parts.
+    """Test frames are target-test; train frames are dealt to the other parts by group,
+    sensor by sensor and class by class.
 
     Returns parts, groups (cut where the official lists cut them) and notices. Raises ``DataError`` when
     the file is missing or holds none of the frames.
@@ -35,7 +36,7 @@ def official_parts(
         )
     unlisted = sum(frame.path not in train and frame.path not in test for frame in frames)
     cut = [f"{group} (test)" if tested else group for group, tested in zip(groups, is_test, strict=True)]
-    parts = _deal([frame.scene for frame in frames], cut, is_test, seed)
+    parts = _deal([f"{frame.sensor} {frame.scene}" for frame in frames], cut, is_test, seed)
     notices = (f"{path} does not list {unlisted} frames; they count as train.",) if unlisted else ()
     return parts, cut, notices
 
@@ -70,13 +71,13 @@ def _paths(cells: NDArray[Any]) -> frozenset[str]:
     return frozenset(text.rpartition("SUNRGBD/")[2].strip("/") for text in texts)
 
 
-def _deal(scenes: Sequence[str], groups: Sequence[str], is_test: NDArray[np.bool_], seed: int) -> list[int]:
+def _deal(strata: Sequence[str], groups: Sequence[str], is_test: NDArray[np.bool_], seed: int) -> list[int]:
     part_of: dict[str, int] = {}
     generator = np.random.default_rng(seed)
-    for scene in sorted(set(scenes)):
+    for stratum in sorted(set(strata)):
         sizes: dict[str, int] = {}
-        for group, of, tested in zip(groups, scenes, is_test, strict=True):
-            if of == scene and not tested and group not in part_of:
+        for group, of, tested in zip(groups, strata, is_test, strict=True):
+            if of == stratum and not tested and group not in part_of:
                 sizes[group] = sizes.get(group, 0) + 1
         part_of.update(_deal_groups(sizes, generator))
     test = PARTS.index("target-test")
