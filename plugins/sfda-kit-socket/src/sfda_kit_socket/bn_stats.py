@@ -1,0 +1,85 @@
+"""L_BN of SOCKET: the target batch's statistics against those stored in the source model.
+
+Paper: Ahmed, Lohit, Peng, Jones, Roy-Chowdhury, "Cross-Modal Knowledge Transfer Without Task-Relevant
+Source Data", ECCV 2022, https://arxiv.org/abs/2209.04027
+
+Equation (``sum``, the official form), over the BatchNorm2d layers l, for the mean and biased variance of a
+layer's input in the current target batch:
+
+    L_BN = sum_l m_l (||mu_l - mu_l^src||_2 + ||var_l - var_l^src||_2),   m_1 = 10, all others 1
+
+Deviation (``mean``, the default, ours): that sum grows with depth, with width and with the square of the
+activations' scale, so a weight found for one backbone fits no other. Each layer's two distances are taken
+relative to the size of what they are compared with, and the layers are averaged:
+
+    d_l = ||mu_l - mu_l^src||_2 / ||std_l^src||_2 + ||var_l - var_l^src||_2 / ||var_l^src||_2
+    L_BN = sum_l m_l d_l / sum_l m_l
+
+Both fractions have no unit, and a layer whose activations are scaled by any factor gives the same value.
+The norms are divided, not the channels: a channel that was nearly constant on the source images (a variance
+near 0) cannot blow up the term.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+
+import torch
+
+from sfda_kit.errors import UserError
+from sfda_kit.interfaces import Aligner
+from sfda_kit.models.statistics import require_batch_norm
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.models.statistics import Statistics
+
+Reduction = Literal["mean", "sum"]
+EPSILON = 1e-6
+
+
+class BnStats(Aligner):
+    """L_BN (module docstring). Options: ``reduction`` (mean or sum), ``first_weight`` (m_1, default 10)."""
+
+    reads: ClassVar[tuple[str, ...]] = ("batch_statistics",)
+
+    def __init__(self, reduction: Reduction = "mean", first_weight: float = 10.0) -> None:
+        if reduction not in get_args(Reduction):
+            allowed = ", ".join(get_args(Reduction))
+            raise UserError(f"bn-stats: reduction is {reduction!r}, expected one of {allowed}.")
+        self._distance = relative_distance if reduction == "mean" else absolute_distance
+        self._averages = reduction == "mean"
+        self.first_weight = first_weight
+
+    def __call__(self, signals: StepSignals) -> Tensor:
+        """Scalar >= 0; gradients reach the adapting network through its target pass."""
+        layers = zip(signals.batch_statistics, signals.source_statistics, strict=True)
+        first, *others = [self._distance(batch, source) for batch, source in layers]
+        total = self.first_weight * first
+        for distance in others:
+            total = total + distance
+        return total / (self.first_weight + len(others)) if self._averages else total
+
+    def check(self, network: nn.Module) -> None:
+        """Raise ``UserError`` when ``network`` has no BatchNorm2d layer."""
+        require_batch_norm(network, "bn-stats")
+
+
+def absolute_distance(batch: Statistics, source: Statistics) -> Tensor:
+    """||mu - mu_src||_2 + ||var - var_src||_2 of one layer."""
+    return _norm(batch.mean - source.mean) + _norm(batch.variance - source.variance)
+
+
+def relative_distance(batch: Statistics, source: Statistics) -> Tensor:
+    """||mu - mu_src||_2 / ||std_src||_2 + ||var - var_src||_2 / ||var_src||_2 of one layer."""
+    deviation = source.variance.sum().sqrt().clamp_min(EPSILON)
+    variance = _norm(source.variance).clamp_min(EPSILON**2)
+    mean_distance = _norm(batch.mean - source.mean) / deviation
+    return mean_distance + _norm(batch.variance - source.variance) / variance
+
+
+def _norm(values: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(values)
+    return norm

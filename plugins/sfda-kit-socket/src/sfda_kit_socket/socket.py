@@ -1,0 +1,55 @@
+"""SOCKET: source-free cross-modal knowledge transfer.
+
+Paper: Ahmed, Lohit, Peng, Jones, Roy-Chowdhury, "Cross-Modal Knowledge Transfer Without Task-Relevant
+Source Data", ECCV 2022, https://arxiv.org/abs/2209.04027
+
+Equation: L = L_IM + 0.3 L_PL + 0.5 L_BN + 0.5 L_TI. L_IM and L_PL are SHOT's, L_BN is ``bn-stats``, and
+
+    L_TI = ||F_s(a) - F_t(b)||_F   over a batch of TI pairs (a: source modality, b: target modality).
+
+``socket`` (ours) keeps the weights and makes the terms independent of depth, width and batch size: L_BN
+relative and averaged over layers, L_TI divided by the square root of the batch; pseudo-labels are SHOT's
+two-round cosine ones. ``socket-official`` keeps the official sums, and one round of Euclidean centroids.
+
+Deviations, in both: the two halves of a pair share crop and flip; TI images pass the target network with
+batch statistics that never enter the running ones; the teacher is in evaluation mode; source statistics
+stay fixed. The official code draws the geometry of the halves independently and mixes TI into the running
+statistics, which we hold for slips. Its centroids come from features of augmented images, ours from the
+test transform.
+"""
+
+from __future__ import annotations
+
+from sfda_kit.interfaces import Recipe
+
+PAPER = "https://arxiv.org/abs/2209.04027"
+
+SOCKET = Recipe.model_validate(
+    {
+        "summary": "SHOT, source BatchNorm statistics and features of TI pairs, terms free of scale",
+        "paper": PAPER,
+        "aligners": {
+            "infomax": 1.0,
+            "bn-stats": {"weight": 0.5, "options": {"reduction": "mean"}},
+            "ti-features": {"weight": 0.5, "options": {"reduction": "rms"}},
+        },
+        "labeler": {"name": "centroid", "weight": 0.3},
+    }
+)
+
+SOCKET_OFFICIAL = Recipe.model_validate(
+    {
+        "summary": "SHOT, source BatchNorm statistics and features of TI pairs, with the official sums",
+        "paper": PAPER,
+        "aligners": {
+            "infomax": 1.0,
+            "bn-stats": {"weight": 0.5, "options": {"reduction": "sum"}},
+            "ti-features": {"weight": 0.5, "options": {"reduction": "frobenius"}},
+        },
+        "labeler": {
+            "name": "centroid",
+            "weight": 0.3,
+            "options": {"rounds": 1, "metric": "euclidean"},
+        },
+    }
+)

@@ -1,0 +1,32 @@
+"""TGMB and TGKT for sfda-kit: declarations only, parts are imported on first use."""
+
+from __future__ import annotations
+
+from sfda_kit import Component, hookimpl
+
+PAPER = "https://arxiv.org/abs/2401.05014"
+
+
+@hookimpl
+def sfda_kit_register_bridge() -> list[Component]:
+    return [
+        Component("affine", "sfda_kit_tgkt.affine:Affine", "one colour matrix for all pixels (1x1)", PAPER),
+        Component("fcbnconv", "sfda_kit_tgkt.fcbnconv:FcBnConv", "per-pixel FC, BatchNorm, conv", PAPER),
+        Component("unet", "sfda_kit_tgkt.unet:UNet", "small residual U-Net (default)", PAPER),
+    ]
+
+
+@hookimpl
+def sfda_kit_register_aligner() -> list[Component]:
+    target = "sfda_kit_tgkt.distill:Distill"
+    return [Component("distill", target, "the source model's answers on bridged images", PAPER)]
+
+
+@hookimpl
+def sfda_kit_register_method() -> list[Component]:
+    module = "sfda_kit_tgkt.recipes"
+    return [
+        Component("tgmb", f"{module}:TGMB", "bridge to source-like images, source model as it is", PAPER),
+        Component("tgmb-paper", f"{module}:TGMB_PAPER", "TGMB with the paper's bridge and objective", PAPER),
+        Component("tgkt", f"{module}:TGKT", "a target model taught through the bridge", PAPER),
+    ]

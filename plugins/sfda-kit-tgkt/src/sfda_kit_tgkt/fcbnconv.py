@@ -1,0 +1,29 @@
+"""Bridge ``fcbnconv``: one fully connected layer per pixel, one BatchNorm, one convolution.
+
+Paper: https://arxiv.org/abs/2401.05014 (TGMB). The paper's translator is described as one FC, one BatchNorm
+and one convolution layer; widths are not known to us. Ours: hidden 64, a 3x3 convolution. No activation
+between them, as none is described, so the map is affine in the pixels of a 3x3 neighbourhood. Trained with
+the objective of ``objective.py``.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from sfda_kit_tgkt.objective import TgmbBridge
+
+
+class FcBnConv(TgmbBridge):
+    """Options: ``hidden`` channels (64), ``kernel`` (3, odd), ``reversal`` (see ``objective.py``)."""
+
+    def __init__(self, hidden: int = 64, kernel: int = 3, reversal: float = 1.0) -> None:
+        super().__init__(reversal)
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, hidden, 1),
+            nn.BatchNorm2d(hidden),
+            nn.Conv2d(hidden, 3, kernel, padding="same"),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, 3, H, W)."""
+        return self.layers(images)  # type: ignore[no-any-return]

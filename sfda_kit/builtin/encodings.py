@@ -1,0 +1,57 @@
+"""Three channels out of one, pixel by pixel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from sfda_kit.errors import UserError
+from sfda_kit.interfaces import Encoding
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfda_kit.data.modality import Modality
+
+MAX_RANGE = 5.0
+"""Metres shown as full scale: indoor depth cameras lose precision beyond."""
+
+
+class ChannelCopy(Encoding):
+    """The value in all three channels; RGB stays as it is.
+
+    Depth is ``metres / max_range``, clipped to [0, 1]; missing (0) stays 0. Option ``max_range`` in
+    metres. Other modalities are in [0, 1] already.
+    """
+
+    def __init__(self, max_range: float = MAX_RANGE) -> None:
+        if max_range <= 0:
+            raise UserError(f"Encoding max_range is {max_range}; expected metres greater than 0.")
+        self.max_range = max_range
+
+    def __call__(self, images: Tensor, modality: Modality) -> Tensor:
+        """(B, 1 or 3, H, W) in the modality's unit -> (B, 3, H, W) in [0, 1]."""
+        return self._unit_range(images, modality).expand(-1, 3, -1, -1)
+
+    def _unit_range(self, images: Tensor, modality: Modality) -> Tensor:
+        full_scale = self.max_range if modality.unit == "metres" else 1.0
+        return (images / full_scale).clamp(0, 1)
+
+
+class Jet(ChannelCopy):
+    """The colour map "jet" over [0, max_range]: blue is near or dark; missing is black; RGB stays.
+
+    Colour-coded depth for RGB networks: Eitel et al., IROS 2015 (https://arxiv.org/abs/1507.06821).
+    There each image is stretched to its own range; here the range is fixed, so that one colour is one
+    distance in every image.
+    """
+
+    def __call__(self, images: Tensor, modality: Modality) -> Tensor:
+        """(B, 1 or 3, H, W) in the modality's unit -> (B, 3, H, W) in [0, 1]."""
+        if images.shape[1] == 3:
+            return super().__call__(images, modality)
+        peaks = torch.tensor([3.0, 2.0, 1.0], device=images.device)[:, None, None]
+        value = self._unit_range(images, modality)
+        colours = (1.5 - (4 * value - peaks).abs()).clamp(0, 1)
+        return colours * (images > 0) if modality.zero_is_missing else colours
