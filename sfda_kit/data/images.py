@@ -88,6 +88,8 @@ def _load_picture(path: Path) -> Pixels:
         raise
     except UnidentifiedImageError:
         raise DataError("is not a JPEG, PNG or TIFF inside. Save it as one of these.") from None
+    except Image.DecompressionBombError as error:
+        raise DataError(f"claims too many pixels ({_first_line(error)}). Scale it down.") from None
     except Exception as error:
         # Decoders answer broken bytes with whatever they trip over: OSError, SyntaxError, struct.error ...
         raise DataError(

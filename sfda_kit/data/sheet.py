@@ -71,11 +71,15 @@ def _spread(index: Index, domain: str | None, number: int, seed: int) -> NDArray
 
 def _figure(dataset: Dataset, names: Sequence[str], pixels: dict[str, NDArray[Any]]) -> Figure:
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     columns = min(8, len(names))
     bands = -(-len(names) // columns)
     height = bands * (len(pixels) * _CELL_INCHES + 0.3) + 0.6
-    figure = Figure(figsize=(columns * _CELL_INCHES + 0.9, height), layout="constrained")
+    figure = Figure(
+        figsize=(columns * _CELL_INCHES + 0.9, height),
+        layout=ConstrainedLayoutEngine(h_pad=0.02, w_pad=0.02, hspace=0.0, wspace=0.0),
+    )
     figure.suptitle(_title(dataset, pixels), fontsize=8)
     axes = figure.subplots(bands * len(pixels), columns, squeeze=False)
     for axis in axes.flat:
@@ -88,14 +92,14 @@ def _figure(dataset: Dataset, names: Sequence[str], pixels: dict[str, NDArray[An
             if line == 0:
                 axis.set_title(names[number].replace("_", " "), fontsize=7)
         if scale:
-            figure.colorbar(
-                shown, ax=axes, shrink=0.5, aspect=40, label="depth in metres, missing in magenta"
-            )
+            bar = figure.colorbar(shown, ax=axes, shrink=0.6, aspect=40)
+            bar.set_label("metres; magenta: missing", fontsize=7)
+            bar.ax.tick_params(labelsize=7)
     return figure
 
 
 def _title(dataset: Dataset, pixels: dict[str, NDArray[Any]]) -> str:
-    synthetic = "synthetic, " if dataset.synthetic and "synthetic" not in dataset.summary else ""
+    synthetic = "synthetic: " if dataset.synthetic and "synthetic" not in dataset.summary else ""
     return f"{synthetic}{dataset.summary}\n{' over '.join(pixels)}"
 
 

@@ -91,7 +91,7 @@ def _shots(frames_per_class: int) -> Iterator[_Shot]:
                 folder = kind + first // RUN_LENGTH
                 for _ in range(first, min(first + RUN_LENGTH, frames_per_class)):
                     number += 1
-                    test = first // RUN_LENGTH % 2 == 1
+                    test = folder % 2 == 1
                     yield _Shot(place_of(sensor, folder, number, run), sensor, solid, number, test)
 
 
