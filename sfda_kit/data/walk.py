@@ -46,12 +46,29 @@ def list_folder(path: Path) -> Folder:
         with os.scandir(path) as entries:
             for entry in entries:
                 if not entry.name.startswith("."):
-                    (folders if entry.is_dir() else files).append(entry.name)
+                    _refuse_undecodable(path, entry.name)
+                    (folders if _is_folder(entry) else files).append(entry.name)
     except OSError as error:
         raise DataError(
             f"The folder {path} cannot be listed ({error.strerror}). Check its path and rights."
         ) from None
     return Folder(path, tuple(sorted(folders, key=natural_key)), tuple(sorted(files, key=natural_key)))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link to itself. As a file it gets its message when it is opened.
+        return False
+
+
+def _refuse_undecodable(path: Path, name: str) -> None:
+    """Names go into records and tables, which are UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{path} holds a name that is not UTF-8: {name!a}. Rename it.") from None
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
