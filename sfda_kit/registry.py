@@ -20,6 +20,7 @@ SHIPPED = {
     "bn-stats": "sfda-kit-socket",
     "tgkt": "sfda-kit-tgkt",
     "tgmb": "sfda-kit-tgkt",
+    "tgmb-paper": "sfda-kit-tgkt",
     "affine": "sfda-kit-tgkt",
     "fcbnconv": "sfda-kit-tgkt",
     "unet": "sfda-kit-tgkt",
