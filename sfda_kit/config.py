@@ -62,6 +62,7 @@ class SourceConfig(_Strict):
     weight_decay: float = Field(default=0.05, ge=0)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     augmentation: Literal["crop-flip", "strong"] = "strong"
+    color_jitter: float = Field(default=0.4, ge=0, le=1)
     held_out: float = Field(default=0.1, gt=0, lt=0.5)
     floor: float | None = Field(default=None, ge=0, le=100)
     card: Path | None = None
@@ -86,6 +87,7 @@ class AdaptConfig(_Strict):
     backbone_lr_factor: float = Field(default=0.1, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-3, ge=0)
+    augmentation: Literal["crop-flip", "strong"] = "crop-flip"
     evaluation_batch_size: int = Field(default=256, ge=1)
 
 
@@ -109,6 +111,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "backbone_lr_factor": 0.1,
             "weight_decay": 1e-3,
             "augmentation": "crop-flip",
+            "color_jitter": 0.0,
         },
         "adapt": {"epochs": 15},
     },

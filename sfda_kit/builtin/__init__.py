@@ -30,7 +30,7 @@ def sfda_kit_register_labeler() -> list[Component]:
 def sfda_kit_register_method() -> list[Component]:
     return [
         Component("source-only", "sfda_kit.builtin.methods:SOURCE_ONLY", "the source model, not adapted"),
-        Component("oracle", "sfda_kit.builtin.methods:ORACLE", "target-supervised upper bound, never ranks"),
+        Component("oracle", "sfda_kit.evaluate.oracle:Oracle", "target-supervised upper bound, never ranks"),
     ]
 
 

@@ -104,8 +104,8 @@ class TargetView(ImageView):
     """Unlabelled target training images in a shuffled order: neither labels nor names."""
 
 
-class SourceView(ImageView):
-    """Source images with ``labels`` (N,); open only while the source model is trained."""
+class LabelledView(ImageView):
+    """Images with ``labels`` (N,): source images while the source model is trained, and the oracle's."""
 
     def __init__(self, *args: object, labels: Tensor, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]

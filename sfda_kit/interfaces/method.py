@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sfda_kit.adapt.bank import FeatureBank
     from sfda_kit.config import AdaptConfig
     from sfda_kit.data.views import PairView, TargetView
     from sfda_kit.events import Listener
@@ -38,19 +40,22 @@ class AdaptationContext:
     teacher_bridge: Bridge | None
     checkpoint_dir: Path
     listener: Listener
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
 @dataclass(frozen=True)
 class EpochState:
     """What a method yields after each epoch; the core evaluates and records it.
 
-    ``model``: predicts from normalised target images; ``signals``: label-free figures to show.
+    ``model``: predicts from normalised target images; ``bank``: its features and logits on the target
+    training images (the core reads it, so that no pass runs twice); ``signals``: label-free figures.
     """
 
     phase: str
     epoch: int
     epochs: int
     model: AdaptedModel
+    bank: FeatureBank
     signals: dict[str, float] = field(default_factory=dict)
 
 
@@ -66,7 +71,7 @@ class Method(ABC):
             def adapt(self, context):
                 refresh_statistics(context.network, context.target)
                 model = AdaptedModel(context.input_bridge, context.network)
-                yield EpochState("adabn", 0, 1, model)
+                yield EpochState("adabn", 1, 1, model, fill_bank(model, context.target))
     """
 
     @abstractmethod

@@ -48,17 +48,17 @@ class Scene:
 def sample_scene(rng: Generator, class_name: str, clutter: float) -> Scene:
     """A scene whose main solid is of ``class_name``; ``clutter`` 1 is usual, 0 leaves the solid alone."""
     size = rng.uniform(0.85, 1.25)
-    main = _placed(SHAPES[class_name](rng), np.zeros(3), rng.uniform(0, 2 * np.pi), size)
+    main = _placed(SHAPES[class_name](rng), np.zeros(3), rng.uniform(-2.0, 2.0), size)
     camera, turn = _camera(rng, size)
     objects = [main, *_clutter(rng, clutter, camera, size)]
     walls = _walls(rng, size)
-    materials = [_material(rng) for _ in range(len(walls) + len(objects))]
+    materials = [_wall_material(rng) for _ in walls] + [_material(rng) for _ in objects]
     azimuth, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.3)
     light = np.array([np.cos(azimuth) * np.cos(height), np.sin(azimuth) * np.cos(height), np.sin(height)])
     # A lamp behind the back wall would leave the room dark.
     light[1] = -abs(light[1])
-    strength = rng.uniform(0.55, 1.0) * rng.uniform(0.85, 1.15, 3)
-    ambient = rng.uniform(0.2, 0.45) * rng.uniform(0.9, 1.1, 3)
+    strength = rng.uniform(0.5, 0.8) * rng.uniform(0.9, 1.1, 3)
+    ambient = rng.uniform(0.3, 0.45) * rng.uniform(0.9, 1.1, 3)
     return Scene(walls, objects, materials, camera, turn, light, strength, ambient)
 
 
@@ -68,12 +68,12 @@ def _placed(shape: Shape, place: Array, angle: float, scale: float) -> Shape:
 
 
 def _camera(rng: Generator, size: float) -> tuple[Array, Array]:
-    """A camera that looks about the main solid, from 2 to 3.4 m away, slightly rolled."""
-    distance, azimuth = rng.uniform(2.0, 3.4), rng.uniform(-0.6, 0.6)
-    height = rng.uniform(0.6, 1.9)
+    """A camera that looks about the main solid, from 1.9 to 2.8 m away, slightly rolled."""
+    distance, azimuth = rng.uniform(1.9, 2.8), rng.uniform(-0.5, 0.5)
+    height = rng.uniform(0.9, 1.7)
     ground = np.sqrt(max(distance**2 - height**2, 1.0))
     camera = np.array([ground * np.sin(azimuth), -ground * np.cos(azimuth), height])
-    aim = np.array([0, 0, 0.45 * size]) + rng.uniform(-0.28, 0.28, 3)
+    aim = np.array([0, 0, 0.45 * size]) + rng.uniform(-0.18, 0.18, 3)
     forward = (aim - camera) / np.sqrt(((aim - camera) ** 2).sum())
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.sqrt((right**2).sum())
@@ -97,12 +97,12 @@ def _walls(rng: Generator, size: float) -> list[tuple[Array, float]]:
 def _clutter(rng: Generator, level: float, camera: Array, size: float) -> list[Shape]:
     """Small pieces round the main solid, and often one that hides a part of it."""
     shapes = []
-    for _ in range(rng.poisson(2.5 * level)):
+    for _ in range(rng.poisson(1.5 * level)):
         angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.85, 1.6) * size
         place = np.array([reach * np.cos(angle), reach * np.sin(angle), 0])
         if np.dot(place[:2], camera[:2]) < 0.3 * reach * np.hypot(*camera[:2]):
             shapes.append(_placed(_piece(rng, 0.3), place, rng.uniform(0, np.pi), rng.uniform(0.7, 1.3)))
-    if rng.random() < 0.6 * level:
+    if rng.random() < 0.35 * level:
         shapes.append(_occluder(rng, camera, size))
     return shapes
 
@@ -124,11 +124,24 @@ def _piece(rng: Generator, edge: float) -> Shape:
 
 def _material(rng: Generator) -> Material:
     """Colours, texture and infrared reflectances, all independent of each other and of the class."""
-    base = rng.uniform(0.12, 0.95, 3)
-    other = np.clip(base * rng.uniform(0.35, 1.5) + rng.uniform(-0.15, 0.15, 3), 0.05, 1)
-    reflectance = rng.uniform(0.25, 0.9)
-    # Many dyes are transparent in the near infrared: textures show weakly there.
-    nir = np.clip([reflectance, reflectance * rng.uniform(0.8, 1.2)], 0.05, 1)
-    pattern = PATTERNS[int(rng.choice(4, p=[0.4, 0.2, 0.2, 0.2]))]
+    base = rng.uniform(0.15, 0.95, 3)
+    other = np.clip(base * rng.uniform(0.65, 1.25), 0.05, 1)
+    pattern = PATTERNS[int(rng.choice(4, p=[0.58, 0.14, 0.14, 0.14]))]
     waves = rng.standard_normal((2, 3)) * rng.uniform(8, 22)
-    return Material(pattern, np.stack([base, other]), nir, waves, float(rng.choice([0, 0.25, 0.5])))
+    gloss = float(rng.choice([0, 0.2, 0.4]))
+    return Material(pattern, np.stack([base, other]), _reflectances(rng), waves, gloss)
+
+
+def _wall_material(rng: Generator) -> Material:
+    """Rooms are painted in muted colours, with weak patterns."""
+    base = np.clip(rng.uniform(0.3, 0.85) + rng.uniform(-0.12, 0.12, 3), 0, 1)
+    other = np.clip(base * rng.uniform(0.8, 1.15), 0, 1)
+    pattern = PATTERNS[int(rng.choice(4, p=[0.4, 0.2, 0.2, 0.2]))]
+    waves = rng.standard_normal((2, 3)) * rng.uniform(6, 16)
+    return Material(pattern, np.stack([base, other]), _reflectances(rng), waves, 0.0)
+
+
+def _reflectances(rng: Generator) -> Array:
+    """Both near-infrared reflectances: many dyes are transparent there, so textures show weakly."""
+    reflectance = rng.uniform(0.25, 0.9)
+    return np.clip([reflectance, reflectance * rng.uniform(0.8, 1.2)], 0.05, 1)

@@ -47,14 +47,14 @@ class Sensor:
 
 
 SENSORS = {
-    "kv1": Sensor(57, (0.5, 7.0), 0.002, 0.0022, 0.0028, 0.075, 0.5, 0.08, 0.0, 0.0,
-                  (1.05, 1.0, 0.92), 0.9, 0.5, 0.015, 9.0),
-    "kv2": Sensor(70, (0.5, 8.0), 0.003, 0.0006, 0.0, 0.0, 0.2, 0.0, 0.7, 1.25,
-                  (1.0, 1.0, 1.0), 0.8, 0.2, 0.008, 11.0),
-    "realsense": Sensor(59, (0.6, 5.5), 0.004, 0.0045, 0.001, -0.06, 0.8, 0.2, 0.0, 0.0,
-                        (0.93, 1.0, 1.08), 0.95, 0.3, 0.02, 7.0),
-    "xtion": Sensor(58, (0.6, 6.5), 0.002, 0.0030, 0.0035, -0.075, 0.6, 0.1, 0.0, 0.0,
-                    (0.95, 1.02, 0.95), 1.1, 0.7, 0.02, 8.0),
+    "kv1": Sensor(57, (0.5, 7.0), 0.004, 0.0050, 0.0060, 0.075, 0.7, 0.12, 0.0, 0.0,
+                  (1.05, 1.0, 0.92), 0.9, 0.5, 0.015, 6.5),
+    "kv2": Sensor(70, (0.5, 8.0), 0.006, 0.0020, 0.0, 0.0, 0.3, 0.0, 0.8, 1.25,
+                  (1.0, 1.0, 1.0), 0.8, 0.2, 0.008, 8.0),
+    "realsense": Sensor(59, (0.6, 5.5), 0.008, 0.0090, 0.001, -0.06, 0.8, 0.2, 0.0, 0.0,
+                        (0.93, 1.0, 1.08), 0.95, 0.3, 0.02, 5.5),
+    "xtion": Sensor(58, (0.6, 6.5), 0.004, 0.0060, 0.0070, -0.075, 0.7, 0.14, 0.0, 0.0,
+                    (0.95, 1.02, 0.95), 1.1, 0.7, 0.015, 6.0),
 }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def expose_rgb(sensor: Sensor, radiance: Array, rng: Generator) -> NDArray[np.ui
 def expose_nir(sensor: Sensor, irradiance: Array, rng: Generator) -> NDArray[np.uint8]:
     """8-bit picture (H, W) of the reflected active light (H, W), already fallen off with distance."""
     lit = 1 - np.exp(-sensor.nir_power * irradiance)
-    return _to_bytes(_blurred(lit, sensor.blur), 1.5 * sensor.grain, rng)
+    return _to_bytes(_blurred(lit, sensor.blur), sensor.grain, rng)
 
 
 def measure_depth(sensor: Sensor, depth: Array, facing: Array, rng: Generator) -> NDArray[np.uint16]:

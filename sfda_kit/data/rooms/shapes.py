@@ -101,7 +101,7 @@ def pyramid(rng: Generator) -> Shape:
 def torus(rng: Generator) -> Shape:
     """A ring that lies, leans or stands."""
     ring, tube = rng.uniform(0.3, 0.38), rng.uniform(0.09, 0.15)
-    tilt = rng.uniform(0, np.pi / 2)
+    tilt = rng.uniform(0, 1.4)
     height = tube + ring * np.sin(tilt)
     return [_at(Torus(ring, tube), z=height, turn=turn_about(0, tilt))]
 
@@ -156,7 +156,7 @@ def mug(rng: Generator) -> Shape:
     radius, height, wall = rng.uniform(0.3, 0.38), rng.uniform(0.65, 0.85), rng.uniform(0.04, 0.07)
     hole = Frustum(radius - wall, radius - wall, height)
     cup = Difference(Frustum(radius, radius, height), hole, (0, 0, 0.1))
-    reach, grip, thick = rng.uniform(0.2, 0.28), rng.uniform(0.35, 0.45) * height, 0.09
+    reach, grip, thick = rng.uniform(0.25, 0.33), rng.uniform(0.35, 0.45) * height, 0.09
     bar = box(reach, thick, thick)
     x = radius + reach / 2 - 0.02
     ends = [_at(bar, x, 0, height / 2 + s * (grip - thick / 2)) for s in (-1, 1)]
@@ -221,10 +221,10 @@ def shelf(rng: Generator) -> Shape:
 
 TR_SHAPES: dict[str, Callable[[Generator], Shape]] = {
     shape.__name__: shape
-    for shape in (arch, chair, cone, cube, cylinder, dumbbell, mug, pyramid, sphere, stairs, table, torus)
+    for shape in (arch, chair, cone, cube, cylinder, dumbbell, mug, snowman, sphere, stairs, table, torus)
 }
 TI_SHAPES: dict[str, Callable[[Generator], Shape]] = {
-    shape.__name__: shape for shape in (dome, shelf, snowman, stool, tube, wedge)
+    shape.__name__: shape for shape in (dome, pyramid, shelf, stool, tube, wedge)
 }
 SHAPES = {**TR_SHAPES, **TI_SHAPES}
 CLASSES = tuple(SHAPES)

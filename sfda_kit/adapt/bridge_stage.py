@@ -1,0 +1,131 @@
+"""Training of a bridge: once for a source model, a target and an objective, then cached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sfda_kit.adapt.checkpoint import Checkpoint
+from sfda_kit.adapt.loop import TrainingStage, endless, one_cycle, seeded, steps_per_epoch, train
+from sfda_kit.adapt.signals import BridgeSignals, StepInputs
+from sfda_kit.adapt.stage_cache import cached_stage
+from sfda_kit.errors import UserError
+from sfda_kit.models.card import WEIGHTS_FILE, load_weights, save_weights
+from sfda_kit.plugins import installation, registry
+from sfda_kit.registry import build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sfda_kit.config import BridgeStageConfig
+    from sfda_kit.data.views import GeometryKind, PairView, TargetView
+    from sfda_kit.events import Listener
+    from sfda_kit.interfaces.bridge import Bridge
+    from sfda_kit.interfaces.recipe import BridgeConfig
+    from sfda_kit.models.network import Network
+
+
+class BridgeTraining:
+    """What all bridges of one run are trained on; ``identity`` names it for the stage cache."""
+
+    def __init__(
+        self,
+        target: TargetView,
+        pairs: PairView | None,
+        source_network: Network,
+        config: BridgeStageConfig,
+        epochs: int,
+        augmentation: GeometryKind,
+        seed: int,
+        identity: dict[str, Any],
+        listener: Listener,
+        autocast: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        self.target, self.pairs, self.source_network = target, pairs, source_network
+        self.config, self.epochs, self.augmentation, self.seed = config, epochs, augmentation, seed
+        self.identity, self.listener, self.autocast = identity, listener, autocast
+
+    def prepare(self, wanted: BridgeConfig) -> Bridge:
+        """The bridge, frozen and in evaluation mode; trained now unless the cache has it.
+
+        Raises ``UserError`` when a trained bridge is asked for and the task has no TI pairs.
+        """
+        seeded(self.seed, "bridge-initialisation", wanted.name)
+        bridge: Bridge = build(registry().get("bridge", wanted.name), wanted.options)
+        bridge.to(self.target.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if bridge.trained:
+            if not self.pairs:
+                raise UserError(
+                    f"The bridge {wanted.name!r} is trained on TI pairs and the task has none. Name TI "
+                    "classes (--ti-classes A,B), give a folder of pairs (--ti-dir), or use --bridge copy."
+                )
+            weights = self.weights(bridge, wanted)
+            folder = cached_stage(
+                "bridge", self._identity(wanted, weights), lambda work: self._train(bridge, weights, work)
+            )
+            load_weights(bridge, folder / WEIGHTS_FILE)
+        return bridge.requires_grad_(False).eval()
+
+    @staticmethod
+    def weights(bridge: Bridge, wanted: BridgeConfig) -> dict[str, float]:
+        """Weights of the objective's terms; those of weight 0 are left out."""
+        weights = {**bridge.default_objective, **wanted.objective}
+        return {name: weight for name, weight in weights.items() if weight != 0}
+
+    def _identity(self, wanted: BridgeConfig, weights: dict[str, float]) -> dict[str, Any]:
+        owner = registry().get("bridge", wanted.name).owner
+        version = next(p.version for p in installation().plugins if p.owner == owner)
+        training = self.config.model_dump(exclude={"epochs", "epochs_factor"}) | {"epochs": self.epochs}
+        return self.identity | {
+            "bridge": [owner, version, wanted.name, wanted.options, weights],
+            "training": training,
+            "seed": self.seed,
+        }
+
+    def _train(self, bridge: Bridge, weights: dict[str, float], folder: Path) -> None:
+        objective = bridge.objective(self.source_network).to(self.target.device)
+        terms = objective.terms()
+        parameters = [*bridge.parameters(), *objective.parameters()]
+        stage = TrainingStage(
+            name="bridge",
+            epochs=self.epochs,
+            steps=self._steps_per_epoch(),
+            modules={"bridge": bridge, "objective": objective},
+            optimizer=torch.optim.AdamW(
+                parameters, lr=self.config.lr, weight_decay=self.config.weight_decay
+            ),
+            signals=lambda epoch, generator: self._steps(bridge, epoch, generator),
+            terms={name: (weight, terms[name]) for name, weight in weights.items()},
+            lr_factor=one_cycle,
+            seed=self.seed,
+            autocast=self.autocast,
+        )
+        bridge.train()
+        checkpoint = Checkpoint(folder / "checkpoint.pt")
+        for _ in train(stage, checkpoint, self.listener):
+            pass
+        save_weights(bridge, folder / WEIGHTS_FILE)
+        checkpoint.path.unlink(missing_ok=True)
+
+    def _steps_per_epoch(self) -> int:
+        assert self.pairs is not None
+        size = self.config.batch_size
+        return max(steps_per_epoch(len(self.target), size), steps_per_epoch(len(self.pairs), size))
+
+    def _steps(self, bridge: Bridge, epoch: int, generator: torch.Generator) -> Iterable[BridgeSignals]:
+        assert self.pairs is not None
+        size, steps = self.config.batch_size, self._steps_per_epoch()
+        targets = endless(len(self.target), size, generator)
+        pairs = endless(len(self.pairs), size, generator)
+        for step in range(steps):
+            progress = (epoch + step / steps) / self.epochs
+            inputs = StepInputs(
+                self.target, next(targets), self.pairs, next(pairs), self.augmentation, generator, progress
+            )
+            yield BridgeSignals(inputs, bridge, self.source_network)
+
+

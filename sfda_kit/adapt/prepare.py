@@ -1,0 +1,74 @@
+"""Everything a method is handed, from a plan, a source model and unlabelled views."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfda_kit.adapt.bridge_stage import BridgeTraining
+from sfda_kit.interfaces.method import AdaptationContext
+from sfda_kit.models.card import SourceCard
+from sfda_kit.models.network import Network, frozen_copy
+
+if TYPE_CHECKING:
+    from sfda_kit.data.views import PairView, TargetView
+    from sfda_kit.events import Listener
+    from sfda_kit.plan import Plan
+
+
+def prepare_context(
+    plan: Plan,
+    card: SourceCard,
+    network: Network,
+    target: TargetView,
+    pairs: PairView | None,
+    task_fingerprint: str,
+    checkpoint_dir: Path,
+    listener: Listener,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> AdaptationContext:
+    """Train or load the recipe's bridges and put the context together."""
+    config = plan.config
+    source_network = frozen_copy(network)
+    identity = {
+        "source": card.weights_sha256,
+        "task": task_fingerprint,
+        "input": [plan.encoding_config, config.adapt.augmentation, card.mean, card.std],
+        "precision": config.compute.precision,
+    }
+    training = BridgeTraining(
+        target,
+        pairs,
+        source_network,
+        config.bridge_training,
+        bridge_epochs(plan),
+        config.adapt.augmentation,
+        config.seed,
+        identity,
+        listener,
+        autocast,
+    )
+    bridges = {role: training.prepare(part) for role, part in plan.recipe.bridges().items()}
+    return AdaptationContext(
+        recipe=plan.recipe,
+        config=config.adapt,
+        seed=config.seed,
+        target=target,
+        pairs=pairs,
+        source_network=source_network,
+        network=copy.deepcopy(network).requires_grad_(True),
+        input_bridge=bridges["input"],
+        teacher_bridge=bridges.get("teacher"),
+        checkpoint_dir=checkpoint_dir,
+        listener=listener,
+        autocast=autocast,
+    )
+
+
+def bridge_epochs(plan: Plan) -> int:
+    """As set, else in proportion to the main phase."""
+    training = plan.config.bridge_training
+    return training.epochs or max(1, round(plan.config.adapt.epochs * training.epochs_factor))

@@ -1,0 +1,153 @@
+"""The method that a recipe describes: phases of weighted terms over one training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sfda_kit.adapt.bank import FeatureBank, fill_bank
+from sfda_kit.adapt.checkpoint import Checkpoint
+from sfda_kit.adapt.loop import (
+    Term,
+    TrainingStage,
+    batches,
+    endless,
+    inverse_decay,
+    steps_per_epoch,
+    train,
+)
+from sfda_kit.adapt.signals import StepInputs, StepSignals
+from sfda_kit.interfaces.method import EpochState, Method
+from sfda_kit.models.network import AdaptedModel, scope_modules
+from sfda_kit.plugins import registry
+from sfda_kit.registry import build
+
+if TYPE_CHECKING:
+    from sfda_kit.interfaces import AdaptationContext, Aligner, Phase, PseudoLabeler, PseudoLabels
+
+
+class RecipeMethod(Method):
+    """Runs the phases of ``context.recipe`` in order; without phases the source model is the result."""
+
+    def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
+        """Yield after each epoch with the bank of that moment, so that one pass serves all readers."""
+        model = AdaptedModel(context.input_bridge, context.network)
+        if not context.recipe.phases:
+            bank = fill_bank(model, context.target, context.config.evaluation_batch_size)
+            yield EpochState("as-is", 0, 0, model, bank)
+        state = None
+        for phase in context.recipe.phases:
+            for state in PhaseTraining(context, phase, model).run():
+                yield state
+        if state is None and context.recipe.phases:  # resumed after the last epoch had been saved
+            yield PhaseTraining(context, context.recipe.phases[-1], model).final_state()
+
+
+class PhaseTraining:
+    """One phase of a recipe: builds its terms, owns the bank and the labels of the current epoch."""
+
+    def __init__(self, context: AdaptationContext, phase: Phase, model: AdaptedModel) -> None:
+        self.context, self.phase, self.model = context, phase, model
+        self.epochs = max(1, round(context.config.epochs * phase.length))
+        self.aligners: dict[str, Aligner] = {
+            name: build(registry().get("aligner", name), aligner.options)
+            for name, aligner in phase.aligners.items()
+        }
+        self.reads = frozenset(signal for aligner in self.aligners.values() for signal in aligner.reads)
+        labeler = phase.labeler if phase.labeler and phase.labeler.weight else None
+        self.labeler: PseudoLabeler | None = labeler and build(
+            registry().get("labeler", labeler.name), labeler.options
+        )
+        self.bank: FeatureBank | None = None
+        self.labels: PseudoLabels | None = None
+        self.churn = 0.0
+        self.bridges: dict[str, nn.Module] = {"input": context.input_bridge}
+        if context.teacher_bridge is not None:
+            self.bridges["teacher"] = context.teacher_bridge
+
+    def run(self) -> Iterator[EpochState]:
+        """Train the phase; one state after each epoch."""
+        checkpoint = Checkpoint(self.context.checkpoint_dir / f"{self.phase.name}.pt")
+        for done in train(self._stage(), checkpoint, self.context.listener):
+            self.bank = self._fill()
+            signals = {"churn": self.churn} if self.labeler else {}
+            yield EpochState(self.phase.name, done, self.epochs, self.model, self.bank, signals)
+
+    def final_state(self) -> EpochState:
+        """The state after the last epoch, for a network that is already trained."""
+        return EpochState(self.phase.name, self.epochs, self.epochs, self.model, self._fill())
+
+    def _stage(self) -> TrainingStage:
+        config = self.context.config
+        return TrainingStage(
+            name=self.phase.name,
+            epochs=self.epochs,
+            steps=steps_per_epoch(len(self.context.target), config.batch_size),
+            modules={"network": self.context.network},
+            optimizer=self._optimizer(),
+            signals=self._steps,
+            terms=self._terms(),
+            lr_factor=inverse_decay,
+            seed=self.context.seed,
+            autocast=self.context.autocast,
+        )
+
+    def _terms(self) -> dict[str, Term]:
+        terms: dict[str, Term] = {
+            name: (self.phase.aligners[name].weight, aligner) for name, aligner in self.aligners.items()
+        }
+        if self.labeler and self.phase.labeler:
+            terms["pseudo-label"] = (self.phase.labeler.weight, pseudo_label_loss)
+        return terms
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        config, network = self.context.config, self.context.network
+        network.requires_grad_(False)
+        modules = scope_modules(network, self.phase.train)
+        groups: list[dict[str, object]] = []
+        for module in modules:
+            module.requires_grad_(True)
+        trained = {id(p) for module in modules for p in module.parameters()}
+        for part, factor in ((network.backbone, config.backbone_lr_factor), (network.bottleneck, 1.0)):
+            parameters = [p for p in part.parameters() if id(p) in trained]
+            if parameters:
+                groups.append({"params": parameters, "lr": config.lr * factor})
+        return torch.optim.SGD(
+            groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=True
+        )
+
+    def _steps(self, epoch: int, generator: torch.Generator) -> Iterable[StepSignals]:
+        context, size = self.context, self.context.config.batch_size
+        self._refresh_labels()
+        context.network.train()
+        pairs = endless(len(context.pairs) if context.pairs else 0, size, generator)
+        total = steps_per_epoch(len(context.target), size) * self.epochs
+        for step, rows in enumerate(batches(len(context.target), size, generator)):
+            progress = (epoch * (total // self.epochs) + step) / total
+            inputs = StepInputs(
+                context.target, rows, context.pairs, next(pairs), context.config.augmentation, generator, progress
+            )
+            yield StepSignals(
+                inputs, context.network, context.source_network, self.bridges, self.reads, self.labels
+            )
+
+    def _refresh_labels(self) -> None:
+        if self.labeler is None:
+            return
+        previous = self.labels
+        self.labels = self.labeler(self.bank or self._fill())
+        if previous is not None:
+            self.churn = float((previous.labels != self.labels.labels).float().mean())
+
+    def _fill(self) -> FeatureBank:
+        return fill_bank(self.model, self.context.target, self.context.config.evaluation_batch_size)
+
+
+def pseudo_label_loss(signals: StepSignals) -> Tensor:
+    """Cross-entropy on pseudo-labels, each image weighted, averaged over the batch; 0-d."""
+    losses = F.cross_entropy(signals.target_logits, signals.pseudo_labels, reduction="none")
+    return (losses * signals.pseudo_label_weights).mean()

@@ -1,0 +1,43 @@
+"""Stages are content-addressed: what was trained once serves every later run that asks for the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from sfda_kit.config import digest
+from sfda_kit.files import explained
+from sfda_kit.paths import cache_dir
+
+
+def cached_stage(kind: str, identity: dict[str, Any], make: Callable[[Path], None]) -> Path:
+    """The folder of the stage that ``identity`` describes; ``make(folder)`` fills it when it is new.
+
+    ``make`` writes into a working folder that survives a kill (its checkpoint continues there) and
+    becomes the final one in a single rename. A lock lets one process train while others wait.
+    """
+    final = cache_dir() / "stages" / kind / digest(identity)
+    with _locked(final):
+        if not final.exists():
+            work = final.with_suffix(".partial")
+            work.mkdir(parents=True, exist_ok=True)
+            make(work)
+            with explained(final):
+                work.rename(final)
+    return final
+
+
+@contextmanager
+def _locked(final: Path) -> Iterator[None]:
+    with explained(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(str(final.with_suffix(".lock")))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

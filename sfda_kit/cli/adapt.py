@@ -1,0 +1,7 @@
+"""``sfda-kit adapt``."""
+
+from __future__ import annotations
+
+
+def adapt() -> None:
+    """TODO."""

@@ -1,0 +1,61 @@
+"""The command ``sfda-kit``: commands parse, call one library function, and render."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from sfda_kit import __version__
+from sfda_kit.cli import adapt, data, export, plugins, predict, run, source
+from sfda_kit.cli.output import errors
+from sfda_kit.errors import SfdaKitError, UserError
+
+app = typer.Typer(
+    name="sfda-kit",
+    help="Adapt a model trained on one sensor to another, without source data and without labels.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("adapt")(adapt.adapt)
+app.command("predict")(predict.predict)
+app.command("export")(export.export)
+app.add_typer(source.app, name="source")
+app.add_typer(data.app, name="data")
+app.add_typer(plugins.app, name="plugins")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sfda-kit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Entry point: a user's mistake prints one message and exits with 2, a failed run with 1."""
+    try:
+        app()
+    except SfdaKitError as error:
+        errors().print(f"[bold red]Error:[/] {_escaped(error)}", soft_wrap=True, highlight=False)
+        sys.exit(2 if isinstance(error, UserError) else 1)
+    except BrokenPipeError:  # the reader of a pipe (head) has gone; nothing is wrong here
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _escaped(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

@@ -1,0 +1,153 @@
+"""A run as it happens: bars and figures on a terminal, one line an epoch elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from sfda_kit.cli.output import is_interactive
+
+if TYPE_CHECKING:
+    from sfda_kit.events import Event, Listener
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+@contextmanager
+def reporting(console: Console) -> Iterator[Listener]:
+    """A listener for the length of a run: live on a terminal, plain lines in pipes and CI."""
+    if not is_interactive(console):
+        yield PlainReport(console)
+        return
+    report = LiveReport(console)
+    with Live(report.view, console=console, refresh_per_second=6, transient=True) as live:
+        report.live = live
+        yield report
+
+
+class PlainReport:
+    """One line a stage and an epoch."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.epochs = 0
+        self.terms = TermMeans()
+
+    def __call__(self, event: Event) -> None:
+        """Print what is worth a line."""
+        if event.kind == "notice":
+            self.console.print(f"notice: {escape(event.data['text'])}", soft_wrap=True)
+        elif event.kind == "stage":
+            self.epochs = event.data["epochs"]
+            self.console.print(stage_line(event), soft_wrap=True)
+        elif event.kind == "step":
+            self.terms.add(event.data["terms"], event.data["step"])
+        elif event.kind == "epoch":
+            figures = {**event.data["figures"], **self.terms.means()}
+            text = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
+            epoch = f"{event.data['epoch']}/{self.epochs}" if self.epochs else "as it is"
+            self.console.print(f"  {event.stage} {epoch}  {text}", soft_wrap=True)
+
+
+class LiveReport:
+    """Epoch and step bars with time left, loss terms, churn and predicted-class histogram."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live: Live | None = None
+        self.terms = TermMeans()
+        self.figures: dict[str, str] = {}
+        self.progress = Progress(
+            TextColumn("[bold]{task.description:<9}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("[dim]time left"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+        )
+        self.epoch_bar = self.progress.add_task("epoch", visible=False)
+        self.step_bar = self.progress.add_task("step", visible=False)
+        self.steps = 1
+
+    @property
+    def view(self) -> Group:
+        """What the terminal shows now."""
+        table = Table.grid(padding=(0, 2))
+        for name, value in {**self.figures, **{k: f"{v:.4f}" for k, v in self.terms.means().items()}}.items():
+            table.add_row(f"[dim]{name}[/]", value)
+        return Group(self.progress, table)
+
+    def __call__(self, event: Event) -> None:
+        """Take in one event."""
+        if event.kind in ("stage", "step", "epoch", "notice"):
+            getattr(self, f"_{event.kind}")(event)
+        if self.live is not None:
+            self.live.update(self.view)
+
+    def _notice(self, event: Event) -> None:
+        self.console.print(f"[yellow]notice:[/] {escape(event.data['text'])}")
+
+    def _stage(self, event: Event) -> None:
+        data = event.data
+        self.console.print(stage_line(event))
+        self.steps = data["steps"]
+        total = data["epochs"] * self.steps
+        self.progress.reset(self.epoch_bar, total=total, completed=data["done"] * self.steps, visible=True)
+        self.progress.update(self.epoch_bar, description=event.stage)
+        self.progress.reset(self.step_bar, total=self.steps, visible=True, description="epoch")
+        self.terms = TermMeans()
+        self.figures = {}
+
+    def _step(self, event: Event) -> None:
+        data = event.data
+        self.terms.add(data["terms"], data["step"])
+        self.progress.update(self.epoch_bar, completed=data["epoch"] * self.steps + data["step"] + 1)
+        self.progress.update(self.step_bar, completed=data["step"] + 1, description=f"epoch {data['epoch'] + 1}")
+
+    def _epoch(self, event: Event) -> None:
+        self.figures = {name.replace("_", " "): f"{v:.1f} %" for name, v in event.data["figures"].items()}
+        signals: dict[str, Any] = event.data.get("signals", {})
+        if "churn" in signals:
+            self.figures["pseudo-label churn"] = f"{100 * signals['churn']:.1f} %"
+        if "histogram" in signals:
+            self.figures["predicted classes"] = sparkline(signals["histogram"])
+
+
+class TermMeans:
+    """Mean of each loss term since the epoch began."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.count = 0
+
+    def add(self, terms: dict[str, float], step: int) -> None:
+        """Add one step; step 0 starts a new epoch."""
+        if step == 0:
+            self.sums, self.count = {}, 0
+        self.count += 1
+        for name, value in terms.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def means(self) -> dict[str, float]:
+        """Mean by term name."""
+        return {name: total / max(1, self.count) for name, total in self.sums.items()}
+
+
+def stage_line(event: Event) -> str:
+    """What begins, in words."""
+    data = event.data
+    resumed = f", continuing after epoch {data['done']}" if data["done"] else ""
+    return f"{event.stage}: {data['epochs']} epochs of {data['steps']} steps{resumed}"
+
+
+def sparkline(counts: list[int]) -> str:
+    """One bar a class, relative to the most frequent one; a class never predicted shows as a dot."""
+    top = max(*counts, 1)
+    return "".join(BARS[min(7, 8 * count // (top + 1))] if count else "·" for count in counts)

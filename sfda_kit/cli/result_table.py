@@ -1,0 +1,47 @@
+"""The end of a run in words: accuracies, costs, and where things were written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sfda_kit.results.record import Record
+
+COLUMNS = (
+    "transductive_accuracy",
+    "transductive_mean_class_accuracy",
+    "heldout_accuracy",
+    "heldout_mean_class_accuracy",
+)
+
+
+def show_record(console: Console, record: Record) -> None:
+    """Accuracy in percent: transductive and held out, plain and mean over classes."""
+    task = record.task
+    synthetic = " (synthetic)" if record.synthetic else ""
+    title = f"{record.method}: {task['dataset']}{synthetic}, {task['source']} -> {task['target']}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("accuracy in %")
+    for name in ("transductive", "per class", "held out", "per class"):
+        table.add_column(name, justify="right")
+    rows = {**record.baselines, _last_row(record): record.metrics}
+    for name, scores in rows.items():
+        table.add_row(name, *(f"{scores[column]:.1f}" for column in COLUMNS))
+    console.print(table)
+    source = record.metrics.get("source_accuracy")
+    known = f"source model on source images: {source:.1f} %; " if source is not None else ""
+    cost = record.cost
+    console.print(
+        f"{known}{cost['wall_s']:.0f} s, {cost['peak_memory_mb']:.0f} MiB, "
+        f"{cost['trained_parameters']:,.0f} parameters trained"
+    )
+    console.print(f"written to {escape(record.run_dir)}", soft_wrap=True)
+
+
+def _last_row(record: Record) -> str:
+    return f"{record.method} (uses target labels, never ranks)" if record.oracle else record.method

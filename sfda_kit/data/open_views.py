@@ -1,0 +1,77 @@
+"""From a task's rows to views: pixels are read here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from sfda_kit.data.modality import modality
+from sfda_kit.data.views import (
+    EvaluationView,
+    ImageView,
+    LabelledView,
+    Normalisation,
+    PairView,
+    TargetView,
+    stored_size,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sfda_kit.data.task import Task
+    from sfda_kit.interfaces import Encoding
+
+
+class ViewOpener:
+    """Opens the views of one task at one image size, encoding and device."""
+
+    def __init__(self, task: Task, encoding: Encoding, image_size: int, device: torch.device) -> None:
+        self.task, self.encoding, self.image_size, self.device = task, encoding, image_size, device
+
+    def source(self) -> LabelledView:
+        """Labelled source images, not normalised yet."""
+        kind = self.task.source.modality
+        labels = torch.from_numpy(self.task.labels("source"))
+        pixels = self._pixels("source", kind)
+        return LabelledView(
+            pixels, modality(kind), self.encoding, self.image_size, device=self.device, labels=labels
+        )
+
+    def target(self, normalisation: Normalisation) -> TargetView:
+        """Unlabelled target training images."""
+        kind = self.task.target.modality
+        return TargetView(self._pixels("target-train", kind), *self._rest(kind, normalisation))
+
+    def labelled_target(self, normalisation: Normalisation) -> LabelledView:
+        """Labelled target training images: the oracle's alone."""
+        kind = self.task.target.modality
+        labels = torch.from_numpy(self.task.labels("target-train"))
+        pixels = self._pixels("target-train", kind)
+        return LabelledView(pixels, *self._rest(kind, normalisation), labels=labels)
+
+    def evaluation(self, part: str, normalisation: Normalisation) -> EvaluationView:
+        """Labelled target images of ``part`` with their names, for evaluation."""
+        kind, task = self.task.target.modality, self.task
+        images = ImageView(self._pixels(part, kind), *self._rest(kind, normalisation))
+        return EvaluationView(images, torch.from_numpy(task.labels(part)), task.names(part), task.groups(part))
+
+    def pairs(self, normalisation: Normalisation) -> PairView | None:
+        """TI pairs, None when the task has none."""
+        if not len(self.task.rows["ti"]):
+            return None
+        source, target = self.task.source.modality, self.task.target.modality
+        return PairView(
+            ImageView(self._pixels("ti", source), *self._rest(source, normalisation)),
+            ImageView(self._pixels("ti", target), *self._rest(target, normalisation)),
+        )
+
+    def _pixels(self, part: str, kind: str) -> NDArray[np.generic]:
+        return self.task.dataset.read(self.task.rows[part], kind, stored_size(self.image_size))
+
+    def _rest(
+        self, kind: str, normalisation: Normalisation
+    ) -> tuple[object, Encoding, int, Normalisation, torch.device]:
+        return modality(kind), self.encoding, self.image_size, normalisation, self.device

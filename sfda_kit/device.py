@@ -1,0 +1,36 @@
+"""Where a run computes: device, threads, precision. Nothing else in the toolkit names a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+
+from sfda_kit.config import ComputeConfig
+from sfda_kit.errors import UserError
+
+
+def choose_device(config: ComputeConfig) -> torch.device:
+    """Set the threads and return the device; ``UserError`` when it is not available here."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    if config.device == "auto":
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return found or torch.device("cpu")
+    try:
+        device = torch.device(config.device)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"The device {config.device!r} is not available: {reason} Use compute.device=cpu.") from None
+    return device
+
+
+def autocast(config: ComputeConfig, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+    """A factory of contexts for the forward pass: bfloat16 if asked for, else none."""
+    if config.precision == "bf16":
+        return partial(torch.autocast, device.type, dtype=torch.bfloat16)
+    return nullcontext

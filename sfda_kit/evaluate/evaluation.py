@@ -1,0 +1,86 @@
+"""Evaluation of a run: the room where target labels are, and nothing that adapts ever enters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfda_kit.adapt.bank import FeatureBank, fill_bank
+from sfda_kit.evaluate.metrics import accuracy, calibration_error, confusion, mean_class_accuracy
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sfda_kit.data.views import EvaluationView
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Probabilities (N, K) and predictions (N,) of one model on one view, with its scores in percent."""
+
+    view: EvaluationView
+    probabilities: NDArray[np.float32]
+
+    @property
+    def predictions(self) -> NDArray[np.int64]:
+        """Most likely class, (N,)."""
+        return self.probabilities.argmax(axis=1)
+
+    def scores(self) -> dict[str, float]:
+        """accuracy, mean_class_accuracy and calibration_error, in percent."""
+        labels = self.view.labels.numpy()
+        return {
+            "accuracy": accuracy(self.predictions, labels),
+            "mean_class_accuracy": mean_class_accuracy(self.predictions, labels),
+            "calibration_error": calibration_error(self.probabilities, labels),
+        }
+
+    def confusion(self) -> NDArray[np.int64]:
+        """Counts (K, K), rows true."""
+        return confusion(self.predictions, self.view.labels.numpy(), self.probabilities.shape[1])
+
+
+class Evaluator:
+    """Scores a model on the transductive (unlabelled training) and the held-out target images."""
+
+    def __init__(self, transductive: EvaluationView, heldout: EvaluationView, batch_size: int) -> None:
+        self.views = {"transductive": transductive, "heldout": heldout}
+        self.batch_size = batch_size
+
+    def evaluate(self, model: nn.Module, bank: FeatureBank | None = None) -> dict[str, Evaluated]:
+        """Both parts; ``bank`` spares the pass over the training images when it is at hand."""
+        banks = {
+            "transductive": bank or self._fill(model, "transductive"),
+            "heldout": self._fill(model, "heldout"),
+        }
+        return {
+            part: Evaluated(self.views[part], filled.probabilities.cpu().numpy())
+            for part, filled in banks.items()
+        }
+
+    def _fill(self, model: nn.Module, part: str) -> FeatureBank:
+        return fill_bank(model, self.views[part].images, self.batch_size)
+
+
+def flat_scores(evaluated: dict[str, Evaluated], prefix: str = "") -> dict[str, float]:
+    """``{"heldout_accuracy": ...}`` for all parts and scores."""
+    return {
+        f"{prefix}{part}_{name}": value
+        for part, result in evaluated.items()
+        for name, value in result.scores().items()
+    }
+
+
+def label_free_signals(bank: FeatureBank, source_bank: FeatureBank) -> dict[str, Any]:
+    """Class histogram, mean entropy and agreement with the source model: no label needed."""
+    probabilities = bank.probabilities
+    entropy = -(probabilities * probabilities.clamp_min(1e-8).log()).sum(1).mean()
+    counts = bank.predictions.bincount(minlength=probabilities.shape[1])
+    return {
+        "histogram": counts.tolist(),
+        "entropy": float(entropy),
+        "source_agreement": float((bank.predictions == source_bank.predictions).float().mean()),
+    }

@@ -1,0 +1,37 @@
+"""Scores of predictions against labels; the only numbers in the toolkit made with target labels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
+
+Array = NDArray[np.generic]
+
+
+def accuracy(predictions: Array, labels: Array) -> float:
+    """Percent correct."""
+    return float(100.0 * accuracy_score(labels, predictions))
+
+
+def mean_class_accuracy(predictions: Array, labels: Array) -> float:
+    """Mean over the classes present in ``labels`` of their percent correct."""
+    recall = recall_score(labels, predictions, labels=np.unique(labels), average="macro", zero_division=0)
+    return float(100.0 * recall)
+
+
+def calibration_error(probabilities: NDArray[np.floating], labels: Array, bins: int = 15) -> float:
+    """Expected calibration error in percent: |confidence - accuracy| by confidence bin (Guo et al. 2017)."""
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [
+        abs(confidence[bin_of == b].mean() - correct[bin_of == b].mean()) * (bin_of == b).mean()
+        for b in np.unique(bin_of)
+    ]
+    return float(100.0 * sum(gaps))
+
+
+def confusion(predictions: Array, labels: Array, classes: int) -> NDArray[np.int64]:
+    """Counts (K, K), rows true, columns predicted."""
+    return np.asarray(confusion_matrix(labels, predictions, labels=np.arange(classes)), dtype=np.int64)

@@ -1,0 +1,44 @@
+"""The target-supervised upper bound. Part of the core, marked, and never ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from sfda_kit.adapt.bank import fill_bank
+from sfda_kit.adapt.checkpoint import Checkpoint
+from sfda_kit.adapt.loop import train
+from sfda_kit.interfaces.method import EpochState, Method
+from sfda_kit.interfaces.recipe import Recipe
+from sfda_kit.models.network import AdaptedModel
+from sfda_kit.models.source_training import SupervisedTrainer
+
+if TYPE_CHECKING:
+    from sfda_kit.config import SourceConfig
+    from sfda_kit.data.views import LabelledView
+    from sfda_kit.interfaces import AdaptationContext
+
+
+class Oracle(Method):
+    """Trains the source model on with target labels, by the source stage's own recipe."""
+
+    needs_target_labels: ClassVar[bool] = True
+    recipe: ClassVar[Recipe] = Recipe()
+
+    def __init__(self, labelled: LabelledView, config: SourceConfig) -> None:
+        self.labelled = labelled
+        self.config = config
+
+    def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
+        """Supervised epochs on the labelled target training images, as many as the source had."""
+        rows = torch.arange(len(self.labelled))
+        trainer = SupervisedTrainer(
+            context.network, self.labelled, rows, self.config, context.seed, context.autocast
+        )
+        model = AdaptedModel(context.input_bridge, context.network)
+        checkpoint = Checkpoint(context.checkpoint_dir / "oracle.pt")
+        for done in train(trainer.stage("oracle"), checkpoint, context.listener):
+            bank = fill_bank(model, context.target, context.config.evaluation_batch_size)
+            yield EpochState("oracle", done, self.config.epochs, model, bank)

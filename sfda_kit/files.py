@@ -1,0 +1,64 @@
+"""Writing files so that a reader sees all of them or none."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sfda_kit.errors import UserError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends without error.
+
+    Raises ``UserError`` naming the folder when it is read-only or the disk is full.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        work = Path(name)
+        try:
+            yield work
+            work.chmod(0o644)
+            with work.open("rb") as written:
+                os.fsync(written.fileno())
+            work.replace(path)
+        finally:
+            work.unlink(missing_ok=True)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the file system's refusals into messages that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        reasons = {
+            errno.ENOSPC: "the disk is full: free some space",
+            errno.EDQUOT: "the disk quota is used up: free some space",
+            errno.EROFS: "the file system is read-only: choose another folder",
+            errno.EACCES: "permission denied: choose a folder you may write to",
+            errno.EPERM: "not permitted: choose a folder you may write to",
+            errno.ENOTDIR: "a part of the path is a file: choose another folder",
+            errno.EEXIST: "a file of that name is in the way: choose another folder",
+        }
+        if error.errno not in reasons:
+            raise
+        raise UserError(
+            f"Cannot write {path}: {reasons[error.errno]} (--runs-dir for runs, SFDA_KIT_CACHE for the "
+            "shared cache), then run the same command with --resume."
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically."""
+    with atomic(path) as work:
+        work.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")

@@ -1,0 +1,113 @@
+"""The source stage of a run: a card from the cache, from the user, or trained now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sfda_kit.adapt.stage_cache import cached_stage
+from sfda_kit.config import RunConfig, digest
+from sfda_kit.errors import RunError, UserError
+from sfda_kit.models.card import SourceCard, read_card, save_source
+from sfda_kit.models.source_training import channel_statistics, measure_normalisation, train_network
+from sfda_kit.versions import versions
+
+if TYPE_CHECKING:
+    from sfda_kit.data.open_views import ViewOpener
+    from sfda_kit.data.task import Task
+    from sfda_kit.events import Listener
+
+
+def source_folder(
+    config: RunConfig,
+    task: Task,
+    opener: ViewOpener,
+    listener: Listener,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> Path:
+    """Folder of the source card for this run. Raises ``RunError`` below the accuracy floor."""
+    if config.source.card is not None:
+        folder = config.source.card
+        check_classes(read_card(folder), task.classes, folder)
+    else:
+        identity = source_identity(config, task)
+        folder = cached_stage(
+            "source", identity, lambda work: _train(config, task, opener, identity, listener, autocast, work)
+        )
+    check_floor(read_card(folder), config.source.floor)
+    return folder
+
+
+def source_identity(config: RunConfig, task: Task) -> dict[str, Any]:
+    """What decides a source model."""
+    encoding = None if task.source.modality == "rgb" else config.encoding.model_dump()
+    return {
+        "data": task.dataset.fingerprint(),
+        "source": str(task.source),
+        "classes": task.classes,
+        "rows": digest(task.names("source")),
+        "encoding": encoding,
+        "model": config.model.model_dump(),
+        "training": config.source.model_dump(exclude={"floor", "card"}),
+        "precision": config.compute.precision,
+        "seed": config.seed,
+    }
+
+
+def check_classes(card: SourceCard, classes: tuple[str, ...], where: Path) -> None:
+    """The card's classes must be the task's, in any order the user can mend by naming them."""
+    if card.classes != classes:
+        raise UserError(
+            f"The source card {where} knows the classes {', '.join(card.classes)}; the task has "
+            f"{', '.join(classes)}. Name the card's classes in its order: --tr-classes {','.join(card.classes)}"
+        )
+
+
+def check_floor(card: SourceCard, floor: float | None) -> None:
+    """Stop when the source model is barely above chance: nothing can be transferred from it."""
+    chance = 100.0 / len(card.classes)
+    least = 2 * chance if floor is None else floor
+    if card.accuracy is not None and card.accuracy < least:
+        raise RunError(
+            f"The source model has {card.accuracy:.1f} % on held-out source images, below the floor of "
+            f"{least:.1f} % (chance is {chance:.1f} %): there is nothing to transfer. Train it longer "
+            "(--source-epochs), on larger images (--image-size), or set another floor (--source-floor)."
+        )
+
+
+def _train(
+    config: RunConfig,
+    task: Task,
+    opener: ViewOpener,
+    identity: dict[str, Any],
+    listener: Listener,
+    autocast: Callable[[], AbstractContextManager[Any]],
+    folder: Path,
+) -> None:
+    view = opener.source()
+    normalisation = measure_normalisation(view, config.model)
+    mean, std = channel_statistics(view)
+    view.normalisation = normalisation
+    groups = torch.unique(torch.tensor(task.groups("source")), return_inverse=True)[1]
+    network, accuracy, count = train_network(
+        view, groups, config.model, config.source, len(task.classes), config.seed, folder, listener, autocast
+    )
+    card = SourceCard(
+        model=config.model,
+        classes=task.classes,
+        modality=task.source.modality,
+        encoding=config.encoding,
+        mean=normalisation.mean,
+        std=normalisation.std,
+        statistics={task.source.modality: {"mean": mean, "std": std}},
+        accuracy=accuracy,
+        held_out_images=count,
+        training=identity["training"] | {"seed": config.seed, "source": identity["source"]},
+        data=identity["data"],
+        versions=versions(),
+    )
+    save_source(network, card, folder)

@@ -1,0 +1,155 @@
+"""Resolve every name of a configuration before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from sfda_kit.config import RunConfig, explain, merge
+from sfda_kit.errors import UserError, nearest
+from sfda_kit.interfaces.recipe import Phase, Recipe
+from sfda_kit.plugins import registry
+from sfda_kit.registry import Component, build
+
+if TYPE_CHECKING:
+    from sfda_kit.interfaces import Dataset, Encoding, Method
+
+INLINE = tuple(name for name in Phase.model_fields if name != "name")
+BRIDGE_ROLES = ("input_bridge", "teacher_bridge")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run with all its parts found; ``labelled`` marks the core's target-supervised oracle."""
+
+    config: RunConfig
+    component: Component
+    recipe: Recipe
+    method: type[Method]
+    dataset: Dataset
+    encoding: Encoding
+    labelled: bool
+
+    @property
+    def encoding_config(self) -> dict[str, Any]:
+        """Name and options of the encoding."""
+        return self.config.encoding.model_dump()
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the result: the configuration and the recipe as resolved."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "recipe": self.recipe.model_dump(mode="json", exclude={"summary", "paper"}),
+        }
+
+
+def resolve(config: RunConfig) -> Plan:
+    """Find every part and check that they fit together. Raises ``UserError`` before any work."""
+    from sfda_kit.adapt.recipe_method import RecipeMethod
+
+    component = registry().get("method", config.method)
+    part = component.load()
+    recipe = part if isinstance(part, Recipe) else getattr(part, "recipe", Recipe())
+    recipe = apply_overrides(recipe, config.recipe, component.name)
+    method: type[Method] = RecipeMethod if isinstance(part, Recipe) else part
+    labelled = bool(getattr(method, "needs_target_labels", False))
+    if labelled and component.owner != "sfda-kit":
+        raise UserError(f"{component.name!r} of {component.owner} asks for target labels; no plugin may.")
+    dataset = build(registry().get("dataset", config.dataset.name), config=config.dataset)
+    encoding = build(registry().get("encoding", config.encoding.name), config.encoding.options)
+    check_parts(recipe, config)
+    return Plan(config, component, recipe, method, dataset, encoding, labelled)
+
+
+def check_parts(recipe: Recipe, config: RunConfig) -> None:
+    """Build each part once on an untrained network, so that a misfit is found now."""
+    from sfda_kit.models.network import build_network
+
+    network = build_network(config.model, classes=2, pretrained=False)
+    for bridge in recipe.bridges().values():
+        built = build(registry().get("bridge", bridge.name), bridge.options)
+        known = built.default_objective
+        for term in bridge.objective:
+            if term not in known:
+                raise UserError(f"The bridge {bridge.name!r} has no objective {term!r}. {nearest(term, known)}")
+    for phase in recipe.phases:
+        for name, aligner in phase.aligners.items():
+            build(registry().get("aligner", name), aligner.options).check(network)
+        if phase.labeler:
+            build(registry().get("labeler", phase.labeler.name), phase.labeler.options)
+        if not phase.aligners and not (phase.labeler and phase.labeler.weight):
+            raise UserError(f"The phase {phase.name!r} has no loss term left. Add one with --aligner NAME=WEIGHT.")
+
+
+def apply_overrides(recipe: Recipe, overrides: Mapping[str, Any], method: str) -> Recipe:
+    """Merge the user's changes into a recipe.
+
+    Keys of a phase given at the top level go to the main phase (named ``adapt``, else the last);
+    ``phases: {NAME: {...}}`` reaches the others; ``bridge`` means the teacher bridge where the recipe
+    has one, else the input bridge. An aligner of weight 0 is removed.
+    """
+    data = recipe.model_dump()
+    changes = dict(overrides)
+    if "bridge" in changes:
+        role = "teacher_bridge" if recipe.teacher_bridge else "input_bridge"
+        changes = {role: changes.pop("bridge"), **changes}
+    inline = {key: changes.pop(key) for key in INLINE if key in changes}
+    by_phase = dict(changes.pop("phases", {}))
+    for role in BRIDGE_ROLES:
+        if role in changes:
+            data[role] = _changed_part(data[role], changes.pop(role))
+    if changes:
+        key = next(iter(changes))
+        known = [*INLINE, *BRIDGE_ROLES, "bridge", "phases"]
+        raise UserError(f"A recipe has no key {key!r}. {nearest(key, known)}")
+    if inline:
+        main = main_phase(recipe, method)
+        by_phase[main] = merge(inline, by_phase.get(main, {}))
+    data["phases"] = _changed_phases(data["phases"], by_phase, method)
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise UserError(explain(error, f"recipe of {method}")) from None
+
+
+def main_phase(recipe: Recipe, method: str) -> str:
+    """Name of the phase that ``--epochs`` measures."""
+    names = [phase.name for phase in recipe.phases]
+    if not names:
+        raise UserError(
+            f"The method {method!r} trains nothing after its bridge, so it takes no aligner, labeler or "
+            "scope. Choose a method with a training phase (shot, socket, tgkt)."
+        )
+    return "adapt" if "adapt" in names else names[-1]
+
+
+def _changed_part(old: Any, new: Any) -> Any:
+    new = {"name": new} if isinstance(new, str) else new
+    if old is None or new is None or new.get("name", old["name"]) != old["name"]:
+        return new
+    return merge(old, new)
+
+
+def _changed_phases(phases: Any, changes: Mapping[str, Any], method: str) -> list[dict[str, Any]]:
+    names = [phase["name"] for phase in phases]
+    for name in changes:
+        if name not in names:
+            raise UserError(f"The method {method!r} has no phase {name!r}. {nearest(name, names)}")
+    return [_changed_phase(phase, dict(changes.get(phase["name"], {}))) for phase in phases]
+
+
+def _changed_phase(phase: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    aligners = {
+        name: {"weight": value} if isinstance(value, (int, float)) else value
+        for name, value in (change.pop("aligners", None) or {}).items()
+    }
+    if "labeler" in change and change["labeler"] not in (None, "none"):
+        change["labeler"] = _changed_part(phase["labeler"], change["labeler"])
+        phase = {**phase, "labeler": None}
+    merged = merge(phase, change)
+    kept = merge(phase["aligners"], aligners)
+    merged["aligners"] = {name: value for name, value in kept.items() if value["weight"] != 0}
+    return merged

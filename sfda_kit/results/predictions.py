@@ -1,0 +1,47 @@
+"""Per-sample predictions as parquet, from which every score can be recomputed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sfda_kit.files import atomic
+
+if TYPE_CHECKING:
+    from sfda_kit.evaluate.evaluation import Evaluated
+
+
+def write_predictions(
+    folder: Path,
+    adapted: Mapping[str, Evaluated],
+    source_only: Mapping[str, Evaluated],
+    classes: Sequence[str],
+) -> None:
+    """Write ``predictions.parquet``: part, name, group, label, prediction, probabilities, source_only."""
+    tables = [_table(part, result, source_only[part], classes) for part, result in adapted.items()]
+    with atomic(folder / "predictions.parquet") as work:
+        pq.write_table(pa.concat_tables(tables), work)
+
+
+def _table(part: str, adapted: Evaluated, source_only: Evaluated, classes: Sequence[str]) -> pa.Table:
+    view = adapted.view
+    names = pa.array(classes)
+
+    def by_name(codes: Sequence[int]) -> pa.Array:
+        return names.take(pa.array(codes, pa.int64()))
+
+    return pa.table(
+        {
+            "part": pa.array([part] * len(view.names)),
+            "name": pa.array(list(view.names)),
+            "group": pa.array(list(view.groups), pa.int64()),
+            "label": by_name(view.labels.tolist()),
+            "prediction": by_name(adapted.predictions.tolist()),
+            "source_only_prediction": by_name(source_only.predictions.tolist()),
+            "probabilities": pa.array(adapted.probabilities.tolist(), pa.list_(pa.float32())),
+        }
+    )

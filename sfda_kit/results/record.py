@@ -1,0 +1,70 @@
+"""The record of one run: one JSON object with everything a reader needs to trust a number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Status = Literal["ok", "failed", "skipped", "timed_out"]
+
+
+class Record(BaseModel):
+    """What ``record.json`` holds. Accuracies in percent, times in seconds, memory in MiB.
+
+    ``oracle``: made with target labels, never ranks. ``metrics`` holds the contract's six values and
+    mean-class and calibration figures; ``baselines`` those of the source model and of the bridge.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: int = 1
+    run_id: str
+    status: Status
+    method: str
+    run_dir: str
+    error: str = ""
+    oracle: bool = False
+    synthetic: bool = False
+    seed: int = 0
+    task: dict[str, Any] = {}
+    metrics: dict[str, float] = {}
+    baselines: dict[str, dict[str, float]] = {}
+    signals: dict[str, Any] = {}
+    cost: dict[str, float] = {}
+    source: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
+    config_digest: str = ""
+    notices: list[str] = []
+    versions: dict[str, str] = {}
+    started: str = ""
+    finished: str = ""
+
+    def summary(self) -> dict[str, Any]:
+        """The JSON object of ``--json``: the contract other tools rely on."""
+        keys = (
+            "heldout_accuracy",
+            "heldout_mean_class_accuracy",
+            "transductive_accuracy",
+            "transductive_mean_class_accuracy",
+            "source_only_heldout_accuracy",
+            "source_accuracy",
+        )
+        costs = ("wall_s", "peak_memory_mb", "trained_parameters")
+        data: dict[str, Any] = {
+            "run_id": self.run_id,
+            "status": self.status,
+            "method": self.method,
+            "run_dir": self.run_dir,
+            "metrics": {key: self.metrics.get(key) for key in keys},
+            "cost": {key: self.cost.get(key) for key in costs},
+        }
+        return data | ({"error": self.error} if self.error else {})
+
+
+def read_record(run_dir: Path) -> Record | None:
+    """The record in ``run_dir``, None while there is none."""
+    path = run_dir / "record.json"
+    return Record.model_validate_json(path.read_text(encoding="utf-8")) if path.exists() else None

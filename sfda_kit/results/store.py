@@ -1,0 +1,103 @@
+"""Run folders: one for each run, written atomically, found again by what was asked for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from sfda_kit.config import digest
+from sfda_kit.errors import UserError
+from sfda_kit.events import Event
+from sfda_kit.files import atomic, explained, write_json
+from sfda_kit.results.record import Record, read_record
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """``config.yaml``, ``record.json``, ``history.json``, ``events.jsonl``, ``predictions.parquet``,
+    ``model/``, ``pictures/`` and, while it is unfinished, ``checkpoints/``."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where stages keep what they need to resume."""
+        return self.path / "checkpoints"
+
+    def history(self) -> list[dict[str, Any]]:
+        """One row for each finished epoch so far."""
+        path = self.path / "history.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """Replace the history atomically."""
+        write_json(self.path / "history.json", rows)
+
+    def write_record(self, record: Record) -> None:
+        """Write ``record.json``; its presence means that the run has ended."""
+        write_json(self.path / "record.json", record.model_dump(mode="json"))
+
+    def log(self, event: Event) -> None:
+        """Append an event to ``events.jsonl``; steps are left to the terminal."""
+        if event.kind == "step":
+            return
+        line = json.dumps({"time": now(), "kind": event.kind, "stage": event.stage, **event.data}, default=str)
+        with explained(self.path), (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one process works in a run folder; ``UserError`` when another does."""
+        lock = FileLock(str(self.path / ".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(f"Another process is working on {self.path}. Wait for it to end.") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def open_run(runs_dir: Path, label: str, identity: dict[str, Any], resume: bool) -> RunFolder:
+    """The matching run to resume (newest first; a finished one included), else a new folder.
+
+    Raises ``UserError`` when ``runs_dir`` cannot be written.
+    """
+    key = digest(identity)
+    if resume and (found := find_run(runs_dir, label, key)):
+        return found
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    folder = runs_dir / f"{label}-{key[:8]}-{stamp}-{time.time_ns() % 1_000_000:06d}"
+    with explained(folder):
+        folder.mkdir(parents=True)
+    with atomic(folder / "config.yaml") as work:
+        work.write_text(yaml.safe_dump(identity, sort_keys=False), encoding="utf-8")
+    return RunFolder(folder)
+
+
+def find_run(runs_dir: Path, label: str, key: str) -> RunFolder | None:
+    """The newest run folder for this digest, finished ones first."""
+    folders = sorted(runs_dir.glob(f"{label}-{key[:8]}-*"), reverse=True)
+    matching = [RunFolder(path) for path in folders if (path / "config.yaml").exists()]
+    finished = [run for run in matching if (record := read_record(run.path)) and record.status == "ok"]
+    return next(iter(finished or matching), None)
+
+
+def now() -> str:
+    """UTC time to the second, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

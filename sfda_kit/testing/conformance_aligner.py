@@ -1,0 +1,72 @@
+"""What any aligner must honour."""
+
+from __future__ import annotations
+
+import copy
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from sfda_kit.interfaces import Aligner
+from sfda_kit.models.network import Network
+from sfda_kit.testing.declaration import PartConformance
+from sfda_kit.testing.networks import small_network, small_source_network
+from sfda_kit.testing.signals import small_step_signals
+
+
+class AlignerConformance(PartConformance):
+    """Inherit and set ``name`` (and ``options``)::
+
+    class TestMyTerm(AlignerConformance):
+        name = "my-term"
+    """
+
+    kind: ClassVar[str] = "aligner"
+
+    def loss(self, network: Network | None = None, source_network: Network | None = None) -> Tensor:
+        """The term on one small step."""
+        aligner: Aligner = self.part()
+        return aligner(
+            small_step_signals(network=network, source_network=source_network, reads=aligner.reads)
+        )
+
+    def test_returns_a_finite_scalar(self) -> None:
+        """0-d, finite."""
+        loss = self.loss()
+        assert loss.shape == (), f"expected a 0-d tensor, got shape {tuple(loss.shape)}"
+        assert torch.isfinite(loss), f"loss is {float(loss)}"
+
+    def test_trains_the_network(self) -> None:
+        """A gradient, finite and not all zero, reaches the adapting network."""
+        network = small_network()
+        self.loss(network).backward()  # type: ignore[no-untyped-call]
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        assert gradients, "no gradient reaches the network"
+        assert all(bool(g.isfinite().all()) for g in gradients), "a gradient is not finite"
+        assert any(bool(g.any()) for g in gradients), "every gradient is zero"
+
+    def test_leaves_the_source_network_alone(self) -> None:
+        """No gradient and no changed buffer: the source model is a fixed reference."""
+        source = small_source_network()
+        before = copy.deepcopy(source.state_dict())
+        self.loss(source_network=source).backward()  # type: ignore[no-untyped-call]
+        assert all(p.grad is None for p in source.parameters())
+        assert_same_state(source, before)
+
+    def test_same_step_gives_the_same_loss(self) -> None:
+        """Nothing is drawn from a global random state."""
+        first = self.loss(small_network())
+        torch.rand(1)
+        assert torch.equal(first, self.loss(small_network()))
+
+    def test_accepts_a_network_with_batch_norm(self) -> None:
+        """``check`` finds nothing wrong with an ordinary network."""
+        aligner: Aligner = self.part()
+        aligner.check(small_network())
+
+
+def assert_same_state(module: nn.Module, before: dict[str, Tensor]) -> None:
+    """Every parameter and buffer of ``module`` is as in ``before``, bit for bit."""
+    for key, value in module.state_dict().items():
+        assert torch.equal(value, before[key]), f"{key} has changed"

@@ -1,0 +1,70 @@
+"""What any pseudo-labeler must honour."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from sfda_kit.adapt.bank import FeatureBank
+from sfda_kit.interfaces import PseudoLabeler, PseudoLabels
+from sfda_kit.testing.declaration import PartConformance
+from sfda_kit.testing.networks import CLASSES
+from sfda_kit.testing.signals import small_bank
+
+
+class LabelerConformance(PartConformance):
+    """Inherit and set ``name`` (and ``options``)::
+
+    class TestMyLabels(LabelerConformance):
+        name = "my-labels"
+    """
+
+    kind: ClassVar[str] = "labeler"
+
+    def labels(self, bank: FeatureBank) -> PseudoLabels:
+        """Labels by a new labeler."""
+        labeler: PseudoLabeler = self.part()
+        return labeler(bank)
+
+    def test_labels_every_image(self) -> None:
+        """int64 labels in [0, K) and finite weights >= 0, one each, without gradients."""
+        assert_valid(self.labels(small_bank()), 40, CLASSES)
+
+    def test_does_not_change_the_bank(self) -> None:
+        """Other readers share it."""
+        bank = small_bank()
+        features, logits = bank.features.clone(), bank.logits.clone()
+        self.labels(bank)
+        assert torch.equal(bank.features, features)
+        assert torch.equal(bank.logits, logits)
+
+    def test_order_of_images_does_not_matter(self) -> None:
+        """Permuted images get permuted labels."""
+        bank = small_bank()
+        order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+        straight = self.labels(bank)
+        permuted = self.labels(FeatureBank(bank.features[order], bank.logits[order]))
+        assert torch.equal(permuted.labels, straight.labels[order])
+        torch.testing.assert_close(permuted.weights, straight.weights[order])
+
+    def test_collapsed_network(self) -> None:
+        """All images predicted as one class, all features equal: still valid labels."""
+        logits = torch.tensor([[9.0, 0.0, 0.0]]).repeat(5, 1)
+        assert_valid(self.labels(FeatureBank(torch.zeros(5, 6), logits)), 5, CLASSES)
+
+    def test_single_image(self) -> None:
+        """A bank of one."""
+        assert_valid(self.labels(small_bank(images=1)), 1, CLASSES)
+
+
+def assert_valid(found: PseudoLabels, images: int, classes: int) -> None:
+    """``found`` labels ``images`` images with ``classes`` classes as the contract says."""
+    assert found.labels.shape == (images,)
+    assert found.labels.dtype == torch.int64
+    assert 0 <= int(found.labels.min()) <= int(found.labels.max()) < classes
+    assert found.weights.shape == (images,)
+    assert found.weights.is_floating_point()
+    assert found.weights.isfinite().all()
+    assert (found.weights >= 0).all()
+    assert not found.weights.requires_grad

@@ -1,0 +1,76 @@
+"""What any recipe must honour: its parts exist, take their options and train the network together."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sfda_kit.interfaces import Phase, Recipe
+from sfda_kit.interfaces.bridge import Bridge
+from sfda_kit.plugins import registry
+from sfda_kit.registry import build
+from sfda_kit.testing.declaration import DeclarationConformance
+from sfda_kit.testing.networks import small_network, small_source_network
+from sfda_kit.testing.signals import small_bank, small_step_signals
+
+
+class RecipeConformance(DeclarationConformance):
+    """Inherit and set ``name``::
+
+    class TestMyMethod(RecipeConformance):
+        name = "my-method"
+    """
+
+    kind: ClassVar[str] = "method"
+
+    def recipe(self) -> Recipe:
+        """The recipe under test."""
+        recipe = self.component().load()
+        assert isinstance(recipe, Recipe), f"{self.name} is not a Recipe"
+        return recipe
+
+    def bridges(self) -> dict[str, Bridge]:
+        """Its bridges by role, untrained."""
+        wanted = self.recipe().bridges()
+        return {r: build(registry().get("bridge", b.name), b.options) for r, b in wanted.items()}
+
+    def test_is_data(self) -> None:
+        """Written as JSON and read back it is the same recipe, and it says what it is."""
+        recipe = self.recipe()
+        assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+        assert recipe.summary
+
+    def test_bridges_and_their_objectives_exist(self) -> None:
+        """Every overridden objective weight belongs to a term of its bridge."""
+        bridges = self.bridges()
+        for role, config in self.recipe().bridges().items():
+            bridge = bridges[role]
+            terms = bridge.objective(small_source_network()).terms() if bridge.trained else {}
+            assert set(config.objective) <= set(terms), f"{role} bridge: unknown terms in {config.objective}"
+
+    def test_each_phase_trains(self) -> None:
+        """One step of each phase gives a finite loss and a gradient."""
+        for phase in self.recipe().phases:
+            network = small_network()
+            loss = phase_loss(phase, network, self.bridges())
+            assert loss.isfinite(), f"phase {phase.name}: the loss is {float(loss)}"
+            loss.backward()  # type: ignore[no-untyped-call]
+            assert any(p.grad is not None and bool(p.grad.any()) for p in network.parameters())
+
+
+def phase_loss(phase: Phase, network: torch.nn.Module, bridges: dict[str, Bridge]) -> Tensor:
+    """The weighted sum of a phase's terms on one small step."""
+    aligners = {n: build(registry().get("aligner", n), a.options) for n, a in phase.aligners.items()}
+    reads = tuple(signal for aligner in aligners.values() for signal in aligner.reads)
+    signals = small_step_signals(network=network, bridges=bridges, reads=reads)  # type: ignore[arg-type]
+    loss = torch.zeros(())
+    for name, aligner in aligners.items():
+        aligner.check(network)
+        loss = loss + phase.aligners[name].weight * aligner(signals)
+    if phase.labeler:
+        build(registry().get("labeler", phase.labeler.name), phase.labeler.options)(small_bank())
+        loss = loss + phase.labeler.weight * F.cross_entropy(signals.target_logits, signals.pseudo_labels)
+    return loss

@@ -1,0 +1,67 @@
+"""Fixtures for plugin authors; loaded by every pytest session, so torch is imported only on use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sfda_kit.adapt.bank import FeatureBank
+    from sfda_kit.adapt.signals import BridgeSignals, StepSignals
+    from sfda_kit.models.network import Network
+
+for suite in ("aligner", "bridge", "labeler", "recipe"):
+    pytest.register_assert_rewrite(f"sfda_kit.testing.conformance_{suite}")
+pytest.register_assert_rewrite("sfda_kit.testing.declaration")
+
+
+@pytest.fixture
+def sfda_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of this test's own, in ``SFDA_KIT_CACHE``."""
+    folder = tmp_path / "sfda-kit-cache"
+    monkeypatch.setenv("SFDA_KIT_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def sfda_network() -> Network:
+    """A small random network in training mode."""
+    from sfda_kit.testing.networks import small_network
+
+    return small_network()
+
+
+@pytest.fixture
+def sfda_source_network() -> Network:
+    """A small frozen network in evaluation mode, with other weights than ``sfda_network``."""
+    from sfda_kit.testing.networks import small_source_network
+
+    return small_source_network()
+
+
+@pytest.fixture
+def sfda_step_signals() -> Callable[..., StepSignals]:
+    """Factory of adaptation signals: see ``sfda_kit.testing.signals.small_step_signals``."""
+    from sfda_kit.testing.signals import small_step_signals
+
+    return small_step_signals
+
+
+@pytest.fixture
+def sfda_bridge_signals() -> Callable[..., BridgeSignals]:
+    """Factory of bridge signals: see ``sfda_kit.testing.signals.small_bridge_signals``."""
+    from sfda_kit.testing.signals import small_bridge_signals
+
+    return small_bridge_signals
+
+
+@pytest.fixture
+def sfda_bank() -> Callable[..., FeatureBank]:
+    """Factory of feature banks: see ``sfda_kit.testing.signals.small_bank``."""
+    from sfda_kit.testing.signals import small_bank
+
+    return small_bank

@@ -1,0 +1,91 @@
+"""Signals of a step over random depth and RGB images held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from sfda_kit.adapt.bank import FeatureBank
+from sfda_kit.adapt.signals import BridgeSignals, StepInputs, StepSignals
+from sfda_kit.builtin.bridges import Copy
+from sfda_kit.builtin.encodings import ChannelCopy
+from sfda_kit.data.modality import modality
+from sfda_kit.data.views import ImageView, Normalisation, PairView, TargetView, stored_size
+from sfda_kit.interfaces import PseudoLabels
+from sfda_kit.testing.networks import CLASSES, SIDE, small_network, small_source_network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sfda_kit.models.network import Network
+
+IMAGES = 12
+NORMALISATION = Normalisation((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+
+
+def small_target(seed: int = 0, images: int = IMAGES) -> TargetView:
+    """Random depth images of 0.5 to 5 metres, some pixels missing."""
+    side = stored_size(SIDE)
+    generator = np.random.default_rng(seed)
+    pixels = generator.integers(500, 5000, (images, side, side)).astype(np.uint16)
+    pixels[generator.random(pixels.shape) < 0.1] = 0
+    return TargetView(pixels, modality("depth"), ChannelCopy(), SIDE, NORMALISATION)
+
+
+def small_pairs(seed: int = 0, images: int = IMAGES) -> PairView:
+    """Random RGB images, and depth images that show the same scene: depth is the red channel."""
+    side = stored_size(SIDE)
+    rgb = np.random.default_rng(seed).integers(0, 256, (images, side, side, 3)).astype(np.uint8)
+    depth = 500 + rgb[..., 0].astype(np.uint16) * 10
+    return PairView(
+        ImageView(rgb, modality("rgb"), ChannelCopy(), SIDE, NORMALISATION),
+        ImageView(depth, modality("depth"), ChannelCopy(), SIDE, NORMALISATION),
+    )
+
+
+def small_inputs(seed: int = 0, images: int = IMAGES) -> StepInputs:
+    """The first step of an epoch over all ``images``."""
+    rows = torch.arange(images)
+    generator = torch.Generator().manual_seed(seed)
+    target, pairs = small_target(seed, images), small_pairs(seed, images)
+    return StepInputs(target, rows, pairs, rows, "crop-flip", generator, progress=0.0)
+
+
+def small_step_signals(
+    seed: int = 0,
+    network: Network | None = None,
+    source_network: Network | None = None,
+    bridges: Mapping[str, nn.Module] | None = None,
+    reads: tuple[str, ...] = (),
+) -> StepSignals:
+    """Signals of one adaptation step, with random pseudo-labels of weight 1."""
+    labels = torch.randint(0, CLASSES, (IMAGES,), generator=torch.Generator().manual_seed(seed))
+    return StepSignals(
+        small_inputs(seed),
+        network or small_network(),
+        source_network or small_source_network(),
+        bridges or {"input": Copy()},
+        frozenset(reads),
+        PseudoLabels(labels, torch.ones(IMAGES)),
+    )
+
+
+def small_bridge_signals(
+    bridge: nn.Module, seed: int = 0, source_network: Network | None = None
+) -> BridgeSignals:
+    """Signals of one step that trains ``bridge``."""
+    return BridgeSignals(small_inputs(seed), bridge, source_network or small_source_network())
+
+
+def small_bank(seed: int = 0, images: int = 40, features: int = 6, classes: int = CLASSES) -> FeatureBank:
+    """Random features around one center a class, and logits that mostly agree with them."""
+    generator = torch.Generator().manual_seed(seed)
+    truth = torch.randint(0, classes, (images,), generator=generator)
+    centers = 2 * torch.randn(classes, features, generator=generator)
+    noise = torch.randn(images, features, generator=generator)
+    logits = torch.randn(images, classes, generator=generator)
+    logits[torch.arange(images), truth] += 2
+    return FeatureBank(centers[truth] + noise, logits)

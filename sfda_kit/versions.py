@@ -1,0 +1,22 @@
+"""Versions of everything that can change a number."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+PACKAGES = ("sfda-kit", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-learn")
+
+
+def versions() -> dict[str, str]:
+    """Python, platform, the main libraries and every installed plugin package."""
+    from sfda_kit.plugins import installation
+
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    found |= {plugin.owner: plugin.version for plugin in installation().plugins}
+    return found
