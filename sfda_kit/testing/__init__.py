@@ -7,8 +7,8 @@ A plugin's test is a subclass::
     class TestMyTerm(AlignerConformance):
         name = "my-term"
 
-Fixtures (``sfda_network``, ``sfda_step_signals``, ``sfda_bridge_signals``, ``sfda_bank``, ``sfda_cache``) come
-with the installed pytest plugin.
+Fixtures (``sfda_network``, ``sfda_step_signals``, ``sfda_bridge_signals``, ``sfda_bank``, ``sfda_cache``)
+come with the installed pytest plugin.
 """
 
 from __future__ import annotations
