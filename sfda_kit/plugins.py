@@ -67,9 +67,7 @@ def _load(manager: pluggy.PluginManager, found: Installation, entry: EntryPoint)
         _register(manager, found, module, owner, version)
 
 
-def _register(
-    manager: pluggy.PluginManager, found: Installation, module: Any, owner: str, version: str
-) -> None:
+def _register(manager: pluggy.PluginManager, found: Installation, module: Any, owner: str, version: str) -> None:
     try:
         manager.register(module, name=owner)
         manager.check_pending()

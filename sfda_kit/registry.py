@@ -94,9 +94,7 @@ class Registry:
         key = (kind, name)
         if key in self.conflicts:
             owners = " and ".join(self.conflicts[key])
-            raise UserError(
-                f"The {kind} {name!r} is claimed by {owners}. Uninstall one of them (pip uninstall ...)."
-            )
+            raise UserError(f"The {kind} {name!r} is claimed by {owners}. Uninstall one of them (pip uninstall ...).")
         if key not in self.components:
             raise UserError(self._unknown(kind, name))
         return self.components[key]

@@ -148,8 +148,9 @@ class _Walk:
         self._finish(context, state, baselines)
 
     def _open_evaluator(self, normalisation: Normalisation) -> Evaluator:
-        views = (self.opener.evaluation(part, normalisation) for part in ("target-train", "target-test"))
-        return Evaluator(*views, self.config.adapt.evaluation_batch_size)
+        transductive = self.opener.evaluation("target-train", normalisation)
+        heldout = self.opener.evaluation("target-test", normalisation)
+        return Evaluator(transductive, heldout, self.config.adapt.evaluation_batch_size)
 
     def _baselines(self, context: AdaptationContext) -> Mapping[str, dict[str, Evaluated]]:
         """The source model as it is, and through each trained bridge."""
@@ -170,7 +171,7 @@ class _Walk:
         else:
             method = self.plan.method()
         source_bank = fill_bank(context.source_network, context.target, context.config.evaluation_batch_size)
-        state = None
+        state: EpochState | None = None
         for state in method.adapt(context):
             self._epoch(state, source_bank)
         if state is None:
@@ -180,21 +181,20 @@ class _Walk:
     def _epoch(self, state: EpochState, source_bank: FeatureBank) -> None:
         evaluated = self.evaluator.evaluate(state.model, state.bank)
         signals = {**label_free_signals(state.bank, source_bank), **state.signals}
+        metrics = flat_scores(evaluated)
         row = {
             "phase": state.phase,
             "epoch": state.epoch,
-            "metrics": flat_scores(evaluated),
+            "metrics": metrics,
             "signals": signals,
             "wall_s": self._elapsed(),
         }
         key = (state.phase, state.epoch)
         self.history = [old for old in self.history if (old["phase"], old["epoch"]) != key] + [row]
         self.folder.write_history(self.history)
-        figures = {
-            "transductive_accuracy": row["metrics"]["transductive_accuracy"],
-            "heldout_accuracy": row["metrics"]["heldout_accuracy"],
-        }
-        self.listener(Event("epoch", state.phase, {"epoch": state.epoch, "figures": figures, "signals": signals}))
+        shown = {name: metrics[name] for name in ("transductive_accuracy", "heldout_accuracy")}
+        data = {"epoch": state.epoch, "figures": shown, "signals": signals}
+        self.listener(Event("epoch", state.phase, data))
         self.evaluated, self.record.signals = evaluated, signals
 
     def _finish(
@@ -217,5 +217,3 @@ class _Walk:
         adapted = AdaptedCard.describe(self.card, self.plan, self.task.target.modality, state.epoch)
         save_adapted(state.model, adapted, self.folder.path / "model")
         draw_run(self.folder.path / "pictures", self.history, self.evaluated, self.task.classes, context)
-
-

@@ -36,7 +36,7 @@ def fill_bank(model: nn.Module, view: ImageView, batch_size: int = 256) -> Featu
     """Features and logits of every row of ``view`` in order; the model's mode is restored."""
     training = model.training
     model.eval()
-    outputs = [model(view.batch(rows)) for rows in torch.arange(len(view)).split(batch_size)]
+    outputs = [model(view.batch(rows)) for rows in torch.split(torch.arange(len(view)), batch_size)]
     model.train(training)
     features = torch.cat([output.features.float() for output in outputs])
     return FeatureBank(features, torch.cat([output.logits.float() for output in outputs]))

@@ -95,9 +95,7 @@ class BridgeTraining:
             epochs=self.epochs,
             steps=self._steps_per_epoch(),
             modules={"bridge": bridge, "objective": objective},
-            optimizer=torch.optim.AdamW(
-                parameters, lr=self.config.lr, weight_decay=self.config.weight_decay
-            ),
+            optimizer=torch.optim.AdamW(parameters, lr=self.config.lr, weight_decay=self.config.weight_decay),
             signals=lambda epoch, generator: self._steps(bridge, epoch, generator),
             terms={name: (weight, terms[name]) for name, weight in weights.items()},
             lr_factor=one_cycle,
@@ -127,5 +125,3 @@ class BridgeTraining:
                 self.target, next(targets), self.pairs, next(pairs), self.augmentation, generator, progress
             )
             yield BridgeSignals(inputs, bridge, self.source_network)
-
-

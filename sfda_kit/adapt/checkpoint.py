@@ -23,9 +23,7 @@ class Checkpoint:
 
     path: Path
 
-    def save(
-        self, epochs_done: int, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer
-    ) -> None:
+    def save(self, epochs_done: int, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
         """Write atomically; a kill at any moment leaves the previous state."""
         state = {
             "epochs_done": epochs_done,

@@ -67,7 +67,7 @@ def _train_epoch(stage: TrainingStage, epoch: int, listener: Listener) -> None:
             total = torch.stack(list(losses.values())).sum()
         values = _finite(losses, stage.name, epoch, step)
         stage.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         stage.optimizer.step()
         listener(Event("step", stage.name, {"epoch": epoch, "step": step, "terms": values}))
 
@@ -98,7 +98,7 @@ def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tenso
     """Shuffled rows in batches of ``size``; an incomplete last batch is dropped unless it is the only one."""
     rows = torch.randperm(count, generator=generator)
     full = rows[: count // size * size] if count >= size else rows
-    yield from full.split(size)
+    yield from torch.split(full, size)
 
 
 def endless(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -54,14 +54,13 @@ class PhaseTraining:
         self.context, self.phase, self.model = context, phase, model
         self.epochs = max(1, round(context.config.epochs * phase.length))
         self.aligners: dict[str, Aligner] = {
-            name: build(registry().get("aligner", name), aligner.options)
-            for name, aligner in phase.aligners.items()
+            name: build(registry().get("aligner", name), aligner.options) for name, aligner in phase.aligners.items()
         }
         self.reads = frozenset(signal for aligner in self.aligners.values() for signal in aligner.reads)
         labeler = phase.labeler if phase.labeler and phase.labeler.weight else None
-        self.labeler: PseudoLabeler | None = labeler and build(
-            registry().get("labeler", labeler.name), labeler.options
-        )
+        self.labeler: PseudoLabeler | None = None
+        if labeler:
+            self.labeler = build(registry().get("labeler", labeler.name), labeler.options)
         self.bank: FeatureBank | None = None
         self.labels: PseudoLabels | None = None
         self.churn = 0.0
@@ -129,11 +128,15 @@ class PhaseTraining:
         for step, rows in enumerate(batches(len(context.target), size, generator)):
             progress = (epoch * (total // self.epochs) + step) / total
             inputs = StepInputs(
-                context.target, rows, context.pairs, next(pairs), context.config.augmentation, generator, progress
+                context.target,
+                rows,
+                context.pairs,
+                next(pairs),
+                context.config.augmentation,
+                generator,
+                progress,
             )
-            yield StepSignals(
-                inputs, context.network, context.source_network, self.bridges, self.reads, self.labels
-            )
+            yield StepSignals(inputs, context.network, context.source_network, self.bridges, self.reads, self.labels)
 
     def _refresh_labels(self) -> None:
         if self.labeler is None:

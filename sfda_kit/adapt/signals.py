@@ -43,12 +43,10 @@ class _Images:
         self._inputs = inputs
         target, pairs = inputs.target, inputs.pairs
         # Drawn now, in a fixed order, so that reading signals in another order changes nothing.
-        self._target_geometry = target.draw_geometry(
-            len(inputs.target_rows), inputs.geometry, inputs.generator
-        )
-        self._pair_geometry = pairs and pairs.target.draw_geometry(
-            len(inputs.pair_rows), inputs.geometry, inputs.generator
-        )
+        self._target_geometry = target.draw_geometry(len(inputs.target_rows), inputs.geometry, inputs.generator)
+        self._pair_geometry = None
+        if pairs is not None:
+            self._pair_geometry = pairs.target.draw_geometry(len(inputs.pair_rows), inputs.geometry, inputs.generator)
 
     @property
     def target_rows(self) -> Tensor:
@@ -136,9 +134,7 @@ class StepSignals(_Images):
     def batch_statistics(self) -> list[Statistics]:
         """Input mean and biased variance of each BatchNorm2d layer in the target pass, with gradients."""
         if "batch_statistics" not in self._reads:
-            raise RuntimeError(
-                'an aligner that reads batch_statistics declares reads = ("batch_statistics",)'
-            )
+            raise RuntimeError('an aligner that reads batch_statistics declares reads = ("batch_statistics",)')
         _ = self._target_output
         assert self._statistics is not None
         return self._statistics

@@ -13,9 +13,7 @@ def entropy(probabilities: Tensor, epsilon: float = EPSILON) -> Tensor:
     return -(probabilities * (probabilities + epsilon).log()).sum(dim=-1)
 
 
-def information_maximisation(
-    probabilities: Tensor, diversity: float = 1.0, epsilon: float = EPSILON
-) -> Tensor:
+def information_maximisation(probabilities: Tensor, diversity: float = 1.0, epsilon: float = EPSILON) -> Tensor:
     """mean_i H(p_i) - diversity * H(mean_i p_i), a 0-d tensor, for softmax outputs (B, K).
 
     Source: Liang et al., "Do We Really Need to Access the Source Data?", ICML 2020

@@ -68,4 +68,5 @@ def color_jitter(images: Tensor, strength: float, generator: torch.Generator) ->
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     images = mean + contrast * (images - mean)
     gray = images.mean(dim=1, keepdim=True)
-    return (gray + saturation * (images - gray)).clamp(0, 1)
+    jittered: Tensor = gray + saturation * (images - gray)
+    return jittered.clamp(0, 1)

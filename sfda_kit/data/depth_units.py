@@ -67,8 +67,7 @@ def _from_sun_rgbd_bits(stored: NDArray[np.generic]) -> NDArray[np.uint16]:
 def _from_metres(stored: NDArray[np.generic]) -> NDArray[np.uint16]:
     if stored.dtype.kind != "f":
         raise DataError(
-            f"holds {stored.dtype} values, but unit m means float metres. For integer millimetres use "
-            "--depth-unit mm."
+            f"holds {stored.dtype} values, but unit m means float metres. For integer millimetres use --depth-unit mm."
         )
     millimetres = _finite(stored) * 1000.0
     valid = millimetres[millimetres > 0]

@@ -107,9 +107,7 @@ class FolderDataset(Dataset):
         chosen = [self._scan.rows[row] for row in rows]
         lacking = sorted({row.domain for row in chosen if modality not in row.files})
         if lacking:
-            raise DataError(
-                f"{self.root}: no {modality} images in domain {', '.join(lacking)}. Choose another."
-            )
+            raise DataError(f"{self.root}: no {modality} images in domain {', '.join(lacking)}. Choose another.")
         return ImageFiles(self.root, [row.files[modality] for row in chosen], modality, self.depth_unit)
 
     def settle(self, problems: Sequence[str], total: int) -> tuple[str, ...]:

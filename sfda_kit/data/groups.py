@@ -39,9 +39,7 @@ def _by_pattern(names: Sequence[str], pattern: str, fallback: str) -> Grouping:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UserError(
-            f"--group-pattern {pattern!r} is no regular expression: {error}. Example: '^[^_]+'."
-        ) from None
+        raise UserError(f"--group-pattern {pattern!r} is no regular expression: {error}. Example: '^[^_]+'.") from None
     matches = [compiled.search(name.rpartition("/")[2]) for name in names]
     keys = [(m.group(1) if compiled.groups else m.group()) if m else None for m in matches]
     if names and not any(keys):
@@ -86,9 +84,7 @@ def read_groups(path: Path) -> dict[str, str]:
                         "Keep one; where stems repeat, write class/stem or domain/class/stem."
                     )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}). Save it as UTF-8 CSV with columns stem,group."
-        ) from None
+        raise DataError(f"{path} cannot be read ({error}). Save it as UTF-8 CSV with columns stem,group.") from None
     return table
 
 

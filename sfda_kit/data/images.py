@@ -92,9 +92,7 @@ def _load_picture(path: Path) -> Pixels:
         raise DataError(f"claims too many pixels ({_first_line(error)}). Scale it down.") from None
     except Exception as error:
         # Decoders answer broken bytes with whatever they trip over: OSError, SyntaxError, struct.error ...
-        raise DataError(
-            f"is truncated or damaged ({_first_line(error)}). Copy it again from where it came."
-        ) from None
+        raise DataError(f"is truncated or damaged ({_first_line(error)}). Copy it again from where it came.") from None
 
 
 def _plain_mode(image: Image) -> Image:
@@ -145,8 +143,7 @@ def _eight_bit_of_floats(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     finite = np.where(np.isfinite(values), values, np.float32(0))
     if finite.min() < 0 or finite.max() > 1:
         raise DataError(
-            f"holds floats {finite.min():.3g}..{finite.max():.3g}; expected 0..1. "
-            "Divide by the sensor's full scale."
+            f"holds floats {finite.min():.3g}..{finite.max():.3g}; expected 0..1. Divide by the sensor's full scale."
         )
     scaled: NDArray[np.uint8] = np.rint(finite * 255).astype(np.uint8)
     return scaled

@@ -21,6 +21,7 @@ from sfda_kit.data.views import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sfda_kit.data.modality import Modality
     from sfda_kit.data.task import Task
     from sfda_kit.interfaces import Encoding
 
@@ -36,9 +37,7 @@ class ViewOpener:
         kind = self.task.source.modality
         labels = torch.from_numpy(self.task.labels("source"))
         pixels = self._pixels("source", kind)
-        return LabelledView(
-            pixels, modality(kind), self.encoding, self.image_size, device=self.device, labels=labels
-        )
+        return LabelledView(pixels, modality(kind), self.encoding, self.image_size, device=self.device, labels=labels)
 
     def target(self, normalisation: Normalisation) -> TargetView:
         """Unlabelled target training images."""
@@ -73,5 +72,5 @@ class ViewOpener:
 
     def _rest(
         self, kind: str, normalisation: Normalisation
-    ) -> tuple[object, Encoding, int, Normalisation, torch.device]:
+    ) -> tuple[Modality, Encoding, int, Normalisation, torch.device]:
         return modality(kind), self.encoding, self.image_size, normalisation, self.device

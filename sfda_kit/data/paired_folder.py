@@ -110,8 +110,7 @@ def _modalities(root: Path, domain: str, notices: list[str]) -> list[str]:
     unknown = [name for name in folders if name not in MODALITIES]
     if unknown:
         notices.append(
-            f"{root / domain}: passed over {', '.join(unknown)}; "
-            f"modality folders are {', '.join(MODALITIES)}."
+            f"{root / domain}: passed over {', '.join(unknown)}; modality folders are {', '.join(MODALITIES)}."
         )
     return [name for name in folders if name in MODALITIES]
 
@@ -148,9 +147,7 @@ def _pair(root: Path, domain: str, scene_class: str, files: dict[str, dict[str, 
     for stem in sorted(set().union(*files.values())):
         lacking = [name for name, names in files.items() if stem not in names]
         if lacking:
-            held = next(
-                root / domain / m / scene_class / names[stem] for m, names in files.items() if stem in names
-            )
+            held = next(root / domain / m / scene_class / names[stem] for m, names in files.items() if stem in names)
             expected = root / domain / lacking[0] / scene_class / stem
             problems.append(f"{held} has no other half: expected {expected} with one of {_suffixes()}")
             continue
@@ -162,9 +159,7 @@ def _pair(root: Path, domain: str, scene_class: str, files: dict[str, dict[str, 
 def _stem(name: str) -> str:
     """Without folder and suffix; composed, since some systems store accents apart from their letters."""
     last = name.rpartition("/")[2]
-    return unicodedata.normalize(
-        "NFC", last[: last.rindex(".")] if last.lower().endswith(IMAGE_SUFFIXES) else last
-    )
+    return unicodedata.normalize("NFC", last[: last.rindex(".")] if last.lower().endswith(IMAGE_SUFFIXES) else last)
 
 
 def _suffixes() -> str:

@@ -45,9 +45,7 @@ def draw_pairs(
         out_png.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out_png, dpi=100, format="png")
     except OSError as error:
-        raise UserError(
-            f"The sheet cannot be written to {out_png} ({error.strerror}). Choose another."
-        ) from None
+        raise UserError(f"The sheet cannot be written to {out_png} ({error.strerror}). Choose another.") from None
     return rows
 
 

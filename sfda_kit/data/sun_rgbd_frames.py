@@ -85,9 +85,7 @@ def _only_file(folder: Path) -> str:
     images = [name for name in list_folder(folder).files if is_image_name(name)]
     if len(images) != 1:
         found = ", ".join(images[:3]) or "none"
-        raise DataError(
-            f"{folder} must hold exactly one image, found {len(images)} ({found}). Mend the frame."
-        )
+        raise DataError(f"{folder} must hold exactly one image, found {len(images)} ({found}). Mend the frame.")
     return images[0]
 
 

@@ -31,9 +31,7 @@ def official_parts(
     train, test = _lists(path)
     is_test = np.array([frame.path in test for frame in frames])
     if not is_test.any():
-        raise DataError(
-            f"{path} lists none of the {len(frames)} frames under {root} as test. Is it of another set?"
-        )
+        raise DataError(f"{path} lists none of the {len(frames)} frames under {root} as test. Is it of another set?")
     unlisted = sum(frame.path not in train and frame.path not in test for frame in frames)
     cut = [f"{group} (test)" if tested else group for group, tested in zip(groups, is_test, strict=True)]
     parts = _deal([f"{frame.sensor} {frame.scene}" for frame in frames], cut, is_test, seed)

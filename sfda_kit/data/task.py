@@ -39,9 +39,7 @@ class Sensor:
             domain = domains[0]
         modality(kind)
         if kind not in dataset.modalities:
-            raise UserError(
-                f"{text!r}: the dataset has no modality {kind!r}. {nearest(kind, dataset.modalities)}"
-            )
+            raise UserError(f"{text!r}: the dataset has no modality {kind!r}. {nearest(kind, dataset.modalities)}")
         if domain not in domains:
             raise UserError(f"{text!r}: the dataset has no domain {domain!r}. {nearest(domain, domains)}")
         return cls(kind, domain)
@@ -88,10 +86,10 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
     parts = deal_parts(index, config.split_seed)
     rows, classes, left_out = _rows_by_role(index, split, parts, source, target, config.minimum_images, keep)
     ti = tuple(sorted({index.classes[int(c)] for c in index.label[rows["ti"]]}))
-    notices = (*index.notices, *notices, *left_out)
+    notices = [*index.notices, *notices, *left_out]
     hashes = {part: digest([index.names[int(r)] for r in selected]) for part, selected in rows.items()}
     fingerprint = digest([dataset.fingerprint(), str(source), str(target), classes, hashes])
-    return Task(dataset, index, source, target, classes, ti, rows, notices, fingerprint)
+    return Task(dataset, index, source, target, classes, ti, rows, tuple(notices), fingerprint)
 
 
 def choose_split(dataset: Dataset, config: DatasetConfig, index: Index) -> Split:
@@ -110,9 +108,7 @@ def choose_split(dataset: Dataset, config: DatasetConfig, index: Index) -> Split
         if config.ti_classes:
             split = Split(split.tr_classes, config.ti_classes, split.ti_domains)
     if overlap := sorted(set(split.tr_classes) & set(split.ti_classes)):
-        raise UserError(
-            f"Classes {overlap} are both TR and TI. A class can play one role only; remove it from one."
-        )
+        raise UserError(f"Classes {overlap} are both TR and TI. A class can play one role only; remove it from one.")
     if config.tr_classes or config.ti_classes:
         for name in (*(config.tr_classes or ()), *(config.ti_classes or ())):
             if name not in index.classes:
@@ -126,7 +122,7 @@ def deal_parts(index: Index, split_seed: int) -> NDArray[np.int8]:
     Groups are dealt largest first within each domain to the part that is furthest below its share,
     after a seeded shuffle, so that shares hold for images and not only for groups.
     """
-    part = index.part.copy()
+    part: NDArray[np.int8] = index.part.copy()
     for domain in range(len(index.domains)):
         open_rows = np.flatnonzero((index.domain == domain) & (part < 0))
         _deal(index, part, open_rows, np.random.default_rng([split_seed, domain]))
@@ -189,9 +185,7 @@ def _usable_classes(
             notices.append(f"TR class {name!r} left out: no image on the disk")
             continue
         code = index.classes.index(name)
-        counts = {
-            part: int((selected & (index.label == code)).sum()) for part, selected in selections.items()
-        }
+        counts = {part: int((selected & (index.label == code)).sum()) for part, selected in selections.items()}
         if min(counts.values()) < minimum:
             found = ", ".join(f"{part} {count}" for part, count in counts.items())
             notices.append(f"TR class {name!r} left out: fewer than {minimum} images in a part ({found})")

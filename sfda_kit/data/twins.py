@@ -33,9 +33,7 @@ class _Shot(NamedTuple):
     official_test: bool
 
 
-def make_sun_rgbd_twin(
-    out: Path, frames_per_class: int = 40, seed: int = 0, progress: Progress | None = None
-) -> int:
+def make_sun_rgbd_twin(out: Path, frames_per_class: int = 40, seed: int = 0, progress: Progress | None = None) -> int:
     """Write ``out/SUNRGBD`` and ``out/SUNRGBDtoolbox``; returns the number of frames (18 classes, 4 sensors).
 
     Each frame folder holds image/, depth/ and depth_bfx/ (16-bit PNG, bits rotated), fullres/, scene.txt,
@@ -60,9 +58,7 @@ def make_sun_rgbd_twin(
         work.chmod(0o755)
         work.replace(out)
     except OSError as error:
-        raise UserError(
-            f"The twin cannot be written to {out} ({error.strerror}). Choose another folder."
-        ) from None
+        raise UserError(f"The twin cannot be written to {out} ({error.strerror}). Choose another folder.") from None
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
@@ -73,9 +69,7 @@ def _refuse_taken(out: Path) -> None:
     if out.is_dir() and not any(out.iterdir()):
         return
     if out.exists() or out.is_symlink():
-        raise UserError(
-            f"{out} is not an empty folder. Nothing was written; name a new folder or empty this one."
-        )
+        raise UserError(f"{out} is not an empty folder. Nothing was written; name a new folder or empty this one.")
 
 
 def _shots(frames_per_class: int) -> Iterator[_Shot]:

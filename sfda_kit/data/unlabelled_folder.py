@@ -109,9 +109,7 @@ def _lonely(root: Path, folders: tuple[str, str], halves: list[dict[str, str]]) 
     for here, there in ((0, 1), (1, 0)):
         for stem in sorted(halves[here].keys() - halves[there].keys()):
             held, expected = root / folders[here] / halves[here][stem], root / folders[there] / stem
-            found.append(
-                f"{held} has no other half: expected {expected} with one of {', '.join(IMAGE_SUFFIXES)}"
-            )
+            found.append(f"{held} has no other half: expected {expected} with one of {', '.join(IMAGE_SUFFIXES)}")
     return found
 
 

@@ -49,9 +49,7 @@ def list_folder(path: Path) -> Folder:
                     _refuse_undecodable(path, entry.name)
                     (folders if _is_folder(entry) else files).append(entry.name)
     except OSError as error:
-        raise DataError(
-            f"The folder {path} cannot be listed ({error.strerror}). Check its path and rights."
-        ) from None
+        raise DataError(f"The folder {path} cannot be listed ({error.strerror}). Check its path and rights.") from None
     return Folder(path, tuple(sorted(folders, key=natural_key)), tuple(sorted(files, key=natural_key)))
 
 

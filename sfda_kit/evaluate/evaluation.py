@@ -27,7 +27,7 @@ class Evaluated:
     @property
     def predictions(self) -> NDArray[np.int64]:
         """Most likely class, (N,)."""
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
     def scores(self) -> dict[str, float]:
         """accuracy, mean_class_accuracy and calibration_error, in percent."""
@@ -56,10 +56,7 @@ class Evaluator:
             "transductive": bank or self._fill(model, "transductive"),
             "heldout": self._fill(model, "heldout"),
         }
-        return {
-            part: Evaluated(self.views[part], filled.probabilities.cpu().numpy())
-            for part, filled in banks.items()
-        }
+        return {part: Evaluated(self.views[part], filled.probabilities.cpu().numpy()) for part, filled in banks.items()}
 
     def _fill(self, model: nn.Module, part: str) -> FeatureBank:
         return fill_bank(model, self.views[part].images, self.batch_size)
@@ -68,9 +65,7 @@ class Evaluator:
 def flat_scores(evaluated: dict[str, Evaluated], prefix: str = "") -> dict[str, float]:
     """``{"heldout_accuracy": ...}`` for all parts and scores."""
     return {
-        f"{prefix}{part}_{name}": value
-        for part, result in evaluated.items()
-        for name, value in result.scores().items()
+        f"{prefix}{part}_{name}": value for part, result in evaluated.items() for name, value in result.scores().items()
     }
 
 

@@ -34,9 +34,7 @@ class Oracle(Method):
     def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
         """Supervised epochs on the labelled target training images, as many as the source had."""
         rows = torch.arange(len(self.labelled))
-        trainer = SupervisedTrainer(
-            context.network, self.labelled, rows, self.config, context.seed, context.autocast
-        )
+        trainer = SupervisedTrainer(context.network, self.labelled, rows, self.config, context.seed, context.autocast)
         model = AdaptedModel(context.input_bridge, context.network)
         checkpoint = Checkpoint(context.checkpoint_dir / "oracle.pt")
         for done in train(trainer.stage("oracle"), checkpoint, context.listener):

@@ -46,6 +46,9 @@ class Bridge(nn.Module, ABC):
     trained: ClassVar[bool] = True
     default_objective: ClassVar[Mapping[str, float]] = {}
 
+    def __init__(self) -> None:  # without it a misspelt option would pass into nn.Module's own **kwargs
+        super().__init__()
+
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 3, H, W)."""

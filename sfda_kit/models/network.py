@@ -39,8 +39,9 @@ class Network(nn.Module):
         self.bottleneck: nn.Module = nn.Identity()
         self.classifier: nn.Module = nn.Linear(width, classes)
         if bottleneck:
-            self.bottleneck = nn.Sequential(nn.Linear(width, bottleneck), nn.BatchNorm1d(bottleneck))
-            nn.init.xavier_normal_(self.bottleneck[0].weight)  # type: ignore[index, arg-type]
+            linear = nn.Linear(width, bottleneck)
+            nn.init.xavier_normal_(linear.weight)
+            self.bottleneck = nn.Sequential(linear, nn.BatchNorm1d(bottleneck))
             self.classifier = weight_norm(nn.Linear(bottleneck, classes))
 
     def forward(self, images: Tensor) -> Output:
@@ -56,18 +57,16 @@ def build_network(config: ModelConfig, classes: int, pretrained: bool | None = N
         raise UserError(f"timm has no backbone {config.backbone!r}. {hint}")
     backbone = _create(config, config.pretrained if pretrained is None else pretrained)
     _check_image_size(backbone, config)
-    network = Network(backbone, backbone.num_features, config.bottleneck, classes)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    network = Network(backbone, int(backbone.num_features), config.bottleneck, classes)  # type: ignore[arg-type]
+    return network.to(memory_format=torch.channels_last)
 
 
 def _create(config: ModelConfig, pretrained: bool) -> nn.Module:
     try:
         try:  # transformers are built for one image size, convolutional networks take none
-            return timm.create_model(  # type: ignore[no-any-return]
-                config.backbone, pretrained=pretrained, num_classes=0, img_size=config.image_size
-            )
+            return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0, img_size=config.image_size)
         except TypeError:
-            return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0)  # type: ignore[no-any-return]
+            return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0)
     except (RuntimeError, OSError, AssertionError, ValueError) as error:
         weights = "with pretrained weights " if pretrained else ""
         raise UserError(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from sfda_kit.config import ModelConfig, SourceConfig
 
+
 @dataclass(frozen=True)
 class LabelledBatch:
     """Normalised ``images`` (B, 3, H, W) and ``labels`` (B,) in [0, K)."""
@@ -46,7 +47,7 @@ def measure_normalisation(view: LabelledView, model: ModelConfig) -> Normalisati
     if model.pretrained:
         import timm
 
-        cfg = timm.get_pretrained_cfg(model.backbone)
+        cfg: Any = timm.get_pretrained_cfg(model.backbone)
         return Normalisation(tuple(cfg.mean), tuple(cfg.std))
     mean, std = channel_statistics(view)
     return Normalisation(mean, std)
@@ -55,14 +56,14 @@ def measure_normalisation(view: LabelledView, model: ModelConfig) -> Normalisati
 def channel_statistics(view: LabelledView) -> tuple[Any, Any]:
     """Mean and standard deviation of each encoded channel, in [0, 1], over at most 2,000 images."""
     rows = torch.arange(0, len(view), max(1, len(view) // 2000))
-    chunks = [view.encoded(part).double() for part in rows.split(256)]
-    first = sum(chunk.mean(dim=(2, 3)).sum(0) for chunk in chunks) / len(rows)
-    second = sum(chunk.square().mean(dim=(2, 3)).sum(0) for chunk in chunks) / len(rows)
+    chunks = [view.encoded(part).double() for part in torch.split(rows, 256)]
+    first = torch.cat([chunk.mean(dim=(2, 3)) for chunk in chunks]).mean(0)
+    second = torch.cat([chunk.square().mean(dim=(2, 3)) for chunk in chunks]).mean(0)
     std = (second - first.square()).clamp_min(1e-6).sqrt()
     return tuple(float(v) for v in first), tuple(float(v) for v in std)
 
 
-def hold_out(labels: Tensor, groups: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+def hold_out(groups: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """Training and held-out rows: whole groups, about ``share`` of the images held out."""
     order = torch.randperm(int(groups.max()) + 1, generator=seeded(seed, "hold-out"))
     rank = order[groups]
@@ -84,7 +85,7 @@ def train_network(
     autocast: Callable[[], AbstractContextManager[Any]],
 ) -> tuple[Network, float, int]:
     """Train on ``view`` (normalised) and return the network, its held-out accuracy in percent and count."""
-    rows, held_out = hold_out(view.labels, groups, config.held_out, seed)
+    rows, held_out = hold_out(groups, config.held_out, seed)
     seeded(seed, "source-initialisation")
     network = build_network(model, classes).to(view.device)
     trainer = SupervisedTrainer(network, view, rows, config, seed, autocast)
@@ -130,11 +131,14 @@ class SupervisedTrainer:
     def accuracy(self, rows: Tensor) -> float:
         """Percent correct with the test transform."""
         self.network.eval()
-        logits = torch.cat([self.network(self.view.batch(part)).logits for part in rows.split(256)])
+        logits = torch.cat([self.network(self.view.batch(part)).logits for part in torch.split(rows, 256)])
         return accuracy(logits.argmax(1).cpu().numpy(), self.view.labels[rows].numpy())
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        config, head = self.config, [*self.network.bottleneck.parameters(), *self.network.classifier.parameters()]
+        config, head = (
+            self.config,
+            [*self.network.bottleneck.parameters(), *self.network.classifier.parameters()],
+        )
         groups = [
             {"params": list(self.network.backbone.parameters()), "lr": config.lr * config.backbone_lr_factor},
             {"params": head, "lr": config.lr},
@@ -161,5 +165,3 @@ class SupervisedTrainer:
     def _cross_entropy(self, batch: LabelledBatch) -> Tensor:
         logits = self.network(batch.images).logits
         return F.cross_entropy(logits, batch.labels, label_smoothing=self.config.label_smoothing)
-
-

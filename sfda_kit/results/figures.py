@@ -33,7 +33,8 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(7.5, 2.8))
     epochs = range(1, len(history) + 1)
     panels = [_scores(history)] if history[0].get("metrics") else []
-    panels.append({name: [row["signals"][name] for row in history] for name in ("source_agreement", "entropy")})
+    signals = ("source_agreement", "entropy")
+    panels.append({name: [row["signals"][name] for row in history] for name in signals})
     for axis, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for name, values in panel.items():
             axis.plot(epochs, values, marker="o", markersize=3, label=name.replace("_", " "))
@@ -100,4 +101,5 @@ def draw_run(
     """``curves.png``, ``pairs.png`` and ``confusion.png`` in ``folder``."""
     draw_curves(history, folder / "curves.png")
     draw_pairs(context, folder / "pairs.png")
-    draw_confusion(evaluated["heldout"], classes, "held-out target images, % of each class", folder / "confusion.png")
+    title = "held-out target images, % of each class"
+    draw_confusion(evaluated["heldout"], classes, title, folder / "confusion.png")

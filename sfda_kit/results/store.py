@@ -55,7 +55,8 @@ class RunFolder:
         """Append an event to ``events.jsonl``; steps are left to the terminal."""
         if event.kind == "step":
             return
-        line = json.dumps({"time": now(), "kind": event.kind, "stage": event.stage, **event.data}, default=str)
+        entry = {"time": now(), "kind": event.kind, "stage": event.stage, **event.data}
+        line = json.dumps(entry, default=str)
         with explained(self.path), (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 

@@ -27,9 +27,7 @@ class AlignerConformance(PartConformance):
     def loss(self, network: Network | None = None, source_network: Network | None = None) -> Tensor:
         """The term on one small step."""
         aligner: Aligner = self.part()
-        return aligner(
-            small_step_signals(network=network, source_network=source_network, reads=aligner.reads)
-        )
+        return aligner(small_step_signals(network=network, source_network=source_network, reads=aligner.reads))
 
     def test_returns_a_finite_scalar(self) -> None:
         """0-d, finite."""

@@ -73,9 +73,7 @@ def small_step_signals(
     )
 
 
-def small_bridge_signals(
-    bridge: nn.Module, seed: int = 0, source_network: Network | None = None
-) -> BridgeSignals:
+def small_bridge_signals(bridge: nn.Module, seed: int = 0, source_network: Network | None = None) -> BridgeSignals:
     """Signals of one step that trains ``bridge``."""
     return BridgeSignals(small_inputs(seed), bridge, source_network or small_source_network())
 

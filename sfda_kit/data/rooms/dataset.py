@@ -58,9 +58,7 @@ class Rooms(Dataset):
     def read(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[np.generic]:
         """See ``Dataset``. Renders the parts that ``rows`` belong to, if not in the cache yet."""
         if modality not in MODALITY_CODES:
-            raise UserError(
-                f"Dataset 'rooms' has no modality {modality!r}. {nearest(modality, self.modalities)}"
-            )
+            raise UserError(f"Dataset 'rooms' has no modality {modality!r}. {nearest(modality, self.modalities)}")
         self.index()
         shape = (len(rows), size, size, 3) if modality == "rgb" else (len(rows), size, size)
         pixels: NDArray[np.generic] = np.zeros(shape, np.uint16 if modality == "depth" else np.uint8)

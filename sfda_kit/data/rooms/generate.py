@@ -35,9 +35,7 @@ def render_scenes(layout: Layout, view: View, start: int, stop: int) -> NDArray[
     pictures = []
     for number in range(start, stop):
         seed = layout.scene_seed(domain, part, number)
-        scene = sample_scene(
-            np.random.default_rng([*seed, 0]), CLASSES[labels[number]], layout.options.clutter
-        )
+        scene = sample_scene(np.random.default_rng([*seed, 0]), CLASSES[labels[number]], layout.options.clutter)
         noise = np.random.default_rng([*seed, MODALITY_CODES[modality]])
         pictures.append(render(scene, SENSORS[domain], modality, noise))
     return np.stack(pictures)

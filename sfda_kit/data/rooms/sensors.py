@@ -105,9 +105,7 @@ def depth_edges(depth: Array) -> NDArray[np.bool_]:
     return edge
 
 
-def _holes(
-    sensor: Sensor, depth: Array, edge: NDArray[np.bool_], facing: Array, rng: Generator
-) -> NDArray[np.bool_]:
+def _holes(sensor: Sensor, depth: Array, edge: NDArray[np.bool_], facing: Array, rng: Generator) -> NDArray[np.bool_]:
     chance = rng.random(depth.shape, dtype=np.float32)
     holes = (edge & (chance < sensor.dropout)) | (facing < 0.25 * chance * sensor.dropout)
     holes |= _parallax_shadow(sensor, depth)
@@ -156,9 +154,7 @@ def _blurred(picture: Array, amount: float) -> Array:
     """Separable three-tap blur; ``amount`` 0..1 is the weight given to the neighbours."""
     side = amount / 3
     for axis in (0, 1):
-        padded = np.concatenate(
-            [picture.take([0], axis), picture, picture.take([picture.shape[axis] - 1], axis)], axis
-        )
+        padded = np.concatenate([picture.take([0], axis), picture, picture.take([picture.shape[axis] - 1], axis)], axis)
         size = picture.shape[axis]
         ahead, behind = padded.take(range(2, size + 2), axis), padded.take(range(size), axis)
         picture = (1 - 2 * side) * picture + side * (ahead + behind)

@@ -61,11 +61,7 @@ def _pyramid(edge: float, height: float) -> Polyhedron:
 def _legs(width: float, depth: float, height: float, thick: float) -> Shape:
     leg = box(thick, thick, height)
     inset = thick / 2
-    return [
-        _at(leg, x * (width / 2 - inset), y * (depth / 2 - inset), height / 2)
-        for x in (-1, 1)
-        for y in (-1, 1)
-    ]
+    return [_at(leg, x * (width / 2 - inset), y * (depth / 2 - inset), height / 2) for x in (-1, 1) for y in (-1, 1)]
 
 
 def sphere(rng: Generator) -> Shape:
