@@ -1,0 +1,63 @@
+"""Encodings by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sfda_kit.builtin.encodings import ChannelCopy, Jet
+from sfda_kit.data.modality import modality
+from sfda_kit.errors import UserError
+from sfda_kit.plugins import registry
+from sfda_kit.registry import build
+
+DEPTH, RGB, NIR = modality("depth"), modality("rgb"), modality("nir")
+
+
+def metres(*values: float) -> torch.Tensor:
+    return torch.tensor(values)[None, None, None]
+
+
+def test_copy_scales_and_clips_depth() -> None:
+    encoded = ChannelCopy(max_range=4.0)(metres(0.0, 1.0, 4.0, 9.0), DEPTH)
+    assert encoded.shape == (1, 3, 1, 4)
+    for channel in encoded[0]:
+        assert channel[0].tolist() == [0.0, 0.25, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("encoding", [ChannelCopy(), Jet()])
+def test_rgb_stays_as_it_is(encoding: ChannelCopy) -> None:
+    images = torch.rand(2, 3, 4, 4)
+    assert torch.equal(encoding(images, RGB), images)
+
+
+def test_copy_leaves_other_modalities_in_their_range() -> None:
+    images = torch.rand(2, 1, 4, 4)
+    assert torch.equal(ChannelCopy()(images, NIR), images.expand(-1, 3, -1, -1))
+
+
+def test_jet_by_hand() -> None:
+    """Near is blue, the middle green, far red, missing black."""
+    encoded = Jet(max_range=4.0)(metres(0.0, 0.5, 2.0, 3.5, 9.0), DEPTH)[0, :, 0].T
+    expected = [[0, 0, 0], [0, 0, 1], [0.5, 1, 0.5], [1, 0, 0], [0.5, 0, 0]]
+    torch.testing.assert_close(encoded, torch.tensor(expected))
+
+
+def test_jet_of_a_modality_without_missing_values_keeps_dark_pixels() -> None:
+    assert Jet()(metres(0.0), NIR)[0, :, 0, 0].tolist() == [0.0, 0.0, 0.5]
+
+
+@pytest.mark.parametrize("name", ["copy", "jet"])
+@pytest.mark.parametrize("kind", [DEPTH, NIR, RGB])
+def test_every_encoding_is_in_range_and_treats_images_alone(name: str, kind: object) -> None:
+    encoding = build(registry().get("encoding", name))
+    images = 2 * torch.rand(3, kind.channels, 5, 5)  # type: ignore[attr-defined]
+    encoded = encoding(images, kind)
+    assert encoded.shape == (3, 3, 5, 5)
+    assert 0 <= float(encoded.min()) <= float(encoded.max()) <= 1
+    assert torch.equal(encoding(images[1:2], kind), encoded[1:2])
+
+
+def test_bad_range_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="expected metres greater than 0"):
+        ChannelCopy(max_range=0)
