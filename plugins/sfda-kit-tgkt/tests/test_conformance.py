@@ -1,0 +1,45 @@
+"""Every part of this package honours its contract."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sfda_kit.testing import AlignerConformance, BridgeConformance, RecipeConformance
+
+
+class TestAffine(BridgeConformance):
+    name = "affine"
+
+
+class TestFcBnConv(BridgeConformance):
+    name = "fcbnconv"
+
+
+class TestUNet(BridgeConformance):
+    name = "unet"
+
+    def bridge(self):  # type: ignore[no-untyped-def]
+        bridge = super().bridge()
+        bridge.head.weight.data.fill_(0.01)  # at its start, exactly zero, no inner layer has a gradient
+        return bridge
+
+
+class TestDistill(AlignerConformance):
+    name = "distill"
+
+
+class TestDistillWarm(AlignerConformance):
+    name = "distill"
+    options: ClassVar = {"temperature": 2.0}
+
+
+class TestTgmb(RecipeConformance):
+    name = "tgmb"
+
+
+class TestTgmbPaper(RecipeConformance):
+    name = "tgmb-paper"
+
+
+class TestTgkt(RecipeConformance):
+    name = "tgkt"
