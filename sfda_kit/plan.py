@@ -22,14 +22,13 @@ BRIDGE_ROLES = ("input_bridge", "teacher_bridge")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A run with all its parts found; ``labelled`` marks the core's target-supervised oracle."""
+class MethodPlan:
+    """A method with all its parts found; ``labelled`` marks the core's target-supervised oracle."""
 
     config: RunConfig
     component: Component
     recipe: Recipe
     method: type[Method]
-    dataset: Dataset
     encoding: Encoding
     labelled: bool
 
@@ -46,10 +45,25 @@ class Plan:
         }
 
 
+@dataclass(frozen=True)
+class Plan(MethodPlan):
+    """A run on a dataset, with all its parts found."""
+
+    dataset: Dataset
+
+
 def resolve(config: RunConfig) -> Plan:
     """Find every part and check that they fit together. Raises ``UserError`` before any work."""
+    found = resolve_method(config)
+    dataset = build(registry().get("dataset", config.dataset.name), config=config.dataset)
+    return Plan(**vars(found), dataset=dataset)
+
+
+def resolve_method(config: RunConfig) -> MethodPlan:
+    """All parts but the dataset: what adapting to a folder of images needs. Raises ``UserError``."""
     from sfda_kit.adapt.recipe_method import RecipeMethod
 
+    config = with_card_model(config)
     component = registry().get("method", config.method)
     part = component.load()
     recipe = part if isinstance(part, Recipe) else getattr(part, "recipe", Recipe())
@@ -58,10 +72,26 @@ def resolve(config: RunConfig) -> Plan:
     labelled = bool(getattr(method, "needs_target_labels", False))
     if labelled and component.owner != "sfda-kit":
         raise UserError(f"{component.name!r} of {component.owner} asks for target labels; no plugin may.")
-    dataset = build(registry().get("dataset", config.dataset.name), config=config.dataset)
     encoding = build(registry().get("encoding", config.encoding.name), config.encoding.options)
     check_parts(recipe, config)
-    return Plan(config, component, recipe, method, dataset, encoding, labelled)
+    return MethodPlan(config, component, recipe, method, encoding, labelled)
+
+
+def with_card_model(config: RunConfig) -> RunConfig:
+    """Under a source card its network is the model; ``UserError`` where the user asks for another."""
+    if config.source.card is None:
+        return config
+    from sfda_kit.models.card import read_card
+
+    model = read_card(config.source.card).model
+    for key in config.model.model_fields_set:
+        wanted, has = getattr(config.model, key), getattr(model, key)
+        if wanted != has:
+            raise UserError(
+                f"model.{key} is {wanted!r}, but the source card {config.source.card} holds a network with "
+                f"{has!r}. Leave the setting out, or use another card."
+            )
+    return config.model_copy(update={"model": model})
 
 
 def check_parts(recipe: Recipe, config: RunConfig) -> None:

@@ -16,11 +16,11 @@ from sfda_kit.models.network import Network, frozen_copy
 if TYPE_CHECKING:
     from sfda_kit.data.views import PairView, TargetView
     from sfda_kit.events import Listener
-    from sfda_kit.plan import Plan
+    from sfda_kit.plan import MethodPlan
 
 
 def prepare_context(
-    plan: Plan,
+    plan: MethodPlan,
     card: SourceCard,
     network: Network,
     target: TargetView,
@@ -68,7 +68,7 @@ def prepare_context(
     )
 
 
-def bridge_epochs(plan: Plan) -> int:
+def bridge_epochs(plan: MethodPlan) -> int:
     """As set, else in proportion to the main phase."""
     training = plan.config.bridge_training
     return training.epochs or max(1, round(plan.config.adapt.epochs * training.epochs_factor))

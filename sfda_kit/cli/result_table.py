@@ -29,10 +29,12 @@ def show_record(console: Console, record: Record) -> None:
     table.add_column("accuracy in %")
     for name in ("transductive", "per class", "held out", "per class"):
         table.add_column(name, justify="right")
-    rows = {**record.baselines, _last_row(record): record.metrics}
+    rows = {**record.baselines, record.method: record.metrics}
     for name, scores in rows.items():
         table.add_row(name, *(f"{scores[column]:.1f}" for column in COLUMNS))
     console.print(table)
+    if record.oracle:
+        console.print("trained with target labels: an upper bound that never ranks")
     source = record.metrics.get("source_accuracy")
     known = f"source model on source images: {source:.1f} %; " if source is not None else ""
     cost = record.cost
@@ -41,7 +43,3 @@ def show_record(console: Console, record: Record) -> None:
         f"{cost['trained_parameters']:,.0f} parameters trained"
     )
     console.print(f"written to {escape(record.run_dir)}", soft_wrap=True)
-
-
-def _last_row(record: Record) -> str:
-    return f"{record.method} (uses target labels, never ranks)" if record.oracle else record.method

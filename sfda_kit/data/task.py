@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.config import DatasetConfig, digest
+from sfda_kit.data.deal import deal_parts
 from sfda_kit.data.modality import modality
 from sfda_kit.errors import DataError, UserError, nearest
 from sfda_kit.interfaces.dataset import PARTS, Dataset, Index, Split
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Rows = NDArray[np.int64]
-SHARES = {"source": 0.45, "target-train": 0.30, "target-test": 0.25}
 
 
 @dataclass(frozen=True)
@@ -114,32 +114,6 @@ def choose_split(dataset: Dataset, config: DatasetConfig, index: Index) -> Split
             if name not in index.classes:
                 raise UserError(f"The dataset has no class {name!r}. {nearest(name, index.classes)}")
     return split
-
-
-def deal_parts(index: Index, split_seed: int) -> NDArray[np.int8]:
-    """The part of each row: official where declared, else whole groups dealt 45/30/25 by ``split_seed``.
-
-    Groups are dealt largest first within each domain to the part that is furthest below its share,
-    after a seeded shuffle, so that shares hold for images and not only for groups.
-    """
-    part: NDArray[np.int8] = index.part.copy()
-    for domain in range(len(index.domains)):
-        open_rows = np.flatnonzero((index.domain == domain) & (part < 0))
-        _deal(index, part, open_rows, np.random.default_rng([split_seed, domain]))
-    return part
-
-
-def _deal(index: Index, part: NDArray[np.int8], rows: Rows, rng: np.random.Generator) -> None:
-    groups, inverse, sizes = np.unique(index.group[rows], return_inverse=True, return_counts=True)
-    order = rng.permutation(len(groups))
-    order = order[np.argsort(-sizes[order], kind="stable")]
-    filled = dict.fromkeys(SHARES, 0.0)
-    chosen = np.zeros(len(groups), dtype=np.int8)
-    for group in order:
-        name = min(SHARES, key=lambda n: filled[n] / SHARES[n])
-        filled[name] += float(sizes[group])
-        chosen[group] = PARTS.index(name)
-    part[rows] = chosen[inverse]
 
 
 def _rows_by_role(

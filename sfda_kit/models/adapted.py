@@ -18,7 +18,7 @@ from sfda_kit.plugins import registry
 from sfda_kit.registry import build
 
 if TYPE_CHECKING:
-    from sfda_kit.plan import Plan
+    from sfda_kit.plan import MethodPlan
 
 
 class AdaptedCard(BaseModel):
@@ -40,7 +40,7 @@ class AdaptedCard(BaseModel):
     weights_sha256: str = ""
 
     @classmethod
-    def describe(cls, source: SourceCard, plan: Plan, modality: str, epochs: int) -> AdaptedCard:
+    def describe(cls, source: SourceCard, plan: MethodPlan, modality: str, epochs: int) -> AdaptedCard:
         """The card of what ``plan`` made from ``source``."""
         return cls(
             method=plan.component.name,

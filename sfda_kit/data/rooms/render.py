@@ -13,6 +13,10 @@ from sfda_kit.data.rooms.shapes import Part
 from sfda_kit.data.rooms.solids import Array, dot, rotate, unit
 
 
+SHADOW = np.float32(0.65)
+"""Share of the lamp's light that a cast shadow takes; the rest stands for soft edges and bounces."""
+
+
 @dataclass(frozen=True)
 class Hits:
     """First surface per pixel, N = HEIGHT * WIDTH: ``depth`` (N,) in metres along the optical axis,
@@ -87,7 +91,7 @@ def _room_light(scene: Scene, hits: Hits) -> Array:
     light = scene.light.astype(np.float32)
     facing = np.maximum(dot(light, hits.normals), 0)
     lit = np.flatnonzero(facing > 0)
-    facing[lit] *= 1 - _in_shadow(scene, hits, lit, light)
+    facing[lit] *= 1 - SHADOW * _in_shadow(scene, hits, lit, light)
     colour, gloss = _surface_colour(scene, hits)
     halfway = unit(light[:, None] + hits.towards)
     shine = gloss * np.maximum(dot(halfway, hits.normals), 0) ** 24 * (facing > 0)

@@ -48,17 +48,18 @@ class Scene:
 def sample_scene(rng: Generator, class_name: str, clutter: float) -> Scene:
     """A scene whose main solid is of ``class_name``; ``clutter`` 1 is usual, 0 leaves the solid alone."""
     size = rng.uniform(0.85, 1.25)
-    main = _placed(SHAPES[class_name](rng), np.zeros(3), rng.uniform(-2.0, 2.0), size)
+    main = _placed(SHAPES[class_name](rng), np.zeros(3), rng.uniform(-1.6, 1.6), size)
     camera, turn = _camera(rng, size)
     objects = [main, *_clutter(rng, clutter, camera, size)]
     walls = _walls(rng, size)
-    materials = [_wall_material(rng) for _ in walls] + [_material(rng) for _ in objects]
+    painted = [_wall_material(rng) for _ in walls]
+    materials = [*painted, _standing_out(rng, painted[:2]), *(_material(rng) for _ in objects[1:])]
     azimuth, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.3)
     light = np.array([np.cos(azimuth) * np.cos(height), np.sin(azimuth) * np.cos(height), np.sin(height)])
     # A lamp behind the back wall would leave the room dark.
     light[1] = -abs(light[1])
-    strength = rng.uniform(0.5, 0.8) * rng.uniform(0.9, 1.1, 3)
-    ambient = rng.uniform(0.3, 0.45) * rng.uniform(0.9, 1.1, 3)
+    strength = rng.uniform(0.6, 0.9) * rng.uniform(0.9, 1.1, 3)
+    ambient = rng.uniform(0.25, 0.38) * rng.uniform(0.9, 1.1, 3)
     return Scene(walls, objects, materials, camera, turn, light, strength, ambient)
 
 
@@ -125,17 +126,25 @@ def _piece(rng: Generator, edge: float) -> Shape:
 def _material(rng: Generator) -> Material:
     """Colours, texture and infrared reflectances, all independent of each other and of the class."""
     base = rng.uniform(0.15, 0.95, 3)
-    other = np.clip(base * rng.uniform(0.65, 1.25), 0.05, 1)
-    pattern = PATTERNS[int(rng.choice(4, p=[0.58, 0.14, 0.14, 0.14]))]
+    other = np.clip(base * rng.uniform(0.75, 1.2), 0.05, 1)
+    pattern = PATTERNS[int(rng.choice(4, p=[0.64, 0.12, 0.12, 0.12]))]
     waves = rng.standard_normal((2, 3)) * rng.uniform(8, 22)
     gloss = float(rng.choice([0, 0.2, 0.4]))
     return Material(pattern, np.stack([base, other]), _reflectances(rng), waves, gloss)
 
 
+def _standing_out(rng: Generator, behind: list[Material]) -> Material:
+    """A material whose colour is not that of the floor or the back wall."""
+    while True:
+        material = _material(rng)
+        if all(np.abs(material.colours[0] - other.colours[0]).max() > 0.25 for other in behind):
+            return material
+
+
 def _wall_material(rng: Generator) -> Material:
     """Rooms are painted in muted colours, with weak patterns."""
     base = np.clip(rng.uniform(0.3, 0.85) + rng.uniform(-0.12, 0.12, 3), 0, 1)
-    other = np.clip(base * rng.uniform(0.8, 1.15), 0, 1)
+    other = np.clip(base * rng.uniform(0.88, 1.1), 0, 1)
     pattern = PATTERNS[int(rng.choice(4, p=[0.4, 0.2, 0.2, 0.2]))]
     waves = rng.standard_normal((2, 3)) * rng.uniform(6, 16)
     return Material(pattern, np.stack([base, other]), _reflectances(rng), waves, 0.0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from sfda_kit.data.rooms.shapes import CLASSES, TI_SHAPES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
 
 FARTHEST = 6000
 """Millimetres shown as the far end of the depth colours."""
@@ -23,58 +26,56 @@ FARTHEST = 6000
 
 def class_sheet(path: Path) -> None:
     """One triple of RGB, depth and NIR a class, three classes a row."""
-    figure, axes = _grid(rows=6, columns=9, width=9.0, height=4.9)
-    for number, name in enumerate(CLASSES):
-        row, first = number // 3, 3 * (number % 3)
+    figure = _figure(9.2, 5.2)
+    for number, (name, block) in enumerate(zip(CLASSES, _blocks(figure, 6, 3, wspace=0.05), strict=True)):
+        cells = block.subgridspec(1, 3, wspace=0.02)
         for column, modality in enumerate(MODALITY_CODES):
-            _show(axes[row, first + column], name, "kv1", modality, seed=number)
-        irrelevant = " (TI)" if name in TI_SHAPES else ""
-        axes[row, first + 1].set_title(name + irrelevant, fontsize=7, pad=2)
+            axis = figure.add_subplot(cells[column])
+            _show(axis, name, "kv1", modality, seed=number)
+            if column == 1:
+                axis.set_title(name + (" (TI)" if name in TI_SHAPES else ""), fontsize=8, pad=2)
     _save(figure, path)
 
 
 def sensor_sheet(path: Path) -> None:
-    """The same scenes by the four sensors: rows are modalities of two scenes, columns are sensors."""
-    figure, axes = _grid(rows=6, columns=4, width=5.4, height=6.2)
-    for column, domain in enumerate(DOMAINS):
-        axes[0, column].set_title(domain, fontsize=8, pad=3)
-        for row in range(6):
-            name = ("chair", "mug")[row // 3]
-            _show(axes[row, column], name, domain, tuple(MODALITY_CODES)[row % 3], seed=row // 3)
+    """The same two scenes by the four sensors: rows are modalities, columns are sensors."""
+    figure = _figure(5.6, 6.4)
+    for scene, block in enumerate(_blocks(figure, 2, 1, hspace=0.03)):
+        cells = block.subgridspec(3, 4, wspace=0.02, hspace=0.02)
+        for row, modality in enumerate(MODALITY_CODES):
+            for column, domain in enumerate(DOMAINS):
+                axis = figure.add_subplot(cells[row, column])
+                _show(axis, ("chair", "mug")[scene], domain, modality, seed=scene)
+                if scene == row == 0:
+                    axis.set_title(domain, fontsize=9, pad=3)
     _save(figure, path)
 
 
-def _grid(rows: int, columns: int, width: float, height: float) -> tuple[Any, Any]:
+def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(rows, columns)
-    for axis in axes.flat:
-        axis.axis("off")
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)  # type: ignore[union-attr, call-arg]
-    return figure, axes
+    return Figure(figsize=(width, height))
+
+
+def _blocks(figure: Figure, rows: int, columns: int, **space: float) -> Iterator[SubplotSpec]:
+    grid = figure.add_gridspec(rows, columns, left=0.005, right=0.995, bottom=0.005, top=0.96, **space)
+    return (grid[row, column] for row in range(rows) for column in range(columns))
 
 
 def _show(axis: Axes, class_name: str, domain: str, modality: str, seed: int) -> None:
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
     scene = sample_scene(np.random.default_rng([1, seed]), class_name, clutter=1.0)
     picture = render(scene, SENSORS[domain], modality, np.random.default_rng([2, seed]))
     if modality == "depth":
-        missing = np.ma.masked_equal(picture, 0)
+        axis.imshow(np.ma.masked_equal(picture, 0), cmap="viridis_r", vmin=500, vmax=FARTHEST)
         axis.set_facecolor("black")
-        axis.imshow(missing, cmap="viridis_r", vmin=500, vmax=FARTHEST)
     else:
         axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
 
 
-def _save(figure: Any, path: Path) -> None:
-    # Few colours keep the file small; the pictures are thumbnails.
-    from io import BytesIO
-
-    from PIL import Image
-
-    raw = BytesIO()
-    figure.savefig(raw, dpi=110)
-    Image.open(raw).convert("RGB").quantize(256).save(path, optimize=True)
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=110, pil_kwargs={"optimize": True})
 
 
 def main(folder: Path) -> None:

@@ -1,0 +1,50 @@
+"""Dealing whole groups (rooms, videos, patients) to the parts of a task."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfda_kit.interfaces.dataset import PARTS, Index
+
+SHARES = {"source": 0.45, "target-train": 0.30, "target-test": 0.25}
+
+
+def deal_parts(index: Index, split_seed: int) -> NDArray[np.int8]:
+    """The part of each row: official where declared, else whole groups dealt 45/30/25 by ``split_seed``.
+
+    Shares hold for the images of each class in each domain as far as groups allow: kinds of images
+    (a class in a domain) are served in turn, the one in the fewest groups first, and its largest group
+    goes to the part that lacks most of that kind. Dealing by size alone would leave rare classes
+    without images in a part. A group seen in several domains is dealt once.
+    """
+    part: NDArray[np.int8] = index.part.copy()
+    rows = np.flatnonzero(part < 0)
+    if len(rows):
+        groups, inverse = np.unique(index.group[rows], return_inverse=True)
+        kinds = np.unique(
+            index.domain[rows].astype(np.int64) * len(index.classes) + index.label[rows], return_inverse=True
+        )
+        counts = np.zeros((len(groups), len(kinds[0])))
+        np.add.at(counts, (inverse, kinds[1]), 1)
+        part[rows] = _deal(counts, np.random.default_rng(split_seed))[inverse]
+    return part
+
+
+def _deal(counts: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int8]:
+    """Part codes of the groups, from their image counts (groups, kinds)."""
+    share = np.array(list(SHARES.values()))
+    codes = np.array([PARTS.index(name) for name in SHARES], dtype=np.int8)
+    filled = np.zeros((len(share), counts.shape[1]))
+    chosen = np.full(len(counts), -1)
+    shuffled = rng.permutation(len(counts))
+    for kind in np.argsort((counts > 0).sum(axis=0), kind="stable"):
+        members = shuffled[(chosen[shuffled] < 0) & (counts[shuffled, kind] > 0)]
+        for group in members[np.argsort(-counts[members, kind], kind="stable")]:
+            lack = share * counts[:, kind].sum() - filled[:, kind]
+            overall = share * counts.sum() - filled.sum(axis=1)
+            # A part without any image of the kind comes first, then the one that lacks most.
+            best = np.lexsort((overall, lack, filled[:, kind] == 0))[-1]
+            chosen[group] = best
+            filled[best] += counts[group]
+    return codes[chosen]

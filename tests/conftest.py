@@ -1,0 +1,98 @@
+"""A private home for every test, and a small paired data set whose classes differ in shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+TR = ("bar", "disc", "ring", "cross")
+TI = ("corner", "stripe")
+FAST = "--backbone test_resnet --image-size 32 --source-epochs 4 --epochs 2 --batch-size 16 --bridge-epochs 2".split()
+
+
+@pytest.fixture(autouse=True)
+def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test reads or writes the user's cache or runs folder."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("SFDA_KIT_CACHE", str(home / "cache"))
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.chdir(home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def pairs_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``paired-folder`` with one domain, RGB and depth, 6 shapes, 24 images each in 8 groups."""
+    root = tmp_path_factory.mktemp("pairs")
+    rng = np.random.default_rng(0)
+    rows = ["stem,group"]
+    for name in TR + TI:
+        for number in range(24):
+            mask = shape_mask(name, rng)
+            stem = f"{name}{number:02d}"
+            colours = rng.integers(60, 256, (2, 3))
+            rgb = np.where(mask[..., None], colours[0], colours[1] // 3).astype(np.uint8)
+            depth = np.where(mask, 1200, 2600).astype(np.uint16) + rng.integers(0, 60, mask.shape).astype(np.uint16)
+            for modality, pixels in (("rgb", rgb), ("depth", depth)):
+                folder = root / "cam" / modality / name
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(folder / f"{stem}.png")
+            rows.append(f"{stem},g{number % 8}")
+    (root / "groups.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def shape_mask(name: str, rng: np.random.Generator, size: int = 40) -> np.ndarray[Any, Any]:
+    """Boolean picture of one shape, moved and scaled at random."""
+    x0, y0 = rng.uniform(0.4, 0.6, 2)
+    y, x = np.mgrid[0:size, 0:size] / size
+    x, y, r = x - x0, y - y0, rng.uniform(0.25, 0.32)
+    distance = np.hypot(x, y)
+    shapes = {
+        "bar": (abs(x) < r / 4) & (abs(y) < r),
+        "disc": distance < r,
+        "ring": (distance < r) & (distance > 0.6 * r),
+        "cross": ((abs(x) < r / 5) | (abs(y) < r / 5)) & (distance < r),
+        "corner": (x > 0) & (y > 0) & (distance < r),
+        "stripe": (abs(y) < r / 4) & (abs(x) < r),
+    }
+    return shapes[name]
+
+
+@pytest.fixture
+def on_pairs(pairs_root: Path) -> list[str]:
+    """Flags of a run on the small data set, quick and without a source floor."""
+    data = ["--dataset", "paired-folder", "--data-root", str(pairs_root), "--source", "rgb@cam"]
+    classes = ["--tr-classes", ",".join(TR), "--ti-classes", ",".join(TI)]
+    return [*data, "--target", "depth@cam", *classes, "--source-floor", "0", *FAST]
+
+
+@pytest.fixture
+def sfda_kit() -> Callable[..., Result]:
+    """Call the command in this process as a user would; a mistake becomes its message and exit code."""
+
+    def call(*arguments: str | Path) -> Result:
+        from sfda_kit.cli.app import app
+        from sfda_kit.errors import SfdaKitError, UserError
+
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        if isinstance(result.exception, SfdaKitError):
+            result.exit_code = 2 if isinstance(result.exception, UserError) else 1
+        elif result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call
+
+
+def last_json(result: Result) -> dict[str, Any]:
+    """The JSON object on the last line of stdout."""
+    return json.loads(result.stdout.strip().splitlines()[-1])  # type: ignore[no-any-return]

@@ -1,0 +1,91 @@
+"""A run killed at any moment and resumed ends exactly as one that was never stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sfda_kit.config import load_config
+
+
+def command(arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", "sfda_kit", "run", *arguments, "--resume", "--json"]
+
+
+def outcome(run_dir: Path) -> tuple[dict, str, list]:
+    record = json.loads((run_dir / "record.json").read_text())
+    predictions = hashlib.sha256((run_dir / "predictions.parquet").read_bytes()).hexdigest()
+    history = json.loads((run_dir / "history.json").read_text())
+    rows = [(row["phase"], row["epoch"], row["metrics"], row["signals"]["histogram"]) for row in history]
+    return record["metrics"], predictions, rows
+
+
+def finish(arguments: list[str], home: Path) -> Path:
+    environment = {**os.environ, "SFDA_KIT_CACHE": str(home / "cache")}
+    done = subprocess.run(command(arguments), cwd=home, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    return home / summary["run_dir"]
+
+
+def kill_when(arguments: list[str], home: Path, condition) -> bool:
+    """Start the run and SIGKILL it as soon as ``condition()`` holds; whether it was still running."""
+    home.mkdir(exist_ok=True)
+    environment = {**os.environ, "SFDA_KIT_CACHE": str(home / "cache")}
+    process = subprocess.Popen(
+        command(arguments), cwd=home, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and not condition(home):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+def test_killed_in_every_stage_and_resumed_is_the_same_run(on_pairs, tmp_path):
+    arguments = ["--method", "tgkt", *on_pairs, "--epochs", "3", "--set", "compute.threads=1"]
+    undisturbed = outcome(finish(arguments, make(tmp_path / "undisturbed")))
+    moments = {
+        "source": lambda home: any(home.glob("cache/stages/source/*.partial/checkpoint.pt")),
+        "bridge": lambda home: any(home.glob("cache/stages/bridge/*.partial/checkpoint.pt")),
+        "before the first epoch": lambda home: any(home.glob("runs/*/config.yaml")),
+        "first epoch saved": lambda home: any(home.glob("runs/*/checkpoints/adapt.pt")),
+        "history written": lambda home: any(home.glob("runs/*/history.json")),
+    }
+    home = make(tmp_path / "killed")
+    killed = [kill_when(arguments, home, condition) for condition in moments.values()]
+    assert all(killed), dict(zip(moments, killed, strict=True))
+    assert outcome(finish(arguments, home)) == undisturbed
+    assert len(list((home / "runs").iterdir())) == 1
+
+
+def make(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def test_killed_after_the_last_epoch_the_result_is_still_written(sfda_kit, on_pairs, monkeypatch):
+    from sfda_kit.results import figures
+
+    arguments = ["run", "--method", "shot", *on_pairs, "--resume", "--json"]
+
+    def broken(*_: object) -> None:
+        raise MemoryError("no memory for pictures")
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(figures, "draw_run", broken)
+        sfda_kit(*arguments)
+    result = sfda_kit(*arguments)
+    assert json.loads(result.stdout.splitlines()[-1])["status"] == "ok"
+    assert "continuing after epoch 2" in result.stderr
+
+
+def test_a_different_configuration_is_a_different_run():
+    assert load_config({"method": "shot", "seed": 1}).digest() != load_config({"method": "shot"}).digest()
