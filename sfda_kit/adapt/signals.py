@@ -76,8 +76,8 @@ class _Images:
     def _pairs(self) -> PairView:
         if self._inputs.pairs is None:
             raise UserError(
-                "This recipe needs TI pairs and the task has none. Name TI classes (--ti-classes A,B), or "
-                "choose a method that needs none (shot, shot-im), or remove the term (--aligner NAME=0)."
+                "This recipe needs TI pairs and the task has none. Name TI classes (--ti-classes A,B), give a "
+                "folder of pairs (--ti-dir), choose a method that needs none (shot, shot-im), or remove the term (--aligner NAME=0)."
             )
         return self._inputs.pairs
 
