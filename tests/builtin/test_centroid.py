@@ -35,10 +35,7 @@ def naive_labels(features: Rows, probabilities: Rows, rounds: int, metric: str) 
         centroids = {}
         for k in allowed:
             mass = sum(m[k] for m in membership)
-            sums = [
-                sum(m[k] * f[d] for m, f in zip(membership, points, strict=True))
-                for d in range(len(points[0]))
-            ]
+            sums = [sum(m[k] * f[d] for m, f in zip(membership, points, strict=True)) for d in range(len(points[0]))]
             centroids[k] = [value / mass for value in sums]
         labels = [min(sorted(allowed), key=lambda k: distance(f, centroids[k], metric)) for f in points]
         membership = [[float(k == label) for k in range(classes)] for label in labels]

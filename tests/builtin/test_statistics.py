@@ -72,7 +72,7 @@ def test_layers_are_in_tree_order_whatever_order_they_run_in() -> None:
     network = Backwards()
     with captured_statistics(network) as collected:
         network(torch.randn(4, 3, 5, 5))
-    assert [round(float(found.mean.mean())) for found in collected] == [5, 7]
+    assert [round(found.mean.mean().item()) for found in collected] == [5, 7]
 
 
 def test_hooks_are_gone_afterwards_even_after_an_error() -> None:

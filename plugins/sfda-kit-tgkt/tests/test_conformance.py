@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from sfda_kit_tgkt.unet import UNet
+
 from sfda_kit.testing import AlignerConformance, BridgeConformance, RecipeConformance
 
 
@@ -18,8 +20,9 @@ class TestFcBnConv(BridgeConformance):
 class TestUNet(BridgeConformance):
     name = "unet"
 
-    def bridge(self):  # type: ignore[no-untyped-def]
+    def bridge(self) -> UNet:
         bridge = super().bridge()
+        assert isinstance(bridge, UNet)
         bridge.head.weight.data.fill_(0.01)  # at its start, exactly zero, no inner layer has a gradient
         return bridge
 
