@@ -77,7 +77,8 @@ class _Images:
         if self._inputs.pairs is None:
             raise UserError(
                 "This recipe needs TI pairs and the task has none. Name TI classes (--ti-classes A,B), give a "
-                "folder of pairs (--ti-dir), choose a method that needs none (shot, shot-im), or remove the term (--aligner NAME=0)."
+                "folder of pairs (--ti-dir), choose a method that needs none (shot, shot-im), or remove the "
+                "term (--aligner NAME=0)."
             )
         return self._inputs.pairs
 

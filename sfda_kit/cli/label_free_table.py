@@ -1,0 +1,66 @@
+"""The end of a run without labels: what each model predicts, and how the validators judge it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from sfda_kit.cli.live import sparkline
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sfda_kit.results.record import Record
+
+MOST_CLASSES = 30
+"""With more classes the histogram is a row of bars only; the record holds every count."""
+
+
+def show_label_free(console: Console, record: Record) -> None:
+    """Predicted classes, figures and validator scores of source model, bridge and adapted model."""
+    models: dict[str, dict[str, Any]] = record.signals["models"]
+    task = record.task
+    images = f"{task['images']['target-train']} images, {task['images']['ti']} pairs"
+    console.print(f"{record.method}: {task['source']} -> {task['target']}, {images}, no labels")
+    if len(task["classes"]) <= MOST_CLASSES:
+        console.print(_histograms(models, task["classes"]))
+    console.print(_figures(models))
+    cost = record.cost
+    console.print(
+        f"{cost['wall_s']:.0f} s, {cost['peak_memory_mb']:.0f} MiB, "
+        f"{cost['trained_parameters']:,.0f} parameters trained"
+    )
+    console.print(f"written to {escape(record.run_dir)}", soft_wrap=True)
+
+
+def _table(first: str, models: dict[str, dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(first)
+    for name in models:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _histograms(models: dict[str, dict[str, Any]], classes: list[str]) -> Table:
+    table = _table("images predicted as", models)
+    for code, name in enumerate(classes):
+        table.add_row(escape(name), *(str(entry["histogram"][code]) for entry in models.values()))
+    return table
+
+
+def _figures(models: dict[str, dict[str, Any]]) -> Table:
+    table = _table("without labels", models)
+    table.add_row("predicted classes", *(sparkline(entry["histogram"]) for entry in models.values()))
+    table.add_row("mean entropy (nats)", *(f"{entry['entropy']:.3f}" for entry in models.values()))
+    for key, title in (
+        ("source_agreement", "agrees with the source model (%)"),
+        ("bridge_agreement", "agrees with the bridge (%)"),
+    ):
+        if key in models["adapted"]:
+            table.add_row(title, *(f"{100 * entry[key]:.1f}" for entry in models.values()))
+    for name in models["adapted"]["validators"]:
+        scores = (f"{entry['validators'][name]:.3f}" for entry in models.values())
+        table.add_row(f"validator {escape(name)}", *scores)
+    return table

@@ -1,0 +1,118 @@
+"""The task of a practitioner: unlabelled target images, maybe TI pairs, and no label anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfda_kit.data.modality import modality
+from sfda_kit.data.unlabelled_folder import find_pairs, find_unlabelled, load_pairs
+from sfda_kit.data.views import ImageView, Normalisation, PairView, TargetView, stored_size
+from sfda_kit.data.walk import require_folder
+from sfda_kit.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+
+    from sfda_kit.data.decode_cache import ImageFiles
+    from sfda_kit.data.depth_units import DepthUnit
+    from sfda_kit.interfaces import Encoding
+
+_ORDER_SEED = 1
+_LEAST_IMAGES = 2
+"""Batch normalisation has no variance over one image."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the images are, and what they are. ``ti_dir`` None: no pairs.
+
+    ``source_modality`` is that of the source card; it names the pairs' other half (``rgb/``).
+    """
+
+    target_dir: Path | None
+    ti_dir: Path | None
+    target_modality: str
+    depth_unit: DepthUnit = "mm"
+    skip_bad: bool = False
+    source_modality: str = "rgb"
+
+
+@dataclass(frozen=True)
+class FolderTask:
+    """Decoded images of ``folders``; row i of the target is ``names[i]``, in a shuffled order.
+
+    ``fingerprint`` changes with any name or pixel, and not when a folder is moved or copied.
+    """
+
+    folders: Folders
+    names: tuple[str, ...]
+    pixels: NDArray[Any]
+    pair_pixels: tuple[NDArray[Any], NDArray[Any]] | None
+    notices: tuple[str, ...]
+    fingerprint: str
+
+    def target(self, encoding: Encoding, size: int, normalisation: Normalisation, device: torch.device) -> TargetView:
+        """The unlabelled images as a method sees them."""
+        kind = modality(self.folders.target_modality)
+        return TargetView(self.pixels, kind, encoding, size, normalisation, device)
+
+    def pairs(
+        self, encoding: Encoding, size: int, normalisation: Normalisation, device: torch.device
+    ) -> PairView | None:
+        """The TI pairs, None without ``--ti-dir``."""
+        if self.pair_pixels is None:
+            return None
+        kinds = (self.folders.source_modality, self.folders.target_modality)
+        source, target = (
+            ImageView(pixels, modality(kind), encoding, size, normalisation, device)
+            for pixels, kind in zip(self.pair_pixels, kinds, strict=True)
+        )
+        return PairView(source, target)
+
+
+def open_folders(folders: Folders, image_size: int) -> FolderTask:
+    """Find and decode the images. Raises ``DataError`` naming what is missing or cannot be read."""
+    modality(folders.target_modality)
+    unit, skip_bad = folders.depth_unit, folders.skip_bad
+    target_dir = require_folder(folders.target_dir, "--target-dir")
+    found = find_unlabelled(target_dir, folders.target_modality, unit, skip_bad=skip_bad)
+    files, notices = _shuffled(found[0]), found[1]
+    pixels = files.load(stored_size(image_size))
+    _enough(len(pixels), "--target-dir", target_dir)
+    pair_pixels = None
+    hashed = [pixels]
+    if folders.ti_dir is not None:
+        pairs = find_pairs(folders.ti_dir, folders.source_modality, folders.target_modality, unit, skip_bad)
+        pair_pixels = load_pairs(pairs, stored_size(image_size))
+        _enough(len(pair_pixels[0]), "--ti-dir", folders.ti_dir)
+        notices += pairs.notices
+        hashed += pair_pixels
+    fingerprint = _fingerprint(folders, files.files, hashed)
+    return FolderTask(folders, tuple(files.files), pixels, pair_pixels, notices, fingerprint)
+
+
+def _shuffled(files: ImageFiles) -> ImageFiles:
+    """Subfolders are often classes: the order of rows must not tell them."""
+    order = np.random.default_rng(_ORDER_SEED).permutation(len(files.files))
+    return replace(files, files=[files.files[row] for row in order])
+
+
+def _enough(count: int, option: str, folder: Path) -> None:
+    if count < _LEAST_IMAGES:
+        raise DataError(f"{option} {folder} holds {count} image; training needs at least {_LEAST_IMAGES}.")
+
+
+def _fingerprint(folders: Folders, names: Iterable[str], arrays: Iterable[NDArray[Any]]) -> str:
+    total = hashlib.sha256(repr((folders.source_modality, folders.target_modality, list(names))).encode())
+    for pixels in arrays:
+        total.update(f"{pixels.dtype}{pixels.shape}".encode())
+        for start in range(0, len(pixels), 256):
+            total.update(np.ascontiguousarray(pixels[start : start + 256]).data)
+    return total.hexdigest()[:16]

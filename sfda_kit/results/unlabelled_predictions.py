@@ -1,0 +1,33 @@
+"""Predictions for images that have no label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sfda_kit.files import atomic
+
+if TYPE_CHECKING:
+    from sfda_kit.adapt.bank import FeatureBank
+
+
+def write_unlabelled_predictions(
+    folder: Path, names: Sequence[str], adapted: FeatureBank, source: FeatureBank, classes: Sequence[str]
+) -> None:
+    """Write ``predictions.parquet``, by name: prediction, probability, source_only_prediction, probabilities."""
+    taken = pa.array(classes)
+    table = pa.table(
+        {
+            "name": pa.array(list(names)),
+            "prediction": taken.take(pa.array(adapted.predictions.tolist(), pa.int64())),
+            "probability": pa.array(adapted.probabilities.amax(1).tolist(), pa.float32()),
+            "source_only_prediction": taken.take(pa.array(source.predictions.tolist(), pa.int64())),
+            "probabilities": pa.array(adapted.probabilities.tolist(), pa.list_(pa.float32())),
+        }
+    )
+    with atomic(folder / "predictions.parquet") as work:
+        pq.write_table(table.sort_by("name"), work)
