@@ -95,12 +95,17 @@ def _render_all(layout: Layout, view: View, progress: Progress | None) -> NDArra
 
 def _run_worker(layout: Layout, view: View, start: int, stop: int, path: Path) -> None:
     """A plain child process: unlike multiprocessing it works from any script, notebook or thread."""
-    root = str(Path(__file__).parents[3])
-    search = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "sfda_kit.data.rooms.worker", layout.options.model_dump_json()]
     command += [str(layout.seed), *view, str(start), str(stop), str(path)]
-    # Safe path: a module in the user's working folder must not shadow one that the worker imports.
-    environment = {**os.environ, "PYTHONPATH": search, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    # The child imports from where this process does, but never from the folder it was started in.
+    search = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path if entry)
+    finished = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": search, "OMP_NUM_THREADS": "1"},
+        cwd=path.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if finished.returncode:
         raise RunError(f"A worker rendering {'-'.join(view)} stopped: {finished.stderr.strip()[-800:]}")

@@ -16,7 +16,7 @@ from sfda_kit.data.rooms.shapes import CLASSES, TI_SHAPES, TR_SHAPES
 from sfda_kit.errors import UserError, nearest
 from sfda_kit.interfaces.dataset import PARTS
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = "1.0"
 """Raise it with every change that moves a pixel or a label, and say so in the change log."""
 
 DOMAINS = tuple(SENSORS)

@@ -12,7 +12,6 @@ from sfda_kit.data.rooms.sensors import HEIGHT, WIDTH, Sensor, expose_nir, expos
 from sfda_kit.data.rooms.shapes import Part
 from sfda_kit.data.rooms.solids import Array, dot, rotate, unit
 
-
 SHADOW = np.float32(0.65)
 """Share of the lamp's light that a cast shadow takes; the rest stands for soft edges and bounces."""
 
