@@ -53,15 +53,15 @@ class ModelConfig(_Strict):
 class SourceConfig(_Strict):
     """Training of the source model. ``floor``: least source accuracy in percent (None: 2x chance)."""
 
-    epochs: int = Field(default=20, ge=1)
+    epochs: int = Field(default=14, ge=1)
     batch_size: int = Field(default=64, ge=2)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     schedule: Literal["one-cycle", "inverse"] = "one-cycle"
-    lr: float = Field(default=2e-3, gt=0)
+    lr: float = Field(default=3e-3, gt=0)
     backbone_lr_factor: float = Field(default=1.0, ge=0)
     weight_decay: float = Field(default=0.05, ge=0)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    augmentation: Literal["crop-flip", "strong"] = "strong"
+    augmentation: Literal["crop-flip", "strong"] = "crop-flip"
     color_jitter: float = Field(default=0.4, ge=0, le=1)
     held_out: float = Field(default=0.1, gt=0, lt=0.5)
     floor: float | None = Field(default=None, ge=0, le=100)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from sfda_kit.data.modality import Modality
 
-MAX_RANGE = 5.0
-"""Metres shown as full scale: indoor depth cameras lose precision beyond."""
+MAX_RANGE = 8.0
+"""Metres shown as full scale: the range that SUN RGB-D clips its indoor depth to."""
 
 
 class ChannelCopy(Encoding):

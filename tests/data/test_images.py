@@ -149,9 +149,7 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path):
         assert "pixels" in message
         assert "Scale it down" in message
     with (tmp_path / "bomb.npy").open("wb") as file:
-        np.lib.format.write_array_header_1_0(
-            file, {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**6, 3)}
-        )
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**6, 3)})
     assert "not a plain NPY" in _refusal(tmp_path / "bomb.npy")
 
 

@@ -92,9 +92,7 @@ def test_patterns_that_cannot_be_used(root):
 
 
 def test_splits_ask_for_classes_and_list_those_found(root):
-    with pytest.raises(
-        UserError, match=r"--tr-classes A,B --ti-classes C,D\. Classes found: cat, dog, wild cow"
-    ):
+    with pytest.raises(UserError, match=r"--tr-classes A,B --ti-classes C,D\. Classes found: cat, dog, wild cow"):
         load(root, tr_classes=None).splits()
     split = load(root, ti_classes=("wild cow",)).splits()["default"]
     assert (split.tr_classes, split.ti_classes) == (("cat", "dog"), ("wild cow",))

@@ -171,9 +171,7 @@ def test_incomplete_frames_are_all_listed_or_left_out(broken):
     message = str(refused.value)
     assert message.startswith(f"5 of {len(folders)} files cannot be used")
     assert "--skip-bad" in message
-    for folder, what in zip(
-        folders, ("depth_bfx", "image", "scene.txt", "exactly one", "one word"), strict=False
-    ):
+    for folder, what in zip(folders, ("depth_bfx", "image", "scene.txt", "exactly one", "one word"), strict=False):
         assert any(str(folder) in line and what in line for line in message.splitlines())
     skipping = load(broken, skip_bad=True)
     assert len(skipping.index().names) == len(folders) - 5

@@ -1,0 +1,103 @@
+"""Discovery: a broken plugin costs only itself, a name claimed twice belongs to nobody."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sfda_kit.errors import UserError
+from sfda_kit.plugins import installation, registry
+
+Installer = Callable[[str, str], None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installer]:
+    """Put a one-file plugin with its metadata on the path, as pip would."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = []
+
+    def put(name: str, code: str) -> None:
+        (tmp_path / f"{name}.py").write_text(code)
+        info = tmp_path / f"{name}-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[sfda_kit]\n{name} = {name}\n")
+        names.append(name)
+        installation.cache_clear()
+
+    yield put
+    installation.cache_clear()
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def registering(name: str, target: str = "sfda_kit.builtin.aligners:InfoMax") -> str:
+    return (
+        "import sfda_kit\n@sfda_kit.hookimpl\ndef sfda_kit_register_aligner():\n"
+        f"    return [sfda_kit.Component({name!r}, {target!r}, 'a term')]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("raise ValueError('half installed')", "ValueError: half installed"),
+        ("import no_such_module", "No module named 'no_such_module'"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        (registering("x").replace("register_aligner", "register_alinger"), "sfda_kit_register_alinger"),
+        (registering("x").replace("sfda_kit.Component", "str.format"), "not a sfda_kit.Component"),
+    ],
+    ids=["raises", "missing import", "exits", "misspelt hook", "wrong type"],
+)
+def test_a_plugin_that_fails_costs_only_itself(install: Installer, sfda_kit, code: str, error: str):
+    install("broken_plugin", code)
+    install("healthy_plugin", registering("healthy"))
+    failed = [plugin for plugin in installation().plugins if plugin.error]
+    assert [(plugin.owner, plugin.version) for plugin in failed] == [("broken_plugin", "1.2")]
+    assert error in failed[0].error and "pip" in failed[0].remedy
+    assert registry().get("aligner", "healthy").owner == "healthy_plugin"
+    listing = sfda_kit("plugins", "list")
+    assert listing.exit_code == 0 and "healthy" in listing.stdout
+    assert "broken_plugin 1.2" in listing.stderr and "what to do" in listing.stderr
+
+
+def test_two_plugins_claiming_one_name_name_both(install: Installer):
+    install("first_plugin", registering("same"))
+    install("second_plugin", registering("same"))
+    with pytest.raises(UserError, match="claimed by first_plugin and second_plugin"):
+        registry().get("aligner", "same")
+
+
+def test_a_plugin_cannot_take_a_built_in_name(install: Installer):
+    install("impostor", registering("infomax"))
+    with pytest.raises(UserError, match="claimed by sfda-kit and impostor"):
+        registry().get("aligner", "infomax")
+
+
+def test_strict_mode_raises(install: Installer, monkeypatch: pytest.MonkeyPatch):
+    install("broken_plugin", "raise ValueError('half installed')")
+    monkeypatch.setenv("SFDA_KIT_STRICT_PLUGINS", "1")
+    with pytest.raises(UserError, match=r"broken_plugin 1\.2: ValueError"):
+        installation()
+
+
+def test_a_wrong_target_names_its_owner(install: Installer):
+    install("moved_plugin", registering("moved", "nowhere.at.all:Thing"))
+    with pytest.raises(UserError, match=r"moved_plugin declares 'nowhere.at.all:Thing'"):
+        registry().get("aligner", "moved").load()
+
+
+def test_unknown_names_are_answered_with_the_nearest():
+    with pytest.raises(UserError, match="Did you mean 'infomax'"):
+        registry().get("aligner", "infomx")
+
+
+def test_a_shipped_part_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    found = registry()
+    monkeypatch.delitem(found.components, ("method", "tgkt"))
+    with pytest.raises(UserError, match="pip install sfda-kit-tgkt"):
+        found.get("method", "tgkt")
