@@ -1,7 +1,27 @@
-"""``sfda-kit export``."""
+"""``sfda-kit export``: the adapted model as one file."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
 
-def export() -> None:
-    """TODO."""
+import typer
+
+
+def export(
+    run: Annotated[Path, typer.Option(help="Run folder of `sfda-kit run` or `sfda-kit adapt`.")],
+    format_: Annotated[str, typer.Option("--format", help="safetensors or onnx.")] = "safetensors",
+    out: Annotated[Path | None, typer.Option(help="File to write; default: RUN/export/model.<format>.")] = None,
+) -> None:
+    """Write the model of a run as safetensors or ONNX, with classes and input description inside."""
+    from sfda_kit.cli.output import results
+    from sfda_kit.cli.predict import check_choice
+    from sfda_kit.export import SUFFIXES, export_onnx, export_safetensors
+    from sfda_kit.models.adapted import load_adapted
+
+    check_choice("--format", format_, tuple(SUFFIXES))
+    model, card = load_adapted(run)
+    path = out or run / "export" / f"model{SUFFIXES[format_]}"
+    write = export_onnx if format_ == "onnx" else export_safetensors
+    write(model, card, path)
+    results().print(str(path), soft_wrap=True, markup=False)

@@ -1,7 +1,112 @@
-"""``sfda-kit predict``."""
+"""``sfda-kit predict``: classes for new images."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
 
-def predict() -> None:
-    """TODO."""
+import typer
+
+from sfda_kit.cli.output import errors
+
+if TYPE_CHECKING:
+    from sfda_kit.data.depth_units import DepthUnit
+    from sfda_kit.models.adapted import AdaptedCard
+    from sfda_kit.predict import Prediction
+
+FORMATS = ("csv", "json")
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.", show_default=False)],
+    run: Annotated[Path, typer.Option(help="Run folder of `sfda-kit run` or `sfda-kit adapt`.")],
+    format_: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",
+    out: Annotated[Path | None, typer.Option(help="File to write instead of stdout.")] = None,
+    depth_unit: Annotated[str | None, typer.Option(help="mm, m or sun-rgbd-bits; default: as adapted.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report unreadable images and go on.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")] = "auto",
+) -> None:
+    """Predict path, class and probability of images with the model of a run."""
+    from sfda_kit.config import ComputeConfig
+    from sfda_kit.device import choose_device
+    from sfda_kit.errors import DataError
+    from sfda_kit.models.adapted import load_adapted
+    from sfda_kit.predict import Predictor, find_images, refuse
+
+    check_choice("--format", format_, FORMATS)
+    chosen = choose_device(ComputeConfig(device=device))
+    model, card = load_adapted(run, chosen)
+    predictor = Predictor(model, card, _unit(depth_unit, card), chosen)
+    found = find_images(images)
+    skipped = []
+
+    def report(error: DataError) -> None:
+        skipped.append(error)
+        errors().print(f"skipped: {error}", markup=False, soft_wrap=True)
+
+    predictions = predictor.predict(found, batch_size, report if skip_bad else refuse)
+    with _opened(out) as file:
+        count = WRITERS[format_](predictions, file)
+    if not count:
+        raise DataError(f"None of the {len(found)} images can be read.")
+
+
+def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise ``UserError`` unless ``value`` is one of ``choices``."""
+    from sfda_kit.errors import UserError
+
+    if value not in choices:
+        raise UserError(f"{option} {value!r}: expected {' or '.join(choices)}.")
+
+
+def _unit(wanted: str | None, card: AdaptedCard) -> DepthUnit:
+    """As given, else as the model was adapted; an assumption is said aloud."""
+    units: tuple[DepthUnit, ...] = ("mm", "m", "sun-rgbd-bits")
+    if wanted is not None:
+        check_choice("--depth-unit", wanted, units)
+    if card.modality == "depth" and wanted is None and card.depth_unit is None:
+        errors().print("notice: depth is read as millimetres (--depth-unit says otherwise)")
+    named = wanted or card.depth_unit
+    return next((unit for unit in units if unit == named), "mm")
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[TextIO]:
+    """Stdout, or a file that appears whole or not at all."""
+    import sys
+
+    if out is None:
+        yield sys.stdout
+        return
+    from sfda_kit.files import atomic
+
+    with atomic(out) as work, work.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def _write_csv(predictions: Iterable[Prediction], file: TextIO) -> int:
+    """Rows as they come, so that a pipe sees them; returns their number."""
+    import csv
+
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("path", "class", "probability"))
+    count = 0
+    for count, row in enumerate(predictions, start=1):  # noqa: B007
+        writer.writerow((row.path, row.label, f"{row.probability:.6f}"))
+    return count
+
+
+def _write_json(predictions: Iterable[Prediction], file: TextIO) -> int:
+    """A JSON array of objects; returns their number."""
+    import json
+
+    rows = [{"path": p.path, "class": p.label, "probability": p.probability} for p in predictions]
+    json.dump(rows, file, indent=1)
+    file.write("\n")
+    return len(rows)
+
+
+WRITERS = {"csv": _write_csv, "json": _write_json}

@@ -2,6 +2,215 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
+from sfda_kit.cli import flags
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sfda_kit.config import RunConfig
+    from sfda_kit.models.card import SourceCard
+    from sfda_kit.models.importing import Matching
+
 app = typer.Typer(help="Source models and their cards.", no_args_is_help=True)
+SHOWN = 8
+"""Names of each kind that the report of an import lists."""
+
+
+@app.command("train")
+def train(
+    config: Annotated[Path | None, typer.Option(help="YAML file with any of the settings below.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="rooms, sun-rgbd, paired-folder or a plugin's.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Folder of the data set on this disk.")] = None,
+    source: Annotated[str | None, typer.Option(help="Source MODALITY@DOMAIN, e.g. rgb@kv1.")] = None,
+    target: Annotated[str | None, typer.Option(help="Target of the runs to come: it decides the classes.")] = None,
+    split: Annotated[str | None, typer.Option(help="Named split of TR and TI classes.")] = None,
+    tr_classes: Annotated[str | None, typer.Option(help="Classes to learn: A,B,...")] = None,
+    ti_classes: Annotated[str | None, typer.Option(help="Classes to leave to the pairs: C,D,...")] = None,
+    split_seed: Annotated[int | None, typer.Option(help="Fixes how groups are dealt to parts.")] = None,
+    group_pattern: Annotated[str | None, typer.Option(help="Regex over the stem: what never is split.")] = None,
+    depth_unit: Annotated[str | None, typer.Option(help="mm, m or sun-rgbd-bits.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable images out.")] = False,
+    encoding: Annotated[str | None, typer.Option(help="Sensor values to three channels: copy, jet, ...")] = None,
+    source_floor: Annotated[float | None, typer.Option(help="Least source accuracy in percent.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Any timm model.")] = None,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Start from timm's weights.")] = False,
+    image_size: Annotated[int | None, typer.Option(help="Side of the network's input in pixels.")] = None,
+    source_epochs: Annotated[int | None, typer.Option(help="Epochs of training.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Fixes everything but the split.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Any setting: KEY.KEY=VALUE.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps, ...")] = None,
+    out: Annotated[Path | None, typer.Option(help="Copy the card and its weights into this folder.")] = None,
+) -> None:
+    """Train the source model of a data set (or find it in the cache) and print its card's folder."""
+    given = {name: value for name, value in locals().items() if name in flags.PATHS}
+    wanted = flags.configuration({**given, "method": "source-only"}, config, None, set_)
+    _deliver(_trained(wanted), out)
+
+
+def _trained(config: RunConfig) -> Path:
+    from sfda_kit.cli.live import reporting
+    from sfda_kit.cli.output import results
+    from sfda_kit.data.open_views import ViewOpener
+    from sfda_kit.data.task import build_task
+    from sfda_kit.device import autocast, choose_device
+    from sfda_kit.events import Event
+    from sfda_kit.models.source_stage import source_folder
+    from sfda_kit.plan import resolve
+
+    plan = resolve(config)
+    task = build_task(plan.dataset, config.dataset)
+    device = choose_device(config.compute)
+    opener = ViewOpener(task, plan.encoding, config.model.image_size, device)
+    with reporting(results(json_wanted=True)) as listener:
+        for notice in task.notices:
+            listener(Event("notice", data={"text": notice}))
+        return source_folder(config, task, opener, listener, autocast(config.compute, device))
+
+
+def _deliver(folder: Path, out: Path | None) -> None:
+    """Print where the card is, after copying it to ``out``."""
+    from sfda_kit.cli.output import results
+
+    if out is not None:
+        folder = copy_card(folder, out)
+    results().print(str(folder), soft_wrap=True, markup=False)
+
+
+def copy_card(folder: Path, out: Path) -> Path:
+    """Copy a card and its weights into ``out``; ``UserError`` when something else is there."""
+    import shutil
+
+    from sfda_kit.errors import UserError
+    from sfda_kit.files import atomic
+    from sfda_kit.models.card import CARD_FILE, WEIGHTS_FILE
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"--out {out} is not an empty folder. Nothing was copied; name a new one. The card is {folder}")
+    for name in (WEIGHTS_FILE, CARD_FILE):
+        with atomic(out / name) as work:
+            shutil.copyfile(folder / name, work)
+    return out
+
+
+@app.command("show")
+def show(
+    card: Annotated[Path, typer.Argument(help="Folder of a source card, or its JSON file.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+) -> None:
+    """Show what a source model is, knows and expects."""
+    from sfda_kit.cli.output import results
+    from sfda_kit.models.card import load_source
+
+    found = load_source(card)[1]
+    if json:
+        flags.print_json(found.model_dump(mode="json"))
+        return
+    _show_card(results(), found)
+
+
+def _show_card(console: Console, card: SourceCard) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in _lines(card).items():
+        table.add_row(f"[bold]{name}[/]", escape(value))
+    console.print(table)
+
+
+def _lines(card: SourceCard) -> dict[str, str]:
+    model = card.model
+    bottleneck = f"bottleneck of {model.bottleneck}" if model.bottleneck else "no bottleneck"
+    accuracy = (
+        "unknown" if card.accuracy is None else f"{card.accuracy:.1f} % of {card.held_out_images} held-out images"
+    )
+    return {
+        "network": f"{model.backbone}, {bottleneck}, {model.image_size} px",
+        "classes": f"{len(card.classes)}: {', '.join(card.classes)}",
+        "modality": f"{card.modality}, encoding {card.encoding.name}",
+        "accuracy": accuracy,
+        "mean": ", ".join(f"{value:.4g}" for value in card.mean),
+        "std": ", ".join(f"{value:.4g}" for value in card.std),
+        "weights": card.weights_sha256[:16] + " (match the card)",
+        "training": ", ".join(f"{key} {value}" for key, value in card.training.items()) or "unknown",
+        "versions": ", ".join(f"{key} {value}" for key, value in card.versions.items()) or "unknown",
+    }
+
+
+@app.command("import")
+def import_(
+    weights: Annotated[Path, typer.Argument(help="A .safetensors file, or a state dict (.pt, .pth).")],
+    backbone: Annotated[str, typer.Option(help="timm model the weights belong to.")],
+    classes: Annotated[str, typer.Option(help="A,B,... in the order of the outputs.")],
+    image_size: Annotated[int, typer.Option(min=8, max=1024, help="Side of the input it was trained on.")],
+    mean: Annotated[str | None, typer.Option(help="R,G,B for values in [0, 1]; default: timm's.")] = None,
+    std: Annotated[str | None, typer.Option(help="R,G,B for values in [0, 1]; default: timm's.")] = None,
+    modality: Annotated[str, typer.Option(help="What it was trained on.")] = "rgb",
+    ignore_unmatched: Annotated[
+        bool, typer.Option("--ignore-unmatched", help="Leave tensors aside that the backbone has no place for.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Copy the card and its weights into this folder.")] = None,
+) -> None:
+    """Make a source card of a timm classifier that was fine-tuned elsewhere, and print its folder."""
+    from sfda_kit.cli.output import errors
+    from sfda_kit.data.modality import modality as known
+    from sfda_kit.models.foreign_weights import read_state
+    from sfda_kit.models.importing import check, match, network_for, normalisation_of, save_imported
+
+    names = _names(classes)
+    known(modality)
+    state = read_state(weights)
+    network, model = network_for(state, backbone, image_size, len(names))
+    matching = match(state, network)
+    _show_matching(errors(), matching)
+    check(matching, backbone, ignore_unmatched)
+    values = normalisation_of(network, _triple("--mean", mean), _triple("--std", std))
+    _deliver(save_imported(network, matching, model, names, modality, *values, weights), out)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    from sfda_kit.errors import UserError
+
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise UserError(f"--classes {text!r}: expected at least two different names, A,B,...")
+    return names
+
+
+def _triple(option: str, text: str | None) -> Any:
+    from sfda_kit.errors import UserError
+
+    if text is None:
+        return None
+    try:
+        red, green, blue = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"{option} {text!r}: expected three numbers, for example 0.485,0.456,0.406") from None
+    return red, green, blue
+
+
+def _show_matching(console: Console, matching: Matching) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    wrong = [f"{name} {list(found)}, expected {list(wanted)}" for name, found, wanted in matching.mismatched]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("tensors")
+    table.add_column("number", justify="right")
+    table.add_column("names")
+    rows = {
+        "taken over": list(matching.placed),
+        "of another shape": wrong,
+        "missing in the file": matching.missing,
+        "unmatched in the file": matching.unmatched,
+    }
+    for title, names in rows.items():
+        shown = [] if title == "taken over" else names[:SHOWN]
+        more = [f"... and {len(names) - SHOWN} more"] if shown and len(names) > SHOWN else []
+        table.add_row(title, str(len(names)), escape("\n".join([*shown, *more])))
+    console.print(table)

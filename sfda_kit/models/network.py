@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import timm
 import torch
@@ -57,7 +57,9 @@ def build_network(config: ModelConfig, classes: int, pretrained: bool | None = N
         raise UserError(f"timm has no backbone {config.backbone!r}. {hint}")
     backbone = _create(config, config.pretrained if pretrained is None else pretrained)
     _check_image_size(backbone, config)
-    network = Network(backbone, int(backbone.num_features), config.bottleneck, classes)  # type: ignore[arg-type]
+    # Some backbones (MobileNetV3, VGG) widen the pooled features before their classifier.
+    width: Any = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+    network = Network(backbone, int(width), config.bottleneck, classes)
     return network.to(memory_format=torch.channels_last)
 
 

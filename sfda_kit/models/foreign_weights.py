@@ -1,0 +1,84 @@
+"""Weights as people have them: safetensors, or a state dict that torch can read without running code."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from sfda_kit.errors import UserError
+
+NESTINGS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")
+"""Keys under which training scripts put the state dict, most telling first."""
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from ``path``, on the CPU.
+
+    Never unpickles: raises ``UserError`` for a file that is missing, damaged, or holds anything beyond
+    tensors, plain containers and the ``argparse`` options that training scripts add.
+    """
+    if not path.is_file():
+        raise UserError(f"There are no weights at {path}. Give a .safetensors, .pt or .pth file.")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise UserError(f"{path} is not a safetensors file, or is damaged: {error}") from None
+    return _tensors(_unwrapped(_load_plain(path)), path)
+
+
+def _load_plain(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals([Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, AttributeError, OSError) as error:
+        raise UserError(_refusal(path, error)) from None
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    if path.stat().st_size == 0 or not (zipfile.is_zipfile(path) or _pickled(path)):
+        return f"{path} is no file of weights, or is damaged. Expected safetensors, or a .pt of torch.save."
+    reason = next((line for line in str(error).splitlines() if "GLOBAL" in line or "global" in line), str(error))
+    return (
+        f"{path} holds more than a plain state dict ({reason.strip().partition('. Please')[0][:160]}). It was not unpickled, because "
+        "a pickle can run any code. Where the model was trained, save its weights alone: "
+        "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors'), and import that file."
+    )
+
+
+def _pickled(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1) == pickle.PROTO
+
+
+def _unwrapped(value: Any) -> Any:
+    """The innermost mapping under the usual keys."""
+    while isinstance(value, Mapping):
+        inner = next((value[key] for key in NESTINGS if isinstance(value.get(key), Mapping)), None)
+        if inner is None:
+            break
+        value = inner
+    return value
+
+
+def _tensors(value: Any, path: Path) -> dict[str, Tensor]:
+    items = value.items() if isinstance(value, Mapping) else ()
+    state = {str(name): tensor for name, tensor in items if isinstance(tensor, Tensor)}
+    if not state:
+        found = (
+            f"the keys {', '.join(map(str, list(value)[:8]))}" if isinstance(value, Mapping) else type(value).__name__
+        )
+        raise UserError(
+            f"{path} holds no state dict but {found}. Expected tensors by name, as model.state_dict() gives "
+            f"them, at the top or under one of: {', '.join(NESTINGS)}."
+        )
+    return state
