@@ -37,6 +37,11 @@ class MethodPlan:
         """Name and options of the encoding."""
         return self.config.encoding.model_dump()
 
+    @property
+    def depth_unit(self) -> str | None:
+        """Unit of depth files, None where it was not told."""
+        return self.config.dataset.depth_unit
+
     def identity(self) -> dict[str, Any]:
         """What decides the result: the configuration and the recipe as resolved."""
         return {
@@ -50,6 +55,11 @@ class Plan(MethodPlan):
     """A run on a dataset, with all its parts found."""
 
     dataset: Dataset
+
+    @property
+    def depth_unit(self) -> str | None:
+        """As told, else the data set's own where it keeps files."""
+        return self.config.dataset.depth_unit or getattr(self.dataset, "depth_unit", None)
 
 
 def resolve(config: RunConfig) -> Plan:

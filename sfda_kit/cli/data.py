@@ -2,6 +2,92 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
+from sfda_kit.cli import flags
+
+if TYPE_CHECKING:
+    from sfda_kit.interfaces import Dataset
+
 app = typer.Typer(help="Look at data sets and write synthetic twins of their layouts.", no_args_is_help=True)
+TWINS = ("sun-rgbd",)
+USUAL = ("rgb", "depth")
+
+
+@app.command("list")
+def list_() -> None:
+    """List the data sets that `sfda-kit run --dataset NAME` knows."""
+    from rich.table import Table
+
+    from sfda_kit.cli.output import results
+    from sfda_kit.plugins import registry
+
+    table = Table("name", "from", "what it is", box=None, header_style="bold", pad_edge=False)
+    for part in registry().of_kind("dataset"):
+        table.add_row(part.name, part.owner, part.summary)
+    results().print(table)
+
+
+@app.command("show")
+def show(
+    dataset: Annotated[str, typer.Argument(help="rooms, sun-rgbd, paired-folder or a plugin's.")],
+    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("sheet.png"),
+    data_root: Annotated[Path | None, typer.Option(help="Folder of the data set on this disk.")] = None,
+    modality: Annotated[
+        list[str] | None, typer.Option(help="Rows of the sheet, e.g. rgb and depth; default: rgb and depth.")
+    ] = None,
+    domain: Annotated[str | None, typer.Option(help="One sensor only.")] = None,
+    number: Annotated[int, typer.Option(min=1, help="Samples to draw.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Which samples.")] = 0,
+    depth_unit: Annotated[str | None, typer.Option(help="mm, m or sun-rgbd-bits.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="dataset.options.KEY=VALUE, ...")] = None,
+) -> None:
+    """Draw a sheet of samples as the loader delivers them, each in every modality, with class names."""
+    from sfda_kit.cli.output import results
+    from sfda_kit.data.sheet import draw_pairs
+
+    given = {"method": "source-only", "dataset": dataset, "data_root": data_root, "depth_unit": depth_unit}
+    opened = _open(given, set_)
+    rows = draw_pairs(opened, out, modality or USUAL, domain, number, seed)
+    index = opened.index()
+    for notice in index.notices:
+        results().print(f"notice: {notice}", soft_wrap=True, markup=False)
+    line = (
+        f"{len(index.names)} samples of {len(index.classes)} classes by {', '.join(index.domains)}; {len(rows)} drawn"
+    )
+    results().print(f"{line} to {out}", soft_wrap=True, markup=False)
+
+
+def _open(given: dict[str, Any], assignments: list[str] | None) -> Dataset:
+    from sfda_kit.plugins import registry
+    from sfda_kit.registry import build
+
+    config = flags.configuration(given, assignments=assignments).dataset
+    opened: Dataset = build(registry().get("dataset", config.name), config=config)
+    return opened
+
+
+@app.command("make-twin")
+def make_twin(
+    layout: Annotated[str, typer.Argument(help="Layout to write: sun-rgbd.")],
+    out: Annotated[Path, typer.Argument(help="New or empty folder.")],
+    frames_per_class: Annotated[int, typer.Option(min=1, help="Frames of each class and sensor.")] = 40,
+    seed: Annotated[int, typer.Option(min=0, help="Which scenes.")] = 0,
+) -> None:
+    """Write synthetic scenes exactly as a public data set lies on a disk, to try its loader."""
+    from sfda_kit.cli.output import errors, results
+    from sfda_kit.cli.predict import check_choice
+    from sfda_kit.data.twins import make_sun_rgbd_twin
+
+    check_choice("layout", layout, TWINS)
+    with errors().status("rendering ...") as status:
+        count = make_sun_rgbd_twin(
+            out, frames_per_class, seed, lambda done, total: status.update(f"frame {done} of {total}")
+        )
+    results().print(f"{count} synthetic frames written to {out}", soft_wrap=True, markup=False)
+    results().print(
+        f"try: sfda-kit run --method tgkt --dataset sun-rgbd --data-root {out}", soft_wrap=True, markup=False
+    )

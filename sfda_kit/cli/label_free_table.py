@@ -27,6 +27,13 @@ def show_label_free(console: Console, record: Record) -> None:
     if len(task["classes"]) <= MOST_CLASSES:
         console.print(_histograms(models, task["classes"]))
     console.print(_figures(models))
+    predicted = sum(count > 0 for count in models["adapted"]["histogram"])
+    if 2 * predicted < len(task["classes"]):
+        console.print(
+            f"[yellow]notice:[/] only {predicted} of {len(task['classes'])} classes are ever predicted: the "
+            "adaptation may have collapsed. Compare with the source model above before you use it.",
+            soft_wrap=True,
+        )
     cost = record.cost
     console.print(
         f"{cost['wall_s']:.0f} s, {cost['peak_memory_mb']:.0f} MiB, "

@@ -48,7 +48,7 @@ class AdaptedCard(BaseModel):
             input_bridge=plan.recipe.input_bridge,
             encoding=plan.config.encoding,
             modality=modality,
-            depth_unit=plan.config.dataset.depth_unit,
+            depth_unit=plan.depth_unit,
             epochs=epochs,
         )
 

@@ -47,10 +47,11 @@ def _load_plain(path: Path) -> Any:
 def _refusal(path: Path, error: Exception) -> str:
     if path.stat().st_size == 0 or not (zipfile.is_zipfile(path) or _pickled(path)):
         return f"{path} is no file of weights, or is damaged. Expected safetensors, or a .pt of torch.save."
-    reason = next((line for line in str(error).splitlines() if "GLOBAL" in line or "global" in line), str(error))
+    lines = str(error).splitlines()
+    reason = next((line for line in lines if "global" in line.lower()), lines[0] if lines else "").strip()
     return (
-        f"{path} holds more than a plain state dict ({reason.strip().partition('. Please')[0][:160]}). It was not unpickled, because "
-        "a pickle can run any code. Where the model was trained, save its weights alone: "
+        f"{path} holds more than a plain state dict ({reason.partition('. Please')[0][:160]}). It was not "
+        "unpickled, because a pickle can run any code. Where the model was trained, save its weights alone: "
         "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors'), and import that file."
     )
 

@@ -127,8 +127,9 @@ def check(matching: Matching, backbone: str, ignore_unmatched: bool) -> None:
         raise UserError(_misfit(matching, backbone))
     if matching.unmatched and not ignore_unmatched:
         raise UserError(
-            f"The file holds tensors that have no place in {backbone}: {_some(matching.unmatched)}. Without "
-            "them the predictions may differ from those of your model. Choose the backbone it was trained with, or accept this with --ignore-unmatched."
+            f"The file holds tensors that have no place in {backbone}: {_some(matching.unmatched)}. "
+            "Without them the predictions may differ from those of your model. Choose the backbone it was "
+            "trained with, or accept this with --ignore-unmatched."
         )
 
 
