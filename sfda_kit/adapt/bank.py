@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from sfda_kit.errors import RunError
+
 if TYPE_CHECKING:
     from sfda_kit.data.views import ImageView
 
@@ -33,10 +35,19 @@ class FeatureBank:
 
 @torch.inference_mode()
 def fill_bank(model: nn.Module, view: ImageView, batch_size: int = 256) -> FeatureBank:
-    """Features and logits of every row of ``view`` in order; the model's mode is restored."""
+    """Features and logits of every row of ``view`` in order; the model's mode is restored.
+
+    Raises ``RunError`` when an output is not finite.
+    """
     training = model.training
     model.eval()
     outputs = [model(view.batch(rows)) for rows in torch.split(torch.arange(len(view)), batch_size)]
     model.train(training)
     features = torch.cat([output.features.float() for output in outputs])
-    return FeatureBank(features, torch.cat([output.logits.float() for output in outputs]))
+    logits = torch.cat([output.logits.float() for output in outputs])
+    if not torch.isfinite(logits).all():
+        raise RunError(
+            "The network's outputs are no longer finite: its weights have grown beyond all bounds. The state "
+            "after the epoch before is kept. Lower the learning rate (--set adapt.lr=...)."
+        )
+    return FeatureBank(features, logits)

@@ -52,6 +52,7 @@ def train(stage: TrainingStage, checkpoint: Checkpoint, listener: Listener) -> I
     listener(Event("stage", stage.name, {"epochs": stage.epochs, "steps": stage.steps, "done": done}))
     for epoch in range(done, stage.epochs):
         _train_epoch(stage, epoch, listener)
+        _check_weights(stage, epoch)
         yield epoch + 1
         checkpoint.save(epoch + 1, stage.modules, stage.optimizer)
 
@@ -84,6 +85,18 @@ def _finite(losses: Mapping[str, Tensor], stage: str, epoch: int, step: int) -> 
                 f"(--set adapt.lr=...) or the term's weight (--aligner {name}=...), or look at its input."
             )
     return named
+
+
+def _check_weights(stage: TrainingStage, epoch: int) -> None:
+    # The last step of an epoch can overflow with a finite loss; such weights must not become a checkpoint.
+    for module_name, module in stage.modules.items():
+        for name, parameter in module.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise RunError(
+                    f"The weights {module_name}.{name} are no longer finite after epoch {epoch + 1} of stage "
+                    f"{stage.name!r}. The state after epoch {epoch} is kept. Lower the learning rate "
+                    "(--set adapt.lr=...)."
+                )
 
 
 def seeded(seed: int, *names: object) -> torch.Generator:
