@@ -14,7 +14,6 @@ import torch
 from sfda_kit.config import ComputeConfig
 from sfda_kit.errors import UserError
 
-
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 """Option numbers of glibc's mallopt."""
 

@@ -14,7 +14,8 @@ from typer.testing import CliRunner, Result
 
 TR = ("bar", "disc", "ring", "cross")
 TI = ("corner", "stripe")
-FAST = "--backbone test_resnet --image-size 32 --source-epochs 4 --epochs 2 --batch-size 16 --bridge-epochs 2".split()
+SIZES = {"image-size": 32, "source-epochs": 4, "epochs": 2, "batch-size": 16, "bridge-epochs": 2}
+FAST = ["--backbone", "test_resnet", *(text for k, v in SIZES.items() for text in (f"--{k}", str(v)))]
 
 
 @pytest.fixture(autouse=True)

@@ -135,15 +135,6 @@ def test_a_source_model_at_chance_stops_the_run(sfda_kit, pairs_root):
     assert summary["status"] == "failed" and "--source-floor" in summary["error"]
 
 
-def test_a_diverging_loss_names_its_term_and_keeps_the_checkpoint(sfda_kit, pairs_root, private_home):
-    arguments = flags_for(pairs_root, epochs="3", source_floor="0", batch_size="16")
-    result = sfda_kit("run", "--method", "shot", *arguments, "--set", "adapt.lr=1e12", "--json")
-    assert result.exit_code == 1
-    summary = last_json(result)
-    assert summary["status"] == "failed"
-    assert any(f"{term!r} became" in summary["error"] for term in ("infomax", "pseudo-label"))
-
-
 def test_weights_that_overflow_are_never_saved_as_a_checkpoint(sfda_kit, pairs_root):
     arguments = flags_for(pairs_root, epochs="3", source_floor="0", batch_size="16")
     steps = ["--set", "adapt.lr=1e38", "--set", "adapt.batch_size=500"]  # one step an epoch

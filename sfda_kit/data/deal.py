@@ -47,4 +47,5 @@ def _deal(counts: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.i
             best = np.lexsort((overall, lack, filled[:, kind] == 0))[-1]
             chosen[group] = best
             filled[best] += counts[group]
-    return codes[chosen]
+    dealt: NDArray[np.int8] = codes[chosen]
+    return dealt

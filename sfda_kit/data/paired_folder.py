@@ -74,6 +74,7 @@ class PairedFolder(FolderDataset):
         notices: list[str] = []
         for domain in list_folder(self.root).folders:
             found = _modalities(self.root, domain, notices)
+            self._require(domain, found)
             used = [name for name in found if name in self._wanted()] or found
             for pairing in _pairings(self.root, domain, used, notices):
                 rows += pairing.rows
@@ -90,6 +91,14 @@ class PairedFolder(FolderDataset):
             )
         groups = [key or f"stem {_stem(row.name)}" for key, row in zip(told.keys, rows, strict=True)]
         return Scan(rows, groups, None, (*notices, *told.notices))
+
+    def _require(self, domain: str, found: Sequence[str]) -> None:
+        for sensor in (self.config.source, self.config.target):
+            wanted, _, of = sensor.partition("@")
+            if of == domain and wanted in MODALITIES and wanted not in found:
+                raise DataError(
+                    f"{sensor}: {self.root / domain} has no folder {wanted!r}; it holds {', '.join(found) or 'none'}."
+                )
 
     def _wanted(self) -> set[str]:
         """Pairs have to be complete in the modalities of this task; a third camera may have gaps."""

@@ -1,0 +1,138 @@
+"""The one training loop: order, schedules, batches, resume, and losses that stop being numbers."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from sfda_kit.adapt.checkpoint import Checkpoint
+from sfda_kit.adapt.loop import (
+    TrainingStage,
+    batches,
+    endless,
+    inverse_decay,
+    one_cycle,
+    seeded,
+    steps_per_epoch,
+    train,
+)
+from sfda_kit.errors import RunError, UserError
+from sfda_kit.events import Event, silent
+
+TARGETS = torch.randn(20, 3, generator=torch.Generator().manual_seed(5))
+
+
+def stage(epochs: int, term: Any = None, weight: float = 1.0) -> TrainingStage:
+    """A linear layer that learns to answer zero to noisy inputs."""
+    torch.manual_seed(1)
+    layer = nn.Linear(3, 2)
+
+    def signals(epoch: int, generator: torch.Generator) -> Any:
+        for rows in batches(len(TARGETS), 5, generator):
+            yield TARGETS[rows] + torch.randn(5, 3, generator=generator) + torch.randn(5, 3)
+
+    return TrainingStage(
+        name="toy",
+        epochs=epochs,
+        steps=4,
+        modules={"layer": layer},
+        optimizer=torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9),
+        signals=signals,
+        terms={"size": (weight, term or (lambda images: layer(images).square().mean()))},
+        lr_factor=inverse_decay,
+        seed=0,
+        autocast=nullcontext,
+    )
+
+
+def weights(of: TrainingStage) -> list[float]:
+    return of.modules["layer"].weight.flatten().tolist()  # type: ignore[union-attr, operator]
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path, stop_after: int):
+    whole = stage(4)
+    assert list(train(whole, Checkpoint(tmp_path / "whole.pt"), silent)) == [1, 2, 3, 4]
+    checkpoint = Checkpoint(tmp_path / "cut.pt")
+    running = train(stage(4), checkpoint, silent)
+    for _ in range(stop_after + 1):  # an epoch is saved when the next one is asked for
+        next(running)
+    running.close()
+    again = stage(4)
+    assert list(train(again, checkpoint, silent)) == list(range(stop_after + 1, 5))
+    assert weights(again) == weights(whole)
+
+
+def test_a_loss_that_is_not_finite_names_its_term_and_keeps_the_last_good_state(tmp_path: Path):
+    calls = iter(range(100))
+    trained = stage(3)
+    inner = trained.terms["size"][1]
+    failing = stage(3, lambda images: inner(images) * (torch.nan if next(calls) == 6 else 1.0))
+    checkpoint = Checkpoint(tmp_path / "toy.pt")
+    with pytest.raises(RunError, match=r"'size' became nan in stage 'toy', epoch 2, step 3"):
+        list(train(failing, checkpoint, silent))
+    restored = stage(3)
+    assert checkpoint.load(restored.modules, restored.optimizer) == 1
+    assert all(torch.isfinite(torch.tensor(weights(restored))))
+
+
+def test_the_rate_follows_the_schedule_and_terms_are_weighted(tmp_path: Path):
+    seen: list[Event] = []
+    rates: list[float] = []
+    running = stage(2, weight=0.25)
+
+    def listen(event: Event) -> None:
+        seen.append(event)
+        if event.kind == "step":
+            rates.append(running.optimizer.param_groups[0]["lr"])
+
+    list(train(running, Checkpoint(tmp_path / "toy.pt"), listen))
+    assert rates == pytest.approx([0.1 * (1 + 10 * step / 8) ** -0.75 for step in range(8)])
+    assert [event.kind for event in seen[:2]] == ["stage", "step"]
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path):
+    path = tmp_path / "toy.pt"
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match="Delete it"):
+        list(train(stage(1), Checkpoint(path), silent))
+
+
+@given(count=st.integers(1, 60), size=st.integers(1, 20), seed=st.integers(0, 99))
+def test_batches_are_full_disjoint_and_counted(count: int, size: int, seed: int):
+    drawn = list(batches(count, size, torch.Generator().manual_seed(seed)))
+    rows = torch.cat(drawn).tolist()
+    assert len(rows) == len(set(rows)) and set(rows) <= set(range(count))
+    assert len(drawn) == steps_per_epoch(count, size)
+    assert all(len(batch) == min(size, count) for batch in drawn)
+
+
+def test_endless_batches_go_through_everything_again():
+    stream = endless(6, 3, torch.Generator().manual_seed(0))
+    first, second = ({*next(stream).tolist(), *next(stream).tolist()} for _ in range(2))
+    assert first == second == set(range(6))
+    assert len(next(endless(0, 3, torch.Generator()))) == 0
+
+
+def test_random_numbers_depend_on_every_name():
+    draws = {
+        torch.rand(1, generator=seeded(seed, name, epoch)).item()
+        for seed in (0, 1)
+        for name in "ab"
+        for epoch in (0, 1)
+    }
+    assert len(draws) == 8
+    assert torch.rand(1, generator=seeded(0, "a", 0)).item() in draws
+
+
+def test_schedules_start_and_end_where_they_should():
+    assert inverse_decay(0.0) == 1.0 and inverse_decay(1.0) == pytest.approx(11**-0.75)
+    assert one_cycle(0.25) == pytest.approx(1.0) and one_cycle(0.9999) == pytest.approx(0.0, abs=1e-6)
+    assert one_cycle(0.0) == pytest.approx(0.04)

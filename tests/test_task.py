@@ -1,0 +1,115 @@
+"""Who plays which role: groups are never cut, shares hold, classes without images are left out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfda_kit.config import DatasetConfig
+from sfda_kit.data.deal import SHARES, deal_parts
+from sfda_kit.data.paired_folder import PairedFolder
+from sfda_kit.data.rooms.dataset import Rooms
+from sfda_kit.data.task import build_task
+from sfda_kit.errors import DataError, UserError
+from sfda_kit.interfaces.dataset import PARTS, Index
+
+from .conftest import TI, TR
+
+
+def an_index(groups: list[int], labels: list[int], domains: list[int]) -> Index:
+    count = len(groups)
+    return Index(
+        names=[f"sample{i}" for i in range(count)],
+        domain=np.array(domains, np.int16),
+        label=np.array(labels, np.int16),
+        group=np.array(groups, np.int32),
+        part=np.full(count, -1, np.int8),
+        domains=("a", "b"),
+        classes=("x", "y", "z"),
+    )
+
+
+rows = st.lists(st.tuples(st.integers(0, 15), st.integers(0, 2), st.integers(0, 1)), min_size=1, max_size=80)
+
+
+@given(rows=rows, seed=st.integers(0, 5))
+def test_a_group_is_never_cut_even_across_domains(rows, seed):
+    groups, labels, domains = map(list, zip(*rows, strict=True))
+    part = deal_parts(an_index(groups, labels, domains), seed)
+    assert set(part.tolist()) <= {0, 1, 2}
+    for group in set(groups):
+        assert len({int(p) for p, g in zip(part, groups, strict=True) if g == group}) == 1
+
+
+def test_shares_hold_for_each_class_with_single_groups():
+    count = 400
+    index = an_index(list(range(count)), [i % 3 for i in range(count)], [0] * count)
+    part = deal_parts(index, 0)
+    for code, share in enumerate(SHARES.values()):
+        for label in range(3):
+            found = ((part == code) & (index.label == label)).sum() / (index.label == label).sum()
+            assert found == pytest.approx(share, abs=0.02)
+
+
+def test_a_rare_class_reaches_every_part():
+    groups = list(range(60)) + [60, 61, 62]
+    index = an_index(groups, [0] * 60 + [1] * 3, [0] * 63)
+    for seed in range(5):
+        part = deal_parts(index, seed)
+        assert set(part[60:].tolist()) == {0, 1, 2}
+
+
+def test_official_parts_stay_and_the_seed_decides_the_rest():
+    index = an_index(list(range(90)), [0] * 90, [0] * 90)
+    index.part[:10] = 2
+    assert (deal_parts(index, 0)[:10] == 2).all()
+    assert (deal_parts(index, 0) == deal_parts(index, 0)).all()
+    assert (deal_parts(index, 0) != deal_parts(index, 1)).any()
+
+
+def config(pairs_root, **changed) -> DatasetConfig:
+    values = {"name": "paired-folder", "root": pairs_root, "source": "rgb@cam", "target": "depth@cam"}
+    return DatasetConfig(**{**values, "tr_classes": TR, "ti_classes": TI, **changed})
+
+
+def test_parts_of_a_task_are_disjoint_in_groups(pairs_root):
+    wanted = config(pairs_root)
+    task = build_task(PairedFolder(wanted), wanted)
+    groups = {part: set(task.groups(part)) for part in PARTS}
+    for a, b in (("source", "target-train"), ("source", "target-test"), ("target-train", "target-test")):
+        assert not groups[a] & groups[b]
+    assert not groups["ti"] & groups["target-test"]
+    assert set(task.classes) == set(TR) and set(task.ti_classes) == set(TI)
+    labels = task.labels("target-test")
+    names = task.names("target-test")
+    assert all(task.classes[label] in name for label, name in zip(labels, names, strict=True))
+
+
+def test_rooms_parts_are_official_and_pairs_come_from_the_target_sensor():
+    wanted = DatasetConfig(target="depth@xtion")
+    task = build_task(Rooms(wanted), wanted)
+    domains = {part: {name.split("/")[0] for name in task.names(part)} for part in PARTS}
+    assert domains == {"source": {"kv1"}, "target-train": {"xtion"}, "target-test": {"xtion"}, "ti": {"xtion"}}
+    assert len(task.classes) >= 12 and len(task.ti_classes) >= 6
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"tr_classes": ("bar", "corner")}, UserError, "both TR and TI"),
+        ({"tr_classes": ("bar", "nothing")}, UserError, "no class 'nothing'"),
+        ({"tr_classes": ("bar",)}, DataError, "Fewer than two TR classes"),
+        ({"minimum_images": 1000}, DataError, "fewer than 1000 images"),
+        ({"source": "rgb"}, None, ""),
+        ({"target": "nir@cam"}, (UserError, DataError), "nir"),
+    ],
+)
+def test_a_task_that_cannot_be_says_why(pairs_root, changed, error, message):
+    wanted = config(pairs_root, **changed)
+    if error is None:
+        assert str(build_task(PairedFolder(wanted), wanted).source) == "rgb@cam"
+        return
+    with pytest.raises(error, match=message):
+        build_task(PairedFolder(wanted), wanted)
