@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sfda_kit.models.adapted import AdaptedCard
     from sfda_kit.models.network import AdaptedModel
 
+OUT = "with --out."
+"""What ends a message about a file that cannot be written."""
 SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx"}
 
 
@@ -76,7 +78,7 @@ def metadata(card: AdaptedCard) -> dict[str, str]:
 def export_safetensors(model: AdaptedModel, card: AdaptedCard, path: Path) -> None:
     """Weights by the module names of input bridge and network, with ``metadata`` in the header."""
     state = {name: tensor.contiguous() for name, tensor in plain(model).state_dict().items()}
-    with atomic(path) as work:
+    with atomic(path, OUT) as work:
         save_file(state, work, metadata=metadata(card))
 
 
@@ -109,7 +111,7 @@ def export_onnx(model: AdaptedModel, card: AdaptedCard, path: Path) -> None:
     assert program is not None
     proto = program.model_proto
     onnx.helper.set_model_props(proto, metadata(card))
-    with atomic(path) as work:
+    with atomic(path, OUT) as work:
         onnx.save(proto, str(work))
 
 

@@ -13,14 +13,16 @@ from typing import Any
 
 from sfda_kit.errors import UserError
 
+RESUME = "(--runs-dir for runs, SFDA_KIT_CACHE for the shared cache), then run the same command with --resume."
+
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, advice: str = RESUME) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends without error.
 
-    Raises ``UserError`` naming the folder when it is read-only or the disk is full.
+    Raises ``UserError`` naming the folder when it is read-only or the disk is full; ``advice`` ends it.
     """
-    with explained(path):
+    with explained(path, advice):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
@@ -36,7 +38,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path, advice: str = RESUME) -> Iterator[None]:
     """Turn the file system's refusals into messages that say what to do."""
     try:
         yield
@@ -52,10 +54,7 @@ def explained(path: Path) -> Iterator[None]:
         }
         if error.errno not in reasons:
             raise
-        raise UserError(
-            f"Cannot write {path}: {reasons[error.errno]} (--runs-dir for runs, SFDA_KIT_CACHE for the "
-            "shared cache), then run the same command with --resume."
-        ) from error
+        raise UserError(f"Cannot write {path}: {reasons[error.errno]} {advice}") from error
 
 
 def write_json(path: Path, value: Any) -> None:

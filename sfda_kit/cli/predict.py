@@ -83,7 +83,7 @@ def _opened(out: Path | None) -> Iterator[TextIO]:
         return
     from sfda_kit.files import atomic
 
-    with atomic(out) as work, work.open("w", encoding="utf-8", newline="") as file:
+    with atomic(out, "with --out.") as work, work.open("w", encoding="utf-8", newline="") as file:
         yield file
 
 

@@ -92,7 +92,7 @@ def copy_card(folder: Path, out: Path) -> Path:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out {out} is not an empty folder. Nothing was copied; name a new one. The card is {folder}")
     for name in (WEIGHTS_FILE, CARD_FILE):
-        with atomic(out / name) as work:
+        with atomic(out / name, "with --out.") as work:
             shutil.copyfile(folder / name, work)
     return out
 

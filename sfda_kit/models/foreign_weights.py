@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from argparse import Namespace
 from collections.abc import Mapping
@@ -38,7 +39,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def _load_plain(path: Path) -> Any:
     try:
-        with torch.serialization.safe_globals([Namespace]):
+        with torch.serialization.safe_globals([Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read is refused below
             return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, AttributeError, OSError) as error:
         raise UserError(_refusal(path, error)) from None
