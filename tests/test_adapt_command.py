@@ -108,7 +108,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(adapt, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr("sfda_kit.adapt.recipe_method.train", dies_in_the_second_epoch)
-        assert adapt("--json").exit_code == 1
+        assert adapt("--json").exit_code != 0
     resumed = last_json(adapt("--json", "--resume"))
     assert len(list(Path("runs").iterdir())) == 1
     tables = [pq.read_table(Path(run["run_dir"]) / "predictions.parquet") for run in (whole, resumed)]
