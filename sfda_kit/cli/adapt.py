@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfda_kit.cli import flags
+from sfda_kit.cli import flags, options
 
 if TYPE_CHECKING:
     from sfda_kit.config import RunConfig
@@ -23,24 +23,24 @@ def adapt(
     method: Annotated[str | None, typer.Option(help="Method; `sfda-kit plugins list` shows all.")] = None,
     modality: Annotated[str, typer.Option(help="What the target images are: depth, nir, thermal, ...")] = "depth",
     depth_unit: Annotated[str | None, typer.Option(help="mm (default), m or sun-rgbd-bits.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable images out.")] = False,
-    config: Annotated[Path | None, typer.Option(help="YAML file with any of the settings below.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Sensor values to three channels: copy, jet, ...")] = None,
-    source_floor: Annotated[float | None, typer.Option(help="Least source accuracy in percent.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of the main adaptation phase.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step of the adaptation.")] = None,
+    skip_bad: options.SkipBad = False,
+    config: options.Config = None,
+    encoding: options.Encoding = None,
+    source_floor: options.SourceFloor = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
     seed: Annotated[int | None, typer.Option(help="Fixes everything random.")] = None,
-    bridge_epochs: Annotated[int | None, typer.Option(help="Epochs of bridge training.")] = None,
-    bridge: Annotated[str | None, typer.Option(help="Teacher bridge if the method has one, else input.")] = None,
-    input_bridge: Annotated[str | None, typer.Option(help="What the adapted network sees.")] = None,
-    teacher_bridge: Annotated[str | None, typer.Option(help="What the frozen source model sees.")] = None,
-    labeler: Annotated[str | None, typer.Option(help="Pseudo-labeler, or none.")] = None,
-    aligner: Annotated[list[str] | None, typer.Option(help="NAME=WEIGHT; 0 removes the term.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Any setting: KEY.KEY=VALUE.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps, ...")] = None,
-    runs_dir: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the matching unfinished run.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Last line of stdout: one JSON object.")] = False,
+    bridge_epochs: options.BridgeEpochs = None,
+    bridge: options.Bridge = None,
+    input_bridge: options.InputBridge = None,
+    teacher_bridge: options.TeacherBridge = None,
+    labeler: options.Labeler = None,
+    aligner: options.Aligner = None,
+    set_: options.Assignments = None,
+    device: options.Device = None,
+    runs_dir: options.RunsDir = Path("runs"),
+    resume: options.Resume = False,
+    json: options.AsJson = False,
 ) -> None:
     """Adapt a source model to your own unlabelled images; no label is needed anywhere."""
     given = {name: value for name, value in locals().items() if name in flags.PATHS}

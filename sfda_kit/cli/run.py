@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sfda_kit.cli import flags
+from sfda_kit.cli import flags, options
 
 if TYPE_CHECKING:
     from sfda_kit.config import RunConfig
@@ -16,39 +16,39 @@ if TYPE_CHECKING:
 
 def run(
     method: Annotated[str | None, typer.Option(help="Method to run; `sfda-kit plugins list` shows all.")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file with any of the settings below.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="rooms, sun-rgbd, paired-folder or a plugin's.")] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Folder of the data set on this disk.")] = None,
-    source: Annotated[str | None, typer.Option(help="Source MODALITY@DOMAIN, e.g. rgb@kv1.")] = None,
+    config: options.Config = None,
+    dataset: options.Dataset = None,
+    data_root: options.DataRoot = None,
+    source: options.Source = None,
     target: Annotated[str | None, typer.Option(help="Target MODALITY@DOMAIN, e.g. depth@xtion.")] = None,
-    split: Annotated[str | None, typer.Option(help="Named split of TR and TI classes.")] = None,
+    split: options.Split = None,
     tr_classes: Annotated[str | None, typer.Option(help="Task-relevant classes: A,B,...")] = None,
     ti_classes: Annotated[str | None, typer.Option(help="Task-irrelevant classes: C,D,...")] = None,
-    split_seed: Annotated[int | None, typer.Option(help="Fixes how groups are dealt to parts.")] = None,
-    group_pattern: Annotated[str | None, typer.Option(help="Regex over the stem: what never is split.")] = None,
-    depth_unit: Annotated[str | None, typer.Option(help="mm, m or sun-rgbd-bits.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable images out.")] = False,
-    encoding: Annotated[str | None, typer.Option(help="Sensor values to three channels: copy, jet, ...")] = None,
+    split_seed: options.SplitSeed = None,
+    group_pattern: options.GroupPattern = None,
+    depth_unit: options.DepthUnit = None,
+    skip_bad: options.SkipBad = False,
+    encoding: options.Encoding = None,
     source_card: Annotated[Path | None, typer.Option(help="Use this source model instead of training.")] = None,
-    source_floor: Annotated[float | None, typer.Option(help="Least source accuracy in percent.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Any timm model.")] = None,
-    pretrained: Annotated[bool, typer.Option("--pretrained", help="Start from timm's weights.")] = False,
-    image_size: Annotated[int | None, typer.Option(help="Side of the network's input in pixels.")] = None,
+    source_floor: options.SourceFloor = None,
+    backbone: options.Backbone = None,
+    pretrained: options.Pretrained = False,
+    image_size: options.ImageSize = None,
     source_epochs: Annotated[int | None, typer.Option(help="Epochs of source training.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of the main adaptation phase.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step of the adaptation.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Fixes everything but the split.")] = None,
-    bridge_epochs: Annotated[int | None, typer.Option(help="Epochs of bridge training.")] = None,
-    bridge: Annotated[str | None, typer.Option(help="Teacher bridge if the method has one, else input.")] = None,
-    input_bridge: Annotated[str | None, typer.Option(help="What the adapted network sees.")] = None,
-    teacher_bridge: Annotated[str | None, typer.Option(help="What the frozen source model sees.")] = None,
-    labeler: Annotated[str | None, typer.Option(help="Pseudo-labeler, or none.")] = None,
-    aligner: Annotated[list[str] | None, typer.Option(help="NAME=WEIGHT; 0 removes the term.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Any setting: KEY.KEY=VALUE.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps, ...")] = None,
-    runs_dir: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the matching unfinished run.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Last line of stdout: one JSON object.")] = False,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    seed: options.Seed = None,
+    bridge_epochs: options.BridgeEpochs = None,
+    bridge: options.Bridge = None,
+    input_bridge: options.InputBridge = None,
+    teacher_bridge: options.TeacherBridge = None,
+    labeler: options.Labeler = None,
+    aligner: options.Aligner = None,
+    set_: options.Assignments = None,
+    device: options.Device = None,
+    runs_dir: options.RunsDir = Path("runs"),
+    resume: options.Resume = False,
+    json: options.AsJson = False,
 ) -> None:
     """Train (or reuse) a source model, adapt it to another sensor, evaluate and record."""
     given = {name: value for name, value in locals().items() if name in flags.PATHS}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sfda_kit.cli import flags
+from sfda_kit.cli import flags, options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,27 +23,27 @@ SHOWN = 8
 
 @app.command("train")
 def train(
-    config: Annotated[Path | None, typer.Option(help="YAML file with any of the settings below.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="rooms, sun-rgbd, paired-folder or a plugin's.")] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Folder of the data set on this disk.")] = None,
-    source: Annotated[str | None, typer.Option(help="Source MODALITY@DOMAIN, e.g. rgb@kv1.")] = None,
+    config: options.Config = None,
+    dataset: options.Dataset = None,
+    data_root: options.DataRoot = None,
+    source: options.Source = None,
     target: Annotated[str | None, typer.Option(help="Target of the runs to come: it decides the classes.")] = None,
-    split: Annotated[str | None, typer.Option(help="Named split of TR and TI classes.")] = None,
+    split: options.Split = None,
     tr_classes: Annotated[str | None, typer.Option(help="Classes to learn: A,B,...")] = None,
     ti_classes: Annotated[str | None, typer.Option(help="Classes to leave to the pairs: C,D,...")] = None,
-    split_seed: Annotated[int | None, typer.Option(help="Fixes how groups are dealt to parts.")] = None,
-    group_pattern: Annotated[str | None, typer.Option(help="Regex over the stem: what never is split.")] = None,
-    depth_unit: Annotated[str | None, typer.Option(help="mm, m or sun-rgbd-bits.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable images out.")] = False,
-    encoding: Annotated[str | None, typer.Option(help="Sensor values to three channels: copy, jet, ...")] = None,
-    source_floor: Annotated[float | None, typer.Option(help="Least source accuracy in percent.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Any timm model.")] = None,
-    pretrained: Annotated[bool, typer.Option("--pretrained", help="Start from timm's weights.")] = False,
-    image_size: Annotated[int | None, typer.Option(help="Side of the network's input in pixels.")] = None,
+    split_seed: options.SplitSeed = None,
+    group_pattern: options.GroupPattern = None,
+    depth_unit: options.DepthUnit = None,
+    skip_bad: options.SkipBad = False,
+    encoding: options.Encoding = None,
+    source_floor: options.SourceFloor = None,
+    backbone: options.Backbone = None,
+    pretrained: options.Pretrained = False,
+    image_size: options.ImageSize = None,
     source_epochs: Annotated[int | None, typer.Option(help="Epochs of training.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Fixes everything but the split.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Any setting: KEY.KEY=VALUE.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps, ...")] = None,
+    seed: options.Seed = None,
+    set_: options.Assignments = None,
+    device: options.Device = None,
     out: Annotated[Path | None, typer.Option(help="Copy the card and its weights into this folder.")] = None,
 ) -> None:
     """Train the source model of a data set (or find it in the cache) and print its card's folder."""
