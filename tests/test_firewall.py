@@ -58,7 +58,17 @@ def children(value: Any) -> list[tuple[str, Any]]:
     elif isinstance(value, (list, tuple, set, frozenset)):
         found += [(f"[{i}]", item) for i, item in enumerate(value)]
     found += [(f".{name}", item) for name, item in getattr(value, "__dict__", {}).items()]
-    for name in ("__self__", "__func__", "func", "args", "keywords", "base", "__wrapped__"):
+    for name in (
+        "__self__",
+        "__func__",
+        "func",
+        "args",
+        "keywords",
+        "base",
+        "__wrapped__",
+        "__defaults__",
+        "__kwdefaults__",
+    ):
         if (item := getattr(value, name, None)) is not None and not callable(getattr(item, "fget", None)):
             found.append((f".{name}", item))
     found += [(".cell", cell.cell_contents) for cell in getattr(value, "__closure__", None) or () if cell_filled(cell)]
@@ -118,6 +128,23 @@ def test_nothing_reachable_holds_target_labels_names_or_source_images(handed):
             assert not any(name in value for name in names), f"a sample's name at {path}"
             assert not any(f"/{name}/" in value for name in TR + TI), f"a class folder at {path}"
     assert visited > 100  # the walk did go somewhere
+
+
+def test_the_walk_finds_what_it_looks_for(handed):
+    """The test above can fail: labels hidden in a closure, a default, a bound method or a view are found."""
+    context, plan = handed
+    task = build_task(plan.dataset, plan.config.dataset)
+    labels = task.labels("target-test")
+
+    class Holder:
+        def method(self) -> None: ...
+
+    holder = Holder()
+    holder.secret = labels  # type: ignore[attr-defined]
+    hiding_places = [lambda event: labels, lambda event, secret=labels: None, holder.method, {"a": [(labels,)]}]
+    for place in hiding_places:
+        context.listener = place  # type: ignore[assignment]
+        assert any(value is labels for _, value in reachable(context)), place
 
 
 def test_target_rows_are_not_sorted_by_class(handed):
