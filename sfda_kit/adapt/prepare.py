@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sfda_kit.adapt.bridge_stage import BridgeTraining
 from sfda_kit.interfaces.method import AdaptationContext
 from sfda_kit.models.card import SourceCard
-from sfda_kit.models.network import Network, frozen_copy
+from sfda_kit.models.network import AdaptedModel, Network, frozen_copy
 
 if TYPE_CHECKING:
     from sfda_kit.data.views import PairView, TargetView
@@ -66,6 +66,17 @@ def prepare_context(
         listener=listener,
         autocast=autocast,
     )
+
+
+def baseline_models(context: AdaptationContext) -> dict[str, AdaptedModel]:
+    """The source model as it is, and through the recipe's bridge if one is trained."""
+    from sfda_kit.builtin.bridges import Copy
+
+    models = {"source-only": AdaptedModel(Copy(), context.source_network)}
+    bridge = context.teacher_bridge or context.input_bridge
+    if bridge.trained:
+        models["bridge"] = AdaptedModel(bridge, context.source_network)
+    return models
 
 
 def bridge_epochs(plan: MethodPlan) -> int:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from sfda_kit.config import ModelConfig, explain
+from sfda_kit.config import ModelConfig, digest, explain
 from sfda_kit.errors import UserError
 from sfda_kit.files import atomic, write_json
 from sfda_kit.interfaces.recipe import PartConfig
@@ -44,6 +44,10 @@ class SourceCard(BaseModel):
     training: dict[str, Any] = {}
     data: str = ""
     versions: dict[str, str] = {}
+
+    def fingerprint(self) -> str:
+        """Over the weights' hash and all else that the card says of the model."""
+        return digest(self.model_dump(mode="json", exclude={"versions"}))
 
 
 def weights_hash(module: nn.Module) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from sfda_kit.errors import UserError
 from sfda_kit.events import Event
 from sfda_kit.files import atomic, explained, write_json
 from sfda_kit.results.record import Record, read_record
+
+UNUSED = {"config.yaml", "events.jsonl", ".lock"}
+"""What a run folder holds before anything was computed."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,15 @@ class RunFolder:
         line = json.dumps(entry, default=str)
         with explained(self.path), (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+    def remove_checkpoints(self) -> None:
+        """A run that has ended well needs them no more."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def remove_if_unused(self) -> None:
+        """Remove the whole folder while it holds nothing but the configuration and the log."""
+        if {path.name for path in self.path.iterdir()} <= UNUSED:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,0 +1,129 @@
+"""One run under way, with or without labels: its record, history, time, status and failures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfda_kit.config import digest
+from sfda_kit.errors import SfdaKitError, UserError
+from sfda_kit.events import Event, Listener, to_all
+from sfda_kit.results.cost import peak_memory_mb
+from sfda_kit.results.record import Record, Status, read_record
+from sfda_kit.results.store import RunFolder, now, open_run
+from sfda_kit.versions import versions
+
+if TYPE_CHECKING:
+    import torch
+
+    from sfda_kit.interfaces.method import EpochState
+    from sfda_kit.plan import MethodPlan
+
+
+def in_run_folder(
+    runs_dir: Path,
+    label: str,
+    identity: dict[str, Any],
+    resume: bool,
+    listener: Listener,
+    work: Callable[[RunFolder, Listener], Record],
+) -> Record:
+    """The record of a finished matching run under ``resume``, else what ``work`` makes in a run folder.
+
+    A ``UserError`` passes through, and leaves no folder behind where nothing had been computed.
+    """
+    folder = open_run(runs_dir, label, identity, resume)
+    with folder.locked():
+        finished = read_record(folder.path)
+        if resume and finished and finished.status == "ok":
+            folder.remove_checkpoints()  # left where a kill came between the record and their removal
+            text = f"this run had already finished ({finished.finished}); nothing was computed again"
+            listener(Event("notice", data={"text": text}))
+            return finished
+        try:
+            return work(folder, to_all(folder.log, listener))
+        except UserError:
+            folder.remove_if_unused()
+            raise
+
+
+def new_record(
+    folder: RunFolder, plan: MethodPlan, identity: Mapping[str, Any], task: dict[str, Any], **facts: Any
+) -> Record:
+    """The record of a run that begins; its status is ``failed`` until the run has ended well."""
+    configured = {part: identity[part] for part in ("config", "recipe")}
+    return Record(
+        run_id=folder.run_id,
+        status="failed",
+        method=plan.component.name,
+        run_dir=str(folder.path),
+        seed=plan.config.seed,
+        task=task,
+        **configured,
+        config_digest=digest(configured),
+        versions=versions(),
+        started=now(),
+        **facts,
+    )
+
+
+class Journal:
+    """Keeps ``record``, ``history`` and the time of one run in ``folder``, and tells ``listener``."""
+
+    def __init__(self, folder: RunFolder, record: Record, device: torch.device, listener: Listener) -> None:
+        self.folder, self.record, self.device, self.listener = folder, record, device, listener
+        self.history = folder.history()
+        self._before = self.history[-1]["wall_s"] if self.history else 0.0
+        self._started = time.monotonic()
+
+    def keep(self, work: Callable[[], None]) -> Record:
+        """Do ``work``; the record is written whatever happens, except on a user's mistake or Ctrl-C."""
+        self.listener(Event("run", data={"run_id": self.folder.run_id, "task": self.record.task}))
+        for notice in self.record.notices:
+            self.listener(Event("notice", data={"text": notice}))
+        try:
+            work()
+        except UserError:
+            raise
+        except SfdaKitError as error:
+            self._end("failed", str(error))
+            raise
+        except Exception as error:
+            self._end("failed", f"{type(error).__name__}: {error}")
+            raise
+        self._end("ok")
+        self.folder.remove_checkpoints()
+        return self.record
+
+    def epoch(
+        self,
+        state: EpochState,
+        signals: dict[str, Any],
+        figures: Mapping[str, float],
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Record an epoch, once: one that is done again after a resume takes the place of its row."""
+        row = {
+            "phase": state.phase,
+            "epoch": state.epoch,
+            "metrics": metrics or {},
+            "signals": signals,
+            "wall_s": self._elapsed(),
+        }
+        key = (state.phase, state.epoch)
+        self.history = [old for old in self.history if (old["phase"], old["epoch"]) != key] + [row]
+        self.folder.write_history(self.history)
+        self.listener(Event("epoch", state.phase, {"epoch": state.epoch, "figures": figures, "signals": signals}))
+        self.record.signals = signals
+
+    def _end(self, status: Status, error: str = "") -> None:
+        self.record.status, self.record.error, self.record.finished = status, error, now()
+        self.record.cost["wall_s"] = round(self._elapsed(), 2)
+        self.record.cost["peak_memory_mb"] = round(peak_memory_mb(self.device), 1)
+        self.folder.write_record(self.record)
+        self.listener(Event("done", data={"status": status}))
+
+    def _elapsed(self) -> float:
+        return float(self._before + time.monotonic() - self._started)
