@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,10 @@ from pathlib import Path
 import pytest
 
 from sfda_kit.config import load_config
+from sfda_kit.results.store import RunFolder
+
+from .conftest import TR
+from .folders import write_card
 
 
 def command(arguments: list[str]) -> list[str]:
@@ -24,7 +29,8 @@ def outcome(run_dir: Path) -> tuple[dict, str, list]:
     record = json.loads((run_dir / "record.json").read_text())
     predictions = hashlib.sha256((run_dir / "predictions.parquet").read_bytes()).hexdigest()
     history = json.loads((run_dir / "history.json").read_text())
-    rows = [(row["phase"], row["epoch"], row["metrics"], row["signals"]["histogram"]) for row in history]
+    rows = [(row["phase"], row["epoch"], row["metrics"], row["signals"]) for row in history]  # all but wall times
+    assert all("churn" in row["signals"] for row in history)
     return record["metrics"], predictions, rows
 
 
@@ -64,6 +70,7 @@ def test_killed_in_every_stage_and_resumed_is_the_same_run(on_pairs, tmp_path):
     assert all(killed), dict(zip(moments, killed, strict=True))
     assert outcome(finish(arguments, home)) == undisturbed
     assert len(list((home / "runs").iterdir())) == 1
+    assert not list(home.glob("runs/*/checkpoints"))
 
 
 def make(path: Path) -> Path:
@@ -71,20 +78,65 @@ def make(path: Path) -> Path:
     return path
 
 
-def test_killed_after_the_last_epoch_the_result_is_still_written(sfda_kit, on_pairs, monkeypatch):
-    from sfda_kit.results import figures
+@pytest.fixture
+def shot(sfda_kit, on_pairs):
+    """A quick run of shot under --resume; returns the whole result."""
+    return lambda *more: sfda_kit("run", "--method", "shot", *on_pairs, "--resume", "--json", *more)
 
-    arguments = ["run", "--method", "shot", *on_pairs, "--resume", "--json"]
+
+def run_dir(result) -> Path:
+    return Path(json.loads(result.stdout.splitlines()[-1])["run_dir"])
+
+
+def test_killed_after_the_last_epoch_the_result_is_still_written(shot, monkeypatch):
+    from sfda_kit.results import figures
 
     def broken(*_: object) -> None:
         raise MemoryError("no memory for pictures")
 
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
         patch.setattr(figures, "draw_run", broken)
-        sfda_kit(*arguments)
-    result = sfda_kit(*arguments)
+        shot()
+    result = shot()
     assert json.loads(result.stdout.splitlines()[-1])["status"] == "ok"
     assert "continuing after epoch 2" in result.stderr
+    assert outcome(run_dir(result)) == outcome(run_dir(shot("--runs-dir", "undisturbed")))
+
+
+def test_killed_before_the_checkpoints_were_removed_a_finished_run_is_reported(shot, monkeypatch):
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "remove_checkpoints", killed)
+        assert shot().exit_code != 0
+    (left,) = Path("runs").glob("*/checkpoints")
+    result = shot()
+    assert "already finished" in result.stderr and "epochs" not in result.stderr
+    assert not left.exists() and run_dir(result) == left.parent
+
+
+def test_another_card_at_the_same_path_is_another_run(shot, tmp_path):
+    write_card(tmp_path / "card")
+    with_card = ("--source-card", str(tmp_path / "card"), "--tr-classes", ",".join(TR))
+    first = run_dir(shot(*with_card))
+    assert run_dir(shot(*with_card)) == first
+    write_card(tmp_path / "card", seed=1)
+    assert run_dir(shot(*with_card)) != first
+
+
+def test_data_changed_on_the_disk_is_another_run(shot, pairs_root, tmp_path):
+    own = shutil.copytree(pairs_root, tmp_path / "pairs")
+    first = run_dir(shot("--data-root", str(own)))
+    assert run_dir(shot("--data-root", str(own))) == first
+    next(own.glob("cam/depth/bar/*.png")).write_bytes(next(own.glob("cam/depth/disc/*.png")).read_bytes())
+    assert run_dir(shot("--data-root", str(own))) != first
+
+
+def test_a_mistake_found_late_leaves_no_folder_behind(sfda_kit, on_pairs):
+    result = sfda_kit("run", "--method", "tgkt", *on_pairs, "--set", "dataset.ti_classes=[]")
+    assert result.exit_code == 2 and "--ti-classes" in str(result.exception)
+    assert not list(Path("runs").iterdir())
 
 
 def test_a_different_configuration_is_a_different_run():

@@ -39,12 +39,13 @@ class RecipeMethod(Method):
         if not context.recipe.phases:
             bank = fill_bank(model, context.target, context.config.evaluation_batch_size)
             yield EpochState("as-is", 0, 0, model, bank)
-        state = None
+        state = training = None
         for phase in context.recipe.phases:
-            for state in PhaseTraining(context, phase, model).run():
+            training = PhaseTraining(context, phase, model)
+            for state in training.run():
                 yield state
-        if state is None and context.recipe.phases:  # resumed after the last epoch had been saved
-            yield PhaseTraining(context, context.recipe.phases[-1], model).final_state()
+        if state is None and training is not None:  # resumed after the last epoch had been saved
+            yield training.state(training.epochs)
 
 
 class PhaseTraining:
@@ -63,7 +64,7 @@ class PhaseTraining:
             self.labeler = build(registry().get("labeler", labeler.name), labeler.options)
         self.bank: FeatureBank | None = None
         self.labels: PseudoLabels | None = None
-        self.churn = 0.0
+        self.memory = LabelMemory(len(context.target))
         self.bridges: dict[str, nn.Module] = {"input": context.input_bridge}
         if context.teacher_bridge is not None:
             self.bridges["teacher"] = context.teacher_bridge
@@ -72,13 +73,13 @@ class PhaseTraining:
         """Train the phase; one state after each epoch."""
         checkpoint = Checkpoint(self.context.checkpoint_dir / f"{self.phase.name}.pt")
         for done in train(self._stage(), checkpoint, self.context.listener):
-            self.bank = self._fill()
-            signals = {"churn": self.churn} if self.labeler else {}
-            yield EpochState(self.phase.name, done, self.epochs, self.model, self.bank, signals)
+            yield self.state(done)
 
-    def final_state(self) -> EpochState:
-        """The state after the last epoch, for a network that is already trained."""
-        return EpochState(self.phase.name, self.epochs, self.epochs, self.model, self._fill())
+    def state(self, epoch: int) -> EpochState:
+        """What the network is after ``epoch``, which it must have reached."""
+        self.bank = self._fill()
+        signals = {"churn": float(self.memory.churn)} if self.labeler else {}
+        return EpochState(self.phase.name, epoch, self.epochs, self.model, self.bank, signals)
 
     def _stage(self) -> TrainingStage:
         config = self.context.config
@@ -86,7 +87,7 @@ class PhaseTraining:
             name=self.phase.name,
             epochs=self.epochs,
             steps=steps_per_epoch(len(self.context.target), config.batch_size),
-            modules={"network": self.context.network},
+            modules={"network": self.context.network, "labels": self.memory},
             optimizer=self._optimizer(),
             signals=self._steps,
             terms=self._terms(),
@@ -141,13 +142,33 @@ class PhaseTraining:
     def _refresh_labels(self) -> None:
         if self.labeler is None:
             return
-        previous = self.labels
         self.labels = self.labeler(self.bank or self._fill())
-        if previous is not None:
-            self.churn = float((previous.labels != self.labels.labels).float().mean())
+        self.memory.renew(self.labels.labels)
 
     def _fill(self) -> FeatureBank:
         return fill_bank(self.model, self.context.target, self.context.config.evaluation_batch_size)
+
+
+class LabelMemory(nn.Module):
+    """Labels of the epoch before and the share that changed since, kept in the checkpoint.
+
+    So a resumed run counts the same churn as one that was never stopped; 0 in the first epoch.
+    """
+
+    labels: Tensor
+    churn: Tensor
+
+    def __init__(self, images: int) -> None:
+        super().__init__()
+        self.register_buffer("labels", torch.full((images,), -1))
+        self.register_buffer("churn", torch.zeros(()))
+
+    def renew(self, labels: Tensor) -> None:
+        """Take in the labels of an epoch that begins, int64 (N,)."""
+        labels = labels.cpu()
+        if (self.labels >= 0).all():
+            self.churn = (self.labels != labels).float().mean()
+        self.labels = labels
 
 
 def pseudo_label_loss(signals: StepSignals) -> Tensor:
