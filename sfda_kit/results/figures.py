@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import ConfusionMatrixDisplay
 from torch import Tensor
 
@@ -29,48 +31,78 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Accuracy where labels were at hand, entropy and agreement with the source model, by epoch."""
-    figure = Figure(figsize=(7.5, 2.8))
-    epochs = range(1, len(history) + 1)
-    panels = [_scores(history)] if history[0].get("metrics") else []
-    signals = ("source_agreement", "entropy")
-    panels.append({name: [row["signals"][name] for row in history] for name in signals})
-    for axis, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for name, values in panel.items():
-            axis.plot(epochs, values, marker="o", markersize=3, label=name.replace("_", " "))
-        axis.set_xlabel("epoch")
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.legend(frameon=False)
+    """By epoch: accuracy where labels were at hand, agreement with the source model, and entropy."""
+    panels = curves(history)
+    figure = Figure(figsize=(3.1 * len(panels), 2.7), layout="constrained")
+    for axis, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for name, values in lines.items():
+            axis.plot(range(1, len(history) + 1), values, marker="o", markersize=3, label=name)
+        _mark_phases(axis, history)
+        _widen(axis, title)
+        axis.set(title=title, xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if len(lines) > 1:
+            axis.legend(frameon=False)
     save_figure(figure, path)
 
 
-def _scores(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    names = {"transductive_accuracy": "transductive (%)", "heldout_accuracy": "held out (%)"}
-    return {title: [row["metrics"][name] for row in history] for name, title in names.items()}
+def curves(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """Lines by name, by panel; no panel mixes units, and one without values is left out."""
+    panels = {
+        "accuracy (%)": {
+            "transductive": [row["metrics"].get("transductive_accuracy") for row in history],
+            "held out": [row["metrics"].get("heldout_accuracy") for row in history],
+        },
+        "agreement with source (%)": {
+            "agreement": [100 * row["signals"]["source_agreement"] for row in history],
+        },
+        "mean entropy (nats)": {"entropy": [row["signals"]["entropy"] for row in history]},
+    }
+    return {title: lines for title, lines in panels.items() if None not in next(iter(lines.values()))}
+
+
+def _mark_phases(axis: Any, history: Sequence[Mapping[str, Any]]) -> None:
+    for epoch, (before, after) in enumerate(pairwise(row["phase"] for row in history), start=1):
+        if before != after:
+            axis.axvline(epoch + 0.5, color="0.6", linewidth=0.8, linestyle=":")
+
+
+def _widen(axis: Any, title: str) -> None:
+    """No axis so narrow that noise fills the panel: ten points of percent, half a nat."""
+    low, high = axis.get_ylim()
+    missing = max(0.0, (10.0 if "%" in title else 0.5) - (high - low))
+    low = max(0.0, low - missing / 2)
+    axis.set_ylim(low, min(high + missing / 2, 102.0 if "%" in title else float("inf")))
 
 
 def draw_pairs(context: AdaptationContext, path: Path, columns: int = 8) -> None:
     """TI pairs: what the target sensor saw, what the bridge makes of it, what the source sensor saw."""
-    if context.pairs is None:
+    if not context.pairs:
         return
-    bridge = context.teacher_bridge or context.input_bridge
-    rows = torch.arange(min(columns, len(context.pairs)))
-    with torch.inference_mode():
-        target = context.pairs.target.batch(rows)
-        rowwise = {
-            "target": target,
-            "bridged": bridge(target),
-            "true source": context.pairs.source.batch(rows),
-        }
-    figure = Figure(figsize=(1.1 * len(rows) + 0.8, 3.6))
-    axes = figure.subplots(3, len(rows), squeeze=False)
-    for line, (title, images) in zip(axes, rowwise.items(), strict=True):
+    shown = _pair_rows(context, torch.arange(min(columns, len(context.pairs))))
+    count = len(next(iter(shown.values())))
+    figure = Figure(figsize=(1.15 * count, 1.2 * len(shown)), layout="constrained")
+    axes = figure.subplots(len(shown), count, squeeze=False)
+    for line, (title, images) in zip(axes, shown.items(), strict=True):
         for axis, image in zip(line, _displayed(images, context.pairs.source), strict=True):
             axis.imshow(image)
-            axis.set_xticks([])
-            axis.set_yticks([])
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
         line[0].set_ylabel(title)
     save_figure(figure, path)
+
+
+def _pair_rows(context: AdaptationContext, rows: Tensor) -> dict[str, Tensor]:
+    """Images by row title; a bridge that changes nothing gets no row."""
+    assert context.pairs is not None
+    pairs, bridge = context.pairs, context.teacher_bridge or context.input_bridge
+    with torch.inference_mode():
+        target, source = pairs.target.batch(rows), pairs.source.batch(rows)
+        bridged = bridge(target)
+    shown = {f"target: {pairs.target.modality.name}": target, "bridged": bridged}
+    if torch.equal(bridged, target):
+        del shown["bridged"]
+    return shown | {f"source: {pairs.source.modality.name}": source}
 
 
 def _displayed(images: Tensor, view: ImageView) -> Any:
@@ -79,15 +111,20 @@ def _displayed(images: Tensor, view: ImageView) -> Any:
 
 
 def draw_confusion(result: Evaluated, classes: Sequence[str], title: str, path: Path) -> None:
-    """Row-normalised confusion matrix in percent."""
+    """Row-normalised confusion matrix in percent; what rounds to 0 is left blank."""
     side = 2.5 + 0.38 * len(classes)
     figure = Figure(figsize=(side, side))
     axis = figure.subplots()
     counts = result.confusion()
     percent = 100.0 * counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     display = ConfusionMatrixDisplay(percent, display_labels=list(classes))
-    display.plot(ax=axis, values_format=".0f", colorbar=False, cmap="Blues", xticks_rotation="vertical")
-    axis.set_title(title)
+    scale = {"vmin": 0, "vmax": 100}
+    display.plot(ax=axis, values_format=".0f", colorbar=False, cmap="Blues", xticks_rotation="vertical", im_kw=scale)
+    for text in display.text_.flat:
+        if text.get_text() == "0":
+            text.set_text("")
+    axis.set(title=title, xlabel="predicted", ylabel="true")
+    axis.spines[:].set_visible(False)
     save_figure(figure, path)
 
 
