@@ -107,6 +107,12 @@ def test_every_part_can_be_swapped(sfda_kit, on_pairs, flags, bridges, terms):
     assert recipe["phases"][0]["labeler"] is None
 
 
+def test_bfloat16_runs_and_says_so(sfda_kit, on_pairs):
+    flags = ["--method", "tgkt", *on_pairs, "--epochs", "1", "--set", "compute.precision=bf16", "--json"]
+    record = record_of(last_json(sfda_kit("run", *flags)))
+    assert record["status"] == "ok" and record["config"]["compute"]["precision"] == "bf16"
+
+
 def test_the_oracle_is_marked(sfda_kit, on_pairs):
     result = sfda_kit("run", "--method", "oracle", *on_pairs)
     assert "never ranks" in result.stdout
