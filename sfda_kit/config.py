@@ -79,12 +79,16 @@ class BridgeStageConfig(_Strict):
 
 
 class AdaptConfig(_Strict):
-    """The adaptation loop: SHOT's optimiser unless set otherwise."""
+    """The adaptation loop: SHOT's optimiser.
+
+    Its rate for the backbone, a tenth of the bottleneck's, protects ImageNet features and belongs to the
+    preset ``pretrained``; a backbone trained from scratch has none to protect and learns at the full rate.
+    """
 
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=64, ge=2)
     lr: float = Field(default=1e-2, gt=0)
-    backbone_lr_factor: float = Field(default=0.1, ge=0)
+    backbone_lr_factor: float = Field(default=1.0, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-3, ge=0)
     augmentation: Literal["crop-flip", "strong"] = "crop-flip"
@@ -113,7 +117,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "augmentation": "crop-flip",
             "color_jitter": 0.0,
         },
-        "adapt": {"epochs": 15},
+        "adapt": {"epochs": 15, "backbone_lr_factor": 0.1},
     },
 }
 """Named defaults: ``pretrained`` is SHOT's recipe for ImageNet weights (methods page), ``scratch`` ours."""
