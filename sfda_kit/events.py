@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["run", "stage", "step", "epoch", "notice", "done"]
+Kind = Literal["run", "reading", "stage", "step", "epoch", "notice", "done"]
 
 
 @dataclass(frozen=True)
 class Event:
     """``stage``: source, bridge or a phase's name; ``data``: plain numbers and text only.
 
-    ``stage`` carries epochs and steps; ``step`` epoch, step and terms; ``epoch`` epoch and figures.
+    ``reading`` carries what, done and total of a slow data set; ``stage`` epochs and steps; ``step``
+    epoch, step and terms; ``epoch`` epoch and figures.
     """
 
     kind: Kind
@@ -37,3 +38,8 @@ def to_all(*listeners: Listener) -> Listener:
             listener(event)
 
     return tell
+
+
+def reading_progress(listener: Listener) -> Callable[[str, int, int], None]:
+    """A ``Dataset.progress`` that tells ``listener``."""
+    return lambda what, done, total: listener(Event("reading", data={"what": what, "done": done, "total": total}))

@@ -14,7 +14,7 @@ from sfda_kit.data.views import Normalisation
 from sfda_kit.device import autocast, choose_device
 from sfda_kit.evaluate.evaluation import Evaluator, flat_scores, label_free_signals
 from sfda_kit.evaluate.oracle import Oracle
-from sfda_kit.events import Listener
+from sfda_kit.events import Listener, reading_progress
 from sfda_kit.interfaces.method import AdaptationContext, EpochState
 from sfda_kit.models.adapted import AdaptedCard, save_adapted
 from sfda_kit.models.card import load_source, read_card
@@ -38,6 +38,7 @@ def run(plan: Plan, runs_dir: Path, resume: bool, listener: Listener) -> Record:
     """
     dataset = plan.config.dataset
     label = f"{plan.component.name}-{dataset.name}-{dataset.source}-{dataset.target}-s{plan.config.seed}"
+    plan.dataset.progress = reading_progress(listener)
     task = build_task(plan.dataset, dataset)
     identity = _identity(plan, task)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -51,7 +51,8 @@ class Index:
 class Dataset(ABC):
     """A set of scenes seen by several sensors.
 
-    Required: ``index``, ``splits``, ``read``, ``fingerprint`` and the class attributes below.
+    Required: ``index``, ``splits``, ``read``, ``fingerprint`` and the class attributes below. Optional:
+    call ``progress(what, done, total)``, if the core has set it, while ``read`` takes long.
 
     ``read(rows, modality, size)`` returns pixels of ``len(rows)`` samples, resized to a square:
 
@@ -74,6 +75,7 @@ class Dataset(ABC):
     licence: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     synthetic: ClassVar[bool] = False
+    progress: Callable[[str, int, int], None] | None = None
 
     def __init__(self, config: DatasetConfig) -> None:
         """Keep ``config`` (root, units, options). Must be cheap; raises ``DataError`` on a bad root."""

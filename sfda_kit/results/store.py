@@ -56,8 +56,8 @@ class RunFolder:
         write_json(self.path / "record.json", record.model_dump(mode="json"))
 
     def log(self, event: Event) -> None:
-        """Append an event to ``events.jsonl``; steps are left to the terminal."""
-        if event.kind == "step":
+        """Append an event to ``events.jsonl``; steps and progress of reading are left to the terminal."""
+        if event.kind in ("step", "reading"):
             return
         entry = {"time": now(), "kind": event.kind, "stage": event.stage, **event.data}
         line = json.dumps(entry, default=str)

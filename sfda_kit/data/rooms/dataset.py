@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.data.resize import resize_batch
-from sfda_kit.data.rooms.generate import Progress, cached_part
+from sfda_kit.data.rooms.generate import cached_part
 from sfda_kit.data.rooms.layout import DOMAINS, MODALITY_CODES, Layout, View, parse_options
 from sfda_kit.data.rooms.shapes import CLASSES, TI_SHAPES, TR_SHAPES
 from sfda_kit.errors import UserError, nearest
@@ -24,7 +24,7 @@ class Rooms(Dataset):
     """Procedural benchmark, generated on first use; see ``docs/rooms.md``.
 
     ``config.split_seed`` is the seed of the whole benchmark and ``config.options`` are those of
-    ``RoomsOptions``. Set ``progress`` to be told how far rendering has come.
+    ``RoomsOptions``; ``progress`` is told how far rendering has come.
     """
 
     summary = "synthetic ray-cast rooms: RGB, depth and NIR of 18 solids by four sensors"
@@ -39,7 +39,6 @@ class Rooms(Dataset):
         self._layout = Layout(parse_options(config.options), config.split_seed)
         self._index: Index | None = None
         self._starts: list[tuple[str, str, int]] = []
-        self.progress: Progress | None = None
 
     def index(self) -> Index:
         """All scenes, by domain, then part; every scene is a group of its own."""

@@ -87,7 +87,7 @@ def _render_all(layout: Layout, view: View, progress: Progress | None) -> NDArra
             for done, job in enumerate(as_completed(jobs), start=1):
                 job.result()
                 if progress:
-                    progress(f"{view.part} {view.modality}@{view.domain}", min(done * CHUNK, total), total)
+                    progress(f"rendering {view.part} {view.modality}@{view.domain}", min(done * CHUNK, total), total)
         finally:
             pool.shutdown(cancel_futures=True)
         return np.concatenate([np.load(path, allow_pickle=False) for path in paths])
