@@ -22,6 +22,10 @@ class RunError(SfdaKitError):
     """A run that had started could not finish (exit code 1)."""
 
 
+class InterruptError(SfdaKitError):
+    """The user pressed Ctrl-C (exit code 130)."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Sentence naming the known names closest to ``name`` (or all of them when none is close)."""
     names = sorted(known)

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from sfda_kit import __version__
 from sfda_kit.cli import adapt, data, export, plugins, predict, run, source
 from sfda_kit.cli.output import errors
-from sfda_kit.errors import SfdaKitError, UserError
+from sfda_kit.errors import InterruptError, SfdaKitError, UserError
+
+
+class _Root(TyperGroup):
+    """Turns Ctrl-C into an error of ours: what typer makes of it differs between its versions."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise InterruptError("Interrupted") from None
+
 
 app = typer.Typer(
     name="sfda-kit",
+    cls=_Root,
     help="Adapt a model trained on one sensor to another, without source data and without labels.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -45,9 +58,12 @@ def _root(
 
 
 def main() -> None:
-    """Entry point: a user's mistake prints one message and exits with 2, a failed run with 1."""
+    """Entry point: a user's mistake prints one message and exits with 2, a failed run with 1, Ctrl-C with 130."""
     try:
         app()
+    except InterruptError as stopped:
+        errors().print(str(stopped))
+        sys.exit(130)
     except SfdaKitError as error:
         errors().print(f"[bold red]Error:[/] {_escaped(error)}", soft_wrap=True, highlight=False)
         sys.exit(2 if isinstance(error, UserError) else 1)

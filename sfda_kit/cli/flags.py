@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.errors import SfdaKitError, UserError
+from sfda_kit.errors import InterruptError, SfdaKitError, UserError
 
 if TYPE_CHECKING:
     from sfda_kit.config import RunConfig
@@ -93,10 +93,14 @@ def json_on_failure(wanted: bool, method: str | None, runs_dir: Path) -> Iterato
     """Under ``--json`` a failure prints the same object, with ``error``; the exit code stays."""
     try:
         yield
-    except (SfdaKitError, KeyboardInterrupt) as error:
+    except KeyboardInterrupt:
+        stopped = InterruptError("Interrupted; continue with --resume")
         if wanted:
-            reason = str(error) or "interrupted; continue with --resume"
-            print_json(_failed(reason, method, runs_dir))
+            print_json(_failed(str(stopped), method, runs_dir))
+        raise stopped from None
+    except SfdaKitError as error:
+        if wanted:
+            print_json(_failed(str(error), method, runs_dir))
         raise
     except Exception as error:
         if wanted:
