@@ -23,10 +23,11 @@ def show_label_free(console: Console, record: Record) -> None:
     models: dict[str, dict[str, Any]] = record.signals["models"]
     task = record.task
     images = f"{task['images']['target-train']} images, {task['images']['ti']} pairs"
-    console.print(f"{record.method}: {task['source']} -> {task['target']}, {images}, no labels")
+    console.print(f"{record.method}: {task['source']} -> {task['target']}, {images}, no labels", soft_wrap=True)
     if len(task["classes"]) <= MOST_CLASSES:
         console.print(_histograms(models, task["classes"]))
     console.print(_figures(models))
+    console.print(_bars(models))
     predicted = sum(count > 0 for count in models["adapted"]["histogram"])
     if 2 * predicted < len(task["classes"]):
         console.print(
@@ -59,7 +60,6 @@ def _histograms(models: dict[str, dict[str, Any]], classes: list[str]) -> Table:
 
 def _figures(models: dict[str, dict[str, Any]]) -> Table:
     table = _table("without labels", models)
-    table.add_row("predicted classes", *(sparkline(entry["histogram"]) for entry in models.values()))
     table.add_row("mean entropy (nats)", *(f"{entry['entropy']:.3f}" for entry in models.values()))
     for key, title in (
         ("source_agreement", "agrees with the source model (%)"),
@@ -68,6 +68,14 @@ def _figures(models: dict[str, dict[str, Any]]) -> Table:
         if key in models["adapted"]:
             table.add_row(title, *(f"{100 * entry[key]:.1f}" for entry in models.values()))
     for name in models["adapted"]["validators"]:
-        scores = (f"{entry['validators'][name]:.3f}" for entry in models.values())
+        scores = (f"{round(entry['validators'][name], 3) + 0.0:.3f}" for entry in models.values())  # no -0.000
         table.add_row(f"validator {escape(name)}", *scores)
+    return table
+
+
+def _bars(models: dict[str, dict[str, Any]]) -> Table:
+    """A row a model: side by side, bars of many classes would not fit on a terminal."""
+    table = Table.grid(padding=(0, 2))
+    for name, entry in models.items():
+        table.add_row("predicted classes", name, sparkline(entry["histogram"]))
     return table

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.spinner import Spinner
+from rich.table import Column, Table
+from rich.text import Text
 
 from sfda_kit.cli.output import is_interactive
 
@@ -39,11 +42,15 @@ class PlainReport:
         self.console = console
         self.epochs = 0
         self.terms = TermMeans()
+        self.reading = ""
 
     def __call__(self, event: Event) -> None:
         """Print what is worth a line."""
         if event.kind == "notice":
             self.console.print(f"notice: {escape(event.data['text'])}", soft_wrap=True)
+        elif event.kind == "reading" and event.data["what"] != self.reading:
+            self.reading = event.data["what"]
+            self.console.print(f"{escape(self.reading)}: {event.data['total']} images", soft_wrap=True)
         elif event.kind == "stage":
             self.epochs = event.data["epochs"]
             self.console.print(stage_line(event), soft_wrap=True)
@@ -56,6 +63,20 @@ class PlainReport:
             self.console.print(f"  {event.stage} {epoch}  {text}", soft_wrap=True)
 
 
+class TimeLeft(ProgressColumn):
+    """Time left while a bar moves, and how long it took once it is full."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """``0:00:12 left``, or ``took 0:01:30``; empty before the first estimate."""
+        if task.finished:
+            return Text(f"took {timedelta(seconds=int(task.finished_time or 0))}", style="dim")
+        if task.time_remaining is None:
+            return Text("")
+        return Text(f"{timedelta(seconds=int(task.time_remaining))} left", style="cyan")
+
+
 class LiveReport:
     """Epoch and step bars with time left, loss terms, churn and predicted-class histogram."""
 
@@ -64,12 +85,12 @@ class LiveReport:
         self.live: Live | None = None
         self.terms = TermMeans()
         self.figures: dict[str, str] = {}
+        self.waiting: Spinner | None = Spinner("dots", "preparing data and models ...")
         self.progress = Progress(
-            TextColumn("[bold]{task.description:<9}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("[dim]time left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.description:<9}", "bold", markup=False),
+            BarColumn(None, table_column=Column(max_width=30)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeLeft(table_column=Column(no_wrap=True)),
             console=console,
         )
         self.epoch_bar = self.progress.add_task("epoch", visible=False)
@@ -78,15 +99,18 @@ class LiveReport:
 
     @property
     def view(self) -> Group:
-        """What the terminal shows now."""
+        """What the terminal shows now; every line fits, so that nothing is left behind on redrawing."""
         table = Table.grid(padding=(0, 2))
-        for name, value in {**self.figures, **{k: f"{v:.4f}" for k, v in self.terms.means().items()}}.items():
-            table.add_row(f"[dim]{name}[/]", value)
-        return Group(self.progress, table)
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        losses = {f"loss {name}": f"{value:.4f}" for name, value in self.terms.means().items()}
+        for name, value in {**self.figures, **losses}.items():
+            table.add_row(name, value)
+        return Group(*([self.waiting] if self.waiting else []), self.progress, table)
 
     def __call__(self, event: Event) -> None:
         """Take in one event."""
-        if event.kind in ("stage", "step", "epoch", "notice"):
+        if event.kind in ("reading", "stage", "step", "epoch", "notice"):
             getattr(self, f"_{event.kind}")(event)
         if self.live is not None:
             self.live.update(self.view)
@@ -94,8 +118,16 @@ class LiveReport:
     def _notice(self, event: Event) -> None:
         self.console.print(f"[yellow]notice:[/] {escape(event.data['text'])}")
 
+    def _reading(self, event: Event) -> None:
+        what, done, total = (event.data[key] for key in ("what", "done", "total"))
+        if self.progress.tasks[self.epoch_bar].description != what:
+            self.progress.reset(self.epoch_bar, total=total, description=what)
+        self.progress.update(self.epoch_bar, completed=done, visible=done < total)
+        self.progress.update(self.step_bar, visible=False)
+
     def _stage(self, event: Event) -> None:
         data = event.data
+        self.waiting = None
         self.console.print(stage_line(event))
         self.steps = data["steps"]
         total = data["epochs"] * self.steps
@@ -108,11 +140,13 @@ class LiveReport:
     def _step(self, event: Event) -> None:
         data = event.data
         self.terms.add(data["terms"], data["step"])
+        if data["step"] == 0:
+            self.progress.reset(self.step_bar, total=self.steps, description=f"epoch {data['epoch'] + 1}")
         self.progress.update(self.epoch_bar, completed=data["epoch"] * self.steps + data["step"] + 1)
-        self.progress.update(self.step_bar, completed=data["step"] + 1, description=f"epoch {data['epoch'] + 1}")
+        self.progress.update(self.step_bar, completed=data["step"] + 1)
 
     def _epoch(self, event: Event) -> None:
-        self.figures = {name.replace("_", " "): f"{v:.1f} %" for name, v in event.data["figures"].items()}
+        self.figures = {shown(name): f"{v:.1f} %" for name, v in event.data["figures"].items()}
         signals: dict[str, Any] = event.data.get("signals", {})
         if "churn" in signals:
             self.figures["pseudo-label churn"] = f"{100 * signals['churn']:.1f} %"
@@ -138,6 +172,11 @@ class TermMeans:
     def means(self) -> dict[str, float]:
         """Mean by term name."""
         return {name: total / max(1, self.count) for name, total in self.sums.items()}
+
+
+def shown(name: str) -> str:
+    """A figure's name as people write it."""
+    return name.replace("_", " ").replace("heldout", "held-out").replace("held out", "held-out")
 
 
 def stage_line(event: Event) -> str:

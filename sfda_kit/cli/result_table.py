@@ -25,7 +25,8 @@ def show_record(console: Console, record: Record) -> None:
     task = record.task
     synthetic = " (synthetic)" if record.synthetic else ""
     title = f"{record.method}: {task['dataset']}{synthetic}, {task['source']} -> {task['target']}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    console.print(escape(title), style="bold", soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("accuracy in %")
     for name in ("transductive", "per class", "held out", "per class"):
         table.add_column(name, justify="right")
@@ -36,10 +37,11 @@ def show_record(console: Console, record: Record) -> None:
     if record.oracle:
         console.print("trained with target labels: an upper bound that never ranks")
     source = record.metrics.get("source_accuracy")
-    known = f"source model on source images: {source:.1f} %; " if source is not None else ""
+    if source is not None:
+        console.print(f"source model on held-out source images: {source:.1f} %")
     cost = record.cost
     console.print(
-        f"{known}{cost['wall_s']:.0f} s, {cost['peak_memory_mb']:.0f} MiB, "
+        f"{cost['wall_s']:.0f} s, {cost['peak_memory_mb']:.0f} MiB, "
         f"{cost['trained_parameters']:,.0f} parameters trained"
     )
     console.print(f"written to {escape(record.run_dir)}", soft_wrap=True)

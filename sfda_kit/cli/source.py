@@ -58,7 +58,7 @@ def _trained(config: RunConfig) -> Path:
     from sfda_kit.data.open_views import ViewOpener
     from sfda_kit.data.task import build_task
     from sfda_kit.device import autocast, choose_device
-    from sfda_kit.events import Event
+    from sfda_kit.events import Event, reading_progress
     from sfda_kit.models.source_stage import source_folder
     from sfda_kit.plan import resolve
 
@@ -67,6 +67,7 @@ def _trained(config: RunConfig) -> Path:
     device = choose_device(config.compute)
     opener = ViewOpener(task, plan.encoding, config.model.image_size, device)
     with reporting(results(json_wanted=True)) as listener:
+        plan.dataset.progress = reading_progress(listener)
         for notice in task.notices:
             listener(Event("notice", data={"text": notice}))
         return source_folder(config, task, opener, listener, autocast(config.compute, device))

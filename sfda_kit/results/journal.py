@@ -39,7 +39,7 @@ def in_run_folder(
         finished = read_record(folder.path)
         if resume and finished and finished.status == "ok":
             folder.remove_checkpoints()  # left where a kill came between the record and their removal
-            text = f"this run had already finished ({finished.finished}); nothing was computed again"
+            text = "this run had already finished; nothing was computed again"
             listener(Event("notice", data={"text": text}))
             return finished
         try:
