@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -15,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from sfda_kit.config import load_config
-from sfda_kit.results.store import RunFolder
+from sfda_kit.errors import UserError
+from sfda_kit.results.store import RunFolder, open_run
 
 from .conftest import TR
 from .folders import write_card
@@ -137,6 +139,16 @@ def test_a_mistake_found_late_leaves_no_folder_behind(sfda_kit, on_pairs):
     result = sfda_kit("run", "--method", "tgkt", *on_pairs, "--set", "dataset.ti_classes=[]")
     assert result.exit_code == 2 and "--ti-classes" in str(result.exception)
     assert not list(Path("runs").iterdir())
+
+
+def test_a_full_disk_leaves_no_empty_folder_behind(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sfda_kit.files.os.fsync", full)
+    with pytest.raises(UserError, match="disk is full"):
+        open_run(tmp_path, "shot", {"config": {}}, resume=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_different_configuration_is_a_different_run():

@@ -99,8 +99,12 @@ def open_run(runs_dir: Path, label: str, identity: dict[str, Any], resume: bool)
     folder = runs_dir / f"{label}-{key[:8]}-{stamp}-{time.time_ns() % 1_000_000:06d}"
     with explained(folder):
         folder.mkdir(parents=True)
-    with atomic(folder / "config.yaml") as work:
-        work.write_text(yaml.safe_dump(identity, sort_keys=False), encoding="utf-8")
+    try:
+        with atomic(folder / "config.yaml") as work:
+            work.write_text(yaml.safe_dump(identity, sort_keys=False), encoding="utf-8")
+    except UserError:
+        RunFolder(folder).remove_if_unused()
+        raise
     return RunFolder(folder)
 
 
