@@ -1,63 +1,45 @@
-"""The door is open: a stranger's package, installed with pip from outside, brings a term and a method."""
+"""The door is open: the plugin of the documentation, installed with pip from outside, runs."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-PYPROJECT = """\
-[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
-[project]
-name = "stranger"
-version = "0.1"
-[project.entry-points.sfda_kit]
-stranger = "stranger"
-[tool.setuptools]
-py-modules = ["stranger"]
-"""
-
-STRANGER = """\
-import sfda_kit
-from sfda_kit.interfaces import Aligner, Recipe
-class Margin(Aligner):
-    def __call__(self, signals):
-        top = signals.target_probabilities.topk(2, dim=1).values
-        return (top[:, 1] - top[:, 0]).mean()
-METHOD = Recipe(aligners={"margin": 1.0, "infomax": 1.0}, labeler="centroid")
-@sfda_kit.hookimpl
-def sfda_kit_register_aligner():
-    return [sfda_kit.Component("margin", "stranger:Margin", "gap between the two likeliest classes")]
-@sfda_kit.hookimpl
-def sfda_kit_register_method():
-    return [sfda_kit.Component("stranger", "stranger:METHOD", "margin and information maximisation")]
-"""
+PAGE = Path(__file__).parents[1] / "docs" / "write-a-plugin.md"
 
 
-def test_a_method_from_a_folder_outside_the_repository(on_pairs, tmp_path: Path):
-    package, site = tmp_path / "stranger", tmp_path / "site"
+def block(language: str, first_line: str) -> str:
+    """The fenced block of the page that begins with ``first_line``."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    return next(text for text in blocks if text.startswith(first_line))
+
+
+def test_the_plugin_of_the_documentation_runs_from_outside(on_pairs, tmp_path: Path):
+    package, site = tmp_path / "my-sfda", tmp_path / "site"
     package.mkdir()
-    (package / "pyproject.toml").write_text(PYPROJECT)
-    (package / "stranger.py").write_text(STRANGER)
+    (package / "pyproject.toml").write_text(block("toml", "# pyproject.toml"))
+    (package / "my_sfda.py").write_text(block("python", "# my_sfda.py"))
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", str(site), str(package)], check=True, capture_output=True)
     environment = {**os.environ, "PYTHONPATH": str(site)}
-    command = [sys.executable, "-m", "sfda_kit"]
-    listed = subprocess.run(
-        [*command, "plugins", "list"], env=environment, capture_output=True, text=True, check=True
-    ).stdout
-    assert "margin" in listed and "stranger" in listed
-    done = subprocess.run(
-        [*command, "run", "--method", "stranger", *on_pairs, "--json"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+    def sfda_kit(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "sfda_kit", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert "gap between the two" in sfda_kit("plugins", "list", "--kind", "aligner").stdout
+    done = sfda_kit("run", "--method", "margin", *on_pairs, "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["status"] == "ok" and "margin" in done.stderr
+
+
+def test_the_term_of_the_page_is_at_most_twelve_lines_with_its_hook():
+    code = [line for line in block("python", "# my_sfda.py").splitlines() if line.strip() and "#" not in line]
+    aligner = [line for line in code if "METHOD" not in line]
+    method = next(i for i, line in enumerate(aligner) if "register_method" in line) - 1
+    assert len(aligner[:method]) <= 12
