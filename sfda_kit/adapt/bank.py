@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -35,14 +37,12 @@ class FeatureBank:
 
 @torch.inference_mode()
 def fill_bank(model: nn.Module, view: ImageView, batch_size: int = 256) -> FeatureBank:
-    """Features and logits of every row of ``view`` in order; the model's mode is restored.
+    """Features and logits of every row of ``view`` in order; every module keeps its mode.
 
     Raises ``RunError`` when an output is not finite.
     """
-    training = model.training
-    model.eval()
-    outputs = [model(view.batch(rows)) for rows in torch.split(torch.arange(len(view)), batch_size)]
-    model.train(training)
+    with evaluation_mode(model):
+        outputs = [model(view.batch(rows)) for rows in torch.split(torch.arange(len(view)), batch_size)]
     features = torch.cat([output.features.float() for output in outputs])
     logits = torch.cat([output.logits.float() for output in outputs])
     if not torch.isfinite(logits).all():
@@ -51,3 +51,15 @@ def fill_bank(model: nn.Module, view: ImageView, batch_size: int = 256) -> Featu
             "after the epoch before is kept. Lower the learning rate (--set adapt.lr=...)."
         )
     return FeatureBank(features, logits)
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode while open; then each module is in the mode it had, frozen ones in a trained whole too."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
