@@ -37,6 +37,13 @@ class Oracle(Method):
         trainer = SupervisedTrainer(context.network, self.labelled, rows, self.config, context.seed, context.autocast)
         model = AdaptedModel(context.input_bridge, context.network)
         checkpoint = Checkpoint(context.checkpoint_dir / "oracle.pt")
-        for done in train(trainer.stage("oracle"), checkpoint, context.listener):
+
+        def state(epoch: int) -> EpochState:
             bank = fill_bank(model, context.target, context.config.evaluation_batch_size)
-            yield EpochState("oracle", done, self.config.epochs, model, bank)
+            return EpochState("oracle", epoch, self.config.epochs, model, bank)
+
+        done = 0
+        for done in train(trainer.stage("oracle"), checkpoint, context.listener):
+            yield state(done)
+        if not done:  # resumed after the last epoch had been saved
+            yield state(self.config.epochs)
