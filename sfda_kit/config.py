@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces.recipe import PartConfig
+from sfda_kit.merging import merge, merge_settings
 
 
 class _Strict(BaseModel):
@@ -170,16 +171,6 @@ def explain(error: ValidationError, what: str) -> str:
     return f"The {what} is not valid:\n" + "\n".join(lines)
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge of nested mappings; values of ``over`` win, None included."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        both = isinstance(value, Mapping) and isinstance(below, Mapping)
-        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
-    return merged
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping from ``path``; ``UserError`` when it is missing, broken or not a mapping."""
     try:
@@ -206,5 +197,5 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"--set {text!r}: the value is not valid YAML: {error}") from None
         for key in reversed(path.strip().split(".")):
             nested = {key: nested}
-        data = merge(data, nested)
+        data = merge_settings(data, nested)
     return data

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from sfda_kit.config import RunConfig, explain, merge
+from sfda_kit.config import RunConfig, explain
 from sfda_kit.errors import UserError, nearest
 from sfda_kit.interfaces.recipe import Phase, Recipe
+from sfda_kit.merging import merge_part, merge_recipe, spelt_out
 from sfda_kit.plugins import registry
 from sfda_kit.registry import Component, build
 
@@ -129,25 +130,26 @@ def apply_overrides(recipe: Recipe, overrides: Mapping[str, Any], method: str) -
 
     Keys of a phase given at the top level go to the main phase (named ``adapt``, else the last);
     ``phases: {NAME: {...}}`` reaches the others; ``bridge`` means the teacher bridge where the recipe
-    has one, else the input bridge. An aligner of weight 0 is removed.
+    has one, else the input bridge. An aligner of weight 0 is removed; a part called ``none`` too (an
+    input bridge is then ``copy``).
     """
-    data = recipe.model_dump()
-    changes = dict(overrides)
+    changes = spelt_out(overrides)
+    known = [*INLINE, *BRIDGE_ROLES, "bridge", "phases"]
+    for key in changes:
+        if key not in known:
+            raise UserError(f"A recipe has no key {key!r}. {nearest(key, known)}")
     if "bridge" in changes:
         role = "teacher_bridge" if recipe.teacher_bridge else "input_bridge"
-        changes = {role: changes.pop("bridge"), **changes}
-    inline = {key: changes.pop(key) for key in INLINE if key in changes}
-    by_phase = dict(changes.pop("phases", {}))
-    for role in BRIDGE_ROLES:
-        if role in changes:
-            data[role] = _changed_part(data[role], changes.pop(role))
-    if changes:
-        key = next(iter(changes))
-        known = [*INLINE, *BRIDGE_ROLES, "bridge", "phases"]
-        raise UserError(f"A recipe has no key {key!r}. {nearest(key, known)}")
+        changes = merge_recipe({role: changes.pop("bridge")}, changes)
+    by_phase = dict(changes.get("phases", {}))
+    inline = {key: changes[key] for key in INLINE if key in changes}
     if inline:
         main = main_phase(recipe, method)
-        by_phase[main] = merge(inline, by_phase.get(main, {}))
+        by_phase[main] = merge_recipe(inline, by_phase.get(main, {}))
+    data = recipe.model_dump()
+    for role in BRIDGE_ROLES:
+        if role in changes and (part := merge_part(data.pop(role), changes[role])):
+            data[role] = part
     data["phases"] = _changed_phases(data["phases"], by_phase, method)
     try:
         return Recipe.model_validate(data)
@@ -166,30 +168,17 @@ def main_phase(recipe: Recipe, method: str) -> str:
     return "adapt" if "adapt" in names else names[-1]
 
 
-def _changed_part(old: Any, new: Any) -> Any:
-    new = {"name": new} if isinstance(new, str) else new
-    if old is None or new is None or new.get("name", old["name"]) != old["name"]:
-        return new
-    return merge(old, new)
-
-
 def _changed_phases(phases: Any, changes: Mapping[str, Any], method: str) -> list[dict[str, Any]]:
     names = [phase["name"] for phase in phases]
     for name in changes:
         if name not in names:
             raise UserError(f"The method {method!r} has no phase {name!r}. {nearest(name, names)}")
-    return [_changed_phase(phase, dict(changes.get(phase["name"], {}))) for phase in phases]
+    return [_changed_phase(phase, changes.get(phase["name"], {})) for phase in phases]
 
 
-def _changed_phase(phase: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    aligners = {
-        name: {"weight": value} if isinstance(value, (int, float)) else value
-        for name, value in (change.pop("aligners", None) or {}).items()
-    }
-    if "labeler" in change and change["labeler"] not in (None, "none"):
-        change["labeler"] = _changed_part(phase["labeler"], change["labeler"])
-        phase = {**phase, "labeler": None}
-    merged = merge(phase, change)
-    kept = merge(phase["aligners"], aligners)
-    merged["aligners"] = {name: value for name, value in kept.items() if value["weight"] != 0}
+def _changed_phase(phase: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    for name in change.get("aligners", {}):
+        registry().get("aligner", name)  # a misspelt one that is to be removed would go unnoticed
+    merged = merge_recipe(phase, change)
+    merged["aligners"] = {name: value for name, value in merged["aligners"].items() if value.get("weight") != 0}
     return merged

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import yaml
 from rich.console import Console
 
-from sfda_kit.config import merge
+from sfda_kit.merging import merge
 
 RESULTS = Path(__file__).parents[1] / "results"
 COLUMNS = {

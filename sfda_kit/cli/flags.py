@@ -56,15 +56,16 @@ def configuration(
     assignments: Sequence[str] | None = None,
 ) -> RunConfig:
     """YAML file, then flags, then ``--set``: later wins. Raises ``UserError``."""
-    from sfda_kit.config import load_config, merge, parse_assignments, read_yaml
+    from sfda_kit.config import load_config, parse_assignments, read_yaml
+    from sfda_kit.merging import merge_settings
 
     data: dict[str, Any] = read_yaml(file) if file else {}
     for flag, value in given.items():
         if value is not None and value is not False:
-            data = merge(data, _nested(PATHS[flag], _split(value) if flag in LISTS else value))
+            data = merge_settings(data, _nested(PATHS[flag], _split(value) if flag in LISTS else value))
     if aligners:
-        data = merge(data, {"recipe": {"aligners": dict(map(_weight, aligners))}})
-    data = merge(data, parse_assignments(assignments or ()))
+        data = merge_settings(data, {"recipe": {"aligners": dict(map(_weight, aligners))}})
+    data = merge_settings(data, parse_assignments(assignments or ()))
     if "method" not in data:
         raise UserError("Which method? Give --method NAME; `sfda-kit plugins list --kind method` shows them.")
     return load_config(data)
