@@ -88,3 +88,24 @@ def test_source_model_and_bridges_stay_as_they_are_while_the_network_learns(tmp_
     assert frozen_in_steps == [{False}] * 6
     assert all(torch.equal(tensor, before[name]) for name, tensor in frozen.state_dict().items())
     assert any(not torch.equal(a, b) for a, b in zip(learned, handed.network.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("scope", "moving"),
+    [
+        ("backbone+bottleneck", {"backbone", "bottleneck"}),
+        ("backbone", {"backbone"}),
+        ("bottleneck", {"bottleneck"}),
+        ("batch-norm", {"backbone", "bottleneck"}),
+    ],
+)
+def test_what_the_scope_leaves_out_keeps_weights_and_running_statistics(tmp_path: Path, scope: str, moving: set[str]):
+    handed = context(Recipe.model_validate({"aligners": {"infomax": 1.0}, "train": scope}), tmp_path)
+    before = {name: tensor.clone() for name, tensor in handed.network.state_dict().items()}
+    for _ in RecipeMethod().adapt(handed):
+        pass
+    moved = {name for name, tensor in handed.network.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert {name.partition(".")[0] for name in moved} == moving
+    if scope == "batch-norm":
+        norms = {name for name, module in handed.network.named_modules() if hasattr(module, "running_mean")}
+        assert {name.rpartition(".")[0] for name in moved} <= norms

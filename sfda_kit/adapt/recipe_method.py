@@ -123,7 +123,9 @@ class PhaseTraining:
     def _steps(self, epoch: int, generator: torch.Generator) -> Iterable[StepSignals]:
         context, size = self.context, self.context.config.batch_size
         self._refresh_labels()
-        context.network.train()
+        context.network.eval()  # what the scope leaves out keeps its running statistics too
+        for module in scope_modules(context.network, self.phase.train):
+            module.train()
         pairs = endless(len(context.pairs) if context.pairs else 0, size, generator)
         total = steps_per_epoch(len(context.target), size) * self.epochs
         for step, rows in enumerate(batches(len(context.target), size, generator)):

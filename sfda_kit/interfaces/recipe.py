@@ -52,8 +52,9 @@ class AlignerConfig(_Strict):
 class Phase(_Strict):
     """One stretch of training with its terms, labels and scope.
 
-    ``length`` is relative to ``--epochs`` (1 = the main phase). ``train`` names what is updated; the
-    classifier never is (SHOT's source hypothesis).
+    ``length`` is relative to ``--epochs`` (1 = the main phase). ``train`` names what is updated, running
+    statistics included; all else stays in evaluation mode. The classifier is never updated (SHOT's
+    source hypothesis).
     """
 
     name: str = "adapt"
