@@ -33,12 +33,6 @@ def prepare_context(
     """Train or load the recipe's bridges and put the context together."""
     config = plan.config
     source_network = frozen_copy(network)
-    identity = {
-        "source": card.weights_sha256,
-        "task": task_fingerprint,
-        "input": [plan.encoding_config, config.adapt.augmentation, card.mean, card.std],
-        "precision": config.compute.precision,
-    }
     training = BridgeTraining(
         target,
         pairs,
@@ -47,7 +41,7 @@ def prepare_context(
         bridge_epochs(plan),
         config.adapt.augmentation,
         config.seed,
-        identity,
+        bridge_identity(plan, card, task_fingerprint),
         listener,
         autocast,
     )
@@ -66,6 +60,19 @@ def prepare_context(
         listener=listener,
         autocast=autocast,
     )
+
+
+def bridge_identity(plan: MethodPlan, card: SourceCard, task_fingerprint: str) -> dict[str, Any]:
+    """What decides a trained bridge, beside the bridge and its training.
+
+    The network's description is part of it: one file of weights may be imported for two image sizes.
+    """
+    return {
+        "source": [card.weights_sha256, card.model.model_dump()],
+        "task": task_fingerprint,
+        "input": [plan.encoding_config, plan.config.adapt.augmentation, card.mean, card.std],
+        "precision": plan.config.compute.precision,
+    }
 
 
 def baseline_models(context: AdaptationContext) -> dict[str, AdaptedModel]:

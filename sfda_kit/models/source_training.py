@@ -56,7 +56,8 @@ def measure_normalisation(view: LabelledView, model: ModelConfig) -> Normalisati
 def channel_statistics(view: LabelledView) -> tuple[Any, Any]:
     """Mean and standard deviation of each encoded channel, in [0, 1], over at most 2,000 images."""
     rows = torch.arange(0, len(view), max(1, len(view) // 2000))
-    chunks = [view.encoded(part).double() for part in torch.split(rows, 256)]
+    # Summed on the CPU in double precision, which not every accelerator has.
+    chunks = [view.encoded(part).cpu().double() for part in torch.split(rows, 256)]
     first = torch.cat([chunk.mean(dim=(2, 3)) for chunk in chunks]).mean(0)
     second = torch.cat([chunk.square().mean(dim=(2, 3)) for chunk in chunks]).mean(0)
     std = (second - first.square()).clamp_min(1e-6).sqrt()
@@ -64,13 +65,23 @@ def channel_statistics(view: LabelledView) -> tuple[Any, Any]:
 
 
 def hold_out(groups: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Training and held-out rows: whole groups, about ``share`` of the images held out."""
-    order = torch.randperm(int(groups.max()) + 1, generator=seeded(seed, "hold-out"))
-    rank = order[groups]
-    by_rank = rank.sort().values
-    cut = by_rank[int(len(by_rank) * (1 - share))]
-    held_out = rank >= cut
+    """Training and held-out rows: whole groups, about ``share`` of the images held out.
+
+    Single images where groups are so few and large that over half of the images would be held out.
+    """
+    generator = seeded(seed, "hold-out")
+    order = torch.randperm(int(groups.max()) + 1, generator=generator)
+    held_out = _last(order[groups], share)
+    if 2 * held_out.sum() > len(groups):
+        held_out = _last(torch.randperm(len(groups), generator=generator), share)
     return (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
+
+
+def _last(rank: Tensor, share: float) -> Tensor:
+    """Which rows have the highest ranks, equal ranks together, bool (N,)."""
+    by_rank = rank.sort().values
+    held_out: Tensor = rank >= by_rank[int(len(by_rank) * (1 - share))]
+    return held_out
 
 
 def train_network(

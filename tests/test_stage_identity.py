@@ -1,0 +1,68 @@
+"""A cached stage serves exactly the runs that ask for the same one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from sfda_kit.adapt.prepare import bridge_identity
+from sfda_kit.cli.flags import configuration
+from sfda_kit.config import ModelConfig
+from sfda_kit.models.card import SourceCard
+from sfda_kit.models.source_training import hold_out
+from sfda_kit.plan import resolve_method
+
+CARD = SourceCard(
+    model=ModelConfig(backbone="test_resnet", image_size=32),
+    classes=("ant", "bee"),
+    modality="rgb",
+    encoding="copy",
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    weights_sha256="0" * 64,
+)
+
+
+def identity(card: SourceCard = CARD, *settings: str, task: str = "t") -> dict[str, Any]:
+    small = ("model.backbone=test_resnet", "model.image_size=32")
+    return bridge_identity(
+        resolve_method(configuration({"method": "tgkt"}, None, None, (*small, *settings))), card, task
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: identity(CARD.model_copy(update={"weights_sha256": "1" * 64})),
+        lambda: identity(CARD.model_copy(update={"model": CARD.model.model_copy(update={"image_size": 48})})),
+        lambda: identity(CARD.model_copy(update={"mean": (0.4, 0.5, 0.5)})),
+        lambda: identity(CARD, "encoding.name=jet"),
+        lambda: identity(CARD, "adapt.augmentation=strong"),
+        lambda: identity(CARD, "compute.precision=bf16"),
+        lambda: identity(task="u"),
+    ],
+    ids=["weights", "image size", "normalisation", "encoding", "augmentation", "precision", "task"],
+)
+def test_what_decides_a_bridge_is_in_its_identity(other):
+    assert other() != identity()
+
+
+def test_what_does_not_decide_a_bridge_is_not_in_its_identity():
+    measured = CARD.model_copy(update={"accuracy": 90.0, "versions": {"torch": "0"}})
+    free = ("adapt.lr=0.1", "adapt.batch_size=8", "source.floor=0", "compute.threads=1", "recipe.labeler=null")
+    assert identity(measured, *free) == identity()
+
+
+@pytest.mark.parametrize(
+    "groups", [torch.arange(40), torch.arange(40) // 4, torch.zeros(40).long(), torch.arange(40) // 38]
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_some_images_are_held_out_and_most_are_not(groups: torch.Tensor, seed: int):
+    training, held_out = hold_out(groups, 0.1, seed)
+    assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(40))
+    assert 1 <= len(held_out) <= 20
+    if groups.unique().numel() > 2:  # whole groups where there are enough of them
+        assert not set(groups[training].tolist()) & set(groups[held_out].tolist())
+        assert len(held_out) == 4
