@@ -45,5 +45,5 @@ class Balance(Validator):
         classes = bank.logits.shape[1]
         if classes == 1:
             return 1.0
-        share = torch.bincount(bank.predictions, minlength=classes).double() / len(bank.predictions)
+        share = torch.bincount(bank.predictions, minlength=classes).cpu().double() / len(bank.predictions)
         return float(entropy(share, epsilon=1e-300)) / math.log(classes)
