@@ -10,13 +10,15 @@ from pydantic import ValidationError
 
 from sfda_kit.config import RunConfig, explain
 from sfda_kit.errors import UserError, nearest
-from sfda_kit.interfaces.recipe import Phase, Recipe
+from sfda_kit.interfaces.recipe import BridgeConfig, Phase, Recipe
 from sfda_kit.merging import merge_part, merge_recipe, spelt_out
 from sfda_kit.plugins import registry
 from sfda_kit.registry import Component, build
 
 if TYPE_CHECKING:
+    from sfda_kit.config import ModelConfig
     from sfda_kit.interfaces import Dataset, Encoding, Method
+    from sfda_kit.models.network import Network
 
 INLINE = tuple(name for name in Phase.model_fields if name != "name")
 BRIDGE_ROLES = ("input_bridge", "teacher_bridge")
@@ -111,18 +113,36 @@ def check_parts(recipe: Recipe, config: RunConfig) -> None:
 
     network = build_network(config.model, classes=2, pretrained=False)
     for bridge in recipe.bridges().values():
-        built = build(registry().get("bridge", bridge.name), bridge.options)
-        known = built.default_objective
-        for term in bridge.objective:
-            if term not in known:
-                raise UserError(f"The bridge {bridge.name!r} has no objective {term!r}. {nearest(term, known)}")
+        _check_bridge(bridge)
     for phase in recipe.phases:
-        for name, aligner in phase.aligners.items():
-            build(registry().get("aligner", name), aligner.options).check(network)
-        if phase.labeler:
-            build(registry().get("labeler", phase.labeler.name), phase.labeler.options)
-        if not phase.aligners and not (phase.labeler and phase.labeler.weight):
-            raise UserError(f"The phase {phase.name!r} has no loss term left. Add one with --aligner NAME=WEIGHT.")
+        _check_phase(phase, network, config.model)
+
+
+def _check_bridge(bridge: BridgeConfig) -> None:
+    built = build(registry().get("bridge", bridge.name), bridge.options)
+    known = built.default_objective
+    for term in bridge.objective:
+        if term not in known:
+            raise UserError(f"The bridge {bridge.name!r} has no objective {term!r}. {nearest(term, known)}")
+    if built.trained and not any({**known, **bridge.objective}.values()):
+        terms = ", ".join(known)
+        raise UserError(f"The bridge {bridge.name!r} has no objective left; one of {terms} needs a weight.")
+
+
+def _check_phase(phase: Phase, network: Network, model: ModelConfig) -> None:
+    from sfda_kit.models.network import scope_modules
+
+    for name, aligner in phase.aligners.items():
+        build(registry().get("aligner", name), aligner.options).check(network)
+    if phase.labeler:
+        build(registry().get("labeler", phase.labeler.name), phase.labeler.options)
+    if not phase.aligners and not (phase.labeler and phase.labeler.weight):
+        raise UserError(f"The phase {phase.name!r} has no loss term left. Add one with --aligner NAME=WEIGHT.")
+    if not any(list(module.parameters()) for module in scope_modules(network, phase.train)):
+        raise UserError(
+            f"The phase {phase.name!r} trains {phase.train!r}, and this network ({model.backbone}, bottleneck "
+            f"{model.bottleneck}) has no such weights. Choose another scope: --set recipe.train=backbone"
+        )
 
 
 def apply_overrides(recipe: Recipe, overrides: Mapping[str, Any], method: str) -> Recipe:

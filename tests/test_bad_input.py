@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from .conftest import TI, TR, last_json
+from .folders import write_card
 
 
 @pytest.fixture
@@ -86,6 +87,33 @@ def test_a_method_without_training_takes_no_aligner(sfda_kit, pairs_root):
 def test_removing_every_term_is_refused(sfda_kit, pairs_root):
     result = sfda_kit("run", "--method", "shot-im", *flags_for(pairs_root, aligner="infomax=0"))
     assert result.exit_code == 2 and "no loss term left" in str(result.exception)
+
+
+NOTHING_LEFT = "{reconstruction: 0, features: 0, adversarial: 0, infomax: 0}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("model.bottleneck=0", "recipe.train=bottleneck"), "has no such weights"),
+        (("model.backbone=test_vit", "model.bottleneck=0", "recipe.train=batch-norm"), "has no such weights"),
+        ((f"recipe.bridge.objective={NOTHING_LEFT}",), "no objective left"),
+    ],
+)
+def test_a_recipe_that_trains_nothing_is_refused(sfda_kit, pairs_root, settings, message):
+    flags = [text for setting in settings for text in ("--set", setting)]
+    given = flags_for(pairs_root)
+    given = given[: given.index("--backbone")] + given[given.index("--image-size") :]
+    result = sfda_kit("run", "--method", "tgkt", *given, "--set", "model.backbone=test_resnet", *flags)
+    assert result.exit_code == 2 and message in str(result.exception)
+
+
+def test_a_card_of_another_modality_is_refused(sfda_kit, pairs_root, tmp_path):
+    write_card(tmp_path)
+    card = tmp_path / "card.json"
+    card.write_text(card.read_text().replace('"modality": "rgb"', '"modality": "nir"'))
+    result = sfda_kit("run", "--method", "tgkt", *flags_for(pairs_root, source_card=str(card)))
+    assert result.exit_code == 2 and "was trained on nir; the source of this task is rgb" in str(result.exception)
 
 
 def test_half_a_pair_is_named(sfda_kit, own_pairs):

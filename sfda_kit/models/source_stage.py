@@ -33,6 +33,7 @@ def source_folder(
     if config.source.card is not None:
         folder = config.source.card
         check_classes(read_card(folder), task.classes, folder)
+        check_modality(read_card(folder), task.source.modality, folder)
     else:
         identity = source_identity(config, task)
         folder = cached_stage(
@@ -64,6 +65,15 @@ def check_classes(card: SourceCard, classes: tuple[str, ...], where: Path) -> No
         raise UserError(
             f"The source card {where} knows the classes {', '.join(card.classes)}; the task has "
             f"{', '.join(classes)}. Name the card's classes in its order: --tr-classes {','.join(card.classes)}"
+        )
+
+
+def check_modality(card: SourceCard, modality: str, where: Path) -> None:
+    """The source halves of TI pairs must be what the card's network was trained on."""
+    if card.modality != modality:
+        raise UserError(
+            f"The source card {where} was trained on {card.modality}; the source of this task is {modality}. "
+            f"Name its modality: --source {card.modality}@DOMAIN, or use another card."
         )
 
 
