@@ -47,7 +47,12 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Output:
         """(B, 3, H, W), normalised -> features (B, D), logits (B, K)."""
         features = self.bottleneck(self.backbone(images))
-        return Output(features, self.classifier(features))
+        return Output(_single_precision(features), _single_precision(self.classifier(features)))
+
+
+def _single_precision(values: Tensor) -> Tensor:
+    """Losses of 16-bit answers would be computed with two or three digits: under autocast they are widened."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
 def build_network(config: ModelConfig, classes: int, pretrained: bool | None = None) -> Network:

@@ -1,0 +1,24 @@
+"""Under bfloat16 the layers compute in 16 bits, the answers and the losses do not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sfda_kit.plugins import registry
+from sfda_kit.registry import build
+from sfda_kit.testing.signals import small_step_signals
+
+NAMES = [part.name for part in registry().of_kind("aligner")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_losses_under_autocast_are_close_to_those_in_single_precision(name: str):
+    aligner = build(registry().get("aligner", name))
+    exact = aligner(small_step_signals(reads=aligner.reads))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        signals = small_step_signals(reads=aligner.reads)
+        loss = aligner(signals)
+        answers = (signals.target_logits, signals.target_features, signals.teacher_logits, signals.ti_target_features)
+    assert loss.dtype is torch.float32 and {answer.dtype for answer in answers} == {torch.float32}
+    torch.testing.assert_close(loss, exact, rtol=0.02, atol=0.01)
