@@ -171,6 +171,13 @@ def test_weights_that_overflow_are_never_saved_as_a_checkpoint(sfda_kit, pairs_r
     assert not list(Path("runs").glob("*/checkpoints/adapt.pt"))
 
 
+@pytest.mark.parametrize("rate", ["source.lr", "bridge_training.lr", "adapt.lr"])
+def test_a_loss_that_is_no_number_names_the_rate_of_its_stage(sfda_kit, pairs_root, rate):
+    arguments = flags_for(pairs_root, epochs="3", source_floor="0", batch_size="8", source_epochs="3")
+    result = sfda_kit("run", "--method", "tgkt", *arguments, "--set", f"{rate}=1e30")
+    assert result.exit_code == 1 and f"--set {rate}=" in str(result.exception)
+
+
 def test_a_pickle_given_as_weights_is_refused(sfda_kit, pairs_root, tmp_path):
     card = last_json(
         sfda_kit("run", "--method", "source-only", *flags_for(pairs_root), "--source-floor", "0", "--json")

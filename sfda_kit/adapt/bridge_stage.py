@@ -101,6 +101,7 @@ class BridgeTraining:
             lr_factor=one_cycle,
             seed=self.seed,
             autocast=self.autocast,
+            rate="bridge_training.lr",
         )
         bridge.train()
         checkpoint = Checkpoint(folder / "checkpoint.pt")

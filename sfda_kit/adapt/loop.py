@@ -24,7 +24,8 @@ class TrainingStage:
 
     ``modules``: everything a checkpoint holds; ``signals(epoch, generator)`` yields one object a step,
     which each term turns into a scalar; ``terms``: weight and function by name;
-    ``lr_factor(progress)``: multiplies each group's initial rate, progress in [0, 1).
+    ``lr_factor(progress)``: multiplies each group's initial rate, progress in [0, 1); ``rate``: the key
+    of that rate in the configuration, for messages.
     """
 
     name: str
@@ -37,6 +38,7 @@ class TrainingStage:
     lr_factor: Callable[[float], float]
     seed: int
     autocast: Callable[[], Any]
+    rate: str = "adapt.lr"
 
 
 def train(stage: TrainingStage, checkpoint: Checkpoint, listener: Listener) -> Iterator[int]:
@@ -66,23 +68,23 @@ def _train_epoch(stage: TrainingStage, epoch: int, listener: Listener) -> None:
         with stage.autocast():
             losses = {name: weight * term(signals) for name, (weight, term) in stage.terms.items()}
             total = torch.stack(list(losses.values())).sum()
-        values = _finite(losses, stage.name, epoch, step)
+        values = _finite(losses, stage, epoch, step)
         stage.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         stage.optimizer.step()
         listener(Event("step", stage.name, {"epoch": epoch, "step": step, "terms": values}))
 
 
-def _finite(losses: Mapping[str, Tensor], stage: str, epoch: int, step: int) -> dict[str, float]:
+def _finite(losses: Mapping[str, Tensor], stage: TrainingStage, epoch: int, step: int) -> dict[str, float]:
     # One transfer for all terms: a separate .item() for each would stall an accelerator each time.
     values = torch.stack([loss.detach().float() for loss in losses.values()]).tolist()
     named = dict(zip(losses, values, strict=True))
     for name, value in named.items():
         if not math.isfinite(value):
             raise RunError(
-                f"The loss term {name!r} became {value} in stage {stage!r}, epoch {epoch + 1}, step "
+                f"The loss term {name!r} became {value} in stage {stage.name!r}, epoch {epoch + 1}, step "
                 f"{step + 1}. The state after epoch {epoch} is kept. Lower the learning rate "
-                f"(--set adapt.lr=...) or the term's weight (--aligner {name}=...), or look at its input."
+                f"(--set {stage.rate}=...) or the term's weight, or look at its input."
             )
     return named
 
@@ -95,7 +97,7 @@ def _check_weights(stage: TrainingStage, epoch: int) -> None:
                 raise RunError(
                     f"The weights {module_name}.{name} are no longer finite after epoch {epoch + 1} of stage "
                     f"{stage.name!r}. The state after epoch {epoch} is kept. Lower the learning rate "
-                    "(--set adapt.lr=...)."
+                    f"(--set {stage.rate}=...)."
                 )
 
 

@@ -136,6 +136,7 @@ class SupervisedTrainer:
             lr_factor=one_cycle if self.config.schedule == "one-cycle" else inverse_decay,
             seed=self.seed,
             autocast=self.autocast,
+            rate="source.lr",
         )
 
     @torch.inference_mode()
