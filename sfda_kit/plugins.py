@@ -68,18 +68,20 @@ def _load(manager: pluggy.PluginManager, found: Installation, entry: EntryPoint)
 
 
 def _register(manager: pluggy.PluginManager, found: Installation, module: Any, owner: str, version: str) -> None:
+    name = f"{owner} {getattr(module, '__name__', module)}"  # a distribution may have several entry points
     try:
-        manager.register(module, name=owner)
+        manager.register(module, name=name)
         manager.check_pending()
         declared = [(kind, c) for kind in KINDS for c in _declared(manager, module, kind)]
     except Exception as error:
-        if manager.has_plugin(owner):
-            manager.unregister(name=owner)
+        if manager.has_plugin(name):
+            manager.unregister(name=name)
         found.plugins.append(_failure(owner, version, error))
         return
     for kind, component in declared:
         found.registry.add(kind, component, owner)
-    found.plugins.append(Plugin(owner, version))
+    if (loaded := Plugin(owner, version)) not in found.plugins:
+        found.plugins.append(loaded)
 
 
 def _declared(manager: pluggy.PluginManager, module: Any, kind: str) -> list[Component]:

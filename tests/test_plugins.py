@@ -72,6 +72,15 @@ def test_two_plugins_claiming_one_name_name_both(install: Installer):
         registry().get("aligner", "same")
 
 
+def test_a_distribution_may_have_several_entry_points(install: Installer, tmp_path: Path):
+    install("both", registering("first"))
+    (tmp_path / "more.py").write_text(registering("second"))
+    entry_points = tmp_path / "both-1.2.dist-info" / "entry_points.txt"
+    entry_points.write_text(entry_points.read_text() + "more = more\n")
+    assert [registry().get("aligner", name).owner for name in ("first", "second")] == ["both", "both"]
+    assert [plugin.error for plugin in installation().plugins if plugin.owner == "both"] == [""]
+
+
 def test_a_plugin_cannot_take_a_built_in_name(install: Installer):
     install("impostor", registering("infomax"))
     with pytest.raises(UserError, match="claimed by sfda-kit and impostor"):
