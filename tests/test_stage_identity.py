@@ -8,11 +8,16 @@ import pytest
 import torch
 
 from sfda_kit.adapt.prepare import bridge_identity
+from sfda_kit.builtin.encodings import ChannelCopy, Jet
 from sfda_kit.cli.flags import configuration
 from sfda_kit.config import ModelConfig
+from sfda_kit.data.modality import Modality
+from sfda_kit.data.task import build_task
+from sfda_kit.interfaces.recipe import PartConfig
 from sfda_kit.models.card import SourceCard
+from sfda_kit.models.source_stage import source_identity
 from sfda_kit.models.source_training import hold_out
-from sfda_kit.plan import resolve_method
+from sfda_kit.plan import resolve, resolve_method
 
 CARD = SourceCard(
     model=ModelConfig(backbone="test_resnet", image_size=32),
@@ -55,11 +60,31 @@ def test_what_does_not_decide_a_bridge_is_not_in_its_identity():
     assert identity(measured, *free) == identity()
 
 
-@pytest.mark.parametrize(
-    "groups", [torch.arange(40), torch.arange(40) // 4, torch.zeros(40).long(), torch.arange(40) // 38]
-)
+class Grey(ChannelCopy):
+    """An encoding that changes RGB too."""
+
+    def __call__(self, images: torch.Tensor, modality: Modality) -> torch.Tensor:
+        return super().__call__(images.mean(dim=1, keepdim=True), modality)
+
+
+def test_an_encoding_decides_a_source_model_where_it_changes_its_images(on_pairs):
+    flags = dict(zip((flag.lstrip("-").replace("-", "_") for flag in on_pairs[::2]), on_pairs[1::2], strict=True))
+    plan = resolve(configuration({"method": "source-only", **flags}))
+
+    def named(name: str, encoding: ChannelCopy, source: str = "rgb@cam") -> dict[str, Any]:
+        config = plan.config.model_copy(update={"encoding": PartConfig(name=name)})
+        dataset = config.dataset.model_copy(update={"source": source})
+        return source_identity(config, build_task(plan.dataset, dataset), encoding)
+
+    assert named("copy", ChannelCopy()) == named("jet", Jet())
+    assert named("copy", ChannelCopy()) != named("grey", Grey())
+    assert named("copy", ChannelCopy(), "depth@cam") != named("jet", Jet(), "depth@cam")
+
+
+@pytest.mark.parametrize("size", [1, 4, 38, 40])
 @pytest.mark.parametrize("seed", range(4))
-def test_some_images_are_held_out_and_most_are_not(groups: torch.Tensor, seed: int):
+def test_some_images_are_held_out_and_most_are_not(size: int, seed: int):
+    groups = torch.arange(40) // size
     training, held_out = hold_out(groups, 0.1, seed)
     assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(40))
     assert 1 <= len(held_out) <= 20

@@ -11,6 +11,7 @@ import torch
 
 from sfda_kit.adapt.stage_cache import cached_stage
 from sfda_kit.config import RunConfig, digest
+from sfda_kit.data.modality import modality
 from sfda_kit.errors import RunError, UserError
 from sfda_kit.models.card import SourceCard, read_card, save_source
 from sfda_kit.models.source_training import channel_statistics, measure_normalisation, train_network
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sfda_kit.data.open_views import ViewOpener
     from sfda_kit.data.task import Task
     from sfda_kit.events import Listener
+    from sfda_kit.interfaces import Encoding
 
 
 def source_folder(
@@ -35,7 +37,7 @@ def source_folder(
         check_classes(read_card(folder), task.classes, folder)
         check_modality(read_card(folder), task.source.modality, folder)
     else:
-        identity = source_identity(config, task)
+        identity = source_identity(config, task, opener.encoding)
         folder = cached_stage(
             "source", identity, lambda work: _train(config, task, opener, identity, listener, autocast, work)
         )
@@ -43,20 +45,25 @@ def source_folder(
     return folder
 
 
-def source_identity(config: RunConfig, task: Task) -> dict[str, Any]:
-    """What decides a source model."""
-    encoding = None if task.source.modality == "rgb" else config.encoding.model_dump()
+def source_identity(config: RunConfig, task: Task, encoding: Encoding) -> dict[str, Any]:
+    """What decides a source model; an encoding that leaves RGB as it is does not decide one trained on RGB."""
+    free = task.source.modality == "rgb" and _leaves_rgb(encoding)
     return {
         "data": task.dataset.fingerprint(),
         "source": str(task.source),
         "classes": task.classes,
         "rows": digest(task.names("source")),
-        "encoding": encoding,
+        "encoding": None if free else config.encoding.model_dump(),
         "model": config.model.model_dump(),
         "training": config.source.model_dump(exclude={"floor", "card"}),
         "precision": config.compute.precision,
         "seed": config.seed,
     }
+
+
+def _leaves_rgb(encoding: Encoding) -> bool:
+    probe = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    return torch.equal(encoding(probe, modality("rgb")), probe)
 
 
 def check_classes(card: SourceCard, classes: tuple[str, ...], where: Path) -> None:
@@ -68,11 +75,11 @@ def check_classes(card: SourceCard, classes: tuple[str, ...], where: Path) -> No
         )
 
 
-def check_modality(card: SourceCard, modality: str, where: Path) -> None:
+def check_modality(card: SourceCard, wanted: str, where: Path) -> None:
     """The source halves of TI pairs must be what the card's network was trained on."""
-    if card.modality != modality:
+    if card.modality != wanted:
         raise UserError(
-            f"The source card {where} was trained on {card.modality}; the source of this task is {modality}. "
+            f"The source card {where} was trained on {card.modality}; the source of this task is {wanted}. "
             f"Name its modality: --source {card.modality}@DOMAIN, or use another card."
         )
 
