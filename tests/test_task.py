@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -100,6 +102,7 @@ def test_rooms_parts_are_official_and_pairs_come_from_the_target_sensor():
     [
         ({"tr_classes": ("bar", "corner")}, UserError, "both TR and TI"),
         ({"tr_classes": ("bar", "nothing")}, UserError, "no class 'nothing'"),
+        ({"tr_classes": ("bar", "disc", "bar")}, UserError, r"\['bar'\] are named twice"),
         ({"tr_classes": ("bar",)}, DataError, "Fewer than two TR classes"),
         ({"minimum_images": 1000}, DataError, "fewer than 1000 images"),
         ({"source": "rgb"}, None, ""),
@@ -113,3 +116,24 @@ def test_a_task_that_cannot_be_says_why(pairs_root, changed, error, message):
         return
     with pytest.raises(error, match=message):
         build_task(PairedFolder(wanted), wanted)
+
+
+def test_no_ti_classes_can_be_asked_for():
+    wanted = DatasetConfig(ti_classes=())
+    task = build_task(Rooms(wanted), wanted)
+    assert len(task.rows["ti"]) == 0 and task.ti_classes == ()
+
+
+def test_a_single_pair_is_left_out_with_a_notice(pairs_root):
+    wanted = config(pairs_root)
+    full = PairedFolder(wanted).index()
+    corner = full.classes.index("corner")
+    label = full.label.copy()
+    label[np.flatnonzero(np.isin(label, [corner, full.classes.index("stripe")]))[1:]] = full.classes.index("bar")
+
+    class Sparse(PairedFolder):
+        def index(self) -> Index:
+            return replace(full, label=label)
+
+    task = build_task(Sparse(wanted), wanted)
+    assert len(task.rows["ti"]) == 0 and any("single TI pair" in notice for notice in task.notices)

@@ -105,8 +105,10 @@ def choose_split(dataset: Dataset, config: DatasetConfig, index: Index) -> Split
                 f"Or name classes with --tr-classes A,B --ti-classes C,D; on the disk: {', '.join(index.classes)}."
             )
         split = splits[name]
-        if config.ti_classes:
+        if config.ti_classes is not None:  # an empty list asks for a task without TI pairs
             split = Split(split.tr_classes, config.ti_classes, split.ti_domains)
+    if twice := sorted({name for name in split.tr_classes if split.tr_classes.count(name) > 1}):
+        raise UserError(f"Classes {twice} are named twice. Name each once; their order is that of the labels.")
     if overlap := sorted(set(split.tr_classes) & set(split.ti_classes)):
         raise UserError(f"Classes {overlap} are both TR and TI. A class can play one role only; remove it from one.")
     if config.tr_classes or config.ti_classes:
@@ -141,6 +143,9 @@ def _rows_by_role(
     in_domain = is_target if split.ti_domains == "target" else keep
     allowed = part == 3 if official_ti else part != 2
     rows["ti"] = np.flatnonzero(in_domain & allowed & np.isin(index.label, ti_codes))
+    if len(rows["ti"]) == 1:
+        notices.append("a single TI pair was left out: batch normalisation has no variance over one image")
+        rows["ti"] = rows["ti"][:0]
     missing = sorted(set(split.ti_classes) - set(index.classes))
     if missing:
         notices.append(f"TI classes not on the disk: {', '.join(missing)}")
