@@ -150,11 +150,24 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _starts_pretrained(data: Mapping[str, Any]) -> bool:
+    model, source = data.get("model"), data.get("source")
+    if isinstance(model, Mapping) and model.get("pretrained"):
+        return True
+    card = source.get("card") if isinstance(source, Mapping) else None
+    if not isinstance(card, (str, Path)):
+        return False
+    from sfda_kit.models.card import read_card
+
+    return read_card(Path(card)).model.pretrained
+
+
 def load_config(data: Mapping[str, Any]) -> RunConfig:
-    """Validate ``data`` over the preset's defaults; ``UserError`` names every wrong key and value."""
-    model = data.get("model") or {}
-    pretrained = isinstance(model, Mapping) and bool(model.get("pretrained"))
-    preset = data.get("preset", "pretrained" if pretrained else "scratch")
+    """Validate ``data`` over the preset's defaults; ``UserError`` names every wrong key and value.
+
+    Unless it is named, the preset follows from the model: pretrained or not, a source card's included.
+    """
+    preset = data.get("preset") or ("pretrained" if _starts_pretrained(data) else "scratch")
     defaults: Mapping[str, Any] = PRESETS.get(str(preset), {})
     try:
         return RunConfig.model_validate(merge({**defaults, "preset": preset}, data))

@@ -12,6 +12,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from sfda_kit.config import load_config
 from sfda_kit.models.card import load_source, read_card
 
 from .conftest import TR, last_json
@@ -243,3 +244,13 @@ def test_data_make_twin_writes_a_layout_that_show_reads(sfda_kit):
     assert sfda_kit("data", "show", "sun-rgbd", "--data-root", "twin").exit_code == 0
     assert "not an empty folder" in refusal(sfda_kit("data", "make-twin", "sun-rgbd", "twin"))
     assert "expected sun-rgbd" in refusal(sfda_kit("data", "make-twin", "nyu", "other"))
+
+
+def test_a_card_of_a_pretrained_network_brings_its_preset(tmp_path):
+    write_card(tmp_path)
+    settings = {"method": "shot", "source": {"card": str(tmp_path)}}
+    assert load_config(settings).adapt.backbone_lr_factor == 1.0
+    card = tmp_path / "card.json"
+    card.write_text(card.read_text().replace('"pretrained": false', '"pretrained": true'))
+    assert load_config(settings).adapt.backbone_lr_factor == 0.1
+    assert load_config({**settings, "preset": "scratch"}).adapt.backbone_lr_factor == 1.0
