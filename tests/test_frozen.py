@@ -57,12 +57,14 @@ def modes(module: nn.Module) -> set[bool]:
 @pytest.mark.parametrize("training", [True, False])
 def test_a_pass_over_all_images_leaves_every_module_in_its_mode(training: bool):
     network, source = small_network().train(training), small_source_network()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     for model in (AdaptedModel(Copy(), network), AdaptedModel(Normed().eval(), source), source, network):
         fill_bank(model, small_target())
     assert modes(network) == {training} and modes(source) == {False}
     with pytest.raises(TypeError):
         fill_bank(network, small_target(), "many")  # type: ignore[arg-type]
     assert modes(network) == {training}
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
 def test_source_model_and_bridges_stay_as_they_are_while_the_network_learns(tmp_path: Path):
