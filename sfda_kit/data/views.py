@@ -73,8 +73,10 @@ class ImageView:
 
     def sensor(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
         """(B, C, size, size) in the modality's unit; without ``geometry`` the test transform."""
-        raw = np.ascontiguousarray(self._pixels[rows.numpy()])
-        images = torch.from_numpy(raw).to(self.device).float() / self.modality.scale
+        images = torch.from_numpy(np.ascontiguousarray(self._pixels[rows.numpy()]))
+        if images.dtype is not torch.uint8:  # few accelerators know other unsigned types
+            images = images.float()
+        images = images.to(self.device).float() / self.modality.scale
         images = images.movedim(-1, 1) if images.ndim == 4 else images[:, None]
         if geometry is None:
             return augment.center_crop(images, self.image_size)

@@ -1,0 +1,92 @@
+"""A step computes where its network is. The meta device stands in: it refuses to mix with the CPU as others do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sfda_kit.adapt.recipe_method import pseudo_label_loss
+from sfda_kit.adapt.signals import BridgeSignals, StepInputs, StepSignals
+from sfda_kit.data.augment import color_jitter
+from sfda_kit.data.modality import modality
+from sfda_kit.data.views import ImageView, Normalisation
+from sfda_kit.interfaces import PseudoLabels
+from sfda_kit.plugins import registry
+from sfda_kit.registry import build
+from sfda_kit.testing.networks import small_network, small_source_network
+from sfda_kit.testing.signals import IMAGES, small_inputs
+
+META = torch.device("meta")
+NORMAL = Normalisation((0.5, 0.4, 0.3), (0.2, 0.1, 0.3))
+
+
+def names(kind: str) -> list[str]:
+    return [part.name for part in registry().of_kind(kind)]
+
+
+def inputs() -> StepInputs:
+    """Images from memory of the CPU, batches on the device."""
+    given = small_inputs()
+    assert given.pairs is not None
+    for view in (given.target, given.pairs.source, given.pairs.target):
+        view.device = META
+    return given
+
+
+def signals(reads: tuple[str, ...] = ()) -> StepSignals:
+    teacher = build(registry().get("bridge", "unet")).to(META)
+    bridges = {"input": build(registry().get("bridge", "copy")), "teacher": teacher}
+    labels = PseudoLabels(torch.zeros(IMAGES, dtype=torch.long, device=META), torch.ones(IMAGES, device=META))
+    networks = (small_network().to(META), small_source_network().to(META))
+    return StepSignals(inputs(), *networks, bridges, frozenset(reads), labels)
+
+
+@pytest.mark.parametrize("name", names("aligner"))
+def test_aligners(name: str):
+    aligner = build(registry().get("aligner", name))
+    loss = aligner(signals(aligner.reads))
+    loss.backward()
+    assert loss.device == META
+
+
+def test_pseudo_labels():
+    assert pseudo_label_loss(signals()).device == META
+
+
+@pytest.mark.parametrize("name", names("bridge"))
+def test_objectives_of_bridges(name: str):
+    bridge, source = build(registry().get("bridge", name)).to(META), small_source_network().to(META)
+    if bridge.trained:
+        for term in bridge.objective(source).to(META).terms().values():
+            assert term(BridgeSignals(inputs(), bridge, source)).device == META
+
+
+@pytest.mark.parametrize("kind", ["rgb", "depth", "nir"])
+@pytest.mark.parametrize("name", names("encoding"))
+def test_views(name: str, kind: str):
+    stored = {"rgb": np.zeros((4, 18, 18, 3), np.uint8), "depth": np.zeros((4, 18, 18), np.uint16)}
+    pixels = stored.get(kind, np.zeros((4, 18, 18), np.uint8))
+    view = ImageView(pixels, modality(kind), build(registry().get("encoding", name)), 16, NORMAL, META)
+    generator, rows = torch.Generator().manual_seed(0), torch.arange(4)
+    for geometry in (None, *(view.draw_geometry(4, drawn, generator) for drawn in ("crop-flip", "strong"))):  # type: ignore[arg-type]
+        assert view.batch(rows, geometry).device == META
+    assert NORMAL.undo(view.batch(rows)).device == META
+    assert color_jitter(view.encoded(rows), 0.4, generator).device == META
+
+
+def test_pixels_are_sent_as_types_that_every_accelerator_knows(monkeypatch: pytest.MonkeyPatch):
+    sent: list[torch.dtype] = []
+    to = torch.Tensor.to
+
+    def watched(tensor: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
+        if arguments == (META,):
+            sent.append(tensor.dtype)
+        return to(tensor, *arguments, **options)
+
+    monkeypatch.setattr(torch.Tensor, "to", watched)
+    signals().target_images  # noqa: B018
+    signals().ti_source_images  # noqa: B018
+    assert sent.count(torch.uint16) == 0 and {torch.float32, torch.uint8} <= set(sent)
