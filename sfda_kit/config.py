@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sfda_kit.errors import UserError
+from sfda_kit.errors import UserError, nearest
 from sfda_kit.interfaces.recipe import PartConfig
 from sfda_kit.merging import merge, merge_settings
 
@@ -172,16 +172,27 @@ def load_config(data: Mapping[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(merge({**defaults, "preset": preset}, data))
     except ValidationError as error:
-        raise UserError(explain(error, "configuration")) from None
+        raise UserError(explain(error, "configuration", RunConfig)) from None
 
 
-def explain(error: ValidationError, what: str) -> str:
-    """One line a problem, with the path of the key and what was expected."""
+def explain(error: ValidationError, what: str, model: type[BaseModel] | None = None) -> str:
+    """One line a problem, with the path of the key and what was expected; ``model`` knows the keys."""
     lines = []
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"]) or what
-        lines.append(f"  {where}: {problem['msg']} (got {problem.get('input')!r})")
+        reason = f"{problem['msg']} (got {problem.get('input')!r})"
+        if model and problem["type"] == "extra_forbidden":
+            reason = f"there is no such key. {_nearest_key(model, [str(part) for part in problem['loc']])}"
+        lines.append(f"  {where}: {reason}")
     return f"The {what} is not valid:\n" + "\n".join(lines)
+
+
+def _nearest_key(model: type[BaseModel], path: Sequence[str]) -> str:
+    """Sentence naming the keys closest to the last of ``path``, among those of its section."""
+    section: Any = model
+    for part in path[:-1]:
+        section = section.model_fields[part].annotation
+    return nearest(path[-1], section.model_fields)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

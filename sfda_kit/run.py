@@ -97,6 +97,7 @@ class _Walk:
 
     def _adapt(self) -> None:
         config = self.config
+        self.opener.read_target()
         source = source_folder(config, self.task, self.opener, self.listener, self.autocast)
         source_network, self.card = load_source(source, self.device)
         normalisation = Normalisation(self.card.mean, self.card.std)

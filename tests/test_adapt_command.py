@@ -143,7 +143,7 @@ def test_unreadable_images_are_listed_or_left_out(adapt, here):
 @pytest.mark.parametrize(
     ("arguments", "method", "said"),
     [
-        (("--source-card", "nowhere"), "shot", "Cannot read the source card nowhere"),
+        (("--source-card", "nowhere"), "shot", "There is no source card at nowhere"),
         (("--target-dir", "nowhere"), "shot", "--target-dir"),
         (("--ti-dir", "target"), "shot", "target/rgb"),
         (("--modality", "depht"), "shot", "'depth'"),

@@ -57,10 +57,11 @@ def flags_for(root: Path, **changed: str) -> list[str]:
         ({"ti_classes": "bar,corner"}, "both TR and TI"),
         ({"epochs": "0"}, "greater than or equal to 1"),
         ({"device": "cudaa"}, "not available"),
-        ({"set": "adapt.lrr=1"}, "adapt.lrr"),
+        ({"set": "adapt.lrr=1"}, "adapt.lrr: there is no such key. Did you mean 'lr'"),
+        ({"set": "modl.image_size=32"}, "Did you mean 'model'"),
         ({"set": "adapt.lr"}, "expected KEY=VALUE"),
         ({"config": "missing.yaml"}, "Cannot read the configuration"),
-        ({"source_card": "nowhere"}, "Cannot read the source card"),
+        ({"source_card": "nowhere"}, "There is no source card at nowhere"),
         ({"data_root": "nowhere"}, "nowhere"),
     ],
     ids=lambda value: next(iter(value.items()))[1] if isinstance(value, dict) else "",
@@ -145,6 +146,13 @@ def test_a_bad_image_stops_the_run_or_is_left_out_and_recorded(sfda_kit, own_pai
     assert skipped.exit_code == 0
     record = (Path(last_json(skipped)["run_dir"]) / "record.json").read_text()
     assert all(f"bar{number:02d}.png" in record for number in range(8))
+
+
+def test_a_bad_target_image_stops_the_run_before_anything_is_trained(sfda_kit, own_pairs):
+    flags = flags_for(own_pairs, depth_unit="m", source_floor="0")
+    result = sfda_kit("run", "--method", "source-only", *flags)
+    assert result.exit_code == 2 and "--depth-unit mm" in str(result.exception)
+    assert "source:" not in result.output
 
 
 def test_a_class_without_images_is_left_out_with_a_notice(sfda_kit, own_pairs):

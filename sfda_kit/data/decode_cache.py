@@ -113,7 +113,7 @@ class ImageFiles:
 
 def listing(bad: Sequence[str], total: int) -> str:
     """One message for all bad files of a read, the first ``LISTED`` of them named."""
-    lines = [f"{len(bad)} of {total} files cannot be used:", *(f"  - {why}" for why in bad[:LISTED])]
+    lines = [f"{len(bad)} of {total} files cannot be used:", *(f"  - {why}" for why in sorted(bad)[:LISTED])]
     if len(bad) > LISTED:
         lines.append(f"  ... and {len(bad) - LISTED} more")
     return "\n".join([*lines, "Mend or remove them, or leave such samples out with --skip-bad."])

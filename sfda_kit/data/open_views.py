@@ -31,6 +31,16 @@ class ViewOpener:
 
     def __init__(self, task: Task, encoding: Encoding, image_size: int, device: torch.device) -> None:
         self.task, self.encoding, self.image_size, self.device = task, encoding, image_size, device
+        self._kept: dict[tuple[str, str], NDArray[np.generic]] = {}
+
+    def read_target(self) -> None:
+        """Read all target images and pairs: what cannot be used stops a run before anything is trained.
+
+        Raises ``DataError``.
+        """
+        source, target = self.task.source.modality, self.task.target.modality
+        for part, kind in (("target-train", target), ("target-test", target), ("ti", target), ("ti", source)):
+            self._pixels(part, kind)
 
     def source(self) -> LabelledView:
         """Labelled source images, not normalised yet."""
@@ -68,7 +78,13 @@ class ViewOpener:
         )
 
     def _pixels(self, part: str, kind: str) -> NDArray[np.generic]:
-        return self.task.dataset.read(self.task.rows[part], kind, stored_size(self.image_size))
+        """Pixels of a part, read once; those of the source are not kept."""
+        if (part, kind) in self._kept:
+            return self._kept[part, kind]
+        pixels = self.task.dataset.read(self.task.rows[part], kind, stored_size(self.image_size))
+        if part != "source":
+            self._kept[part, kind] = pixels
+        return pixels
 
     def _rest(
         self, kind: str, normalisation: Normalisation

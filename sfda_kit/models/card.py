@@ -93,12 +93,16 @@ def save_source(network: Network, card: SourceCard, folder: Path) -> SourceCard:
 def read_card(path: Path) -> SourceCard:
     """The card at ``path`` (the JSON file or its folder); ``UserError`` when it is missing or invalid."""
     file = path / CARD_FILE if path.is_dir() else path
+    if not file.exists():
+        raise UserError(
+            f"There is no source card at {file}. Make one with `sfda-kit source train` or `sfda-kit source import`."
+        )
     try:
         return SourceCard.model_validate_json(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"Cannot read the source card {file}: {error}. Make one with `sfda-kit source train` or "
-            "`sfda-kit source import`."
+            f"{file} is no source card ({getattr(error, 'strerror', None) or 'it is not text'}). Give the folder "
+            f"that holds {CARD_FILE}; weights become one with `sfda-kit source import`."
         ) from None
     except ValidationError as error:
         raise UserError(explain(error, f"source card {file}")) from None
