@@ -87,6 +87,15 @@ def test_a_pipe_gets_a_line_for_what_is_read_each_stage_and_each_epoch():
     ]
 
 
+def test_a_state_that_was_not_trained_has_no_epoch_and_no_loss():
+    console = Console(file=StringIO(), width=80)
+    report = PlainReport(console)
+    two_epochs(report)
+    report(Event("epoch", "as-is", {"epoch": 0, "figures": {"heldout_accuracy": 40.0}}))
+    report(Event("epoch", "own-loop", {"epoch": 3, "figures": {}}))
+    assert [line.rstrip() for line in lines(console)[-2:]] == ["  as-is  held-out accuracy 40.0 %", "  own-loop 3"]
+
+
 def finished_record() -> Record:
     scores = dict.fromkeys(COLUMNS, 100.0)
     return Record(

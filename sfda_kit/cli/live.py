@@ -40,6 +40,7 @@ class PlainReport:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.stage = ""
         self.epochs = 0
         self.terms = TermMeans()
         self.reading = ""
@@ -52,15 +53,21 @@ class PlainReport:
             self.reading = event.data["what"]
             self.console.print(f"{escape(self.reading)}: {event.data['total']} images", soft_wrap=True)
         elif event.kind == "stage":
-            self.epochs = event.data["epochs"]
+            self.stage, self.epochs = event.stage, event.data["epochs"]
             self.console.print(stage_line(event), soft_wrap=True)
         elif event.kind == "step":
             self.terms.add(event.data["terms"], event.data["step"])
         elif event.kind == "epoch":
-            figures = {**event.data["figures"], **self.terms.means()}
-            text = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
-            epoch = f"{event.data['epoch']}/{self.epochs}" if self.epochs else "as it is"
-            self.console.print(f"  {event.stage} {epoch}  {text}", soft_wrap=True)
+            self.console.print(self._epoch_line(event), soft_wrap=True)
+
+    def _epoch_line(self, event: Event) -> str:
+        """Figures and loss terms; a state that was not trained (``as-is``) has no epoch and no terms."""
+        trained = event.stage == self.stage
+        figures = [f"{shown(name)} {value:.1f} %" for name, value in event.data["figures"].items()]
+        terms = [f"{name} {value:.3g}" for name, value in self.terms.means().items()] if trained else []
+        count = f"{event.data['epoch'] or ''}" + (f"/{self.epochs}" if trained else "")
+        name = f"{event.stage} {count}".rstrip()
+        return "  ".join(["", name, *figures, *terms])
 
 
 class TimeLeft(ProgressColumn):
@@ -146,6 +153,8 @@ class LiveReport:
         self.progress.update(self.step_bar, completed=data["step"] + 1)
 
     def _epoch(self, event: Event) -> None:
+        if event.stage != self.progress.tasks[self.epoch_bar].description:
+            self.terms = TermMeans()
         self.figures = {shown(name): f"{v:.1f} %" for name, v in event.data["figures"].items()}
         signals: dict[str, Any] = event.data.get("signals", {})
         if "churn" in signals:
@@ -182,8 +191,9 @@ def shown(name: str) -> str:
 def stage_line(event: Event) -> str:
     """What begins, in words."""
     data = event.data
+    epochs, steps = (f"{data[key]} {key.removesuffix('s') if data[key] == 1 else key}" for key in ("epochs", "steps"))
     resumed = f", continuing after epoch {data['done']}" if data["done"] else ""
-    return f"{event.stage}: {data['epochs']} epochs of {data['steps']} steps{resumed}"
+    return f"{event.stage}: {epochs} of {steps}{resumed}"
 
 
 def sparkline(counts: list[int]) -> str:
