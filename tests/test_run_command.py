@@ -120,6 +120,13 @@ def test_the_oracle_is_marked(sfda_kit, on_pairs):
     assert record["oracle"] is True
 
 
+def test_the_configuration_of_a_run_repeats_it(sfda_kit, on_pairs):
+    first = last_json(sfda_kit("run", "--method", "source-only", *on_pairs, "--json"))
+    again = sfda_kit("run", "--config", f"{first['run_dir']}/config.yaml", "--resume", "--json")
+    assert last_json(again)["run_id"] == first["run_id"]
+    assert type(last_json(again)["cost"]["trained_parameters"]) is int
+
+
 def test_output_is_quiet_in_a_pipe(sfda_kit, on_pairs):
     result = sfda_kit("run", "--method", "source-only", *on_pairs)
     assert "\x1b" not in result.stdout

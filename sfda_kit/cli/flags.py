@@ -59,7 +59,7 @@ def configuration(
     from sfda_kit.config import load_config, parse_assignments, read_yaml
     from sfda_kit.merging import merge_settings
 
-    data: dict[str, Any] = read_yaml(file) if file else {}
+    data: dict[str, Any] = _of_a_run(read_yaml(file)) if file else {}
     for flag, value in given.items():
         if value is not None and value is not False:
             data = merge_settings(data, _nested(PATHS[flag], _split(value) if flag in LISTS else value))
@@ -69,6 +69,12 @@ def configuration(
     if "method" not in data:
         raise UserError("Which method? Give --method NAME; `sfda-kit plugins list --kind method` shows them.")
     return load_config(data)
+
+
+def _of_a_run(data: dict[str, Any]) -> dict[str, Any]:
+    """The settings in the ``config.yaml`` of a run folder, which holds what followed from them too."""
+    inner = data.get("config")
+    return inner if isinstance(inner, dict) else data
 
 
 def _nested(path: str, value: Any) -> dict[str, Any]:

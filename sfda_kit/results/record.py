@@ -52,14 +52,16 @@ class Record(BaseModel):
             "source_only_heldout_accuracy",
             "source_accuracy",
         )
-        costs = ("wall_s", "peak_memory_mb", "trained_parameters")
+        costs = ("wall_s", "peak_memory_mb")
+        trained = self.cost.get("trained_parameters")
         data: dict[str, Any] = {
             "run_id": self.run_id,
             "status": self.status,
             "method": self.method,
             "run_dir": self.run_dir,
             "metrics": {key: self.metrics.get(key) for key in keys},
-            "cost": {key: self.cost.get(key) for key in costs},
+            "cost": {key: self.cost.get(key) for key in costs}
+            | {"trained_parameters": None if trained is None else int(trained)},
         }
         return data | ({"error": self.error} if self.error else {})
 
