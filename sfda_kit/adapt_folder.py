@@ -44,9 +44,9 @@ def adapt_folder(plan: MethodPlan, folders: Folders, runs_dir: Path, resume: boo
     _check(plan)
     card_folder = _card_folder(plan.config)
     card = read_card(card_folder)
-    check_floor(card, plan.config.source.floor)
     folders = replace(folders, source_modality=card.modality)
     task = open_folders(folders, card.model.image_size)
+    check_floor(card, plan.config.source.floor)
     identity = _identity(plan, card, task)
 
     def work(folder: RunFolder, tell: Listener) -> Record:

@@ -39,7 +39,7 @@ def choose_device(config: ComputeConfig) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"The device {config.device!r} is not available: {reason} Use compute.device=cpu.") from None
+        raise UserError(f"The device {config.device!r} is not available: {reason} Use --device cpu.") from None
     return device
 
 

@@ -218,6 +218,7 @@ def test_a_pickle_is_refused_and_never_runs(take_in):
         (("empty.pt",), "no file of weights"),
         (("good.pt", "--classes", "a,a,b"), "at least two different names"),
         (("good.pt", "--mean", "1,2"), "--mean '1,2': expected three numbers"),
+        (("good.pt", "--mean", "123,117,104"), "by 255"),
         (("good.pt", "--std", "1,0,1"), "greater than 0"),
         (("good.pt", "--modality", "rbg"), "'rgb'"),
     ],

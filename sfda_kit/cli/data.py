@@ -74,7 +74,9 @@ def _open(given: dict[str, Any], assignments: list[str] | None) -> Dataset:
 def make_twin(
     layout: Annotated[str, typer.Argument(help="Layout to write: sun-rgbd.")],
     out: Annotated[Path, typer.Argument(help="New or empty folder.")],
-    frames_per_class: Annotated[int, typer.Option(min=1, help="Frames of each class and sensor.")] = 40,
+    frames_per_class: Annotated[
+        int, typer.Option(min=1, help="Frames of each class and sensor; fewer than 30 are too few for a run.")
+    ] = 40,
     seed: Annotated[int, typer.Option(min=0, help="Which scenes.")] = 0,
 ) -> None:
     """Write synthetic scenes exactly as a public data set lies on a disk, to try its loader."""

@@ -39,15 +39,15 @@ def _by_pattern(names: Sequence[str], pattern: str, fallback: str) -> Grouping:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UserError(f"--group-pattern {pattern!r} is no regular expression: {error}. Example: '^[^_]+'.") from None
+        raise UserError(f"--group-pattern '{pattern}' is no regular expression: {error}. Example: '^[^_]+'.") from None
     matches = [compiled.search(name.rpartition("/")[2]) for name in names]
     keys = [(m.group(1) if compiled.groups else m.group()) if m else None for m in matches]
     if names and not any(keys):
         raise UserError(
-            f"--group-pattern {pattern!r} matches none of the {len(names)} stems, such as "
+            f"--group-pattern '{pattern}' matches none of the {len(names)} stems, such as "
             f"{names[0].rpartition('/')[2]!r}. Mend it, or leave it out."
         )
-    return Grouping([key or None for key in keys], _untold(keys, f"--group-pattern {pattern!r}", fallback))
+    return Grouping([key or None for key in keys], _untold(keys, f"--group-pattern '{pattern}'", fallback))
 
 
 def _by_table(names: Sequence[str], path: Path, fallback: str) -> Grouping:

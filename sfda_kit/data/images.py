@@ -47,12 +47,12 @@ def read_image(path: Path, modality: str, depth_unit: DepthUnit = "mm") -> Pixel
 
 
 def _refuse_unreadable(path: Path) -> None:
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise DataError(f"is no image this kit reads. Known: {', '.join(IMAGE_SUFFIXES)}.")
     try:
         status = path.stat()
     except OSError as error:
         raise DataError(f"cannot be opened ({error.strerror}). Put the file there.") from None
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise DataError(f"is no image this kit reads. Known: {', '.join(IMAGE_SUFFIXES)}.")
     if not stat.S_ISREG(status.st_mode):
         raise DataError("is not a regular file. Put an image file there.")
     if status.st_size == 0:

@@ -110,7 +110,9 @@ def choose_split(dataset: Dataset, config: DatasetConfig, index: Index) -> Split
     if twice := sorted({name for name in split.tr_classes if split.tr_classes.count(name) > 1}):
         raise UserError(f"Classes {twice} are named twice. Name each once; their order is that of the labels.")
     if overlap := sorted(set(split.tr_classes) & set(split.ti_classes)):
-        raise UserError(f"Classes {overlap} are both TR and TI. A class can play one role only; remove it from one.")
+        raise UserError(
+            f"Listed as both TR and TI: {', '.join(overlap)}. A class can play one role only; remove it from one."
+        )
     if config.tr_classes or config.ti_classes:
         for name in (*(config.tr_classes or ()), *(config.ti_classes or ())):
             if name not in index.classes:
@@ -174,7 +176,7 @@ def _usable_classes(
         raise DataError(
             "Fewer than two TR classes have enough images in each part:\n  "
             + "\n  ".join(notices or ["no class was asked for"])
-            + "\nName other classes (--tr-classes) or lower --set dataset.minimum_images=1."
+            + "\nName other classes (--tr-classes), add images, or accept fewer: --set dataset.minimum_images=1."
         )
     return tuple(usable), notices
 

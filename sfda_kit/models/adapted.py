@@ -66,10 +66,10 @@ def load_adapted(run: Path, device: torch.device | str = "cpu") -> tuple[Adapted
     file = folder / CARD_FILE
     try:
         card = AdaptedCard.model_validate_json(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError):
         raise UserError(
-            f"{run} holds no adapted model ({error}). Give the folder of a finished run, as `sfda-kit run` "
-            "or `sfda-kit adapt` prints it; an unfinished one ends with --resume."
+            f"{run} holds no adapted model (no {file} that can be read). Give the folder of a finished run, as "
+            "`sfda-kit run` or `sfda-kit adapt` prints it; an unfinished one ends with --resume."
         ) from None
     except ValidationError as error:
         raise UserError(explain(error, f"model card {file}")) from None

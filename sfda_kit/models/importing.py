@@ -151,7 +151,7 @@ def _guess(matching: Matching) -> str:
     unmatched = _some(matching.unmatched)
     guesses = (
         (
-            len(matching.placed) < len(matching.missing) + len(names),
+            len(matching.placed) + len(names) < len(matching.missing),
             f"Few names are right (the file begins with {unmatched}): it is of another family of networks, or "
             "of another library than timm. Give the timm name that it was made with.",
         ),
@@ -187,8 +187,12 @@ def normalisation_of(network: Network, mean: Triple | None, std: Triple | None) 
             "timm states no input normalisation for this backbone. Give the one it was trained with: "
             "--mean R,G,B --std R,G,B, for values in [0, 1]."
         )
-    if min(std) <= 0:
-        raise UserError(f"--std {','.join(map(str, std))}: expected three numbers greater than 0.")
+    if min(std) <= 0 or max(*mean, *std) > 1 or min(mean) < 0:
+        given = f"--mean {','.join(map(str, mean))} --std {','.join(map(str, std))}"
+        raise UserError(
+            f"{given}: expected numbers for values in [0, 1], deviations greater than 0. "
+            "Divide those for values in 0..255 by 255."
+        )
     return mean, std
 
 
