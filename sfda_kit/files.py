@@ -50,6 +50,7 @@ def explained(path: Path, advice: str = RESUME) -> Iterator[None]:
             errno.EACCES: "permission denied: choose a folder you may write to",
             errno.EPERM: "not permitted: choose a folder you may write to",
             errno.ENOTDIR: "a part of the path is a file: choose another folder",
+            errno.ENOENT: "no folder can be made there: choose another one",
             errno.EEXIST: "a file of that name is in the way: choose another folder",
         }
         if error.errno not in reasons:

@@ -79,6 +79,7 @@ def test_stages_are_shared_and_a_finished_run_is_reported_again(sfda_kit, on_pai
     assert "source: 4 epochs" in first.stderr and "bridge: 2 epochs" in first.stderr
     other = sfda_kit("run", "--method", "tgmb", *on_pairs, "--json")
     assert "source: 4 epochs" not in other.stderr and "bridge: 2 epochs" not in other.stderr
+    assert "source taken from the cache" in other.stderr and "bridge taken from the cache" in other.stderr
     again = sfda_kit("run", "--method", "tgkt", *on_pairs, "--json", "--resume")
     assert last_json(again) == last_json(first) and "adapt: 2 epochs" not in again.stderr
     assert len(list((private_home / "runs").iterdir())) == 2

@@ -64,9 +64,8 @@ class BridgeTraining:
                     "classes (--ti-classes A,B), give a folder of pairs (--ti-dir), or use --bridge copy."
                 )
             weights = self.weights(bridge, wanted)
-            folder = cached_stage(
-                "bridge", self._identity(wanted, weights), lambda work: self._train(bridge, weights, work)
-            )
+            identity = self._identity(wanted, weights)
+            folder = cached_stage("bridge", identity, lambda work: self._train(bridge, weights, work), self.listener)
             load_weights(bridge, folder / WEIGHTS_FILE)
         return bridge.requires_grad_(False).eval()
 

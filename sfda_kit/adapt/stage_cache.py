@@ -10,19 +10,26 @@ from typing import Any
 from filelock import FileLock
 
 from sfda_kit.config import digest
+from sfda_kit.events import Event, Listener, silent
 from sfda_kit.files import explained
 from sfda_kit.paths import cache_dir
 
 
-def cached_stage(kind: str, identity: dict[str, Any], make: Callable[[Path], None]) -> Path:
+def cached_stage(
+    kind: str, identity: dict[str, Any], make: Callable[[Path], None], listener: Listener = silent
+) -> Path:
     """The folder of the stage that ``identity`` describes; ``make(folder)`` fills it when it is new.
+
+    ``listener`` is told when nothing had to be made.
 
     ``make`` writes into a working folder that survives a kill (its checkpoint continues there) and
     becomes the final one in a single rename. A lock lets one process train while others wait.
     """
     final = cache_dir() / "stages" / kind / digest(identity)
     with _locked(final):
-        if not final.exists():
+        if final.exists():
+            listener(Event("notice", kind, {"text": f"{kind} taken from the cache ({final.name})"}))
+        else:
             work = final.with_suffix(".partial")
             work.mkdir(parents=True, exist_ok=True)
             make(work)

@@ -39,7 +39,10 @@ def source_folder(
     else:
         identity = source_identity(config, task, opener.encoding)
         folder = cached_stage(
-            "source", identity, lambda work: _train(config, task, opener, identity, listener, autocast, work)
+            "source",
+            identity,
+            lambda work: _train(config, task, opener, identity, listener, autocast, work),
+            listener,
         )
     check_floor(read_card(folder), config.source.floor)
     return folder
