@@ -69,21 +69,19 @@ def spread(values: list[float]) -> str:
 def markdown(spec: dict[str, Any], records: dict[Cell, dict[str, Any]], command: str) -> str:
     lines = [f"# {spec['title']}", "", *spec["notes"].strip().splitlines(), ""]
     for task in spec["tasks"]:
-        lines += [f"## {task}", "", "| method | " + " | ".join(COLUMNS.values()) + " | wall (s) | trained parameters |"]
-        lines += ["| --- |" + " ---: |" * (len(COLUMNS) + 2)]
+        lines += [f"## {task}", "", "| method | " + " | ".join(COLUMNS.values()) + " | trained parameters |"]
+        lines += ["| --- |" + " ---: |" * (len(COLUMNS) + 1)]
         for method in spec["methods"]:
             rows = [records[Cell(task, method, seed)] for seed in spec["seeds"]]
             scores = [spread([row["metrics"][column] for row in rows]) for column in COLUMNS]
-            cost = [rows[0]["cost"][name] for name in ("wall_s", "trained_parameters")]
             name = f"{method} (target labels, never ranks)" if rows[0]["oracle"] else method
-            lines.append(f"| {name} | " + " | ".join(scores) + f" | {cost[0]:.0f} | {cost[1]:,.0f} |")
+            lines.append(f"| {name} | " + " | ".join(scores) + f" | {rows[0]['cost']['trained_parameters']:,.0f} |")
         any_record = records[Cell(task, spec["methods"][0], spec["seeds"][0])]
         source = [records[Cell(task, spec["methods"][0], seed)]["metrics"]["source_accuracy"] for seed in spec["seeds"]]
         images = ", ".join(f"{part} {count}" for part, count in any_record["task"]["images"].items())
         lines += ["", f"Source model on held-out source images: {spread(source)} %. Images: {images}.", ""]
     versions = ", ".join(f"{name} {version}" for name, version in any_record["versions"].items())
-    lines += [f"Accuracy in percent, mean ± sample standard deviation over seeds {spec['seeds']}. Wall time of seed"]
-    lines += [f"{spec['seeds'][0]}, without stages that an earlier run had left in the cache. Made by `{command}`", ""]
+    lines += [f"Accuracy in percent, mean ± sample standard deviation over seeds {spec['seeds']}. Made by `{command}`"]
     return "\n".join([*lines, f"with {versions}.", ""])
 
 

@@ -14,6 +14,7 @@ from sfda_kit.adapt.loop import TrainingStage, endless, one_cycle, seeded, steps
 from sfda_kit.adapt.signals import BridgeSignals, StepInputs
 from sfda_kit.adapt.stage_cache import cached_stage
 from sfda_kit.errors import UserError
+from sfda_kit.events import Event
 from sfda_kit.models.card import WEIGHTS_FILE, load_weights, save_weights
 from sfda_kit.plugins import installation, registry
 from sfda_kit.registry import build
@@ -104,8 +105,8 @@ class BridgeTraining:
         )
         bridge.train()
         checkpoint = Checkpoint(folder / "checkpoint.pt")
-        for _ in train(stage, checkpoint, self.listener):
-            pass
+        for done in train(stage, checkpoint, self.listener):
+            self.listener(Event("epoch", "bridge", {"epoch": done, "figures": {}}))
         save_weights(bridge, folder / WEIGHTS_FILE)
         checkpoint.path.unlink(missing_ok=True)
 
