@@ -81,9 +81,10 @@ def _from_metres(stored: NDArray[np.generic]) -> NDArray[np.uint16]:
 
 def _from_float_millimetres(stored: NDArray[np.generic]) -> NDArray[np.uint16]:
     millimetres = _finite(stored)
-    if 0 < millimetres.max(initial=0.0) < _IMPLAUSIBLY_NEAR_MM:
+    farthest = float(np.max(millimetres, initial=0.0))
+    if 0 < farthest < _IMPLAUSIBLY_NEAR_MM:
         raise DataError(
-            f"holds float values up to {millimetres.max():.3g}, too near for millimetres. "
+            f"holds float values up to {farthest:.3g}, too near for millimetres. "
             "If these are metres, use --depth-unit m."
         )
     return _rounded(millimetres)
@@ -104,9 +105,10 @@ def _storable(stored: NDArray[np.generic]) -> NDArray[np.uint16]:
     if stored.dtype == np.uint16:
         return stored.astype(np.uint16)
     values = stored.astype(np.int64)
-    if values.max(initial=0) > _STORABLE_MM:
+    farthest = int(np.max(values, initial=0))
+    if farthest > _STORABLE_MM:
         raise DataError(
-            f"holds integer depth up to {values.max()}, but at most {_STORABLE_MM} mm can be used. "
+            f"holds integer depth up to {farthest}, but at most {_STORABLE_MM} mm can be used. "
             "Export depth in millimetres."
         )
     return np.maximum(values, 0).astype(np.uint16)

@@ -133,8 +133,9 @@ def _eight_bit(stored: Pixels) -> NDArray[np.uint8]:
     if stored.dtype.kind not in "iu":
         raise DataError(f"holds {stored.dtype} values; expected 8-bit, 16-bit or float pixels.")
     values = stored.astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise DataError(f"holds values {values.min()}..{values.max()}; expected 16-bit pixels (0..65535).")
+    low, high = int(np.min(values)), int(np.max(values))
+    if low < 0 or high > 65535:
+        raise DataError(f"holds values {low}..{high}; expected 16-bit pixels (0..65535).")
     scaled: NDArray[np.uint8] = ((values + 128) // 257).astype(np.uint8)
     return scaled
 
