@@ -95,7 +95,8 @@ def check_floor(card: SourceCard, floor: float | None) -> None:
         raise RunError(
             f"The source model has {card.accuracy:.1f} % on held-out source images, below the floor of "
             f"{least:.1f} % (chance is {chance:.1f} %): there is nothing to transfer. Train it longer "
-            "(--source-epochs), on larger images (--image-size), or set another floor (--source-floor)."
+            "or on larger images (--source-epochs and --image-size of run and source train), or set another "
+            "floor (--source-floor)."
         )
 
 
