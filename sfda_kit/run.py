@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.adapt.bank import FeatureBank, fill_bank
+from sfda_kit.adapt.bank import fill_bank
 from sfda_kit.adapt.prepare import baseline_models, prepare_context
 from sfda_kit.data.open_views import ViewOpener
 from sfda_kit.data.task import Task, build_task
@@ -123,7 +123,10 @@ class _Walk:
         return Evaluator(transductive, heldout, self.config.adapt.evaluation_batch_size)
 
     def _baselines(self, context: AdaptationContext) -> Mapping[str, dict[str, Evaluated]]:
-        evaluated = {name: self.evaluator.evaluate(model) for name, model in baseline_models(context).items()}
+        models, size = baseline_models(context), context.config.evaluation_batch_size
+        self.source_bank = fill_bank(models["source-only"], context.target, size)
+        banks = {"source-only": self.source_bank}
+        evaluated = {name: self.evaluator.evaluate(model, banks.get(name)) for name, model in models.items()}
         self.record.baselines = {name: flat_scores(result) for name, result in evaluated.items()}
         return evaluated
 
@@ -133,19 +136,18 @@ class _Walk:
             method: Any = Oracle(labelled, self.config.source)
         else:
             method = self.plan.method()
-        source_bank = fill_bank(context.source_network, context.target, context.config.evaluation_batch_size)
         state: EpochState | None = None
         for state in method.adapt(context):
-            self._epoch(state, source_bank)
+            self._epoch(state)
         if state is None:
             raise RuntimeError(f"the method {self.plan.component.name!r} yielded no state")
         return state
 
-    def _epoch(self, state: EpochState, source_bank: FeatureBank) -> None:
+    def _epoch(self, state: EpochState) -> None:
         self.evaluated = self.evaluator.evaluate(state.model, state.bank)
         metrics = flat_scores(self.evaluated)
         shown = {name: metrics[name] for name in ("transductive_accuracy", "heldout_accuracy")}
-        signals = {**label_free_signals(state.bank, source_bank), **state.signals}
+        signals = {**label_free_signals(state.bank, self.source_bank), **state.signals}
         self.journal.epoch(state, signals, shown, metrics)
 
     def _finish(

@@ -127,9 +127,9 @@ class PhaseTraining:
         for module in scope_modules(context.network, self.phase.train):
             module.train()
         pairs = endless(len(context.pairs) if context.pairs else 0, size, generator)
-        total = steps_per_epoch(len(context.target), size) * self.epochs
+        steps = steps_per_epoch(len(context.target), size)
         for step, rows in enumerate(batches(len(context.target), size, generator)):
-            progress = (epoch * (total // self.epochs) + step) / total
+            progress = (epoch + step / steps) / self.epochs
             inputs = StepInputs(
                 context.target,
                 rows,

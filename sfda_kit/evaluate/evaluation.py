@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.adapt.bank import FeatureBank, fill_bank
+from sfda_kit.builtin.information import entropy
 from sfda_kit.evaluate.metrics import accuracy, calibration_error, confusion, mean_class_accuracy
 
 if TYPE_CHECKING:
@@ -62,20 +63,17 @@ class Evaluator:
         return fill_bank(model, self.views[part].images, self.batch_size)
 
 
-def flat_scores(evaluated: dict[str, Evaluated], prefix: str = "") -> dict[str, float]:
+def flat_scores(evaluated: dict[str, Evaluated]) -> dict[str, float]:
     """``{"heldout_accuracy": ...}`` for all parts and scores."""
-    return {
-        f"{prefix}{part}_{name}": value for part, result in evaluated.items() for name, value in result.scores().items()
-    }
+    return {f"{part}_{name}": value for part, result in evaluated.items() for name, value in result.scores().items()}
 
 
 def label_free_signals(bank: FeatureBank, source_bank: FeatureBank) -> dict[str, Any]:
     """Class histogram, mean entropy and agreement with the source model: no label needed."""
     probabilities = bank.probabilities
-    entropy = -(probabilities * probabilities.clamp_min(1e-8).log()).sum(1).mean()
     counts = bank.predictions.bincount(minlength=probabilities.shape[1])
     return {
         "histogram": counts.tolist(),
-        "entropy": float(entropy),
+        "entropy": float(entropy(probabilities, epsilon=1e-8).mean()),
         "source_agreement": float((bank.predictions == source_bank.predictions).float().mean()),
     }
