@@ -54,3 +54,13 @@ def sfda_kit_register_encoding() -> Sequence[Component]:  # type: ignore[empty-b
 @hookspec
 def sfda_kit_register_validator() -> Sequence[Component]:  # type: ignore[empty-body]
     """Label-free scores of a model (``interfaces.Validator``)."""
+
+
+@hookspec
+def sfda_kit_register_executor() -> Sequence[Component]:  # type: ignore[empty-body]
+    """Places where the cells of a benchmark run (``interfaces.Executor``)."""
+
+
+@hookspec
+def sfda_kit_register_tracker() -> Sequence[Component]:  # type: ignore[empty-body]
+    """Where a run's figures are sent while it goes on (``interfaces.Tracker``)."""

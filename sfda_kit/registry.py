@@ -10,7 +10,7 @@ from typing import Any
 
 from sfda_kit.errors import UserError, nearest
 
-KINDS = ("bridge", "aligner", "labeler", "method", "dataset", "encoding", "validator")
+KINDS = ("bridge", "aligner", "labeler", "method", "dataset", "encoding", "validator", "executor", "tracker")
 
 SHIPPED = {
     "shot-im": "sfda-kit-shot",
@@ -25,6 +25,14 @@ SHIPPED = {
     "fcbnconv": "sfda-kit-tgkt",
     "unet": "sfda-kit-tgkt",
     "distill": "sfda-kit-tgkt",
+    "adabn": "sfda-kit-tta",
+    "tent": "sfda-kit-tta",
+    "t3a": "sfda-kit-tta",
+    "nrc": "sfda-kit-neighbors",
+    "aad": "sfda-kit-neighbors",
+    "cowa-jmds": "sfda-kit-neighbors",
+    "ray": "sfda-kit-ray",
+    "slurm": "sfda-kit-slurm",
 }
 """Parts of the project's own plugin packages, so that an error can say what to install."""
 

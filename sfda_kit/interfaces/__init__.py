@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from sfda_kit.interfaces.aligner import Aligner
 from sfda_kit.interfaces.dataset import Dataset, Index, Split
 from sfda_kit.interfaces.encoding import Encoding
+from sfda_kit.interfaces.executor import Executor, Job, Outcome
 from sfda_kit.interfaces.method import AdaptationContext, EpochState, Method
 from sfda_kit.interfaces.pseudo_labeler import PseudoLabeler, PseudoLabels
 from sfda_kit.interfaces.recipe import Phase, Recipe
+from sfda_kit.interfaces.tracker import Tracker
 from sfda_kit.interfaces.validator import Validator
 
 if TYPE_CHECKING:
@@ -23,13 +25,17 @@ __all__ = [
     "Dataset",
     "Encoding",
     "EpochState",
+    "Executor",
     "Index",
+    "Job",
     "Method",
+    "Outcome",
     "Phase",
     "PseudoLabeler",
     "PseudoLabels",
     "Recipe",
     "Split",
+    "Tracker",
     "Validator",
 ]
 

@@ -1,0 +1,65 @@
+"""One cell in a process of its own: ``python -m sfda_kit.bench.cell`` reads a job from its standard input.
+
+The input stays open as long as whoever started the cell lives; when it closes the cell ends, so that a
+killed runner, Ray worker or Slurm job leaves nothing behind that works on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfda_kit.errors import SfdaKitError
+
+if TYPE_CHECKING:
+    from sfda_kit.interfaces.executor import Job
+
+ORPHANED = 143
+
+
+def main() -> None:
+    """Run the job; exit 1 with one message where it failed in an expected way."""
+    job = decode(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        execute(job)
+    except SfdaKitError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def execute(job: Job) -> None:
+    """Run or resume the cell in this process. Raises what ``sfda_kit.run.run`` raises."""
+    from sfda_kit.config import RunConfig
+    from sfda_kit.events import silent
+    from sfda_kit.plan import resolve
+    from sfda_kit.run import run
+
+    plan = resolve(RunConfig.model_validate(job.config))
+    run(plan, job.runs_dir, resume=True, listener=silent)
+
+
+def encode(job: Job) -> str:
+    """One line of JSON."""
+    return json.dumps({**vars(job), "runs_dir": str(job.runs_dir)}) + "\n"
+
+
+def decode(line: str) -> Job:
+    """The job of ``encode``."""
+    from sfda_kit.interfaces.executor import Job
+
+    data = json.loads(line)
+    return Job(**{**data, "runs_dir": Path(data["runs_dir"]), "trackers": tuple(data["trackers"])})
+
+
+def _end_with_parent() -> None:
+    while sys.stdin.readline():
+        pass
+    os._exit(ORPHANED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""A cell in a process of its own, watched: what every executor calls where the work is done."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from typing import TypeAlias
+
+from sfda_kit.bench.cell import encode
+from sfda_kit.interfaces.executor import Job, Outcome
+
+Process: TypeAlias = "subprocess.Popen[str]"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+LAST_WORDS = 2000
+"""Characters of what a cell printed that are kept when it fails."""
+
+
+def run_job(job: Job, threads: int | None = None, started: Callable[[Process], object] | None = None) -> Outcome:
+    """Run ``job`` to its end and say how its process ended.
+
+    ``threads``: for computing, None leaves the environment as it is. ``started`` is told the process, so
+    that the caller can stop it. An interruption of this call stops the cell too.
+    """
+    limits = {} if threads is None else dict.fromkeys(THREADS, str(threads))
+    command = [sys.executable, "-m", "sfda_kit.bench.cell"]
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as words:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=words, stderr=words, text=True, env={**os.environ, **limits}
+        )
+        try:
+            if started:
+                started(process)
+            timed_out = _wait(process, job)
+        finally:
+            process.kill()
+            process.wait()
+        if not process.returncode or timed_out:
+            return Outcome(job.key, timed_out=timed_out)
+        words.seek(0)
+        said = words.read()[-LAST_WORDS:].strip()
+        return Outcome(job.key, said or f"its process ended with exit code {process.returncode}")
+
+
+def _wait(process: Process, job: Job) -> bool:
+    """Hand the job over and wait; True when the time was over first."""
+    assert process.stdin is not None
+    try:
+        process.stdin.write(encode(job))
+        process.stdin.flush()
+    except BrokenPipeError:  # it died before it had read: its exit code says so
+        pass
+    try:
+        process.wait(job.timeout_s)
+    except subprocess.TimeoutExpired:
+        return True
+    return False

@@ -1,0 +1,38 @@
+"""What a tracker plugin provides: somewhere else to see a run's figures while it goes on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sfda_kit.events import Event
+
+
+class Tracker(ABC):
+    """Follows one run. A tracker that raises is left out of the rest of the run with a notice.
+
+    Required: ``event(event)``, told everything that happens (see ``sfda_kit.events``; figures come with
+    kind ``epoch``, loss terms with kind ``step``). Optional: ``finish(summary)``, told the JSON summary at
+    the end. ``described`` holds run_id, method, seed, task, config and recipe.
+
+    Example::
+
+        class Print(Tracker):
+            def event(self, event):
+                if event.kind == "epoch":
+                    print(event.stage, event.data["epoch"], event.data["figures"])
+    """
+
+    def __init__(self, run_dir: Path, described: Mapping[str, Any]) -> None:
+        self.run_dir, self.described = run_dir, described
+
+    @abstractmethod
+    def event(self, event: Event) -> None:
+        """Take in one event."""
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """The run has ended; ``summary`` is that of ``sfda-kit run --json``."""
+        del summary
