@@ -26,8 +26,9 @@ from sfda_kit.results.record import Record
 from sfda_kit.results.store import RunFolder
 
 if TYPE_CHECKING:
+    from sfda_kit.config import RunConfig
     from sfda_kit.evaluate.evaluation import Evaluated
-    from sfda_kit.plan import Plan
+    from sfda_kit.plan import MethodPlan, Plan
 
 
 def run(plan: Plan, runs_dir: Path, resume: bool, listener: Listener) -> Record:
@@ -36,23 +37,43 @@ def run(plan: Plan, runs_dir: Path, resume: bool, listener: Listener) -> Record:
     A finished matching run is returned as it is under ``resume``. A ``UserError`` passes through
     (nothing was computed); any other failure becomes a record with status ``failed``.
     """
-    dataset = plan.config.dataset
-    label = f"{plan.component.name}-{dataset.name}-{dataset.source}-{dataset.target}-s{plan.config.seed}"
     plan.dataset.progress = reading_progress(listener)
-    task = build_task(plan.dataset, dataset)
-    identity = _identity(plan, task)
+    task = build_task(plan.dataset, plan.config.dataset)
+    identity = run_identity(plan, task)
 
     def work(folder: RunFolder, tell: Listener) -> Record:
         return _Walk(plan, task, identity, folder, tell).go()
 
-    return in_run_folder(runs_dir, label.replace("@", "_"), identity, resume, listener, work)
+    return in_run_folder(runs_dir, run_label(plan.config), identity, resume, listener, work)
 
 
-def _identity(plan: Plan, task: Task) -> dict[str, Any]:
-    """A card exchanged at its path, or data changed on the disk, make another run."""
+def run_label(config: RunConfig) -> str:
+    """What the name of a run's folder begins with."""
+    dataset = config.dataset
+    label = f"{config.method}-{dataset.name}-{dataset.source}-{dataset.target}-s{config.seed}"
+    return label.replace("@", "_")
+
+
+def run_identity(plan: MethodPlan, task: Task) -> dict[str, Any]:
+    """What decides a run: a card exchanged at its path, or data changed on the disk, make another one."""
     card = plan.config.source.card
     source = read_card(card).fingerprint() if card else None
     return {**plan.identity(), "source": source, "data": task.fingerprint}
+
+
+def describe_task(task: Task, config: RunConfig) -> dict[str, Any]:
+    """The task as a record holds it."""
+    return {
+        "dataset": config.dataset.name,
+        "source": str(task.source),
+        "target": str(task.target),
+        "classes": list(task.classes),
+        "ti_classes": list(task.ti_classes),
+        "images": {part: len(rows) for part, rows in task.rows.items()},
+        "split_seed": config.dataset.split_seed,
+        "encoding": config.encoding.model_dump(),
+        "fingerprint": task.fingerprint,
+    }
 
 
 class _Walk:
@@ -74,25 +95,11 @@ class _Walk:
 
     def _new_record(self, folder: RunFolder, identity: dict[str, Any]) -> Record:
         task = self.task
-        described = {
-            "dataset": self.config.dataset.name,
-            "source": str(task.source),
-            "target": str(task.target),
-            "classes": list(task.classes),
-            "ti_classes": list(task.ti_classes),
-            "images": {part: len(rows) for part, rows in task.rows.items()},
-            "split_seed": self.config.dataset.split_seed,
-            "encoding": self.plan.encoding_config,
-            "fingerprint": task.fingerprint,
-        }
+        described = describe_task(task, self.config)
+        notices = list(task.notices)
+        synthetic = task.dataset.synthetic
         return new_record(
-            folder,
-            self.plan,
-            identity,
-            described,
-            oracle=self.plan.labelled,
-            synthetic=task.dataset.synthetic,
-            notices=list(task.notices),
+            folder, self.plan, identity, described, oracle=self.plan.labelled, synthetic=synthetic, notices=notices
         )
 
     def _adapt(self) -> None:
