@@ -61,6 +61,8 @@ def spelt_out(changes: Mapping[str, Any]) -> dict[str, Any]:
     for key in PARTS:
         if key in spelt:
             spelt[key] = _part(key, spelt[key])
+    if "options" in spelt:
+        spelt["options"] = dict(_mapping("options", spelt["options"]))
     if "aligners" in spelt:
         spelt["aligners"] = {name: _aligner(name, value) for name, value in _mapping("aligners", spelt["aligners"])}
     if "phases" in spelt:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -17,7 +18,7 @@ from sfda_kit.registry import Component, build
 
 if TYPE_CHECKING:
     from sfda_kit.config import ModelConfig
-    from sfda_kit.interfaces import Dataset, Encoding, Method
+    from sfda_kit.interfaces import Aligner, Dataset, Encoding, Method
     from sfda_kit.models.network import Network
 
 INLINE = tuple(name for name in Phase.model_fields if name != "name")
@@ -26,12 +27,15 @@ BRIDGE_ROLES = ("input_bridge", "teacher_bridge")
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """A method with all its parts found; ``labelled`` marks the core's target-supervised oracle."""
+    """A method with all its parts found; ``labelled`` marks the core's target-supervised oracle.
+
+    ``method()`` makes the method, with the options of the user (the oracle is not made so).
+    """
 
     config: RunConfig
     component: Component
     recipe: Recipe
-    method: type[Method]
+    method: Callable[[], Method]
     encoding: Encoding
     labelled: bool
 
@@ -81,12 +85,19 @@ def resolve_method(config: RunConfig) -> MethodPlan:
     part = component.load()
     recipe = part if isinstance(part, Recipe) else getattr(part, "recipe", Recipe())
     recipe = apply_overrides(recipe, config.recipe, component.name)
-    method: type[Method] = RecipeMethod if isinstance(part, Recipe) else part
-    labelled = bool(getattr(method, "needs_target_labels", False))
+    labelled = bool(getattr(part, "needs_target_labels", False))
     if labelled and component.owner != "sfda-kit":
         raise UserError(f"{component.name!r} of {component.owner} asks for target labels; no plugin may.")
     encoding = build(registry().get("encoding", config.encoding.name), config.encoding.options)
-    check_parts(recipe, config)
+    own_loop = not isinstance(part, Recipe) and not labelled
+    method: Callable[[], Method] = partial(build, component, recipe.options) if own_loop else RecipeMethod
+    if recipe.options and not own_loop:
+        key = next(iter(recipe.options))
+        raise UserError(
+            f"The method {component.name!r} has no option {key!r}: the options of a recipe are those of its parts "
+            "(--set recipe.aligners.NAME.options.KEY=VALUE)."
+        )
+    check_parts(recipe, config, method())
     return MethodPlan(config, component, recipe, method, encoding, labelled)
 
 
@@ -107,7 +118,7 @@ def with_card_model(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"model": model})
 
 
-def check_parts(recipe: Recipe, config: RunConfig) -> None:
+def check_parts(recipe: Recipe, config: RunConfig, method: Method) -> None:
     """Build each part once on an untrained network, so that a misfit is found now."""
     from sfda_kit.models.network import build_network
 
@@ -116,6 +127,7 @@ def check_parts(recipe: Recipe, config: RunConfig) -> None:
         _check_bridge(bridge)
     for phase in recipe.phases:
         _check_phase(phase, network, config.model)
+    method.check(network)
 
 
 def _check_bridge(bridge: BridgeConfig) -> None:
@@ -132,8 +144,14 @@ def _check_bridge(bridge: BridgeConfig) -> None:
 def _check_phase(phase: Phase, network: Network, model: ModelConfig) -> None:
     from sfda_kit.models.network import scope_modules
 
-    for name, aligner in phase.aligners.items():
-        build(registry().get("aligner", name), aligner.options).check(network)
+    for name, config in phase.aligners.items():
+        aligner: Aligner = build(registry().get("aligner", name), config.options)
+        aligner.check(network)
+        if "pseudo_labels" in aligner.reads and not phase.labeler:
+            raise UserError(
+                f"The aligner {name!r} learns from pseudo-labels and the recipe has no labeler. Add one "
+                f"(--labeler centroid) or remove the term (--aligner {name}=0)."
+            )
     if phase.labeler:
         build(registry().get("labeler", phase.labeler.name), phase.labeler.options)
     if not phase.aligners and not (phase.labeler and phase.labeler.weight):
@@ -154,7 +172,7 @@ def apply_overrides(recipe: Recipe, overrides: Mapping[str, Any], method: str) -
     input bridge is then ``copy``).
     """
     changes = spelt_out(overrides)
-    known = [*INLINE, *BRIDGE_ROLES, "bridge", "phases"]
+    known = [*INLINE, *BRIDGE_ROLES, "bridge", "phases", "options"]
     for key in changes:
         if key not in known:
             raise UserError(f"A recipe has no key {key!r}. {nearest(key, known)}")
@@ -171,6 +189,7 @@ def apply_overrides(recipe: Recipe, overrides: Mapping[str, Any], method: str) -
         if role in changes and (part := merge_part(data.pop(role), changes[role])):
             data[role] = part
     data["phases"] = _changed_phases(data["phases"], by_phase, method)
+    data["options"] |= changes.get("options", {})
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:

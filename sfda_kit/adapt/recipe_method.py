@@ -20,6 +20,7 @@ from sfda_kit.adapt.loop import (
     steps_per_epoch,
     train,
 )
+from sfda_kit.adapt.memory import TargetMemory
 from sfda_kit.adapt.signals import StepInputs, StepSignals
 from sfda_kit.interfaces.method import EpochState, Method
 from sfda_kit.models.network import AdaptedModel, scope_modules
@@ -58,13 +59,17 @@ class PhaseTraining:
             name: build(registry().get("aligner", name), aligner.options) for name, aligner in phase.aligners.items()
         }
         self.reads = frozenset(signal for aligner in self.aligners.values() for signal in aligner.reads)
-        labeler = phase.labeler if phase.labeler and phase.labeler.weight else None
+        wanted = phase.labeler and (phase.labeler.weight or "pseudo_labels" in self.reads)
+        labeler = phase.labeler if wanted else None
         self.labeler: PseudoLabeler | None = None
         if labeler:
             self.labeler = build(registry().get("labeler", labeler.name), labeler.options)
         self.bank: FeatureBank | None = None
         self.labels: PseudoLabels | None = None
-        self.memory = LabelMemory(len(context.target))
+        self.label_memory = LabelMemory(len(context.target))
+        self.memory: TargetMemory | None = None
+        if "memory" in self.reads:
+            self.memory = TargetMemory.for_network(context.network, len(context.target))
         self.bridges: dict[str, nn.Module] = {"input": context.input_bridge}
         if context.teacher_bridge is not None:
             self.bridges["teacher"] = context.teacher_bridge
@@ -78,16 +83,17 @@ class PhaseTraining:
     def state(self, epoch: int) -> EpochState:
         """What the network is after ``epoch``, which it must have reached."""
         self.bank = self._fill()
-        signals = {"churn": float(self.memory.churn)} if self.labeler else {}
+        signals = {"churn": float(self.label_memory.churn)} if self.labeler else {}
         return EpochState(self.phase.name, epoch, self.epochs, self.model, self.bank, signals)
 
     def _stage(self) -> TrainingStage:
         config = self.context.config
+        modules: dict[str, nn.Module] = {"network": self.context.network, "labels": self.label_memory}
         return TrainingStage(
             name=self.phase.name,
             epochs=self.epochs,
             steps=steps_per_epoch(len(self.context.target), config.batch_size),
-            modules={"network": self.context.network, "labels": self.memory},
+            modules=modules | ({"memory": self.memory} if self.memory else {}),
             optimizer=self._optimizer(),
             signals=self._steps,
             terms=self._terms(),
@@ -100,7 +106,7 @@ class PhaseTraining:
         terms: dict[str, Term] = {
             name: (self.phase.aligners[name].weight, aligner) for name, aligner in self.aligners.items()
         }
-        if self.labeler and self.phase.labeler:
+        if self.phase.labeler and self.phase.labeler.weight:
             terms["pseudo-label"] = (self.phase.labeler.weight, pseudo_label_loss)
         return terms
 
@@ -123,6 +129,8 @@ class PhaseTraining:
     def _steps(self, epoch: int, generator: torch.Generator) -> Iterable[StepSignals]:
         context, size = self.context, self.context.config.batch_size
         self._refresh_labels()
+        if self.memory is not None and not self.memory.is_filled:
+            self.memory.fill(self.bank or self._fill())
         context.network.eval()  # what the scope leaves out keeps its running statistics too
         for module in scope_modules(context.network, self.phase.train):
             module.train()
@@ -139,13 +147,21 @@ class PhaseTraining:
                 generator,
                 progress,
             )
-            yield StepSignals(inputs, context.network, context.source_network, self.bridges, self.reads, self.labels)
+            yield StepSignals(
+                inputs,
+                context.network,
+                context.source_network,
+                self.bridges,
+                self.reads,
+                self.labels,
+                self.memory,
+            )
 
     def _refresh_labels(self) -> None:
         if self.labeler is None:
             return
         self.labels = self.labeler(self.bank or self._fill())
-        self.memory.renew(self.labels.labels)
+        self.label_memory.renew(self.labels.labels)
 
     def _fill(self) -> FeatureBank:
         return fill_bank(self.model, self.context.target, self.context.config.evaluation_batch_size)

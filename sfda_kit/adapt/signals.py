@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from sfda_kit.models.statistics import Statistics, captured_statistics, stored_s
 if TYPE_CHECKING:
     from torch import nn
 
+    from sfda_kit.adapt.memory import TargetMemory
     from sfda_kit.data.views import GeometryKind, PairView, TargetView
     from sfda_kit.interfaces.pseudo_labeler import PseudoLabels
     from sfda_kit.models.network import Network, Output
@@ -57,6 +59,13 @@ class _Images:
     def progress(self) -> float:
         """Share of the phase's steps done, in [0, 1)."""
         return self._inputs.progress
+
+    @cached_property
+    def random(self) -> torch.Generator:
+        """Random numbers of this step: what one term draws changes nothing for another, or for later steps."""
+        text = f"{self._inputs.generator.initial_seed()}:{self.progress!r}"
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+        return torch.Generator().manual_seed(seed)
 
     @cached_property
     def target_images(self) -> Tensor:
@@ -99,6 +108,7 @@ class StepSignals(_Images):
         bridges: Mapping[str, nn.Module],
         reads: frozenset[str] = frozenset(),
         pseudo_labels: PseudoLabels | None = None,
+        memory: TargetMemory | None = None,
     ) -> None:
         super().__init__(inputs)
         self._network = network
@@ -106,6 +116,7 @@ class StepSignals(_Images):
         self._bridges = bridges
         self._reads = reads
         self._pseudo_labels = pseudo_labels
+        self._memory = memory
         self._statistics: list[Statistics] | None = None
 
     @cached_property
@@ -130,6 +141,18 @@ class StepSignals(_Images):
     def target_probabilities(self) -> Tensor:
         """Softmax of ``target_logits``, (B, K)."""
         return self.target_logits.softmax(dim=1)
+
+    def answer(self, images: Tensor) -> Output:
+        """The adapting network on other images (B', 3, H, W), say mixed ones, as on the target batch."""
+        return self._network(self._bridge("input", images))  # type: ignore[no-any-return]
+
+    @cached_property
+    def memory(self) -> TargetMemory:
+        """Unit features and softmax of all N target images, this batch's (``target_rows``) already renewed."""
+        if self._memory is None:
+            raise RuntimeError('an aligner that reads memory declares reads = ("memory",)')
+        self._memory.write(self.target_rows, self.target_features, self.target_probabilities)
+        return self._memory
 
     @property
     def batch_statistics(self) -> list[Statistics]:

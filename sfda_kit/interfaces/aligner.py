@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 class Aligner(ABC):
     """Returns a scalar to minimise, from the signals that all aligners of a step share.
 
-    Required: ``__call__(signals)``. Optional: ``reads``, names of signals that must be prepared
-    before the target's forward pass (today only ``batch_statistics``); ``check(network)``, which
-    raises ``UserError`` when the term cannot apply to a network; ``__init__`` keywords, which become
-    options (``--set recipe.aligners.NAME.temperature=2``).
+    Required: ``__call__(signals)``. Optional: ``reads``, names of signals that must be prepared before
+    the step (``batch_statistics``, ``memory``, ``pseudo_labels``); ``check(network)``, which raises
+    ``UserError`` when the term cannot apply to a network; ``__init__`` keywords, which become options
+    (``--set recipe.aligners.NAME.options.temperature=2``).
+
+    A term that reads ``pseudo_labels`` keeps the recipe's labeler at work when the weight of the
+    labeler's own cross-entropy is 0.
 
     A signal costs nothing until it is read, and is computed once a step. Shapes: B target images or
     TI pairs, D bottleneck features, K classes; see ``StepSignals`` for all of them.

@@ -49,6 +49,9 @@ class EpochState:
 
     ``model``: predicts from normalised target images; ``bank``: its features and logits on the target
     training images (the core reads it, so that no pass runs twice); ``signals``: label-free figures.
+
+    The bank is what transductive scores are made of, the model what held-out ones are. A method that
+    answers while it adapts (online) hands over the bank of those answers, and says so in its page.
     """
 
     phase: str
@@ -64,6 +67,8 @@ class Method(ABC):
 
     Required: ``adapt(context)``, a generator that yields after every epoch (at least once) and, when
     it is run again with the same ``checkpoint_dir``, continues after the last epoch it had saved.
+    Optional: ``check(network)``, which raises ``UserError`` when the method cannot adapt a network;
+    ``__init__`` keywords, which become options (``--set recipe.options.NAME=2``).
 
     Example::
 
@@ -77,3 +82,7 @@ class Method(ABC):
     @abstractmethod
     def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
         """Yield the state after each epoch; the last one is the result."""
+
+    def check(self, network: Network) -> None:
+        """Raise ``UserError`` when ``network`` (untrained) cannot be adapted so. Default: it can."""
+        del network

@@ -32,7 +32,10 @@ class BridgeConfig(PartConfig):
 
 
 class LabelerConfig(PartConfig):
-    """A pseudo-labeler and the weight of the cross-entropy on its labels."""
+    """A pseudo-labeler and the weight of the cross-entropy on its labels.
+
+    At weight 0 it labels only where an aligner reads ``pseudo_labels``.
+    """
 
     weight: float = Field(default=0.3, ge=0)
 
@@ -75,6 +78,8 @@ class Recipe(_Strict):
     The keys of a phase may be written at the top level when there is only one::
 
         Recipe(teacher_bridge="unet", aligners={"distill": 1.0}, labeler="centroid")
+
+    ``options`` go to a ``Method`` with a loop of its own; a recipe that is data alone has none.
     """
 
     summary: str = ""
@@ -82,6 +87,7 @@ class Recipe(_Strict):
     input_bridge: BridgeConfig = BridgeConfig(name="copy")
     teacher_bridge: BridgeConfig | None = None
     phases: tuple[Phase, ...] = ()
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from sfda_kit.adapt.bank import FeatureBank
+from sfda_kit.adapt.memory import TargetMemory
 from sfda_kit.adapt.signals import BridgeSignals, StepInputs, StepSignals
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.builtin.encodings import ChannelCopy
@@ -61,16 +62,26 @@ def small_step_signals(
     bridges: Mapping[str, nn.Module] | None = None,
     reads: tuple[str, ...] = (),
 ) -> StepSignals:
-    """Signals of one adaptation step, with random pseudo-labels of weight 1."""
+    """Signals of one adaptation step, with random pseudo-labels of weight 1 and, if read, a random memory."""
     labels = torch.randint(0, CLASSES, (IMAGES,), generator=torch.Generator().manual_seed(seed))
+    network = network or small_network()
     return StepSignals(
         small_inputs(seed),
-        network or small_network(),
+        network,
         source_network or small_source_network(),
         bridges or {"input": Copy()},
         frozenset(reads),
         PseudoLabels(labels, torch.ones(IMAGES)),
+        small_memory(network, seed) if "memory" in reads else None,
     )
+
+
+def small_memory(network: Network, seed: int = 0, images: int = IMAGES) -> TargetMemory:
+    """A memory of random answers, as wide as those of ``network``."""
+    memory = TargetMemory.for_network(network, images)
+    width, classes = memory.features.shape[1], memory.probabilities.shape[1]
+    memory.fill(small_bank(seed, images, width, classes))
+    return memory
 
 
 def small_bridge_signals(bridge: nn.Module, seed: int = 0, source_network: Network | None = None) -> BridgeSignals:
