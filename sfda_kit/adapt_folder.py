@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,23 +25,33 @@ from sfda_kit.results.figures import draw_curves, draw_pairs
 from sfda_kit.results.journal import Journal, in_run_folder, new_record
 from sfda_kit.results.record import Record
 from sfda_kit.results.store import RunFolder
+from sfda_kit.results.tracking import find_trackers, tracked
 from sfda_kit.results.unlabelled_predictions import write_unlabelled_predictions
 
 if TYPE_CHECKING:
     from sfda_kit.config import RunConfig
     from sfda_kit.interfaces.method import AdaptationContext, EpochState
     from sfda_kit.plan import MethodPlan
+    from sfda_kit.registry import Component
 
 FOLDER_KEYS = {"depth_unit", "skip_bad"}
 """Keys of ``dataset`` that mean something for a folder."""
 
 
-def adapt_folder(plan: MethodPlan, folders: Folders, runs_dir: Path, resume: bool, listener: Listener) -> Record:
+def adapt_folder(
+    plan: MethodPlan,
+    folders: Folders,
+    runs_dir: Path,
+    resume: bool,
+    listener: Listener,
+    trackers: Sequence[str] = (),
+) -> Record:
     """Adapt the plan's source card to ``folders`` in a run folder and return the record.
 
     A finished matching run is returned as it is under ``resume``. A ``UserError`` passes through; any
-    other failure becomes a record with status ``failed``.
+    other failure becomes a record with status ``failed``. ``trackers`` names trackers that follow the run.
     """
+    following = find_trackers(trackers)
     _check(plan)
     card_folder = _card_folder(plan.config)
     card = read_card(card_folder)
@@ -50,7 +61,7 @@ def adapt_folder(plan: MethodPlan, folders: Folders, runs_dir: Path, resume: boo
     identity = _identity(plan, card, task)
 
     def work(folder: RunFolder, tell: Listener) -> Record:
-        return _FolderWalk(plan, task, identity, folder, tell).go()
+        return _FolderWalk(plan, task, identity, folder, tell, following).go()
 
     return in_run_folder(runs_dir, _label(plan, folders), identity, resume, listener, work)
 
@@ -109,14 +120,16 @@ class _FolderWalk:
         identity: dict[str, Any],
         folder: RunFolder,
         listener: Listener,
+        trackers: Sequence[Component],
     ) -> None:
-        self.plan, self.task, self.listener = plan, task, listener
+        self.plan, self.task = plan, task
         self.config = plan.config
         self.device = choose_device(plan.config.compute)
         self.autocast = autocast(plan.config.compute, self.device)
         self.network, self.card = load_source(_card_folder(plan.config), self.device)
         self.record = self._new_record(folder, identity)
-        self.journal = Journal(folder, self.record, self.device, listener)
+        self.listener = tracked(trackers, folder.path, self.record, listener)
+        self.journal = Journal(folder, self.record, self.device, self.listener)
         self.folder = folder
 
     def go(self) -> Record:

@@ -14,7 +14,8 @@ class Event:
     """``stage``: source, bridge or a phase's name; ``data``: plain numbers and text only.
 
     ``reading`` carries what, done and total of a slow data set; ``stage`` epochs and steps; ``step``
-    epoch, step and terms; ``epoch`` epoch and figures.
+    epoch, step and terms; ``epoch`` epoch, figures and, of an adapted state, signals; ``done`` status and
+    summary.
     """
 
     kind: Kind

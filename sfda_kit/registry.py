@@ -42,7 +42,8 @@ class Component:
     """Declaration of one part; ``target`` is ``package.module:Attribute``, imported on first use.
 
     ``paper``: link or citation; ``requires``: importable module names beyond the plugin's own
-    requirements; ``kind`` and ``owner`` are filled in by the core.
+    requirements, and ``extra`` the extra of the owner that installs them; ``kind`` and ``owner`` are
+    filled in by the core.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Component:
     summary: str
     paper: str = ""
     requires: tuple[str, ...] = ()
+    extra: str = ""
     kind: str = ""
     owner: str = ""
 
@@ -59,9 +61,10 @@ class Component:
             try:
                 import_module(module)
             except ImportError as error:
+                remedy = f"Install it with: pip install '{self.owner}[{self.extra}]'" if self.extra else "Install it"
                 raise UserError(
                     f"{self.kind} {self.name!r} of {self.owner} needs the package {module!r}: "
-                    f"{error}. Install it and try again."
+                    f"{error}. {remedy} and try again."
                 ) from error
         module_name, _, attribute = self.target.partition(":")
         try:

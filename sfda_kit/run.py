@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,25 +24,29 @@ from sfda_kit.results.journal import Journal, in_run_folder, new_record
 from sfda_kit.results.predictions import write_predictions
 from sfda_kit.results.record import Record
 from sfda_kit.results.store import RunFolder
+from sfda_kit.results.tracking import find_trackers, tracked
 
 if TYPE_CHECKING:
     from sfda_kit.config import RunConfig
     from sfda_kit.evaluate.evaluation import Evaluated
     from sfda_kit.plan import MethodPlan, Plan
+    from sfda_kit.registry import Component
 
 
-def run(plan: Plan, runs_dir: Path, resume: bool, listener: Listener) -> Record:
+def run(plan: Plan, runs_dir: Path, resume: bool, listener: Listener, trackers: Sequence[str] = ()) -> Record:
     """Execute ``plan`` in a run folder and return its record.
 
     A finished matching run is returned as it is under ``resume``. A ``UserError`` passes through
-    (nothing was computed); any other failure becomes a record with status ``failed``.
+    (nothing was computed); any other failure becomes a record with status ``failed``. ``trackers``
+    names trackers that follow the run; they are no part of what it is.
     """
+    following = find_trackers(trackers)
     plan.dataset.progress = reading_progress(listener)
     task = build_task(plan.dataset, plan.config.dataset)
     identity = run_identity(plan, task)
 
     def work(folder: RunFolder, tell: Listener) -> Record:
-        return _Walk(plan, task, identity, folder, tell).go()
+        return _Walk(plan, task, identity, folder, tell, following).go()
 
     return in_run_folder(runs_dir, run_label(plan.config), identity, resume, listener, work)
 
@@ -79,14 +83,23 @@ def describe_task(task: Task, config: RunConfig) -> dict[str, Any]:
 class _Walk:
     """One run under way."""
 
-    def __init__(self, plan: Plan, task: Task, identity: dict[str, Any], folder: RunFolder, listener: Listener) -> None:
-        self.plan, self.task, self.listener = plan, task, listener
+    def __init__(
+        self,
+        plan: Plan,
+        task: Task,
+        identity: dict[str, Any],
+        folder: RunFolder,
+        listener: Listener,
+        trackers: Sequence[Component],
+    ) -> None:
+        self.plan, self.task = plan, task
         self.config = plan.config
         self.device = choose_device(plan.config.compute)
         self.autocast = autocast(plan.config.compute, self.device)
         self.opener = ViewOpener(task, plan.encoding, plan.config.model.image_size, self.device)
         self.record = self._new_record(folder, identity)
-        self.journal = Journal(folder, self.record, self.device, listener)
+        self.listener = tracked(trackers, folder.path, self.record, listener)
+        self.journal = Journal(folder, self.record, self.device, self.listener)
         self.folder = folder
 
     def go(self) -> Record:

@@ -10,15 +10,18 @@ import json
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfda_kit.errors import SfdaKitError
+from sfda_kit.errors import BusyError, SfdaKitError
 
 if TYPE_CHECKING:
     from sfda_kit.interfaces.executor import Job
 
 ORPHANED = 143
+LOOK_AGAIN_S = 2.0
+"""Seconds between two looks at a run that another process works on."""
 
 
 def main() -> None:
@@ -32,14 +35,29 @@ def main() -> None:
 
 
 def execute(job: Job) -> None:
-    """Run or resume the cell in this process. Raises what ``sfda_kit.run.run`` raises."""
+    """Run or resume the cell in this process. Raises what ``sfda_kit.run.run`` raises.
+
+    A killed runner may leave a worker behind that still holds the run, and a cluster may start a cell
+    elsewhere before it has ended on a node that was lost. So a run that is locked is waited for: it is
+    then found finished, or continued.
+    """
     from sfda_kit.config import RunConfig
     from sfda_kit.events import silent
     from sfda_kit.plan import resolve
     from sfda_kit.run import run
 
     plan = resolve(RunConfig.model_validate(job.config))
-    run(plan, job.runs_dir, resume=True, listener=silent)
+    told = False
+    while True:
+        try:
+            run(plan, job.runs_dir, resume=True, listener=silent, trackers=job.trackers)
+        except BusyError as error:
+            if not told:
+                print(f"{error} This cell waits for it.", file=sys.stderr, flush=True)
+            told = True
+            time.sleep(LOOK_AGAIN_S)
+        else:
+            return
 
 
 def encode(job: Job) -> str:

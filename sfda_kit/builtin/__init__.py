@@ -39,6 +39,7 @@ def sfda_kit_register_dataset() -> list[Component]:
     return [
         Component("rooms", "sfda_kit.data.rooms.dataset:Rooms", "embedded synthetic scenes, 4 sensors"),
         Component("sun-rgbd", "sfda_kit.data.sun_rgbd:SunRgbd", "SUN RGB-D scenes in the official layout"),
+        Component("eurosat", "sfda_kit.data.eurosat:Eurosat", "EuroSAT multispectral, RGB to NIR or SWIR"),
         Component("paired-folder", "sfda_kit.data.paired_folder:PairedFolder", "your own paired images"),
     ]
 
@@ -61,3 +62,15 @@ def sfda_kit_register_validator() -> list[Component]:
         Component("source-agreement", f"{module}:SourceAgreement", "agreement with the source model"),
         Component("balance", f"{module}:Balance", "predicted classes are spread"),
     ]
+
+
+@hookimpl
+def sfda_kit_register_executor() -> list[Component]:
+    return [Component("local", "sfda_kit.bench.local:Local", "processes on this computer")]
+
+
+@hookimpl
+def sfda_kit_register_tracker() -> list[Component]:
+    target = "sfda_kit.builtin.tensorboard:TensorBoard"
+    summary = "event files for TensorBoard in the run folder"
+    return [Component("tensorboard", target, summary, requires=("tensorboard",), extra="tensorboard")]

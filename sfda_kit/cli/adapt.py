@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,19 +41,25 @@ def adapt(
     device: options.Device = None,
     runs_dir: options.RunsDir = Path("runs"),
     resume: options.Resume = False,
+    tracker: options.Tracker = None,
     json: options.AsJson = False,
 ) -> None:
     """Adapt a source model to your own unlabelled images; no label is needed anywhere."""
     given = {name: value for name, value in locals().items() if name in flags.PATHS}
     with flags.json_on_failure(json, method, runs_dir):
         wanted = flags.configuration(given, config, aligner, set_)
-        record = execute(wanted, (target_dir, ti_dir, modality), runs_dir, resume, json)
+        record = execute(wanted, (target_dir, ti_dir, modality), runs_dir, resume, json, tracker or ())
     if json:
         flags.print_json(record.summary())
 
 
 def execute(
-    config: RunConfig, where: tuple[Path | None, Path | None, str], runs_dir: Path, resume: bool, json: bool
+    config: RunConfig,
+    where: tuple[Path | None, Path | None, str],
+    runs_dir: Path,
+    resume: bool,
+    json: bool,
+    trackers: Sequence[str] = (),
 ) -> Record:
     """Resolve, adapt with a live view, and show the report."""
     from sfda_kit.adapt_folder import adapt_folder
@@ -68,6 +75,6 @@ def execute(
     data = config.dataset
     folders = Folders(target_dir, ti_dir, modality, data.depth_unit or "mm", data.skip_bad)
     with reporting(console) as listener:
-        record = adapt_folder(plan, folders, runs_dir, resume, listener)
+        record = adapt_folder(plan, folders, runs_dir, resume, listener, trackers)
     show_label_free(console, record)
     return record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,18 +49,19 @@ def run(
     device: options.Device = None,
     runs_dir: options.RunsDir = Path("runs"),
     resume: options.Resume = False,
+    tracker: options.Tracker = None,
     json: options.AsJson = False,
 ) -> None:
     """Train (or reuse) a source model, adapt it to another sensor, evaluate and record."""
     given = {name: value for name, value in locals().items() if name in flags.PATHS}
     with flags.json_on_failure(json, method, runs_dir):
         wanted = flags.configuration(given, config, aligner, set_)
-        record = execute(wanted, runs_dir, resume, json)
+        record = execute(wanted, runs_dir, resume, json, tracker or ())
     if json:
         flags.print_json(record.summary())
 
 
-def execute(config: RunConfig, runs_dir: Path, resume: bool, json: bool) -> Record:
+def execute(config: RunConfig, runs_dir: Path, resume: bool, json: bool, trackers: Sequence[str] = ()) -> Record:
     """Resolve, run with a live view, and show the result."""
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results
@@ -70,6 +72,6 @@ def execute(config: RunConfig, runs_dir: Path, resume: bool, json: bool) -> Reco
     console = results(json)
     plan: Any = resolve(config)
     with reporting(console) as listener:
-        record = run_plan(plan, runs_dir, resume, listener)
+        record = run_plan(plan, runs_dir, resume, listener, trackers)
     show_record(console, record)
     return record

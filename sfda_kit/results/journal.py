@@ -123,7 +123,7 @@ class Journal:
         self.record.cost["wall_s"] = round(self._elapsed(), 2)
         self.record.cost["peak_memory_mb"] = round(peak_memory_mb(self.device), 1)
         self.folder.write_record(self.record)
-        self.listener(Event("done", data={"status": status}))
+        self.listener(Event("done", data={"status": status, "summary": self.record.summary()}))
 
     def _elapsed(self) -> float:
         return float(self._before + time.monotonic() - self._started)

@@ -16,13 +16,13 @@ import yaml
 from filelock import FileLock, Timeout
 
 from sfda_kit.config import digest
-from sfda_kit.errors import UserError
+from sfda_kit.errors import BusyError, UserError
 from sfda_kit.events import Event
 from sfda_kit.files import atomic, explained, write_json
 from sfda_kit.results.record import Record, read_record
 
-UNUSED = {"config.yaml", "events.jsonl", ".lock"}
-"""What a run folder holds before anything was computed."""
+COMPUTED = ("checkpoints", "history.json", "record.json")
+"""What a run folder holds once something was computed; trackers may have written anything before."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +69,18 @@ class RunFolder:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def remove_if_unused(self) -> None:
-        """Remove the whole folder while it holds nothing but the configuration and the log."""
-        if {path.name for path in self.path.iterdir()} <= UNUSED:
+        """Remove the whole folder while nothing was computed in it."""
+        if not any((self.path / name).exists() for name in COMPUTED):
             shutil.rmtree(self.path, ignore_errors=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one process works in a run folder; ``UserError`` when another does."""
+        """Only one process works in a run folder; ``BusyError`` when another does."""
         lock = FileLock(str(self.path / ".lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise UserError(f"Another process is working on {self.path}. Wait for it to end.") from None
+            raise BusyError(f"Another process is working on {self.path}. Wait for it to end.") from None
         try:
             yield
         finally:

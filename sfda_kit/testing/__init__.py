@@ -18,10 +18,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sfda_kit.testing.conformance_aligner import AlignerConformance
     from sfda_kit.testing.conformance_bridge import BridgeConformance
+    from sfda_kit.testing.conformance_executor import ExecutorConformance
     from sfda_kit.testing.conformance_labeler import LabelerConformance
+    from sfda_kit.testing.conformance_method import MethodConformance
     from sfda_kit.testing.conformance_recipe import RecipeConformance
+    from sfda_kit.testing.conformance_tracker import TrackerConformance
 
-__all__ = ["AlignerConformance", "BridgeConformance", "LabelerConformance", "RecipeConformance"]
+__all__ = [
+    "AlignerConformance",
+    "BridgeConformance",
+    "ExecutorConformance",
+    "LabelerConformance",
+    "MethodConformance",
+    "RecipeConformance",
+    "TrackerConformance",
+]
 
 
 def __getattr__(name: str) -> Any:

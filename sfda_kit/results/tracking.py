@@ -1,0 +1,74 @@
+"""Trackers of a run: told what happens, and left out when they fail. None of them decides anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfda_kit.events import Event, Listener
+from sfda_kit.plugins import registry
+from sfda_kit.registry import Component, build
+
+if TYPE_CHECKING:
+    from sfda_kit.interfaces.tracker import Tracker
+    from sfda_kit.results.record import Record
+
+
+def find_trackers(names: Sequence[str]) -> list[Component]:
+    """The declarations of ``names``, each once, imported. Raises ``UserError`` with the nearest names."""
+    found = [registry().get("tracker", name) for name in dict.fromkeys(names)]
+    for component in found:
+        component.load()
+    return found
+
+
+def tracked(trackers: Sequence[Component], run_dir: Path, record: Record, listener: Listener) -> Listener:
+    """A listener that tells ``listener`` and then a tracker of this run for each of ``trackers``."""
+    if not trackers:
+        return listener
+    return _Following(trackers, run_dir, describe(record), listener)
+
+
+def describe(record: Record) -> dict[str, Any]:
+    """What a tracker is told about its run: plain data of its own."""
+    return record.model_dump(mode="json", include={"run_id", "method", "seed", "task", "config", "recipe"})
+
+
+class _Following:
+    """The trackers of one run that have not failed yet.
+
+    It holds no record: what a method is handed leads here, and must lead to no score.
+    """
+
+    def __init__(
+        self, trackers: Sequence[Component], run_dir: Path, described: Mapping[str, Any], listener: Listener
+    ) -> None:
+        self.listener = listener
+        self.trackers: dict[str, Tracker] = {}
+        for component in trackers:
+            try:
+                given = deepcopy(dict(described))
+                self.trackers[component.name] = build(component, run_dir=run_dir, described=given)
+            except (Exception, SystemExit) as error:  # some clients call sys.exit where a key is missing
+                self._left_out(component.name, error)
+
+    def __call__(self, event: Event) -> None:
+        """Tell the listener first: what a tracker does with an event changes nothing for anyone."""
+        self.listener(event)
+        for name, tracker in list(self.trackers.items()):
+            told = replace(event, data=deepcopy(event.data))
+            try:
+                tracker.event(told)
+                if event.kind == "done":
+                    tracker.finish(told.data["summary"])
+            except (Exception, SystemExit) as error:
+                del self.trackers[name]
+                self._left_out(name, error)
+
+    def _left_out(self, name: str, error: BaseException) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        text = f"the tracker {name!r} failed and is left out of the rest of this run ({reason})"
+        self.listener(Event("notice", data={"text": text}))
