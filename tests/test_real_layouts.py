@@ -17,12 +17,12 @@ def record_of(summary: dict) -> dict:
 
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from sfda_kit.data.twins import make_sun_rgbd_twin
+    from sfda_kit.data.twins import make_twin
 
     out = tmp_path_factory.mktemp("twin") / "sun"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SFDA_KIT_CACHE", str(out.parent / "cache"))
-        make_sun_rgbd_twin(out, frames_per_class=8)
+        make_twin("sun-rgbd", out, per_class=8)
     return out
 
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from sfda_kit.interfaces import Dataset
 
 app = typer.Typer(help="Look at data sets and write synthetic twins of their layouts.", no_args_is_help=True)
-TWINS = ("sun-rgbd",)
 USUAL = ("rgb", "depth")
 
 
@@ -33,11 +32,11 @@ def list_() -> None:
 
 @app.command("show")
 def show(
-    dataset: Annotated[str, typer.Argument(help="rooms, sun-rgbd, paired-folder or a plugin's.")],
+    dataset: Annotated[str, typer.Argument(help="As `sfda-kit data list` names it.")],
     out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("sheet.png"),
     data_root: Annotated[Path | None, typer.Option(help="Folder of the data set on this disk.")] = None,
     modality: Annotated[
-        list[str] | None, typer.Option(help="Rows of the sheet, e.g. rgb and depth; default: rgb and depth.")
+        list[str] | None, typer.Option(help="Rows of the sheet; default: rgb and depth, else the first two.")
     ] = None,
     domain: Annotated[str | None, typer.Option(help="One sensor only.")] = None,
     number: Annotated[int, typer.Option(min=1, help="Samples to draw.")] = 24,
@@ -51,7 +50,8 @@ def show(
 
     given = {"method": "source-only", "dataset": dataset, "data_root": data_root, "depth_unit": depth_unit}
     opened = _open(given, set_)
-    rows = draw_pairs(opened, out, modality or USUAL, domain, number, seed)
+    usual = USUAL if set(USUAL) <= set(opened.modalities) else opened.modalities[:2]
+    rows = draw_pairs(opened, out, modality or usual, domain, number, seed)
     index = opened.index()
     for notice in index.notices:
         results().print(f"notice: {notice}", soft_wrap=True, markup=False)
@@ -72,24 +72,26 @@ def _open(given: dict[str, Any], assignments: list[str] | None) -> Dataset:
 
 @app.command("make-twin")
 def make_twin(
-    layout: Annotated[str, typer.Argument(help="Layout to write: sun-rgbd.")],
+    layout: Annotated[
+        str,
+        typer.Argument(help="sun-rgbd, diml, diml-full, rgb-nir, eurosat, domain-folder or list-file."),
+    ],
     out: Annotated[Path, typer.Argument(help="New or empty folder.")],
     frames_per_class: Annotated[
-        int, typer.Option(min=1, help="Frames of each class and sensor; fewer than 30 are too few for a run.")
-    ] = 40,
+        int | None, typer.Option(min=1, help="Scenes of each class and sensor; default: enough for a run.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Which scenes.")] = 0,
 ) -> None:
     """Write synthetic scenes exactly as a public data set lies on a disk, to try its loader."""
     from sfda_kit.cli.output import errors, results
-    from sfda_kit.cli.predict import check_choice
-    from sfda_kit.data.twins import make_sun_rgbd_twin
+    from sfda_kit.data.twins import make_twin as write_twin
+    from sfda_kit.data.twins import run_flags
 
-    check_choice("layout", layout, TWINS)
     with errors().status("rendering ...") as status:
-        count = make_sun_rgbd_twin(
-            out, frames_per_class, seed, lambda done, total: status.update(f"frame {done} of {total}")
+        count = write_twin(
+            layout, out, frames_per_class, seed, lambda done, total: status.update(f"scene {done} of {total}")
         )
-    results().print(f"{count} synthetic frames written to {out}", soft_wrap=True, markup=False)
+    results().print(f"{count} synthetic scenes written to {out}", soft_wrap=True, markup=False)
     results().print(
-        f"try: sfda-kit run --method tgkt --dataset sun-rgbd --data-root {out}", soft_wrap=True, markup=False
+        f"try: sfda-kit run --method shot {run_flags(layout, out, frames_per_class)}", soft_wrap=True, markup=False
     )

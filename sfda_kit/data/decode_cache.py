@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,22 @@ LISTED = 20
 """How many bad files one message names."""
 
 
+class Reader(Protocol):
+    """Turns one file into pixels of a modality, as ``read_image`` does. Its ``repr`` is part of the cache's key."""
+
+    def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[Any]:
+        """Pixels; raises ``DataError`` that names the path and what to do."""
+
+
+@dataclass(frozen=True)
+class FileReader:
+    """One picture a file: ``read_image``."""
+
+    def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[Any]:
+        """See ``read_image``."""
+        return read_image(path, modality, depth_unit)
+
+
 @dataclass(frozen=True)
 class ImageFiles:
     """Files of one modality: ``files`` are paths relative to ``root``, in the order of the rows."""
@@ -38,6 +54,7 @@ class ImageFiles:
     files: Sequence[str]
     modality: str
     depth_unit: DepthUnit
+    reader: Reader = FileReader()
 
     def load(self, size: int) -> NDArray[Any]:
         """Pixels as ``Dataset.read`` returns them, read-only, from the cache where it has them.
@@ -70,7 +87,7 @@ class ImageFiles:
 
     def _key(self, size: int) -> str:
         digest = hashlib.sha256(
-            repr((_DECODER, str(self.root.resolve()), self.modality, self.depth_unit, size)).encode()
+            repr((_DECODER, self.reader, str(self.root.resolve()), self.modality, self.depth_unit, size)).encode()
         )
         for name in self.files:
             digest.update(f"{name}\0{_state_of(self.root / name)}\n".encode(errors="surrogateescape"))
@@ -94,7 +111,7 @@ class ImageFiles:
     def _square(self, name: str, size: int) -> NDArray[Any] | str:
         missing_zero = modality_of(self.modality).zero_is_missing
         try:
-            pixels = read_image(self.root / name, self.modality, self.depth_unit)
+            pixels = self.reader(self.root / name, self.modality, self.depth_unit)
         except DataError as error:
             return str(error)
         return resize(pixels, size, missing_zero=missing_zero)
@@ -102,7 +119,7 @@ class ImageFiles:
     def _reasons(self) -> dict[int, str]:
         def reason(name: str) -> str | None:
             try:
-                read_image(self.root / name, self.modality, self.depth_unit)
+                self.reader(self.root / name, self.modality, self.depth_unit)
             except DataError as error:
                 return str(error)
             return None

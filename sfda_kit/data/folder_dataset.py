@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.data.decode_cache import ImageFiles, listing
+from sfda_kit.data.decode_cache import FileReader, ImageFiles, Reader, listing
 from sfda_kit.data.depth_units import DepthUnit
 from sfda_kit.errors import DataError
 from sfda_kit.interfaces.dataset import Dataset, Index
+
+SYNTHETIC_MARK = "SYNTHETIC.txt"
+"""Lies at the root of a twin, so that nobody takes its figures for those of real pictures."""
 
 
 class Row(NamedTuple):
@@ -47,6 +51,9 @@ class FolderDataset(Dataset):
 
     default_unit: ClassVar[DepthUnit] = "mm"
     root: Path
+    reader: Reader = FileReader()
+    merged_classes: Mapping[str, str] = MappingProxyType({})
+    """Class on the disk -> class it counts as, where a split merges classes."""
 
     @abstractmethod
     def scan(self) -> Scan:
@@ -59,7 +66,13 @@ class FolderDataset(Dataset):
 
     @cached_property
     def _scan(self) -> Scan:
-        return self.scan()
+        scan, merged = self.scan(), self.merged_classes
+        used = sorted({row.scene_class for row in scan.rows} & set(merged))
+        if not used:
+            return scan
+        rows = [row._replace(scene_class=merged.get(row.scene_class, row.scene_class)) for row in scan.rows]
+        notices = tuple(f"class {name!r} counts as {merged[name]!r} in this split" for name in used)
+        return replace(scan, rows=rows, notices=(*scan.notices, *notices))
 
     @cached_property
     def _index(self) -> Index:
@@ -95,7 +108,7 @@ class FolderDataset(Dataset):
         Contents and times are left out, so that it is quick and that copies on two computers agree.
         """
         scan, parts = self._scan, self._scan.parts
-        digest = hashlib.sha256(f"{type(self).__name__} {self.depth_unit}\n".encode())
+        digest = hashlib.sha256(f"{type(self).__name__} {self.depth_unit} {self.reader!r}\n".encode())
         for number, row in enumerate(scan.rows):
             sizes = [(name, path, _size(self.root / path)) for name, path in sorted(row.files.items())]
             part = -1 if parts is None else parts[number]
@@ -108,7 +121,12 @@ class FolderDataset(Dataset):
         lacking = sorted({row.domain for row in chosen if modality not in row.files})
         if lacking:
             raise DataError(f"{self.root}: no {modality} images in domain {', '.join(lacking)}. Choose another.")
-        return ImageFiles(self.root, [row.files[modality] for row in chosen], modality, self.depth_unit)
+        return ImageFiles(self.root, [row.files[modality] for row in chosen], modality, self.depth_unit, self.reader)
+
+    def mark_synthetic(self) -> None:
+        """Call once the root is known: a twin says of itself that no picture of it is real."""
+        if (self.root / SYNTHETIC_MARK).is_file():
+            self.synthetic = True  # type: ignore[misc]  # of the class, but a twin is an exception
 
     def settle(self, problems: Sequence[str], total: int) -> tuple[str, ...]:
         """Incomplete samples met by a scan: notices with ``skip_bad``, else one ``DataError``."""

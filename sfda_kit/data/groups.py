@@ -35,6 +35,18 @@ def told_groups(root: Path, names: Sequence[str], pattern: str | None, fallback:
     return Grouping([None] * len(names))
 
 
+def groups_or_own(root: Path, names: Sequence[str], pattern: str | None) -> tuple[list[str], tuple[str, ...]]:
+    """Groups as ``told_groups`` finds them, else each sample its own, which a notice tells."""
+    told = told_groups(root, names, pattern, "each such sample is its own group")
+    own: tuple[str, ...] = ()
+    if names and not any(told.keys):
+        own = (
+            f"{root} has no groups.csv and no --group-pattern was given: each sample is its own group, so images "
+            "of one place may lie on both sides of a split.",
+        )
+    return [key or f"sample {name}" for key, name in zip(told.keys, names, strict=True)], told.notices + own
+
+
 def _by_pattern(names: Sequence[str], pattern: str, fallback: str) -> Grouping:
     try:
         compiled = re.compile(pattern)

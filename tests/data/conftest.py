@@ -12,7 +12,7 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
-from sfda_kit.data.twins import make_sun_rgbd_twin
+from sfda_kit.data.twins import make_twin
 
 # A busy machine is no failure.
 settings.register_profile("unhurried", deadline=None)
@@ -30,7 +30,7 @@ def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole twin with three frames of each class and sensor. Read only: copy it to break it."""
     out = tmp_path_factory.mktemp("twins") / "twin"
-    make_sun_rgbd_twin(out, frames_per_class=3, seed=0)
+    make_twin("sun-rgbd", out, per_class=3, seed=0)
     return out
 
 

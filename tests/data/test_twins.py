@@ -8,8 +8,8 @@ from scipy.io import loadmat
 from sfda_kit.config import DatasetConfig
 from sfda_kit.data.sheet import draw_pairs
 from sfda_kit.data.sun_rgbd import SunRgbd
-from sfda_kit.data.twin_layout import SCENE_NAMES
-from sfda_kit.data.twins import make_sun_rgbd_twin
+from sfda_kit.data.twins import make_twin
+from sfda_kit.data.twins.sun_rgbd_layout import SCENE_NAMES
 from sfda_kit.errors import UserError
 
 
@@ -49,8 +49,8 @@ def test_the_lists_are_cells_of_foreign_paths(twin):
 
 
 def test_a_twin_is_the_same_for_the_same_seed_and_called_synthetic(twin, tmp_path):
-    make_sun_rgbd_twin(tmp_path / "again", frames_per_class=1, seed=0)
-    make_sun_rgbd_twin(tmp_path / "other", frames_per_class=1, seed=1)
+    make_twin("sun-rgbd", tmp_path / "again", per_class=1, seed=0)
+    make_twin("sun-rgbd", tmp_path / "other", per_class=1, seed=1)
     frame = "SUNRGBD/kv1/NYUdata/NYU0001"
     depth = next((tmp_path / "again" / frame / "depth").iterdir()).relative_to(tmp_path / "again")
     assert (tmp_path / "again" / depth).read_bytes() == (twin / depth).read_bytes()
@@ -64,12 +64,12 @@ def test_nothing_is_written_over(tmp_path):
     (tmp_path / "full" / "thesis.txt").write_text("years of work")
     for taken in ("full", "full/thesis.txt"):
         with pytest.raises(UserError, match="not an empty folder"):
-            make_sun_rgbd_twin(tmp_path / taken, frames_per_class=1)
+            make_twin("sun-rgbd", tmp_path / taken, per_class=1)
     assert (tmp_path / "full" / "thesis.txt").read_text() == "years of work"
     with pytest.raises(UserError, match="at least 1"):
-        make_sun_rgbd_twin(tmp_path / "none", frames_per_class=0)
+        make_twin("sun-rgbd", tmp_path / "none", per_class=0)
     with pytest.raises(UserError, match="cannot be written"):
-        make_sun_rgbd_twin(tmp_path / "full" / "thesis.txt" / "twin", frames_per_class=1)
+        make_twin("sun-rgbd", tmp_path / "full" / "thesis.txt" / "twin", per_class=1)
 
 
 def test_an_interrupted_twin_leaves_nothing(tmp_path):
@@ -79,7 +79,7 @@ def test_an_interrupted_twin_leaves_nothing(tmp_path):
 
     (tmp_path / "empty").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        make_sun_rgbd_twin(tmp_path / "empty", 1, progress=interrupt)
+        make_twin("sun-rgbd", tmp_path / "empty", 1, progress=interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
     assert not any((tmp_path / "empty").iterdir())
 

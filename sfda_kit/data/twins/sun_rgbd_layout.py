@@ -7,9 +7,6 @@ from typing import NamedTuple
 FOREIGN_PREFIX = "/n/fs/sun3d/data/SUNRGBD/"
 """How the paths in the official ``allsplit.mat`` begin: another machine's disk."""
 
-SYNTHETIC_MARK = "SYNTHETIC.txt"
-"""Lies in a twin's ``SUNRGBD``, so that nobody takes its figures for those of real pictures."""
-
 SCENE_NAMES = {
     "arch": "bathroom",
     "chair": "classroom",

@@ -1,0 +1,39 @@
+"""The ``dataset.options`` of loaders: pydantic models, and one message for what is wrong in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sfda_kit.errors import UserError, nearest
+
+
+class DatasetOptions(BaseModel):
+    """Base of every loader's options. ``splits``: a YAML file with splits of the user's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    splits: Path | None = Field(default=None)
+
+
+Options = TypeVar("Options", bound=BaseModel)
+
+
+def parse_options(model: type[Options], options: Mapping[str, Any], dataset: str) -> Options:
+    """``options`` as ``model``; ``UserError`` names each wrong key and value, and the known ones."""
+    try:
+        return model.model_validate(dict(options))
+    except ValidationError as error:
+        wrong = "; ".join(_reason(model, problem) for problem in error.errors())
+        raise UserError(
+            f"dataset.options of {dataset} are not valid: {wrong} Known: {', '.join(model.model_fields)}."
+        ) from None
+
+
+def _reason(model: type[BaseModel], problem: Any) -> str:
+    where = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        return f"there is no {where!r}. {nearest(where, model.model_fields)}"
+    return f"{where}: {problem['msg']} (got {problem['input']!r})."
