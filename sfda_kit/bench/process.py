@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from sfda_kit.bench.cell import encode
@@ -18,18 +18,23 @@ LAST_WORDS = 2000
 """Characters of what a cell printed that are kept when it fails."""
 
 
-def run_job(job: Job, threads: int | None = None, started: Callable[[Process], object] | None = None) -> Outcome:
+def run_job(
+    job: Job,
+    threads: int | None = None,
+    started: Callable[[Process], object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Outcome:
     """Run ``job`` to its end and say how its process ended.
 
     ``threads``: for computing, None leaves the environment as it is. ``started`` is told the process, so
-    that the caller can stop it. An interruption of this call stops the cell too.
+    that the caller can stop it; ``environment`` adds variables. An interruption of this call stops the
+    cell too.
     """
     limits = {} if threads is None else dict.fromkeys(THREADS, str(threads))
+    variables = {**os.environ, **limits, **(environment or {})}
     command = [sys.executable, "-m", "sfda_kit.bench.cell"]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as words:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=words, stderr=words, text=True, env={**os.environ, **limits}
-        )
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words, stderr=words, text=True, env=variables)
         try:
             if started:
                 started(process)

@@ -1,0 +1,160 @@
+"""The cells of a suite: each one run, known by its content, in a state that its run folder tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sfda_kit.bench.suite import Suite, data_root
+from sfda_kit.config import RunConfig, digest, load_config
+from sfda_kit.errors import UserError
+from sfda_kit.merging import merge_settings
+from sfda_kit.results.record import Record, read_record
+from sfda_kit.results.store import RunFolder, find_run
+
+if TYPE_CHECKING:
+    from sfda_kit.data.task import Task
+    from sfda_kit.plan import Plan
+
+State = Literal["done", "failed", "skipped", "unfinished", "missing"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a suite: where it stands in the table, and its configuration."""
+
+    task: str
+    method: str
+    model: str
+    seed: int
+    config: RunConfig
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.method}, {self.task}, {self.model}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class ResolvedCell:
+    """A cell with the identity of its run, or the reason why it cannot run here.
+
+    ``described``: the task as a record holds it, as far as it is known.
+    """
+
+    cell: Cell
+    label: str
+    identity: Mapping[str, Any]
+    described: Mapping[str, Any]
+    reason: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """Content address: the digest of everything that decides the run."""
+        return digest(dict(self.identity))
+
+    def folder(self, runs_dir: Path) -> RunFolder | None:
+        """Its run folder: a finished one, else the newest; None before its first start."""
+        return find_run(runs_dir, self.label, self.key)
+
+    def record(self, runs_dir: Path) -> Record | None:
+        """Its record, None while there is none."""
+        folder = self.folder(runs_dir)
+        return read_record(folder.path) if folder else None
+
+    def state(self, runs_dir: Path) -> State:
+        """What its run folder says."""
+        if self.reason:
+            return "skipped"
+        folder = self.folder(runs_dir)
+        if folder is None:
+            return "missing"
+        record = read_record(folder.path)
+        if record is None:
+            return "unfinished"
+        return "done" if record.status == "ok" else "failed"
+
+
+def expand(suite: Suite, root: Path | None = None) -> list[Cell]:
+    """All cells, methods outermost and seeds innermost: workers then train different source models.
+
+    Raises ``UserError`` on settings that no run has, with the cell they belong to.
+    """
+    found = data_root(suite, root)
+    common = merge_settings(suite.settings, {"dataset": {"root": str(found)}}) if found else suite.settings
+    order = product(suite.methods, suite.tasks, suite.models, suite.seeds)
+    return [_cell(suite, common, *place) for place in order]
+
+
+def _cell(suite: Suite, common: Mapping[str, Any], method: str, task: str, model: str, seed: int) -> Cell:
+    layers: list[Mapping[str, Any]] = [
+        suite.tasks[task],
+        merge_settings({"model": {"backbone": model}}, suite.models[model]),
+        {"method": method, **suite.methods[method]},
+        {"seed": seed},
+    ]
+    settings = dict(common)
+    for layer in layers:
+        settings = merge_settings(settings, layer)
+    try:
+        return Cell(task, method, model, seed, load_config(settings))
+    except UserError as error:
+        raise UserError(f"The suite {suite.name!r}, {method}, {task}, {model}: {error}") from None
+
+
+class Resolver:
+    """Finds what each cell would run; what cells share (method and network, task) is looked up once."""
+
+    def __init__(self) -> None:
+        self._plans: dict[str, Plan] = {}
+        self._tasks: dict[str, Task] = {}
+
+    def __call__(self, cell: Cell) -> ResolvedCell:
+        """The cell with its identity; a cell that cannot run here comes back with the reason."""
+        from sfda_kit.run import describe_task, run_identity, run_label
+
+        label = run_label(cell.config)
+        try:
+            plan = self._plan(cell.config)
+            task = self._task(cell.config)
+        except UserError as error:
+            return ResolvedCell(cell, label, configured(cell), self._as_far_as_known(cell.config), str(error))
+        return ResolvedCell(cell, label, run_identity(plan, task), describe_task(task, cell.config))
+
+    def _plan(self, config: RunConfig) -> Plan:
+        from sfda_kit.plan import resolve
+
+        key = digest(config.model_dump(mode="json", exclude={"seed"}))
+        if key not in self._plans:
+            self._plans[key] = resolve(config)
+        plan = self._plans[key]
+        return replace(plan, config=plan.config.model_copy(update={"seed": config.seed}))
+
+    def _task(self, config: RunConfig) -> Task:
+        from sfda_kit.data.task import build_task
+        from sfda_kit.plugins import registry
+        from sfda_kit.registry import build
+
+        key = digest(config.dataset.model_dump(mode="json"))
+        if key not in self._tasks:
+            dataset = build(registry().get("dataset", config.dataset.name), config=config.dataset)
+            self._tasks[key] = build_task(dataset, config.dataset)
+        return self._tasks[key]
+
+    def _as_far_as_known(self, config: RunConfig) -> dict[str, Any]:
+        from sfda_kit.run import describe_task
+
+        try:
+            return describe_task(self._task(config), config)
+        except UserError:
+            dataset = config.dataset
+            return {"dataset": dataset.name, "source": dataset.source, "target": dataset.target}
+
+
+def configured(cell: Cell) -> dict[str, Any]:
+    """What is known of a cell that cannot be resolved."""
+    return {"config": cell.config.model_dump(mode="json")}

@@ -1,0 +1,81 @@
+"""The executor ``local``: processes on this computer."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from queue import SimpleQueue
+
+from sfda_kit.bench.process import Process, run_job
+from sfda_kit.errors import UserError
+from sfda_kit.interfaces.executor import Executor, Job, Outcome
+
+MEMORY_OF_A_CELL = 3 * 2**30
+"""Bytes; bounds the number of workers unless it is told."""
+
+
+class Local(Executor):
+    """``workers`` processes with ``threads`` computing threads each, by default as many as there are cores.
+
+    ``gpus``: identifiers such as ``0,1``, dealt to the workers through ``CUDA_VISIBLE_DEVICES``; there are
+    then as many workers as identifiers unless told otherwise.
+    """
+
+    def __init__(self, workers: int | None = None, threads: int | None = None, gpus: str | int | None = None) -> None:
+        for name, value in (("workers", workers), ("threads", threads)):
+            if value is not None and value < 1:
+                raise UserError(f"The executor 'local' got {name}={value}; it needs at least 1.")
+        identifiers = [] if gpus is None else str(gpus).split(",")
+        cores = available_cores()
+        self.count = workers or len(identifiers) or max(1, min(cores // (threads or 1), memory() // MEMORY_OF_A_CELL))
+        self.threads = threads or max(1, cores // self.count)
+        super().__init__(self.count)
+        self._slots: SimpleQueue[dict[str, str]] = SimpleQueue()
+        for worker in range(self.count):
+            one = {"CUDA_VISIBLE_DEVICES": identifiers[worker % len(identifiers)]} if identifiers else {}
+            self._slots.put(one)
+        self._running: set[Process] = set()
+        self._stopping = threading.Event()
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Yield outcomes as they come; closing the generator kills what runs."""
+        self._stopping.clear()
+        pool = ThreadPoolExecutor(self.count)
+        try:
+            for done in as_completed([pool.submit(self._run, job) for job in jobs]):
+                yield done.result()
+        finally:
+            self._stopping.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in tuple(self._running):
+                process.kill()
+            pool.shutdown()
+
+    def _run(self, job: Job) -> Outcome:
+        slot = self._slots.get()
+        try:
+            return run_job(job, self.threads, self._started, slot)
+        finally:
+            self._slots.put(slot)
+
+    def _started(self, process: Process) -> None:
+        self._running.add(process)
+        if self._stopping.is_set():
+            process.kill()
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory() -> int:
+    """Bytes of main memory; where it cannot be told, room for one cell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return MEMORY_OF_A_CELL

@@ -1,0 +1,152 @@
+"""Runs what is missing of a suite. The run folders are the only state: whatever stops it, nothing is lost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from sfda_kit.bench.cells import ResolvedCell, State, configured
+from sfda_kit.bench.progress import Progress
+from sfda_kit.config import digest
+from sfda_kit.errors import UserError
+from sfda_kit.files import explained
+from sfda_kit.interfaces.executor import Executor, Job, Outcome
+from sfda_kit.results.record import Record, Status, read_record
+from sfda_kit.results.store import RunFolder, find_run, now, open_run
+from sfda_kit.versions import versions
+
+Overwrite = Literal["never", "failed", "always"]
+BEGUN_AGAIN: dict[str, tuple[State, ...]] = {
+    "never": ("missing", "unfinished"),
+    "failed": ("missing", "unfinished", "failed"),
+    "always": ("missing", "unfinished", "failed", "done"),
+}
+"""States of the cells that are run, by ``--overwrite``."""
+
+
+def run_cells(
+    cells: Sequence[ResolvedCell],
+    runs_dir: Path,
+    executor: Executor,
+    overwrite: Overwrite,
+    watch: Callable[[Progress, ResolvedCell | None], object],
+    timeout_s: float | None = None,
+    trackers: tuple[str, ...] = (),
+) -> Progress:
+    """Run the cells that are due; every one ends in a record, a failing or impossible one in its reason.
+
+    ``watch`` is told the progress at the start (with None) and whenever a cell has ended. ``always``
+    removes what was there before. Raises ``UserError`` when another runner works in ``runs_dir``.
+    """
+    with sole_runner(runs_dir):
+        progress = Progress(cells, runs_dir)
+        for cell in cells:
+            _settle_skipped(cell, runs_dir)
+        progress.todo = [cell for cell in cells if progress.states[cell.key] in BEGUN_AGAIN[overwrite]]
+        for cell in progress.todo:
+            if overwrite == "always":
+                remove(cell, runs_dir)
+            elif progress.states[cell.key] == "failed":
+                _forget_failure(cell, runs_dir)
+        watch(progress, None)
+        due = {cell.key: cell for cell in progress.todo}
+        jobs = [_job(cell, runs_dir, timeout_s, trackers) for cell in due.values()]
+        with closing(_outcomes(executor, jobs)) as outcomes:
+            for outcome in outcomes:
+                progress.end(due[outcome.key], _record(due[outcome.key], runs_dir, outcome))
+                watch(progress, due[outcome.key])
+    return progress
+
+
+@contextmanager
+def sole_runner(runs_dir: Path) -> Iterator[None]:
+    """Only one runner works in ``runs_dir``."""
+    with explained(runs_dir, "(--runs-dir)."):
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(str(runs_dir / ".bench.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"Another `sfda-kit bench` works in {runs_dir}. Wait for it, or name another --runs-dir."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remove(cell: ResolvedCell, runs_dir: Path) -> None:
+    """Remove every run folder of the cell."""
+    while folder := cell.folder(runs_dir):
+        shutil.rmtree(folder.path)
+
+
+def removable(cells: Sequence[ResolvedCell], runs_dir: Path, everything: bool) -> list[ResolvedCell]:
+    """Cells with a folder that has not ended well; with ``everything`` all that have a folder."""
+    kept = () if everything else ("done",)
+    return [cell for cell in cells if cell.folder(runs_dir) and cell.state(runs_dir) not in kept]
+
+
+def _forget_failure(cell: ResolvedCell, runs_dir: Path) -> None:
+    """The run goes on from its checkpoints; a record of its last attempt would be taken for that of this one."""
+    if folder := cell.folder(runs_dir):
+        (folder.path / "record.json").unlink(missing_ok=True)
+
+
+def _outcomes(executor: Executor, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
+    if jobs:
+        yield from executor.run(jobs)
+
+
+def _job(cell: ResolvedCell, runs_dir: Path, timeout_s: float | None, trackers: tuple[str, ...]) -> Job:
+    config = cell.cell.config.model_dump(mode="json")
+    return Job(cell.key, cell.cell.name, config, runs_dir.absolute(), timeout_s, trackers)
+
+
+def _record(cell: ResolvedCell, runs_dir: Path, outcome: Outcome) -> Record:
+    """What the run wrote; where it could write nothing, a record with the reason."""
+    folder = cell.folder(runs_dir) or open_run(runs_dir, cell.label, dict(cell.identity), resume=False)
+    record = read_record(folder.path)
+    if record is None or (outcome.timed_out and record.status != "ok"):
+        status: Status = "timed_out" if outcome.timed_out else "failed"
+        reason = outcome.error or "it did not end within the suite's limit of time; it can be continued"
+        record = _write_record(cell, folder, status, reason)
+    return record
+
+
+def _settle_skipped(cell: ResolvedCell, runs_dir: Path) -> None:
+    """A record for a cell that cannot run here; none is left for one that now can."""
+    before = find_run(runs_dir, cell.label, digest(configured(cell.cell)))
+    if cell.reason:
+        folder = before or open_run(runs_dir, cell.label, dict(cell.identity), resume=False)
+        _write_record(cell, folder, "skipped", cell.reason)
+    elif before:
+        shutil.rmtree(before.path)
+
+
+def _write_record(cell: ResolvedCell, folder: RunFolder, status: Status, reason: str) -> Record:
+    config: dict[str, Any] = cell.cell.config.model_dump(mode="json")
+    recipe = dict(cell.identity.get("recipe") or {})
+    record = Record(
+        run_id=folder.run_id,
+        status=status,
+        method=cell.cell.config.method,
+        run_dir=str(folder.path),
+        error=reason,
+        seed=cell.cell.seed,
+        task=dict(cell.described),
+        config=config,
+        recipe=recipe,
+        config_digest=digest({"config": config, "recipe": recipe}),
+        versions=versions(),
+        started=now(),
+        finished=now(),
+    )
+    folder.write_record(record)
+    return record

@@ -1,0 +1,102 @@
+"""A suite: tasks x methods x models x seeds, as a YAML file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from sfda_kit.config import explain, read_yaml
+from sfda_kit.errors import UserError, nearest
+
+
+def _named(value: Any) -> Any:
+    """``[a, b]`` -> ``{a: {}, b: {}}``; a mapping stays one."""
+    if isinstance(value, Mapping):
+        return {str(name): settings or {} for name, settings in value.items()}
+    if not isinstance(value, list):
+        return value
+    if len(set(map(str, value))) < len(value):
+        raise ValueError("a name stands here twice; give variants names of their own: {NAME: settings}")
+    return {str(name): {} for name in value}
+
+
+Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named), Field(min_length=1)]
+"""Settings by name; in YAML also a plain list of names."""
+
+
+class Suite(BaseModel):
+    """What a suite file holds. All settings are those of ``sfda-kit run`` (``RunConfig``).
+
+    ``tasks``: settings by the task's name. ``methods``: names of methods, or a name for the row and settings
+    with a key ``method``. ``models``: names of timm backbones, or a name and settings. ``settings`` hold for
+    every cell; a task's, model's and method's settings win, in this order. ``data_root`` may name
+    environment variables. ``version`` changes whenever a number could.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    version: int = Field(ge=1)
+    title: str
+    notes: str = ""
+    tasks: Named
+    methods: Named
+    models: Named = {"resnet10t": {}}
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
+    settings: dict[str, Any] = {}
+    data_root: str | None = None
+    timeout_minutes: float | None = Field(default=None, gt=0)
+
+    def only(self, tasks: Iterable[str], methods: Iterable[str], seeds: Iterable[int]) -> Suite:
+        """The part with these tasks, methods and seeds (none: all). Raises ``UserError`` on an unknown one."""
+        chosen = {
+            "tasks": _chosen("task", self.tasks, tasks),
+            "methods": _chosen("method", self.methods, methods),
+            "seeds": tuple(seeds) or self.seeds,
+        }
+        return self.model_copy(update=chosen)
+
+
+def _chosen(what: str, known: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, Any]:
+    names = list(wanted)
+    for name in names:
+        if name not in known:
+            raise UserError(f"The suite has no {what} {name!r}. {nearest(name, known)}")
+    return {name: settings for name, settings in known.items() if not names or name in names}
+
+
+def shipped_suites() -> dict[str, Path]:
+    """Suites that come with the toolkit, by name."""
+    folder = Path(str(files("sfda_kit.bench"))) / "suites"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_suite(name_or_path: str) -> Suite:
+    """A shipped suite by name, or a YAML file. Raises ``UserError`` naming every wrong key."""
+    shipped = shipped_suites()
+    path = shipped.get(name_or_path, Path(name_or_path))
+    if not path.exists():
+        hint = nearest(name_or_path, shipped)
+        raise UserError(f"There is no suite {name_or_path!r}: it is neither a file nor a shipped suite. {hint}")
+    try:
+        return Suite.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise UserError(explain(error, f"suite {path}", Suite)) from None
+
+
+def data_root(suite: Suite, given: Path | None) -> Path | None:
+    """Where the suite's data lie: as ``given``, else as the suite says. ``UserError`` where a variable is unset."""
+    if given is not None or suite.data_root is None:
+        return given
+    root = os.path.expandvars(suite.data_root)
+    if "$" in root:
+        raise UserError(
+            f"The suite {suite.name!r} looks for its data at {suite.data_root}, and that variable is not set. "
+            "Set it, or name the folder: --data-root DIR"
+        )
+    return Path(root)

@@ -1,0 +1,183 @@
+"""``sfda-kit bench``: run a suite of methods, tasks, networks and seeds; see, retry and clean it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from sfda_kit.bench.cells import ResolvedCell
+    from sfda_kit.bench.progress import Progress
+    from sfda_kit.bench.runner import Overwrite
+    from sfda_kit.bench.suite import Suite
+
+
+class _RunByDefault(TyperGroup):
+    """``bench SUITE`` means ``bench run SUITE``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and not {"-h", "--help"} & {args[0]}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_RunByDefault,
+    help="Run a suite: `sfda-kit bench SUITE` runs what is missing of it.",
+    no_args_is_help=True,
+)
+
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="A shipped suite (`bench list`) or a YAML file.")]
+RunsDir = Annotated[Path | None, typer.Option(help="Where run folders are made; default: runs/NAME.")]
+DataRoot = Annotated[Path | None, typer.Option(help="Folder of the suite's data set on this disk.")]
+Methods = Annotated[list[str] | None, typer.Option("--method", help="Only this method; repeatable.")]
+Tasks = Annotated[list[str] | None, typer.Option("--task", help="Only this task; repeatable.")]
+Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed; repeatable.")]
+ExecutorName = Annotated[str, typer.Option("--executor", help="Where cells run: local, ray, slurm or a plugin's.")]
+ExecutorOptions = Annotated[list[str] | None, typer.Option("--executor-option", help="NAME=VALUE; repeatable.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Cells at once; default: what the place has room for.")]
+Trackers = Annotated[list[str] | None, typer.Option("--tracker", help="Follow each cell, e.g. tensorboard.")]
+
+
+@app.command("run")
+def run(
+    suite: SuiteName,
+    runs_dir: RunsDir = None,
+    data_root: DataRoot = None,
+    method: Methods = None,
+    task: Tasks = None,
+    seed: Seeds = None,
+    executor: ExecutorName = "local",
+    executor_option: ExecutorOptions = None,
+    workers: Workers = None,
+    overwrite: Annotated[str, typer.Option(help="never, failed or always: which ended cells run again.")] = "never",
+    tracker: Trackers = None,
+) -> None:
+    """Run what is missing of a suite; started again it continues where it stopped."""
+    from sfda_kit.bench.runner import BEGUN_AGAIN
+    from sfda_kit.errors import UserError, nearest
+
+    if overwrite not in BEGUN_AGAIN:
+        raise UserError(f"--overwrite {overwrite!r}: {nearest(overwrite, BEGUN_AGAIN)}")
+    wanted = _wanted(suite, method, task, seed)
+    _execute(wanted, runs_dir, data_root, executor, executor_option, workers, overwrite, tracker)  # type: ignore[arg-type]
+
+
+@app.command("retry")
+def retry(
+    suite: SuiteName,
+    runs_dir: RunsDir = None,
+    data_root: DataRoot = None,
+    executor: ExecutorName = "local",
+    executor_option: ExecutorOptions = None,
+    workers: Workers = None,
+) -> None:
+    """Run the failed and timed-out cells again, from where they stopped, and what is missing."""
+    _execute(_wanted(suite), runs_dir, data_root, executor, executor_option, workers, "failed", None)
+
+
+@app.command("status")
+def status(suite: SuiteName, runs_dir: RunsDir = None, data_root: DataRoot = None) -> None:
+    """Say which cells are done, failed, skipped or missing, and why."""
+    from sfda_kit.bench.progress import Progress
+    from sfda_kit.cli.bench_view import show_status
+    from sfda_kit.cli.output import results
+
+    wanted = _wanted(suite)
+    folder = _folder(wanted, runs_dir)
+    show_status(results(), Progress(_resolved(wanted, data_root), folder), wanted)
+
+
+@app.command("clean")
+def clean(
+    suite: SuiteName,
+    runs_dir: RunsDir = None,
+    data_root: DataRoot = None,
+    everything: Annotated[bool, typer.Option("--all", help="Finished cells too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove the folders of failed, skipped and unfinished cells."""
+    from sfda_kit.bench.runner import removable, remove, sole_runner
+    from sfda_kit.cli.output import results
+
+    wanted = _wanted(suite)
+    folder = _folder(wanted, runs_dir)
+    with sole_runner(folder):
+        cells = removable(_resolved(wanted, data_root), folder, everything)
+        if cells and not yes:
+            typer.confirm(f"Remove {len(cells)} of {wanted.name}'s cells from {folder}?", abort=True)
+        for cell in cells:
+            remove(cell, folder)
+    results().print(f"{len(cells)} removed")
+
+
+@app.command("list")
+def list_() -> None:
+    """List the suites that come with the toolkit."""
+    from rich.table import Table
+
+    from sfda_kit.bench.suite import load_suite, shipped_suites
+    from sfda_kit.cli.output import results
+
+    table = Table("name", "cells", "what it is", box=None, header_style="bold", pad_edge=False)
+    for name in shipped_suites():
+        suite = load_suite(name)
+        cells = len(suite.tasks) * len(suite.methods) * len(suite.models) * len(suite.seeds)
+        table.add_row(name, str(cells), suite.title)
+    results().print(table)
+
+
+def _wanted(name: str, *chosen: list[Any] | None) -> Suite:
+    from sfda_kit.bench.suite import load_suite
+
+    suite = load_suite(name)
+    methods, tasks, seeds = chosen or (None, None, None)
+    return suite.only(tasks or (), methods or (), seeds or ())
+
+
+def _folder(suite: Suite, runs_dir: Path | None) -> Path:
+    return runs_dir or Path("runs") / suite.name
+
+
+def _resolved(suite: Suite, data_root: Path | None) -> list[ResolvedCell]:
+    from sfda_kit.bench.cells import Resolver, expand
+
+    resolver = Resolver()
+    return [resolver(cell) for cell in expand(suite, data_root)]
+
+
+def _execute(
+    suite: Suite,
+    runs_dir: Path | None,
+    data_root: Path | None,
+    executor: str,
+    options: list[str] | None,
+    workers: int | None,
+    overwrite: Overwrite,
+    trackers: list[str] | None,
+) -> None:
+    from sfda_kit.bench.runner import run_cells
+    from sfda_kit.cli.bench_view import show_status, watching
+    from sfda_kit.cli.output import results
+    from sfda_kit.config import parse_assignments
+    from sfda_kit.plugins import registry
+    from sfda_kit.registry import build
+
+    console = results()
+    place = build(registry().get("executor", executor), parse_assignments(options or []), workers=workers)
+    folder = _folder(suite, runs_dir)
+    cells = _resolved(suite, data_root)
+    limit = suite.timeout_minutes and 60 * suite.timeout_minutes
+    with watching(console, place.workers or 1) as watch:
+        progress = run_cells(cells, folder, place, overwrite, watch, limit, tuple(trackers or ()))
+    show_status(console, progress, suite)
+    _exit(progress)
+
+
+def _exit(progress: Progress) -> None:
+    found = progress.count()
+    if found["failed"] or found["skipped"]:
+        raise typer.Exit(1)

@@ -1,0 +1,161 @@
+"""A suite as it runs: one live view on a terminal, one line a cell elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import product
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sfda_kit.cli.output import is_interactive
+
+if TYPE_CHECKING:
+    from sfda_kit.bench.cells import ResolvedCell, State
+    from sfda_kit.bench.progress import Progress
+    from sfda_kit.bench.suite import Suite
+    from sfda_kit.results.record import Record
+
+STATES: dict[State, str] = {
+    "done": "green",
+    "failed": "red",
+    "skipped": "yellow",
+    "unfinished": "cyan",
+    "missing": "dim",
+}
+
+
+@contextmanager
+def watching(console: Console, workers: int) -> Iterator[Callable[[Progress, ResolvedCell | None], None]]:
+    """What ``run_cells`` tells; prints each ended cell, and on a terminal shows the whole below."""
+    view = SuiteView(workers)
+
+    def tell(progress: Progress, cell: ResolvedCell | None) -> None:
+        view.progress = progress
+        if cell is None:
+            console.print(begins(progress), soft_wrap=True)
+        else:
+            console.print(ended_line(progress, cell), soft_wrap=True)
+
+    if not is_interactive(console):
+        yield tell
+        return
+    with Live(console=console, get_renderable=view.renderable, refresh_per_second=2, transient=True):
+        yield tell
+
+
+class SuiteView:
+    """Done, running, failed and time left of the whole suite."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.progress: Progress | None = None
+
+    def renderable(self) -> RenderableType:
+        """What the terminal shows now."""
+        if self.progress is None:
+            return Text("preparing ...", style="dim")
+        return Group(self._bar(self.progress), self._running(self.progress))
+
+    def _bar(self, progress: Progress) -> Table:
+        total, left = len(progress.todo), len(progress.left())
+        seconds = progress.seconds_left(self.workers)
+        line = Table.grid(padding=(0, 2))
+        about = "" if seconds is None else f"about {timedelta(seconds=round(seconds))} left"
+        bar = ProgressBar(total=max(1, total), completed=total - left, width=30)
+        line.add_row(bar, f"{total - left}/{total}", counts(progress.count()), f"[cyan]{about}[/]")
+        return line
+
+    def _running(self, progress: Progress) -> Table:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True)
+        for name, event in sorted(progress.running().items()):
+            table.add_row(Text(name), Text(stage_of(event), style="dim"))
+        return table
+
+
+def begins(progress: Progress) -> str:
+    """The line before the first cell."""
+    where = str(progress.runs_dir)
+    return f"{len(progress.cells)} cells: {counts(progress.count())}; {len(progress.todo)} to run in {escape(where)}"
+
+
+def counts(found: Counter[State]) -> str:
+    """``12 done, 1 failed``, coloured."""
+    return ", ".join(f"[{colour}]{found[state]} {state}[/]" for state, colour in STATES.items() if found[state])
+
+
+def ended_line(progress: Progress, cell: ResolvedCell) -> str:
+    """One line for a cell that has ended."""
+    record = progress.ended[cell.key]
+    place = f"{len(progress.ended)}/{len(progress.todo)}"
+    return f"{place} {escape(cell.cell.name)}: {verdict(record)}"
+
+
+def verdict(record: Record) -> str:
+    """Its accuracy, or why there is none."""
+    if record.status == "ok":
+        return f"held out {record.metrics['heldout_accuracy']:.1f} %, {record.cost['wall_s']:.0f} s"
+    return f"[red]{record.status.replace('_', ' ')}[/]: {escape(last_line(record.error))}"
+
+
+def show_status(console: Console, progress: Progress, suite: Suite) -> None:
+    """One table a task and network, then each cell that could not end well with its reason."""
+    for task, model in product(suite.tasks, suite.models):
+        console.print(f"[bold]{escape(task)}[/], {escape(model)}", soft_wrap=True)
+        table = Table("method", "cells", box=None, pad_edge=False, header_style="bold")
+        table.add_column("held out", justify="right")
+        for method in suite.methods:
+            cells = [c for c in progress.cells if (c.cell.task, c.cell.model, c.cell.method) == (task, model, method)]
+            table.add_row(
+                escape(method), counts(Counter(progress.states[c.key] for c in cells)), _accuracy(progress, cells)
+            )
+        console.print(table)
+    for (method, reason), number in _reasons(progress).items():
+        console.print(f"{escape(method)}, {number} of its cells: {escape(reason)}", soft_wrap=True)
+    console.print(f"{counts(progress.count())}. {_next(progress, suite)}", soft_wrap=True)
+
+
+def _reasons(progress: Progress) -> Counter[tuple[str, str]]:
+    """How many cells of a method ended for which reason."""
+    found: Counter[tuple[str, str]] = Counter()
+    for cell in progress.cells:
+        if progress.states[cell.key] in ("failed", "skipped"):
+            record = cell.record(progress.runs_dir)
+            found[cell.cell.method, last_line(record.error if record else cell.reason)] += 1
+    return found
+
+
+def _accuracy(progress: Progress, cells: Sequence[ResolvedCell]) -> str:
+    records = [cell.record(progress.runs_dir) for cell in cells if progress.states[cell.key] == "done"]
+    values = [record.metrics["heldout_accuracy"] for record in records if record]
+    return f"{mean(values):.1f} %" if values else ""
+
+
+def _next(progress: Progress, suite: Suite) -> str:
+    if progress.count()["done"]:
+        return f"The table: sfda-kit leaderboard show {escape(str(progress.runs_dir))}"
+    return f"Nothing of {escape(suite.name)} has ended well yet."
+
+
+def last_line(text: str) -> str:
+    """Of a traceback the line that says what was wrong."""
+    return text.strip().splitlines()[-1] if text.strip() else "no reason is known"
+
+
+def stage_of(event: dict[str, Any]) -> str:
+    """Where a running cell stands."""
+    if event["kind"] == "run":
+        return "begins"
+    epochs = f" of {event['epochs']}" if event["kind"] == "stage" else ""
+    return f"{event['stage']}, epoch {event.get('epoch', event.get('done', 0))}{epochs}"
