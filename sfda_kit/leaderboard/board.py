@@ -1,0 +1,298 @@
+"""What a leaderboard holds: plain frozen data, made by ``build_board`` and read by every renderer.
+
+Accuracies, differences and calibration errors are in percent, times in seconds, memory in MiB. Text comes from
+records, which strangers may have written: a renderer escapes every string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sfda_kit.results.record import Status
+
+METRICS: dict[str, str] = {
+    "heldout_accuracy": "held out",
+    "heldout_mean_class_accuracy": "held out, per class",
+    "transductive_accuracy": "transductive",
+    "transductive_mean_class_accuracy": "transductive, per class",
+    "heldout_calibration_error": "calibration error, held out",
+    "transductive_calibration_error": "calibration error, transductive",
+}
+"""Every metric of a row, with its name for people."""
+
+RANKING_METRICS = tuple(METRICS)[:4]
+"""Those a board can be ranked by."""
+
+Kind = Literal["method", "source-only", "oracle"]
+
+MarkKind = Literal["data", "weights", "seeds", "versions", "predictions", "mismatch", "failed", "oracle"]
+
+MARKS: dict[MarkKind, tuple[str, str]] = {
+    "data": ("d", "other data revision: its images are not those of the other rows"),
+    "weights": ("w", "other source weights: it started from another source model than the other rows"),
+    "seeds": ("s", "missing seeds: it has no result for every seed of this table"),
+    "versions": ("v", "other versions: made with another sfda-kit or torch than the other rows"),
+    "predictions": ("p", "no usable predictions: its score can be neither recomputed nor compared"),
+    "mismatch": ("x", "its recorded score is not what its stored predictions give"),
+    "failed": ("f", "some of its runs did not end well"),
+    "oracle": ("o", "made with target labels: an upper bound that never ranks"),
+}
+"""The letter and the explanation of each mark. All but ``failed`` keep a row from being ranked and compared."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation (divisor n - 1; None for one value) over ``n`` seeds."""
+
+    mean: float
+    std: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something a reader must know about a row; ``detail`` says where, such as ``seeds 1, 2``."""
+
+    kind: MarkKind
+    detail: str = ""
+
+    @property
+    def letter(self) -> str:
+        """Shown beside the row's label."""
+        return MARKS[self.kind][0]
+
+    @property
+    def sentence(self) -> str:
+        """The general explanation, without the detail."""
+        return MARKS[self.kind][1]
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """One run of a row. ``reason``: why it did not end well, shortened to a line; empty when it did.
+
+    ``counted``: whether its figures are in the row's means.
+    """
+
+    seed: int
+    status: Status
+    run_id: str
+    counted: bool
+    reason: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
+    config_digest: str = ""
+    source_weights: str = ""
+    fingerprint: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    finished: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``first`` minus ``second`` on the board's metric, paired by seed and by image.
+
+    ``low`` and ``high`` bound the 95 % percentile interval of the bootstrap, not adjusted for other
+    comparisons; ``adjusted`` is the p-value after Holm's correction over the comparisons of the same family,
+    and ``different`` whether it is below 0.05. ``groups``: groups of images (scenes, videos) resampled.
+    """
+
+    first: str
+    second: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    adjusted: float
+    different: bool
+    seeds: int
+    groups: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant of a method on one task and network.
+
+    ``settings``: what sets it apart from other variants of its method, by dotted key. ``rank``: 1 + number of
+    ranked rows significantly better; None where it does not rank. ``tied``: another row has the same rank.
+    ``versus_best``: it minus the best row. ``versus_source``: it minus the source model it started from.
+    ``gap_closed``: percent of the way from source-only to oracle. ``cost``: medians of wall_s,
+    peak_memory_mb and trained_parameters over the counted seeds.
+    """
+
+    label: str
+    method: str
+    kind: Kind
+    settings: Mapping[str, str]
+    results: tuple[SeedResult, ...]
+    metrics: Mapping[str, Spread]
+    cost: Mapping[str, float]
+    marks: tuple[Mark, ...] = ()
+    synthetic: bool = False
+    rank: int | None = None
+    tied: bool = False
+    versus_best: Comparison | None = None
+    versus_source: Comparison | None = None
+    gap_closed: float | None = None
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds behind the means."""
+        return tuple(result.seed for result in self.results if result.counted)
+
+    @property
+    def failures(self) -> tuple[SeedResult, ...]:
+        """Runs that failed, timed out or were skipped."""
+        return tuple(result for result in self.results if result.status != "ok")
+
+    @property
+    def rank_text(self) -> str:
+        """``1``, or ``1=`` for a tie; empty where it does not rank."""
+        return "" if self.rank is None else f"{self.rank}{'=' if self.tied else ''}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What was to be solved. ``fingerprint``: the data revision that the compared rows share."""
+
+    dataset: str
+    source: str
+    target: str
+    classes: tuple[str, ...]
+    ti_classes: tuple[str, ...]
+    split_seed: int
+    options: Mapping[str, str]
+    fingerprint: str
+    images: Mapping[str, int]
+    synthetic: bool
+
+    @property
+    def name(self) -> str:
+        """``rooms, rgb@kv1 -> depth@kv1``, with the dataset's options where it has any."""
+        options = "".join(f", {key}={value}" for key, value in self.options.items())
+        return f"{self.dataset}{options}, {self.source} -> {self.target}"
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network that every row of a table adapts."""
+
+    backbone: str
+    image_size: int
+    pretrained: bool
+
+    @property
+    def name(self) -> str:
+        """``resnet10t, 64 px, from scratch``."""
+        return f"{self.backbone}, {self.image_size} px, {'pretrained' if self.pretrained else 'from scratch'}"
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """All rows of one task and network: ranked ones first, then the others.
+
+    ``id``: unique in the board, made of a-z, 0-9 and ``-``, the same whenever the task and network are.
+    ``seeds``: those on which rows are compared. ``source_weights`` and ``versions``: what the compared rows
+    share (weights by seed). ``comparisons``: all that were made between ranked rows, the better one first.
+    ``groups``: groups of images behind the metric, 0 where no predictions could be read. ``notices``:
+    sentences for the reader.
+    """
+
+    id: str
+    metric: str
+    task: Task
+    network: Network
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+    seeds: tuple[int, ...]
+    groups: int
+    source_weights: Mapping[int, str]
+    source_accuracy: Spread | None
+    versions: Mapping[str, str]
+    notices: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Task and network in a line."""
+        return f"{self.task.name}; {self.network.name}"
+
+    @property
+    def best(self) -> Row | None:
+        """The ranked row with the highest mean, None where nothing ranks."""
+        ranked = [row for row in self.rows if row.rank is not None]
+        return max(ranked, key=lambda row: row.metrics[self.metric].mean, default=None)
+
+    @property
+    def ranked(self) -> tuple[Row, ...]:
+        """Rows that are compared with each other."""
+        return tuple(row for row in self.rows if row.rank is not None)
+
+
+@dataclass(frozen=True)
+class RankTests:
+    """Friedman's test over complete blocks, and Nemenyi's for every pair (Demsar 2006).
+
+    ``mean_ranks``: 1 is best. ``nemenyi``: p-value by pair of labels, in the order of ``mean_ranks``; it
+    is corrected for all pairs already. ``critical_difference``: of mean ranks, at 0.05.
+    """
+
+    blocks: int
+    mean_ranks: Mapping[str, float]
+    statistic: float
+    p_value: float
+    critical_difference: float
+    nemenyi: Mapping[tuple[str, str], float]
+
+
+@dataclass(frozen=True)
+class OverallRow:
+    """One variant over the blocks of ``Overall``; ``mean`` is the mean of its means by task."""
+
+    label: str
+    mean: float
+    rank: int
+    tied: bool
+    versus_best: Comparison | None = None
+
+    @property
+    def rank_text(self) -> str:
+        """``1``, or ``1=`` for a tie."""
+        return f"{self.rank}{'=' if self.tied else ''}"
+
+
+@dataclass(frozen=True)
+class Overall:
+    """Variants over all blocks (tables) in which each of them ranks.
+
+    ``blocks``: ids of those tables. ``rank_tests``: None where there are too few blocks or variants to mean
+    something; ``note`` then says so.
+    """
+
+    rows: tuple[OverallRow, ...]
+    comparisons: tuple[Comparison, ...]
+    blocks: tuple[str, ...]
+    rank_tests: RankTests | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Board:
+    """The leaderboard: ``tables`` by title, all ranked by ``metric``; ``records``: how many it was made from.
+
+    ``overall`` is None, and ``overall_note`` says why, where no two tables share two ranked variants.
+    ``notices`` concern several tables.
+    """
+
+    metric: str
+    tables: tuple[TaskTable, ...]
+    overall: Overall | None
+    overall_note: str
+    records: int
+    notices: tuple[str, ...] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any table shows results on synthetic images."""
+        return any(table.task.synthetic for table in self.tables)

@@ -1,0 +1,156 @@
+"""From records to the board."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sfda_kit.errors import UserError, nearest
+from sfda_kit.leaderboard.board import METRICS, RANKING_METRICS, Board, TaskTable
+from sfda_kit.leaderboard.comparable import (
+    Candidate,
+    Reference,
+    find_reference,
+    mark_predictions,
+    mark_seeds,
+    mark_versions,
+    spell_seeds,
+    table_seeds,
+)
+from sfda_kit.leaderboard.entries import Entry, TableKey, by_table, describe
+from sfda_kit.leaderboard.overall import build_overall
+from sfda_kit.leaderboard.ranking import Ranking, rank
+from sfda_kit.leaderboard.rows import baseline_row, build_rows, slug, source_accuracy
+from sfda_kit.leaderboard.scores import Reader
+from sfda_kit.leaderboard.variants import Variant, find_variants
+from sfda_kit.results.collection import StoredRun
+
+
+def build_board(runs: Sequence[StoredRun], metric: str = "heldout_accuracy") -> Board:
+    """The leaderboard of ``runs`` ranked by ``metric``: a pure function of records and predictions.
+
+    The order of ``runs`` makes no difference. Raises ``UserError`` for a metric that cannot rank.
+    """
+    if metric not in RANKING_METRICS:
+        raise UserError(f"A board cannot be ranked by {metric!r}. {nearest(metric, RANKING_METRICS)}")
+    found = by_table(runs)
+    variants = find_variants(found)
+    tables, rankings = [], {}
+    for key, entries in found.items():
+        table, ranking = _table(key, entries, variants, metric)
+        tables.append(table)
+        if ranking:
+            rankings[table.id] = ranking
+    overall, note = build_overall(tables, rankings)
+    return Board(metric, tuple(tables), overall, note, len(runs))
+
+
+def _table(
+    key: TableKey, entries: Sequence[Entry], variants: Mapping[int, Variant], metric: str
+) -> tuple[TaskTable, Ranking | None]:
+    reference = find_reference(entries, variants)
+    candidates, notices = _candidates(entries, variants, reference)
+    seeds = table_seeds(candidates)
+    candidates = [mark_versions(mark_seeds(candidate, seeds), reference) for candidate in candidates]
+    candidates, images = _scored(candidates, metric)
+    ranking = rank(candidates, seeds)
+    rows = build_rows(candidates, metric, ranking)
+    if not any(row.kind == "source-only" for row in rows):
+        rows = (*rows, *baseline_row(candidates, seeds))
+    table = TaskTable(
+        id=slug(key),
+        metric=metric,
+        task=describe(key, entries, reference.fingerprint),
+        network=key.network,
+        rows=rows,
+        comparisons=ranking.comparisons if ranking else (),
+        seeds=seeds,
+        groups=images[1],
+        source_weights={seed: reference.weights.get(seed, "") for seed in seeds},
+        source_accuracy=source_accuracy(candidates, seeds),
+        versions=reference.versions,
+        notices=(*notices, *_extra_seeds(candidates, seeds), *(ranking.notices if ranking else ())),
+    )
+    return table, ranking
+
+
+def _candidates(
+    entries: Sequence[Entry], variants: Mapping[int, Variant], reference: Reference
+) -> tuple[list[Candidate], list[str]]:
+    """Runs by variant and by what they started from; one run a seed."""
+    grouped: dict[Variant, dict[tuple[str, str], list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    for entry in entries:
+        if entry.record.status == "ok":
+            departure = reference.departure(entry)
+            revision = entry.fingerprint if departure == "data" else ""
+            grouped[variants[id(entry)]][departure or "", revision].append(entry)
+    for entry in entries:  # after the others: a run without a result joins those of its variant
+        if entry.record.status != "ok":
+            own = grouped[variants[id(entry)]]
+            own[min(own, default=("", ""))].append(entry)
+    candidates, notices = [], []
+    for variant in sorted(grouped):
+        for (kind, _), group in sorted(grouped[variant].items()):
+            chosen, said = _one_a_seed(variant, group)
+            candidate = Candidate(variant, group[0].kind, chosen)
+            candidates.append(_departed(candidate, kind))
+            notices += said
+    return candidates, notices
+
+
+def _departed(candidate: Candidate, kind: str) -> Candidate:
+    if kind == "data":
+        return candidate.marked("data")
+    if kind == "weights":
+        return candidate.marked("weights", spell_seeds(candidate.ended_well))
+    return candidate.marked("oracle") if candidate.kind == "oracle" else candidate
+
+
+def _one_a_seed(variant: Variant, entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], list[str]]:
+    """For each seed the newest run that ended well, else the newest; and a sentence where there were more."""
+    by_seed: dict[int, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_seed[entry.record.seed].append(entry)
+    chosen, notices = [], []
+    for seed, group in sorted(by_seed.items()):
+        best = max(group, key=lambda entry: (entry.record.status == "ok", entry.age))
+        chosen.append(best)
+        if len(group) > 1:
+            notices.append(
+                f"{variant.label}: {len(group)} records for seed {seed}; the newest that ended well counts, "
+                f"{best.record.run_id}."
+                if best.record.status == "ok"
+                else f"{variant.label}: {len(group)} records for seed {seed}; none ended well, the newest is shown."
+            )
+    return tuple(chosen), notices
+
+
+def _scored(candidates: Sequence[Candidate], metric: str) -> tuple[list[Candidate], tuple[str, int]]:
+    """Candidates with their counts and the marks that follow; the images most runs share, and their groups."""
+    reader = Reader(metric.partition("_")[0], "mean_class" in metric)
+    with_counts = [
+        replace(
+            candidate,
+            scored={entry.record.seed: reader.read(entry.run.path) for entry in candidate.of_seeds(candidate.counted)},
+        )
+        for candidate in candidates
+    ]
+    counts: dict[tuple[str, int], int] = defaultdict(int)
+    for candidate in with_counts:
+        for scored in (candidate.scored or {}).values():
+            if scored is not None:
+                counts[scored.images.key, scored.images.total.shape[0]] += not candidate.marks
+    images = max(counts, key=lambda found: (counts[found], found), default=("", 0))
+    return [mark_predictions(candidate, metric, images[0]) for candidate in with_counts], images
+
+
+def _extra_seeds(candidates: Sequence[Candidate], seeds: Sequence[int]) -> list[str]:
+    return [
+        f"{candidate.variant.label}: {spell_seeds(extra)} not counted, the table compares {spell_seeds(seeds)}."
+        for candidate in candidates
+        if (extra := set(candidate.ended_well) - set(candidate.counted))
+    ]
+
+
+assert set(RANKING_METRICS) <= set(METRICS)

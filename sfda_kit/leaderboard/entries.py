@@ -1,0 +1,162 @@
+"""Records sorted into tables: which task and network each belongs to. Nothing in a record is taken on trust."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sfda_kit.config import digest
+from sfda_kit.leaderboard.board import Kind, Network, Task
+from sfda_kit.results.collection import StoredRun
+from sfda_kit.results.record import Record
+
+SOURCE_ONLY = "source-only"
+
+PATH = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:[\\/]|/)(?:[^\s/\\'\":,;()]+[\\/])+(?=[^\s/\\'\":,;()])")
+"""The folders of an absolute path, up to its last part."""
+
+
+@dataclass(frozen=True, order=True)
+class TableKey:
+    """What every row of a table shares. Encoding and data revision may differ between its rows."""
+
+    dataset: str
+    options: str
+    source: str
+    target: str
+    classes: tuple[str, ...]
+    ti_classes: tuple[str, ...]
+    split_seed: int
+    backbone: str
+    image_size: int
+    pretrained: bool
+
+    @property
+    def network(self) -> Network:
+        """The network's part of the key."""
+        return Network(self.backbone, self.image_size, self.pretrained)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record with what the board asks of it."""
+
+    run: StoredRun
+
+    @property
+    def record(self) -> Record:
+        """The record itself."""
+        return self.run.record
+
+    @property
+    def kind(self) -> Kind:
+        """Oracle, source-only, or a method."""
+        if self.record.oracle:
+            return "oracle"
+        return "source-only" if self.record.method == SOURCE_ONLY else "method"
+
+    @property
+    def fingerprint(self) -> str:
+        """Data revision; empty where the record does not know it."""
+        return text(self.record.task.get("fingerprint"))
+
+    @property
+    def weights(self) -> str:
+        """Hash of the source weights; empty where there are none."""
+        return text(self.record.source.get("weights_sha256"))
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """Sorts by time; the run's id decides between equal times."""
+        return (self.record.finished, self.record.started, self.record.run_id)
+
+    @cached_property
+    def key(self) -> TableKey:
+        """Its table, as far as the record tells."""
+        record, task = self.record, self.record.task
+        asked = mapping(record.config.get("dataset"))
+        model = mapping(record.source.get("model")) or mapping(record.config.get("model"))
+        return TableKey(
+            dataset=text(task.get("dataset") or asked.get("name")),
+            options=json.dumps(mapping(asked.get("options")), sort_keys=True, default=str),
+            source=text(task.get("source") or asked.get("source")),
+            target=text(task.get("target") or asked.get("target")),
+            classes=texts(task.get("classes")),
+            ti_classes=texts(task.get("ti_classes")),
+            split_seed=whole(task.get("split_seed", asked.get("split_seed"))),
+            backbone=text(model.get("backbone")),
+            image_size=whole(model.get("image_size")),
+            pretrained=bool(model.get("pretrained")),
+        )
+
+    @cached_property
+    def asked(self) -> str:
+        """Digest of the data and network that were asked for: all that a run which never began can tell."""
+        config = self.record.config
+        data = {key: value for key, value in mapping(config.get("dataset")).items() if key != "root"}
+        return digest([data, mapping(config.get("model"))])
+
+
+def by_table(runs: Iterable[StoredRun]) -> dict[TableKey, list[Entry]]:
+    """Entries by table, tables in order of their keys, entries in order of run ids.
+
+    A run that never began knows no classes: it joins the table of runs that were asked for the same.
+    """
+    entries = sorted((Entry(run) for run in runs), key=lambda entry: (entry.record.run_id, entry.age))
+    known: dict[str, TableKey] = {}
+    for entry in entries:
+        if entry.key.classes:
+            known[entry.asked] = min(known.get(entry.asked, entry.key), entry.key)
+    tables: dict[TableKey, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        tables[entry.key if entry.key.classes else known.get(entry.asked, entry.key)].append(entry)
+    return dict(sorted(tables.items()))
+
+
+def describe(key: TableKey, entries: Sequence[Entry], fingerprint: str) -> Task:
+    """The task of a table; counts of images are those of its data revision ``fingerprint``."""
+    same = [entry for entry in entries if entry.fingerprint == fingerprint] or list(entries)
+    counts = next((images for entry in same if (images := mapping(entry.record.task.get("images")))), {})
+    options = {str(name): json.dumps(value, default=str) for name, value in sorted(json.loads(key.options).items())}
+    return Task(
+        dataset=key.dataset,
+        source=key.source,
+        target=key.target,
+        classes=key.classes,
+        ti_classes=key.ti_classes,
+        split_seed=key.split_seed,
+        options={name: value.strip('"') for name, value in options.items()},
+        fingerprint=fingerprint,
+        images={str(part): whole(count) for part, count in counts.items()},
+        synthetic=any(entry.record.synthetic for entry in same),
+    )
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """``value`` where it is a mapping, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def text(value: Any) -> str:
+    """``value`` as text; nothing for None."""
+    return "" if value is None else str(value)
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """The texts of a list, empty for anything else."""
+    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else ()
+
+
+def whole(value: Any) -> int:
+    """``value`` where it is a whole number, else 0."""
+    return value if isinstance(value, int) else 0
+
+
+def without_paths(words: str) -> str:
+    """``words`` with every absolute path cut down to its last part: a board tells nobody's folders."""
+    return PATH.sub("", words)

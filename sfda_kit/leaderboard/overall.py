@@ -1,0 +1,60 @@
+"""Variants over several tasks: means, paired comparison over tasks, and rank tests where they mean something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sfda_kit.leaderboard.board import Overall, OverallRow, TaskTable
+from sfda_kit.leaderboard.rank_tests import rank_tests
+from sfda_kit.leaderboard.ranking import Ranking, behind_best
+from sfda_kit.leaderboard.statistics import Draws, compare, over_tasks, pairs_to_compare, ranks, tied
+
+NONE = "No two tables share two ranked variants, so nothing is said over several tasks."
+
+
+def build_overall(tables: Sequence[TaskTable], rankings: Mapping[str, Ranking]) -> tuple[Overall | None, str]:
+    """The part over several tables, or None with the reason."""
+    labels, blocks = complete_blocks({key: ranking.labels for key, ranking in rankings.items()})
+    if not blocks:
+        return None, NONE
+    tasks = {table.id: f"{table.task.name} {table.task.split_seed} {table.task.classes}" for table in tables}
+    draws = over_tasks([_columns(rankings[key], labels) for key in blocks], [tasks[key] for key in blocks])
+    comparisons = compare(draws, labels, pairs_to_compare(draws, labels))
+    found = ranks(labels, comparisons)
+    shared, behind = frozenset(tied(found)), behind_best(comparisons)
+    rows = [
+        OverallRow(label, float(mean), found[label], label in shared, behind.get(label))
+        for label, mean in zip(labels, draws.estimate, strict=True)
+    ]
+    means = np.stack([_columns(rankings[key], labels).estimate for key in blocks])
+    tests, note = rank_tests(means, labels)
+    ordered = tuple(sorted(rows, key=lambda row: (row.rank, -row.mean, row.label)))
+    return Overall(ordered, comparisons, tuple(blocks), tests, note), ""
+
+
+def complete_blocks(ranked: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:
+    """Labels and tables such that every label ranks in every table, with as many results as can be had.
+
+    Labels are added by the number of tables they rank in; empty where no two tables share two labels.
+    """
+    tables_of: dict[str, set[str]] = {}
+    for table, labels in ranked.items():
+        for label in labels:
+            tables_of.setdefault(label, set()).add(table)
+    order = sorted(tables_of, key=lambda label: (-len(tables_of[label]), label))
+    best: tuple[list[str], list[str]] = ([], [])
+    common = set(ranked)
+    for count, label in enumerate(order, start=1):
+        common &= tables_of[label]
+        if count >= 2 and len(common) >= 2 and count * len(common) > len(best[0]) * len(best[1]):
+            best = (sorted(order[:count]), [table for table in ranked if table in common])
+    return best
+
+
+def _columns(ranking: Ranking, labels: Sequence[str]) -> Draws:
+    columns = [ranking.labels.index(label) for label in labels]
+    draws = ranking.draws
+    return replace(draws, estimate=draws.estimate[columns], values=draws.values[:, columns])

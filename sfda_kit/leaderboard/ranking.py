@@ -1,0 +1,114 @@
+"""The comparable rows of one table against each other and against their source models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sfda_kit.leaderboard.board import Comparison
+from sfda_kit.leaderboard.comparable import Candidate
+from sfda_kit.leaderboard.scores import Counts, Images, Scored
+from sfda_kit.leaderboard.statistics import (
+    ALL_PAIRS_UP_TO,
+    Draws,
+    compare,
+    draw,
+    pairs_to_compare,
+    ranks,
+    resamples_for,
+    tied,
+)
+
+FEW_GROUPS = 20
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Ranks by label, the comparisons behind them, and the draws, whose columns are ``labels``."""
+
+    labels: tuple[str, ...]
+    draws: Draws
+    ranks: Mapping[str, int]
+    tied: frozenset[str]
+    comparisons: tuple[Comparison, ...]
+    versus_best: Mapping[str, Comparison]
+    versus_source: Mapping[str, Comparison]
+    notices: tuple[str, ...]
+
+
+def rank(candidates: Sequence[Candidate], seeds: Sequence[int]) -> Ranking | None:
+    """Compare those that may be compared; None where there is none."""
+    compared = [candidate for candidate in candidates if candidate.compared]
+    if not compared or not seeds:
+        return None
+    labels = tuple(candidate.variant.label for candidate in compared)
+    scored = [[_of(candidate, seed) for seed in seeds] for candidate in compared]
+    pairs = min(len(labels) * (len(labels) - 1) // 2, ALL_PAIRS_UP_TO**2)
+    draws, sources = _draws(scored, scored[0][0].images, seeds, resamples_for(max(pairs, 1)))
+    comparisons = compare(draws, labels, pairs_to_compare(draws, labels))
+    found = ranks(labels, comparisons)
+    return Ranking(
+        labels=labels,
+        draws=draws,
+        ranks=found,
+        tied=frozenset(tied(found)),
+        comparisons=comparisons,
+        versus_best=behind_best(comparisons),
+        versus_source=_versus_source(sources, labels),
+        notices=_notices(len(labels), draws),
+    )
+
+
+def _of(candidate: Candidate, seed: int) -> Scored:
+    found = (candidate.scored or {})[seed]
+    assert found is not None, "a row without predictions is not compared"
+    return found
+
+
+def _draws(scored: Sequence[Sequence[Scored]], images: Images, seeds: Sequence[int], size: int) -> tuple[Draws, Draws]:
+    """Draws of the variants, and of variants and their source models side by side."""
+    correct: list[list[Counts]] = [[one.correct for one in row] for row in scored]
+    source = [[one.source_correct for one in row] for row in scored]
+    both = draw(correct + source, images.total, images.key, seeds, size)
+    count = len(scored)
+    return replace(both, estimate=both.estimate[:count], values=both.values[:, :count]), both
+
+
+def _versus_source(both: Draws, labels: Sequence[str]) -> dict[str, Comparison]:
+    count = len(labels)
+    names = [*labels, *("source-only" for _ in labels)]
+    found = compare(both, names, [(column, count + column) for column in range(count)])
+    return dict(zip(labels, found, strict=True))
+
+
+def behind_best(comparisons: Sequence[Comparison]) -> dict[str, Comparison]:
+    """Each variant minus the best one, which is the first of the first pair."""
+    if not comparisons:
+        return {}
+    best = comparisons[0].first
+    return {found.second: turned(found) for found in comparisons if found.first == best}
+
+
+def turned(found: Comparison) -> Comparison:
+    """The same comparison, the other way round."""
+    return replace(
+        found,
+        first=found.second,
+        second=found.first,
+        difference=-found.difference,
+        low=-found.high,
+        high=-found.low,
+    )
+
+
+def _notices(variants: int, draws: Draws) -> tuple[str, ...]:
+    said = []
+    if draws.seeds == 1:
+        said.append("One seed: seeds are not resampled, so intervals speak of other images only, not of other seeds.")
+    if draws.groups == 1:
+        said.append("All images are one group: images are not resampled, so intervals speak of other seeds only.")
+    elif draws.groups < FEW_GROUPS:
+        said.append(f"Only {draws.groups} groups of images: intervals are likely too narrow.")
+    if variants > ALL_PAIRS_UP_TO:
+        said.append(f"{variants} variants: each is compared with the best one only, so ranks are 1 or 2.")
+    return tuple(said)

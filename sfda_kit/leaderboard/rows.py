@@ -1,0 +1,152 @@
+"""Rows from candidates: means, costs, reasons, order."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from sfda_kit.config import digest
+from sfda_kit.leaderboard.board import METRICS, Row, SeedResult, Spread
+from sfda_kit.leaderboard.comparable import Candidate
+from sfda_kit.leaderboard.entries import SOURCE_ONLY, Entry, TableKey, without_paths
+from sfda_kit.leaderboard.ranking import Ranking
+
+COSTS = ("wall_s", "peak_memory_mb", "trained_parameters")
+LONGEST_REASON = 200
+
+
+def build_rows(candidates: Sequence[Candidate], metric: str, ranking: Ranking | None) -> tuple[Row, ...]:
+    """Rows in order: ranked, not comparable, without a result, then source-only and oracle."""
+    rows = [_row(candidate, ranking) for candidate in candidates]
+    rows = [replace(row, gap_closed=_gap_closed(row, rows, metric)) for row in rows]
+    return tuple(sorted(rows, key=lambda row: _place(row, metric)))
+
+
+def _row(candidate: Candidate, ranking: Ranking | None) -> Row:
+    results = tuple(_result(entry, entry.record.seed in candidate.counted) for entry in candidate.entries)
+    counted = [result for result in results if result.counted]
+    row = Row(
+        label=candidate.variant.label,
+        method=candidate.variant.method,
+        kind=candidate.kind,
+        settings=dict(candidate.variant.settings),
+        results=results,
+        metrics=spreads([result.metrics for result in counted]),
+        cost=_medians([result.cost for result in counted]),
+        marks=candidate.marks,
+        synthetic=any(entry.record.synthetic for entry in candidate.entries),
+    )
+    if ranking is None or not candidate.compared:
+        return row
+    return replace(
+        row,
+        rank=ranking.ranks[row.label],
+        tied=row.label in ranking.tied,
+        versus_best=ranking.versus_best.get(row.label),
+        versus_source=ranking.versus_source.get(row.label),
+    )
+
+
+def _result(entry: Entry, counted: bool) -> SeedResult:
+    record = entry.record
+    return SeedResult(
+        seed=record.seed,
+        status=record.status,
+        run_id=record.run_id,
+        counted=counted,
+        reason="" if record.status == "ok" else _reason(record.error),
+        metrics={name: value for name, value in record.metrics.items() if math.isfinite(value)},
+        cost={name: value for name, value in record.cost.items() if math.isfinite(value)},
+        config_digest=record.config_digest,
+        source_weights=entry.weights,
+        fingerprint=entry.fingerprint,
+        versions=dict(record.versions),
+        finished=record.finished,
+    )
+
+
+def _reason(error: str) -> str:
+    """The error in a line, without anybody's folders."""
+    line = " ".join(without_paths(error).split()) or "no reason was recorded"
+    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 3]}..."
+
+
+def spreads(metrics: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
+    """Mean and spread of each metric that every run has."""
+    return {
+        name: spread([found[name] for found in metrics])
+        for name in METRICS
+        if metrics and all(name in found for found in metrics)
+    }
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and sample standard deviation."""
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(statistics.fmean(values), deviation, len(values))
+
+
+def _medians(costs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    found = {name: [cost[name] for cost in costs if name in cost] for name in COSTS}
+    return {name: float(statistics.median(values)) for name, values in found.items() if values}
+
+
+def _gap_closed(row: Row, rows: Iterable[Row], metric: str) -> float | None:
+    """Percent of the way from source-only to oracle, all on the same seeds and unmarked."""
+    bounds: dict[str, Row] = {}
+    for other in rows:
+        spoilt = any(mark.kind not in ("oracle", "failed") for mark in other.marks)
+        if other.kind != "method" and metric in other.metrics and other.seeds == row.seeds and not spoilt:
+            bounds.setdefault(other.kind, other)
+    if row.rank is None or len(bounds) < 2:
+        return None
+    low, high = (bounds[kind].metrics[metric].mean for kind in ("source-only", "oracle"))
+    return 100.0 * (row.metrics[metric].mean - low) / (high - low) if high > low else None
+
+
+def _place(row: Row, metric: str) -> tuple[int, int, float, str, tuple[str, ...]]:
+    order = {"method": 0, "source-only": 3, "oracle": 4}[row.kind]
+    if row.kind == "method" and row.rank is None:
+        order = 1 if row.seeds else 2
+    mean = row.metrics[metric].mean if metric in row.metrics else -1.0
+    return order, row.rank or 0, -mean, row.label, tuple(result.run_id for result in row.results)
+
+
+def baseline_row(candidates: Sequence[Candidate], seeds: Sequence[int]) -> tuple[Row, ...]:
+    """The source model's row where nobody ran ``source-only``: every run has scored it as its baseline."""
+    results = []
+    for seed in seeds:
+        carriers = [c for c in candidates if not c.marks or c.marks[0].kind not in ("data", "weights")]
+        entries = [e for c in carriers for e in c.of_seeds([seed]) if e.record.baselines.get(SOURCE_ONLY)]
+        if not entries:
+            return ()
+        scores = entries[0].record.baselines[SOURCE_ONLY]
+        bare = replace(_result(entries[0], counted=True), cost={}, config_digest="")
+        results.append(replace(bare, metrics={name: value for name, value in scores.items() if math.isfinite(value)}))
+    if not results:
+        return ()
+    figures = spreads([result.metrics for result in results])
+    synthetic = any(entry.record.synthetic for candidate in candidates for entry in candidate.entries)
+    return (Row(SOURCE_ONLY, SOURCE_ONLY, "source-only", {}, tuple(results), figures, {}, synthetic=synthetic),)
+
+
+def source_accuracy(candidates: Sequence[Candidate], seeds: Sequence[int]) -> Spread | None:
+    """Accuracy of the source models on held-out source images, over the table's seeds."""
+    found: dict[int, float] = {}
+    for candidate in candidates:
+        if candidate.compared:
+            for entry in candidate.of_seeds(seeds):
+                value = entry.record.metrics.get("source_accuracy", math.nan)
+                if math.isfinite(value):
+                    found.setdefault(entry.record.seed, value)
+    return spread([found[seed] for seed in seeds]) if seeds and set(found) == set(seeds) else None
+
+
+def slug(key: TableKey) -> str:
+    """A name for anchors and files: readable, and unique by a digest of the whole key."""
+    words = f"{key.dataset} {key.source} {key.target} {key.backbone} {key.image_size}"
+    readable = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:60].strip("-")
+    return f"{readable or 'task'}-{digest(list(key.__dict__.items()))[:8]}"

@@ -1,0 +1,110 @@
+"""Stored predictions as counts by group of images: what every comparison is made of."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Counts = NDArray[np.int32]
+
+IMAGES = ("name", "group", "label")
+COLUMNS = ("part", *IMAGES, "prediction", "source_only_prediction")
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of one part, whatever their order: ``key`` is equal where names, groups and labels are.
+
+    ``cell``: for each image in stored order the flat index of its (group, class). ``total``: images by
+    group and class, (G, K); K is 1 unless classes are told apart.
+    """
+
+    key: str
+    cell: NDArray[np.intp]
+    total: Counts
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Correct predictions (G, K) of a run and of the source model it started from."""
+
+    images: Images
+    correct: Counts
+    source_correct: Counts
+
+    def value(self) -> float:
+        """The metric in percent, from the counts alone."""
+        return float(percent(self.correct.sum(0), self.images.total.sum(0)))
+
+
+def percent(correct: NDArray[Any], total: NDArray[Any]) -> NDArray[np.float64]:
+    """Percent correct (...): mean over the classes of the last axis (..., K) that have images."""
+    present = total > 0
+    share = np.divide(correct, total, out=np.zeros(np.broadcast_shapes(correct.shape, total.shape)), where=present)
+    return np.asarray(100.0 * share.sum(-1) / np.maximum(present.sum(-1), 1))
+
+
+@dataclass
+class Reader:
+    """Reads predictions of ``part``; runs on the same images share what is known of them."""
+
+    part: str
+    by_class: bool
+    _known: list[tuple[pa.Table, Images]] = field(default_factory=list)
+
+    def read(self, folder: Path) -> Scored | None:
+        """Counts of the run in ``folder``; None where its predictions are missing, broken or of no such image."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(folder / "predictions.parquet") as file:
+                table = file.read(columns=list(COLUMNS), use_threads=False)
+            table = table.filter(pc.equal(table["part"], self.part))
+            if table.num_rows == 0 or any(table[name].null_count for name in COLUMNS):
+                return None
+            images = self._images(table.select(list(IMAGES)))
+            correct = [pc.equal(table["label"], table[name]).to_numpy() for name in COLUMNS[-2:]]
+        except (OSError, KeyError, pa.ArrowException):
+            return None
+        return Scored(images, *(_count(images.cell[right], images.total.shape) for right in correct))
+
+    def _images(self, table: pa.Table) -> Images:
+        for known, images in self._known:
+            if known.equals(table):
+                return images
+        images = self._index(table)
+        self._known.append((table, images))
+        return images
+
+    def _index(self, table: pa.Table) -> Images:
+        _, group = np.unique(_values(table["group"]), return_inverse=True)
+        label = np.zeros_like(group)
+        if self.by_class:
+            _, label = np.unique(_values(table["label"]), return_inverse=True)
+        shape = (int(np.max(group)) + 1, int(np.max(label)) + 1)
+        cell = np.asarray(group * shape[1] + label, dtype=np.intp)
+        return Images(_key(table), cell, _count(cell, shape))
+
+
+def _values(column: pa.ChunkedArray) -> NDArray[Any]:
+    values = column.to_numpy()
+    return values.astype(str) if values.dtype == object else values
+
+
+def _count(cells: NDArray[np.intp], shape: tuple[int, ...]) -> Counts:
+    return np.bincount(cells, minlength=int(np.prod(shape))).astype(np.int32).reshape(shape)
+
+
+def _key(table: pa.Table) -> str:
+    rows = sorted(zip(*(map(str, table[name].to_pylist()) for name in IMAGES), strict=True))
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]

@@ -1,0 +1,189 @@
+"""Paired comparison of variants by resampling groups of images and allowing for few seeds and tasks.
+
+The difference of two variants on one task is a mean over seeds of scores on the same images. It varies with
+the seed and with the images, and both are crossed: every seed is scored on the same images. So
+
+* **images** are resampled by group (scene, video), with G - 1 of G groups drawn with replacement, one draw for
+  all seeds and variants (a paired cluster bootstrap; drawing n - 1 makes its variance unbiased, Rao and Wu 1988);
+* **seeds** are drawn by a multiplier bootstrap with Student's factor: each draw adds the seeds' deviations from
+  their mean with normal weights, divided by sqrt(chi2 / (S - 1)). Resampling 3 seeds as such would call a
+  difference real whenever the three agree in sign, which chance alone does in 1 of 4 cases;
+* **tasks**, where there are several, likewise (``statistics.over_tasks``).
+
+Weights and deviations add up linearly, so the draws of a difference are the difference of two columns of
+draws, and all pairs share one matrix. Everything is a function of the counts: generators are seeded by content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfda_kit.leaderboard.board import Comparison
+from sfda_kit.leaderboard.scores import Counts, percent
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.05
+RESAMPLES = 4000
+ALL_PAIRS_UP_TO = 40
+"""With more variants, each is compared with the best one only."""
+
+BLOCK = 1000
+"""Draws are made in blocks, so that more of them continue fewer, and a large test set needs little memory."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Estimates (V,) of variants in percent and their joint resampled values (B, V)."""
+
+    estimate: Floats
+    values: Floats
+    seeds: int
+    groups: int
+
+    def difference(self, first: int, second: int) -> tuple[float, Floats]:
+        """Estimate and draws (B,) of variant ``first`` minus variant ``second``."""
+        estimate = float(self.estimate[first] - self.estimate[second])
+        return estimate, self.values[:, first] - self.values[:, second]
+
+
+def generator(*content: object) -> np.random.Generator:
+    """A generator that is the same whenever ``content`` is."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(content).encode()).digest()[:16], "big"))
+
+
+def resamples_for(pairs: int) -> int:
+    """Enough draws that Holm's smallest threshold lies above the smallest possible p-value, 2 / (B + 1)."""
+    wanted = max(RESAMPLES, int(80 * pairs))
+    return -(-wanted // BLOCK) * BLOCK
+
+
+def draw(correct: Sequence[Sequence[Counts]], total: Counts, images: str, seeds: Sequence[int], size: int) -> Draws:
+    """Resample seeds and groups of images, jointly for all variants.
+
+    ``correct``: counts (G, K) by variant and seed, in the order of ``seeds``; ``total``: (G, K); ``images``
+    identifies them, so that tables on the same images share draws. Memory is that of the answer (size, V).
+    """
+    stacked = np.asarray(correct, dtype=np.float64)  # (V, S, G, K)
+    by_seed = percent(stacked.sum(2), total.sum(0))  # (V, S)
+    estimate = by_seed.mean(1)
+    values = _over_images(stacked.sum(1), total, len(seeds), generator("images", images, total.shape[0]), size)
+    values += _student(by_seed - estimate[:, None], generator("seeds", tuple(seeds)), size)
+    return Draws(estimate, values, len(seeds), total.shape[0])
+
+
+def _over_images(correct: Floats, total: Counts, seeds: int, rng: np.random.Generator, size: int) -> Floats:
+    """Resampled scores (size, V) from counts (V, G, K) summed over ``seeds``.
+
+    Weights are whole numbers and so are their products with counts: equal predictions give equal draws.
+    """
+    variants, groups, classes = correct.shape
+    columns = correct.transpose(1, 0, 2).reshape(groups, variants * classes)
+    values = np.empty((size, variants))
+    if groups == 1:
+        values[:] = percent(correct[:, 0], seeds * total[0])
+        return values
+    for start in range(0, size, BLOCK):
+        weights = _weights(rng, groups)
+        scored = (weights @ columns).reshape(BLOCK, variants, classes)
+        values[start : start + BLOCK] = percent(scored, seeds * (weights @ total)[:, None, :])
+    return values
+
+
+def _weights(rng: np.random.Generator, groups: int) -> Floats:
+    """How often each group is drawn (BLOCK, G): G - 1 draws with replacement."""
+    drawn = rng.integers(0, groups, (BLOCK, groups - 1))
+    drawn += groups * np.arange(BLOCK)[:, None]
+    return np.bincount(drawn.ravel(), minlength=BLOCK * groups).reshape(BLOCK, groups).astype(np.float64)
+
+
+def _student(deviations: Floats, rng: np.random.Generator, size: int) -> Floats:
+    """Draws (size, V) of the error of a mean over n units, from their deviations (V, n) from it.
+
+    Given the deviations each column follows Student's t with n - 1 degrees of freedom, times the standard
+    error; columns keep their correlation. Zero for one unit, of which nothing can be said.
+    """
+    units = deviations.shape[1]
+    if units == 1:
+        return np.zeros((size, deviations.shape[0]))
+    normal = rng.standard_normal((size, units))
+    scale = np.sqrt(rng.chisquare(units - 1, size) / (units - 1) * units * (units - 1))
+    spread = np.zeros((size, deviations.shape[0]))
+    for unit in range(units):  # in this order for every column, so that equal columns stay equal
+        spread += normal[:, unit, None] * deviations[None, :, unit]
+    return np.asarray(spread / scale[:, None])
+
+
+def over_tasks(blocks: Sequence[Draws], tasks: Sequence[str]) -> Draws:
+    """Mean over blocks of the same variants; blocks of one task (several networks) are averaged first.
+
+    From ``TASKS_RESAMPLED`` tasks on the interval allows for other tasks of the kind; with fewer it speaks of
+    these tasks alone.
+    """
+    names = sorted(set(tasks))
+    size = min(block.values.shape[0] for block in blocks)
+    member = [[block for block, task in zip(blocks, tasks, strict=True) if task == name] for name in names]
+    estimates = np.stack([np.mean([block.estimate for block in own], axis=0) for own in member], axis=1)  # (V, T)
+    inner = np.mean([np.mean([block.values[:size] for block in own], axis=0) for own in member], axis=0)
+    estimate = estimates.mean(1)
+    if len(names) >= TASKS_RESAMPLED:
+        inner = inner + _student(estimates - estimate[:, None], generator("tasks", tuple(names)), size)
+    return Draws(estimate, inner, min(b.seeds for b in blocks), min(b.groups for b in blocks))
+
+
+TASKS_RESAMPLED = 3
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values (1979), in the order given: uniformly better than Bonferroni's."""
+    order = sorted(range(len(p_values)), key=lambda number: p_values[number])
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for place, number in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[number]))
+        adjusted[number] = highest
+    return adjusted
+
+
+def compare(draws: Draws, labels: Sequence[str], pairs: Sequence[tuple[int, int]]) -> tuple[Comparison, ...]:
+    """The comparisons of one family: ``pairs`` of columns, corrected together."""
+    found = [_interval(*draws.difference(first, second)) for first, second in pairs]
+    adjusted = holm([p_value for *_, p_value in found])
+    return tuple(
+        Comparison(labels[a], labels[b], *values, corrected, corrected < LEVEL, draws.seeds, draws.groups)
+        for (a, b), values, corrected in zip(pairs, found, adjusted, strict=True)
+    )
+
+
+def _interval(estimate: float, values: Floats) -> tuple[float, float, float, float]:
+    """Estimate, 95 % percentile interval, and the two-sided p-value of no difference."""
+    low, high = np.percentile(values, [100 * LEVEL / 2, 100 * (1 - LEVEL / 2)])
+    rarer = min(int((values <= 0).sum()), int((values >= 0).sum()))
+    return estimate, float(low), float(high), min(1.0, 2 * (1 + rarer) / (len(values) + 1))
+
+
+def pairs_to_compare(draws: Draws, labels: Sequence[str]) -> list[tuple[int, int]]:
+    """Columns of every pair, the better one first; with many variants those with the best one only."""
+    order = sorted(range(len(labels)), key=lambda column: (-draws.estimate[column], labels[column]))
+    if len(order) > ALL_PAIRS_UP_TO:
+        return [(order[0], other) for other in order[1:]]
+    return list(combinations(order, 2))
+
+
+def ranks(labels: Sequence[str], comparisons: Sequence[Comparison]) -> dict[str, int]:
+    """1 + the number of variants found significantly better (``comparisons`` name the better one first)."""
+    behind = dict.fromkeys(labels, 1)
+    for comparison in comparisons:
+        behind[comparison.second] += comparison.different
+    return behind
+
+
+def tied(found: Mapping[str, int]) -> Iterator[str]:
+    """Labels that share their rank with another one."""
+    values = list(found.values())
+    return (label for label, rank in found.items() if values.count(rank) > 1)

@@ -1,0 +1,146 @@
+"""Variants of a method: told apart by the settings of their records, named by those that differ."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sfda_kit.config import digest
+from sfda_kit.leaderboard.entries import Entry, mapping, without_paths
+
+Settings = dict[str, str]
+
+OUTSIDE = {"method", "seed", "preset", "dataset", "compute", "recipe"}
+"""Sections of a configuration that make no variant; a preset only stands for other values, and the recipe
+is looked at by itself."""
+
+UNTOUCHED = {"source-only", "oracle"}
+"""Methods that adapt nothing: settings of adaptation are idle in them."""
+
+IDLE = {"adapt", "bridge_training"}
+
+
+class Variant(NamedTuple):
+    """A method with its settings: ``label`` for people, ``settings`` those in the label."""
+
+    method: str
+    label: str
+    settings: tuple[tuple[str, str], ...]
+
+
+def flat(value: Any, prefix: str) -> Settings:
+    """Leaves of nested settings by dotted key; a part's name or a term's weight stands for the part itself.
+
+    ``{"encoding": {"name": "jet", "options": {}}}`` -> ``{"encoding": "jet"}``.
+    """
+    if isinstance(value, (list, tuple)) and value and all(isinstance(item, Mapping) for item in value):
+        value = {str(item.get("name", number)): item for number, item in enumerate(value)}
+    if not isinstance(value, Mapping):
+        return {prefix: value if isinstance(value, str) else json.dumps(value, default=str)}
+    head = next((key for key in ("name", "weight") if key in value), None)
+    leaves: Settings = {}
+    for key in sorted(value, key=str):
+        leaves |= flat(value[key], prefix if key == head else f"{prefix}.{key}")
+    return leaves
+
+
+def settings_of(entry: Entry) -> Settings:
+    """Every setting outside data, seed, hardware, recipe and the network that names the table."""
+    config = entry.record.config
+    idle = OUTSIDE | IDLE if entry.record.method in UNTOUCHED else OUTSIDE
+    found: Settings = {}
+    for section, value in config.items():
+        kept = value
+        if section == "model":
+            kept = {"bottleneck": mapping(value).get("bottleneck")}
+        elif section == "source":
+            kept = {key: setting for key, setting in mapping(value).items() if key != "card"}
+        if section not in idle:
+            found |= flat(kept, section)
+    return found
+
+
+def changes_of(entry: Entry) -> Settings:
+    """The user's changes to the recipe."""
+    return flat(mapping(entry.record.config.get("recipe")), "recipe")
+
+
+def recipe_of(entry: Entry) -> Settings:
+    """The recipe as it was resolved, empty where the run never began."""
+    return flat(entry.record.recipe, "recipe") if entry.record.recipe else {}
+
+
+def find_variants(tables: Mapping[Any, Sequence[Entry]]) -> dict[int, Variant]:
+    """The variant of every entry, by ``id(entry)``.
+
+    A setting is in the labels of a method when its variants differ in it: for recipe and encoding anywhere on
+    the board, for the others (rates, epochs) within a table, because each task may have its own.
+    """
+    by_method: dict[str, dict[int, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    for number, entries in enumerate(tables.values()):
+        for entry in entries:
+            by_method[entry.record.method][number].append(entry)
+    found: dict[int, Variant] = {}
+    for method, groups in by_method.items():
+        found |= _of_method(method, list(groups.values()))
+    return _unique(found)
+
+
+def _unique(variants: dict[int, Variant]) -> dict[int, Variant]:
+    """No two variants share a label: where they would (a method named like a variant), a digest is added."""
+    of_label: dict[str, set[Variant]] = defaultdict(set)
+    for variant in variants.values():
+        of_label[variant.label].add(variant)
+
+    def named(variant: Variant) -> Variant:
+        if len(of_label[variant.label]) == 1:
+            return variant
+        return variant._replace(label=f"{variant.label} #{digest([variant.method, variant.settings])[:6]}")
+
+    return {key: named(variant) for key, variant in variants.items()}
+
+
+def _of_method(method: str, groups: Sequence[Sequence[Entry]]) -> dict[int, Variant]:
+    entries = [entry for group in groups for entry in group]
+    settings = {id(entry): settings_of(entry) for entry in entries}
+    changes = {id(entry): changes_of(entry) for entry in entries}
+    telling = _differing([changes[id(entry)] for entry in entries], absent_counts=True)
+    telling |= {k for k in _differing([settings[id(e)] for e in entries]) if k.partition(".")[0] == "encoding"}
+    for group in groups:
+        telling |= _differing([settings[id(entry)] for entry in group])
+    shown = {key: {k: v for k, v in (settings[key] | changes[key]).items() if k in telling} for key in settings}
+    _tell_recipes_apart(entries, shown)
+    return {
+        key: Variant(method, _label(method, chosen), tuple(sorted(chosen.items()))) for key, chosen in shown.items()
+    }
+
+
+def _tell_recipes_apart(entries: Sequence[Entry], shown: dict[int, Settings]) -> None:
+    """Where the same changes led to other recipes (another version of a plugin), say in what they differ."""
+    alike: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        alike[digest(shown[id(entry)])].append(entry)
+    for group in alike.values():
+        recipes = {id(entry): recipe for entry in group if (recipe := recipe_of(entry))}
+        telling = _differing(list(recipes.values()), absent_counts=True)
+        for key, recipe in recipes.items():
+            shown[key] = shown[key] | {k: v for k, v in recipe.items() if k in telling}
+
+
+def _differing(found: Sequence[Settings], absent_counts: bool = False) -> set[str]:
+    """Keys with more than one value; a key that is absent is another value only if ``absent_counts``."""
+    values: dict[str, set[str]] = defaultdict(set)
+    counts: dict[str, int] = defaultdict(int)
+    for settings in found:
+        for key, value in settings.items():
+            values[key].add(value)
+            counts[key] += 1
+    return {key for key in values if len(values[key]) > 1 or (absent_counts and counts[key] < len(found))}
+
+
+def _label(method: str, settings: Settings) -> str:
+    if not settings:
+        return method
+    return f"{method} ({', '.join(f'{key}={without_paths(value)}' for key, value in sorted(settings.items()))})"
