@@ -97,12 +97,13 @@ class Reader:
 
 
 def _values(column: pa.ChunkedArray) -> NDArray[Any]:
-    values = column.to_numpy()
+    values: NDArray[Any] = column.to_numpy()
     return values.astype(str) if values.dtype == object else values
 
 
 def _count(cells: NDArray[np.intp], shape: tuple[int, ...]) -> Counts:
-    return np.bincount(cells, minlength=int(np.prod(shape))).astype(np.int32).reshape(shape)
+    counts: Counts = np.bincount(cells, minlength=int(np.prod(shape))).astype(np.int32)
+    return counts.reshape(shape)
 
 
 def _key(table: pa.Table) -> str:
