@@ -12,7 +12,7 @@ from sfda_kit.data.dataset_options import DatasetOptions
 from sfda_kit.data.folder_dataset import Row, Scan
 from sfda_kit.data.groups import groups_or_own
 from sfda_kit.data.split_folder import SplitFolder
-from sfda_kit.data.walk import list_folder, require_folder, walk
+from sfda_kit.data.walk import find_holder, list_folder, require_folder
 from sfda_kit.errors import DataError
 
 if TYPE_CHECKING:
@@ -113,11 +113,8 @@ def _tiffs(folder: Path, notices: list[str]) -> list[str]:
 
 def _locate(root: Path) -> Path:
     """The first folder at or below ``root`` that holds class folders of EuroSAT."""
-    for folder, enter in walk(root):
-        if set(folder.folders) & set(CLASSES):
-            return folder.path
-        if len(folder.path.relative_to(root).parts) >= _DEEPEST:
-            enter.clear()
+    if found_in := find_holder(root, CLASSES, _DEEPEST):
+        return found_in
     found = ", ".join(list_folder(root).folders[:8]) or "no folder"
     raise DataError(
         f"--data-root {root} is not EuroSAT: expected folders {CLASSES[0]} to {CLASSES[-1]} in it, found {found}. "

@@ -19,6 +19,9 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".npy")
 MAXIMUM_PIXELS = 89_000_000
 """Larger files are refused before they are unpacked: a few kilobytes can claim gigapixels."""
 
+_BITS = 258
+"""TIFF tag: bits of each channel."""
+
 Pixels = NDArray[np.generic]
 
 
@@ -82,6 +85,8 @@ def _load_picture(path: Path) -> Pixels:
     try:
         with Image.open(path, formats=("JPEG", "PNG", "TIFF")) as image:
             _refuse_size(*image.size)
+            if image.format == "TIFF" and image.mode in ("RGB", "RGBA", "RGBX") and max(image.tag_v2[_BITS]) > 8:
+                return _load_deep_tiff(path)
             image.load()
             return np.asarray(_plain_mode(image))
     except DataError:
@@ -91,8 +96,24 @@ def _load_picture(path: Path) -> Pixels:
     except Image.DecompressionBombError as error:
         raise DataError(f"claims too many pixels ({_first_line(error)}). Scale it down.") from None
     except Exception as error:
+        if "imagecodecs" in str(error):
+            raise DataError("is compressed in a way that needs `pip install imagecodecs`; or save it plain.") from None
         # Decoders answer broken bytes with whatever they trip over: OSError, SyntaxError, struct.error ...
         raise DataError(f"is truncated or damaged ({_first_line(error)}). Copy it again from where it came.") from None
+
+
+def _load_deep_tiff(path: Path) -> Pixels:
+    """16 bits a channel: Pillow drops the low byte, and where channels are stored apart it keeps that one."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        stored: Pixels = page.asarray()
+        apart = stored.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
+    stored = np.moveaxis(stored, 0, -1) if apart else stored
+    if stored.ndim == 3 and stored.shape[-1] not in (3, 4):
+        raise DataError(f"holds {stored.shape[-1]} channels; expected one or three.")
+    return stored[..., :3] if stored.ndim == 3 else stored
 
 
 def _plain_mode(image: Image) -> Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,17 @@ def walk(root: Path) -> Iterator[tuple[Folder, list[str]]]:
         enter = list(folder.folders)
         yield folder, enter
         waiting += [path / name for name in reversed(enter)]
+
+
+def find_holder(root: Path, names: Iterable[str], deepest: int) -> Path | None:
+    """The first folder, at most ``deepest`` below ``root``, that holds a folder with one of ``names`` (any case)."""
+    wanted = {name.lower() for name in names}
+    for folder, enter in walk(root):
+        if wanted & {name.lower() for name in folder.folders}:
+            return folder.path
+        if len(folder.path.relative_to(root).parts) >= deepest:
+            enter.clear()
+    return None
 
 
 def list_folder(path: Path) -> Folder:
