@@ -18,6 +18,10 @@ class DataError(UserError):
     """Files on disk are missing, unreadable or not what the layout promises (exit code 2)."""
 
 
+class BusyError(UserError):
+    """Another process is working on this run; it can be asked for again later (exit code 2)."""
+
+
 class RunError(SfdaKitError):
     """A run that had started could not finish (exit code 1)."""
 

@@ -1,0 +1,57 @@
+"""What any executor must honour."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import ClassVar
+
+from sfda_kit.interfaces.executor import Executor
+from sfda_kit.registry import build
+from sfda_kit.results.record import read_record
+from sfda_kit.testing.declaration import PartConformance
+from sfda_kit.testing.jobs import (
+    AGES,
+    broken_job,
+    ended_once,
+    run_folders,
+    small_job,
+    wait_for_epochs,
+    wait_until_unlocked,
+)
+
+
+class ExecutorConformance(PartConformance):
+    """Inherit and set ``name`` and ``options``; reach or start the place in a fixture::
+
+    class TestMyExecutor(ExecutorConformance):
+        name = "my-executor"
+
+    The place needs room for two cells at once.
+    """
+
+    kind: ClassVar[str] = "executor"
+
+    def executor(self) -> Executor:
+        """One with room for two cells."""
+        found: Executor = build(self.component(), self.options, workers=2)
+        return found
+
+    def test_every_job_ends_with_one_outcome(self, tmp_path: Path, sfda_cache: Path) -> None:
+        """One that runs, and one that cannot: its outcome says why."""
+        good, broken = small_job(tmp_path), broken_job(tmp_path)
+        outcomes = list(self.executor().run([good, broken]))
+        assert sorted(outcome.key for outcome in outcomes) == sorted([good.key, broken.key])
+        errors = {outcome.key: outcome.error for outcome in outcomes}
+        assert errors[good.key] == "", errors[good.key]
+        assert ended_once(good), "the record of a finished cell is not as it should be"
+        assert "no-such-method" in errors[broken.key], "the reason of the failure is lost"
+
+    def test_closing_stops_what_runs(self, tmp_path: Path, sfda_cache: Path) -> None:
+        """The cell's process is gone, its run can be continued."""
+        endless, short = small_job(tmp_path, 1, AGES), small_job(tmp_path, 2)
+        with closing(self.executor().run([endless, short])) as outcomes:
+            assert next(outcomes).key == short.key
+            wait_for_epochs(endless)
+        wait_until_unlocked(endless)
+        assert read_record(run_folders(endless)[0]) is None, "a cell that was stopped has a record"
