@@ -31,6 +31,12 @@ SHIPPED = {
     "nrc": "sfda-kit-neighbors",
     "aad": "sfda-kit-neighbors",
     "cowa-jmds": "sfda-kit-neighbors",
+    "reciprocal-neighbors": "sfda-kit-neighbors",
+    "diversity": "sfda-kit-neighbors",
+    "attraction": "sfda-kit-neighbors",
+    "dispersion": "sfda-kit-neighbors",
+    "weighted-mixup": "sfda-kit-neighbors",
+    "jmds": "sfda-kit-neighbors",
     "ray": "sfda-kit-ray",
     "slurm": "sfda-kit-slurm",
 }

@@ -1,0 +1,56 @@
+"""Exact nearest neighbours in the memory of target features, with bounded memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from sfda_kit.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CELLS = 2**24
+"""Similarities held at once (64 MiB in single precision)."""
+
+
+@torch.no_grad()
+def nearest_rows(queries: Tensor, features: Tensor, count: int, own_rows: Tensor, cells: int = CELLS) -> Tensor:
+    """Rows of the ``count`` most similar features of each query, most similar first, int64 (Q, count).
+
+    ``queries`` (Q, D) and ``features`` (N, D) have unit length, similarity is their cosine;
+    ``own_rows`` (Q,): the row that each query is itself, never its own neighbour. The features are
+    compared in blocks of at most ``cells`` similarities, and nothing is approximated. ``count`` must be
+    less than N (see ``check_count``).
+    """
+    block = max(1, cells // max(1, len(queries)))
+    best = queries.new_empty(len(queries), 0)
+    rows = own_rows.new_empty(len(queries), 0)
+    # In 16 bits near features would tie by the hundred: under autocast the product stays in full precision.
+    with torch.autocast(queries.device.type, enabled=False):
+        for start in range(0, len(features), block):
+            similarity = queries @ features[start : start + block].T
+            candidates = torch.arange(start, start + similarity.shape[1], device=queries.device)
+            similarity.masked_fill_(candidates == own_rows[:, None], -torch.inf)
+            best = torch.cat([best, similarity], dim=1)
+            rows = torch.cat([rows, candidates.expand(len(queries), -1)], dim=1)
+            best, chosen = best.topk(min(count, best.shape[1]), dim=1)
+            rows = rows.gather(1, chosen)
+    return rows
+
+
+def check_count(count: int, images: int, option: str) -> None:
+    """Raise ``UserError`` when there are not ``count`` neighbours; ``option``: where the count is set."""
+    if count >= images:
+        raise UserError(
+            f"{option} is {count}, and with {images} target images each has only {images - 1} neighbours. "
+            f"Give more images, or fewer neighbours: --set recipe.aligners.{option}=1"
+        )
+
+
+def positive_count(count: int, option: str, least: int = 1) -> int:
+    """``count`` as it is; ``UserError`` below ``least``."""
+    if count < least:
+        raise UserError(f"{option} is {count!r}, expected a whole number of at least {least}.")
+    return count
