@@ -1,0 +1,110 @@
+"""Taking an archive into a folder of records: only what was checked, all of it or nothing, never over anything."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from sfda_kit.errors import UserError
+from sfda_kit.files import explained
+from sfda_kit.submissions.archive import read_archive
+from sfda_kit.submissions.contained import read_bounded, verify_contained
+from sfda_kit.submissions.findings import Findings
+from sfda_kit.submissions.layout import MANIFEST
+from sfda_kit.submissions.verify import Rules, read_manifest
+
+SUBMISSION = "submission.json"
+"""Beside each record: the archive it came in, and what its submitter says."""
+
+ADVICE = "(--records for another folder), then run the same command again."
+
+
+@dataclass(frozen=True)
+class Added:
+    """``added`` and ``known`` are run ids; nothing was added where the archive was refused."""
+
+    findings: Findings
+    added: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+
+
+def add(archive: Path, records: Path, rules: Rules | None = None) -> Added:
+    """Check ``archive`` and copy its runs to ``records``/RUN_ID.
+
+    The file is read once: what is written is what was checked, whatever becomes of the file meanwhile.
+    Raises ``UserError`` when it cannot be read, or a different run of the same name is there.
+    """
+    data = read_archive_file(archive)
+    findings = verify_contained(data, rules)
+    if not findings.accepted:
+        return Added(findings)
+    runs, about = _contents(data, findings)
+    with explained(records, ADVICE):
+        records.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(records / ".lock")):
+            known = tuple(run_id for run_id, files in runs.items() if _is_there(records / run_id, files))
+            new = {run_id: {**files, SUBMISSION: about} for run_id, files in runs.items() if run_id not in known}
+            _place(new, records)
+    return Added(findings, tuple(new), known)
+
+
+def read_archive_file(path: Path) -> bytes:
+    """Bytes of an archive. Raises ``UserError`` naming what is wrong with the file."""
+    try:
+        return read_bounded(path)
+    except OSError as error:
+        raise UserError(f"Cannot read the archive {path}: {error.strerror}.") from None
+
+
+def _contents(data: bytes, findings: Findings) -> tuple[dict[str, dict[str, bytes]], bytes]:
+    """Files by run, and the text of ``submission.json``, from the bytes that were checked."""
+    contents = read_archive(data, Findings())
+    manifest = read_manifest(contents.pop(MANIFEST))
+    runs: dict[str, dict[str, bytes]] = defaultdict(dict)
+    for name, content in contents.items():
+        run_id, _, file = name.partition("/")
+        runs[run_id][file] = content
+    about = {"archive_sha256": findings.sha256, "toolkit": manifest.toolkit, **manifest.about.model_dump(mode="json")}
+    return dict(sorted(runs.items())), (json.dumps(about, indent=2) + "\n").encode()
+
+
+def _is_there(folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Whether the same run is there already. Raises ``UserError`` when another one has its name."""
+    if not folder.exists() and not folder.is_symlink():
+        return False
+    there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    there.pop(SUBMISSION, None)
+    if set(there) == set(files) and all(there[name].read_bytes() == content for name, content in files.items()):
+        return True
+    raise UserError(
+        f"{folder} holds another run of the same name, so nothing was added. Remove that folder if the archive is "
+        "to replace it, or refuse the archive."
+    )
+
+
+def _place(runs: Mapping[str, Mapping[str, bytes]], records: Path) -> None:
+    """Write all runs aside, then rename each into place; on a failure none of them stays."""
+    aside = Path(tempfile.mkdtemp(prefix=".incoming-", dir=records))
+    placed: list[Path] = []
+    try:
+        for run_id, files in runs.items():
+            for name, content in files.items():
+                path = aside / run_id / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        for run_id in runs:
+            (aside / run_id).rename(records / run_id)
+            placed.append(records / run_id)
+    except BaseException:
+        for folder in placed:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

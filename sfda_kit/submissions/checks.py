@@ -1,0 +1,152 @@
+"""What a record says about itself must agree: run, configuration, task, source model, method, digest, dates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from sfda_kit.config import digest
+from sfda_kit.errors import UserError
+from sfda_kit.results.record import Record
+from sfda_kit.submissions.findings import shown
+
+if TYPE_CHECKING:
+    from sfda_kit.registry import Component
+    from sfda_kit.submissions.schema import Facts
+
+CORE = "sfda-kit"
+FIRST_YEAR = 2020
+
+
+def wrong_identity(record: Record, folder: str) -> Iterator[str]:
+    """What holds for every record, of a failed run too."""
+    if record.format != 1:
+        yield f"its format is {record.format}; this version reads format 1"
+    if record.run_id != folder:
+        yield f"its run_id is {shown(record.run_id)!r}, but it lies in {folder}"
+    if record.run_dir != record.run_id:
+        yield "its run_dir is not the run id: pack the run again, so that no path of a disk is published"
+    if record.status == "ok" and record.error:
+        yield "its status is ok, yet it has an error"
+    configured = {"config": record.config, "recipe": record.recipe}
+    if (record.config_digest or record.status == "ok") and record.config_digest != digest(configured):
+        yield f"its config_digest is not that of its configuration and recipe, {digest(configured)}"
+    if record.status != "ok" and (record.metrics or record.baselines):
+        yield f"its status is {record.status}, yet it has scores"
+    yield from _wrong_dates(record)
+
+
+def _wrong_dates(record: Record) -> Iterator[str]:
+    times = []
+    for name in ("started", "finished"):
+        text = getattr(record, name)
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            time = None
+        if time is None or time.tzinfo is None:
+            yield f"{name} is {shown(text, 40)!r}, not a time with its zone (2026-01-31T12:00:00+00:00)"
+            continue
+        if time.year < FIRST_YEAR or time > datetime.now(timezone.utc) + timedelta(days=1):
+            yield f"{name} is {shown(text, 40)}: too long ago or in the future"
+        times.append(time)
+    if len(times) == 2 and times[1] < times[0]:
+        yield "it finished before it started"
+
+
+def wrong_facts(facts: Facts) -> Iterator[str]:
+    """What in the record of a finished run contradicts its configuration."""
+    record, config, task = facts.record, facts.config, facts.task
+    pairs = {
+        "seed": (record.seed, config.seed),
+        "method": (record.method, config.method),
+        "task.dataset": (task.dataset, config.dataset.name),
+        "task.split_seed": (task.split_seed, config.dataset.split_seed),
+        "task.encoding": (task.encoding, config.encoding),
+        "source.classes": (record.source["classes"], list(task.classes)),
+        "source.modality": (record.source["modality"], task.source.partition("@")[0]),
+        "source.model": (record.source["model"], config.model.model_dump(mode="json")),
+        "source.accuracy": (record.source.get("accuracy"), record.metrics.get("source_accuracy")),
+    }
+    for name, (stated, expected) in pairs.items():
+        if stated != expected:
+            yield f"its {name} is {shown(stated)}, elsewhere in the record it is {shown(expected)}"
+    for role in ("source", "target"):
+        asked, used = getattr(config.dataset, role), getattr(task, role)
+        if used != asked and not used.startswith(f"{asked}@"):
+            yield f"its task.{role} is {shown(used)}, the configuration asks for {shown(asked)}"
+    if len({*task.classes, *task.ti_classes}) < len(task.classes) + len(task.ti_classes):
+        yield "a class is there twice, or is both task-relevant and task-irrelevant"
+    if not (task.images.target_train and task.images.target_test):
+        yield "a part of its task has no images, so it has no score"
+    if config.dataset.root is not None or (config.source.card and config.source.card.name != str(config.source.card)):
+        yield "its configuration names a place on a disk: pack the run again"
+
+
+def wrong_method(facts: Facts, third_party: Mapping[str, str]) -> Iterator[str]:
+    """Methods are the project's own, or are stated to be another's; target labels are marked."""
+    from sfda_kit.plugins import registry
+
+    name, record = facts.record.method, facts.record
+    component = registry().components.get(("method", name))
+    if is_own(name):
+        if name in third_party:
+            yield f"the method {name!r} is the project's own, yet it is stated to be {third_party[name]}'s"
+        labelled = component is not None and is_labelled(component)
+        if record.oracle != labelled:
+            marked = "is marked oracle" if record.oracle else "is not marked oracle"
+            yield f"the method {name!r} {'uses' if labelled else 'uses no'} target labels, but the record {marked}"
+        return
+    if name not in third_party:
+        yield (
+            f"the method {shown(name)!r} is not known here, and the manifest does not say whose it is: "
+            "pack where its plugin is installed"
+        )
+    if record.oracle:
+        yield f"only the core's oracle may use target labels, but {shown(name)!r} is marked oracle"
+
+
+def is_own(method: str) -> bool:
+    """Whether a method of this name belongs to the project, installed here or not."""
+    from sfda_kit.plugins import registry
+    from sfda_kit.registry import SHIPPED
+
+    component = registry().components.get(("method", method))
+    return method in SHIPPED or (component is not None and component.owner == CORE)
+
+
+def is_labelled(component: Component) -> bool:
+    """Whether a method of the core is handed target labels: nothing outside ``evaluate`` ever is."""
+    return component.owner == CORE and component.target.startswith("sfda_kit.evaluate.")
+
+
+def wrong_recipe(facts: Facts) -> tuple[str, str]:
+    """(problem, notice): the recipe must be the method's with the configuration's changes.
+
+    It is compared where the same version of the method's package is installed.
+    """
+    from sfda_kit.interfaces.recipe import Recipe
+    from sfda_kit.plan import apply_overrides
+    from sfda_kit.plugins import installation
+
+    found, name = installation(), facts.record.method
+    component = found.registry.components.get(("method", name))
+    versions = {plugin.owner: plugin.version for plugin in found.plugins}
+    if component is None:
+        return "", f"the method {shown(name)!r} is not installed here: its recipe was not compared"
+    if facts.record.versions.get(component.owner) != versions.get(component.owner):
+        return "", f"it was made with another version of {component.owner}: its recipe was not compared"
+    part = component.load()
+    recipe = part if isinstance(part, Recipe) else getattr(part, "recipe", Recipe())
+    try:
+        expected = apply_overrides(recipe, facts.config.recipe, name)
+    except UserError as error:
+        return f"its changes of the recipe do not fit the method {shown(name)!r}: {error}", ""
+    if _compared(expected) != _compared(facts.recipe):
+        return f"its recipe is not that of {shown(name)!r} with the changes of its configuration", ""
+    return "", ""
+
+
+def _compared(recipe: object) -> object:
+    return recipe.model_dump(mode="json", exclude={"summary", "paper"})  # type: ignore[attr-defined]

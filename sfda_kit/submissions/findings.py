@@ -1,0 +1,115 @@
+"""What checking an archive has found: problems, notices, and how often each check was made."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_LISTED = 200
+"""Problems and notices kept; more are counted."""
+
+CHECKS = {
+    "archive": "names, sizes and compression of its files",
+    "manifest": "every file is listed with its SHA-256",
+    "schema": "records, histories and configurations: keys, types, ranges",
+    "run": "seed, task, method, recipe, digest, dates and marks agree",
+    "predictions": "columns, counts, classes, probabilities",
+    "scores": "recomputed from the predictions",
+    "history": "ends with the final scores",
+    "pictures": "decode as PNG",
+    "task": "samples, labels and groups are those of the data set",
+    "runs": "no run is there twice",
+    "suite": "configurations are those of the suite",
+}
+"""Every check, in the order of the report."""
+
+
+class Finding(BaseModel):
+    """One problem or notice; ``text`` holds nothing that a terminal would obey."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    check: str
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.text}" if self.where else self.text
+
+
+class Findings(BaseModel):
+    """The report on one archive. It is accepted when there is no problem."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    problems: list[Finding] = Field(default_factory=list)
+    notices: list[Finding] = Field(default_factory=list)
+    checked: dict[str, int] = Field(default_factory=dict)
+    left_out: int = 0
+    runs: list[str] = Field(default_factory=list)
+    sha256: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Nothing speaks against the archive."""
+        return not self.problems
+
+    def refuse(self, check: str, where: str, text: str) -> None:
+        """A reason not to take the archive."""
+        self._keep(self.problems, check, where, text)
+
+    def notice(self, check: str, where: str, text: str) -> None:
+        """Something a reader must know, which is no reason to refuse."""
+        self._keep(self.notices, check, where, text)
+
+    def refuse_lines(self, check: str, where: str, error: ValueError) -> None:
+        """A check was made and failed; each line of the message is a reason."""
+        self.count(check)
+        for line in str(error).splitlines() or ["it is not valid"]:
+            self.refuse(check, where, line)
+
+    def count(self, check: str, number: int = 1) -> None:
+        """A check was made ``number`` times."""
+        self.checked[check] = self.checked.get(check, 0) + number
+
+    @contextmanager
+    def guard(self, check: str, where: str) -> Iterator[None]:
+        """Whatever goes wrong inside is a reason to refuse: input made to break a check never passes it."""
+        self.count(check)
+        try:
+            yield
+        except ValueError as error:  # how checks, and libraries that read files, say what is wrong
+            self.count(check, -1)
+            self.refuse_lines(check, where, error)
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else ""
+            self.refuse(check, where, f"could not be checked ({type(error).__name__}: {shown(reason)})")
+
+    def _keep(self, kept: list[Finding], check: str, where: str, text: str) -> None:
+        if len(kept) < MAX_LISTED:
+            kept.append(Finding(check=check, where=shown(where, 260), text=shown(text, 600)))
+        else:
+            self.left_out += 1
+
+
+def shown(value: object, limit: int = 160) -> str:
+    """``value`` as one harmless line: no control or direction characters, no commands of a CI log."""
+    text = str(value)
+    cut = text[:limit] + ("..." if len(text) > limit else "")
+    plain = "".join("?" if is_unprintable(character) else character for character in cut)
+    return plain.replace("::", ": :").replace("##[", "# #[")  # how workflow commands begin in the log of a runner
+
+
+def is_unprintable(character: str) -> bool:
+    """Control, format (bidirectional marks among them), surrogate, private use, line and paragraph ends."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def listed(values: Iterable[object], most: int = 5) -> str:
+    """The first few of ``values``, shortened, and how many there are beyond."""
+    found = list(values)
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(repr(shown(value, 60)) for value in found[:most]) + more

@@ -1,0 +1,47 @@
+"""``config.yaml`` of a stranger: read as plain data without aliases, and held against the record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from sfda_kit.results.record import Record
+from sfda_kit.submissions.strict_json import MAX_DEPTH, check_values
+
+KEYS = {"config", "recipe", "source", "data"}
+NESTING = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
+CLOSING = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+
+
+def check_config_file(data: bytes, record: Record) -> None:
+    """Raises ``ValueError`` (YAML's errors too) unless it repeats the record's configuration, recipe and task."""
+    text = data.decode("utf-8")
+    _check_events(text)
+    try:
+        found: Any = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"it is not valid YAML: {error}") from None
+    if not isinstance(found, dict) or not set(found) <= KEYS or len(found) < 2:
+        raise ValueError(f"it must hold {', '.join(sorted(KEYS))} and nothing else")
+    check_values(found)
+    if found.get("config") != record.config or found.get("recipe", {}) != record.recipe:
+        raise ValueError("its configuration or recipe is not that of the record")
+    if "data" in found and record.status == "ok" and found["data"] != record.task.get("fingerprint"):
+        raise ValueError("its data is not the fingerprint of the record's task")
+
+
+def _check_events(text: str) -> None:
+    """Aliases would let a small file stand for a huge one; tags would name types."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, NESTING) - isinstance(event, CLOSING)
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                raise ValueError("it has anchors or aliases")
+            if getattr(event, "tag", None):
+                raise ValueError("it names types")
+            if depth > MAX_DEPTH:
+                raise ValueError("it is nested too deeply")
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"it is not valid YAML: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,178 @@
+"""Finished runs as one archive: the same runs give the same bytes, and nothing of the submitter's disk is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from sfda_kit import __version__
+from sfda_kit.config import explain
+from sfda_kit.errors import UserError
+from sfda_kit.files import atomic
+from sfda_kit.results.collection import StoredRun, load_runs
+from sfda_kit.results.record import Record
+from sfda_kit.submissions.checks import is_own
+from sfda_kit.submissions.findings import Findings
+from sfda_kit.submissions.layout import (
+    CONFIG,
+    FORMAT,
+    HISTORY,
+    MANIFEST,
+    PREDICTIONS,
+    RECORD,
+    About,
+    Manifest,
+    SuiteName,
+)
+from sfda_kit.submissions.private import public, public_record
+from sfda_kit.submissions.verify import verify
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Time of every entry: zip knows none before."""
+
+DIAGRAMS = ("confusion.png", "curves.png")
+"""Pictures of a run that show no image."""
+
+ADVICE = "(--out for the archive), then run the same command again."
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An archive that was written, and what its own check has found."""
+
+    path: Path
+    size: int
+    findings: Findings
+
+
+def pack(
+    folders: Sequence[Path], out: Path, about: Mapping[str, Any], with_failed: bool = False, pictures: bool = True
+) -> Packed:
+    """Write the runs in ``folders`` (run folders, or folders of them) to the archive ``out``.
+
+    ``about``: submitter, link, notes and suite (name or file) as the user gave them. Raises ``UserError`` where
+    a run cannot be handed in, or the archive would be refused by whoever checks it.
+    """
+    if out.suffix != ".zip":
+        raise UserError(f"--out {out}: an archive is a zip file; name it like submission.zip.")
+    runs = _chosen(folders, with_failed)
+    data = archive_bytes(runs, _about(about, runs), pictures)
+    findings = verify(data)
+    if not findings.accepted:
+        reasons = "\n".join(f"  {problem}" for problem in findings.problems[:20])
+        raise UserError(
+            f"These runs would be refused, so nothing was written:\n{reasons}\n"
+            "A run folder that was changed by hand or is damaged must be run again; leave it out to pack the others."
+        )
+    with atomic(out, ADVICE) as work:
+        work.write_bytes(data)
+    return Packed(out, len(data), findings)
+
+
+def archive_bytes(runs: Sequence[StoredRun], about: About, pictures: bool = True) -> bytes:
+    """The archive: manifest first, then all files by name, with fixed times and permissions."""
+    files: dict[str, bytes] = {}
+    for run in runs:
+        found = _files(run, pictures)
+        if clash := sorted(set(found) & set(files)):
+            raise UserError(f"Two runs have the name {clash[0].partition('/')[0]}. Pack them in two archives.")
+        files |= found
+    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
+    manifest = Manifest(format=FORMAT, toolkit=__version__, about=about, files=hashes)
+    return zipped({MANIFEST: _json(manifest.model_dump(mode="json")), **{name: files[name] for name in sorted(files)}})
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """``files`` in the order given, deflated, with nothing in the headers that could differ."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            info = zipfile.ZipInfo(name, EPOCH)
+            info.create_system, info.external_attr = 3, 0o100644 << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, content, compresslevel=9)
+    return stream.getvalue()
+
+
+def _chosen(folders: Sequence[Path], with_failed: bool) -> list[StoredRun]:
+    """The runs to pack. Raises ``UserError`` naming every one that cannot be."""
+    for folder in folders:
+        if (folder / CONFIG).exists() and not (folder / RECORD).exists():
+            raise UserError(f"{folder} has not finished. Continue it: sfda-kit run ... --resume")
+    runs = load_runs(folders)
+    if not runs:
+        where = ", ".join(map(str, folders)) or "the command"
+        raise UserError(f"There is no finished run in {where}. Name run folders, such as runs/RUN.")
+    reasons = [f"  {run.path}: {reason}" for run in runs if (reason := _reason(run, with_failed))]
+    if reasons:
+        raise UserError("These runs cannot be packed:\n" + "\n".join(reasons))
+    return runs
+
+
+def _reason(run: StoredRun, with_failed: bool) -> str:
+    record = run.record
+    if record.status != "ok":
+        advice = "Run it again, leave it out, or hand it in as it is: --with-failed"
+        return "" if with_failed else f"its status is {record.status}. {advice}"
+    if "heldout_accuracy" not in record.metrics:
+        return "it has no scores, because it was made without labels (`sfda-kit adapt`). Leave it out."
+    missing = [name for name in (CONFIG, HISTORY, PREDICTIONS) if not (run.path / name).exists()]
+    return f"{', '.join(missing)} is missing, so its scores cannot be checked. Run it again." if missing else ""
+
+
+def _about(given: Mapping[str, Any], runs: Sequence[StoredRun]) -> About:
+    from sfda_kit.bench.suite import load_suite
+
+    facts = {key: value for key, value in given.items() if value is not None}
+    if name := facts.get("suite"):
+        suite = load_suite(name)
+        facts["suite"] = SuiteName(name=suite.name, version=suite.version)
+    methods = {run.record.method: run.record for run in runs}
+    facts["third_party"] = {name: _owner(name) for name in sorted(methods) if not is_own(name)}
+    try:
+        return About(**facts)
+    except ValidationError as error:
+        raise UserError(explain(error, "submission", About)) from None
+
+
+def _owner(method: str) -> str:
+    """The package that a method of another's comes from. Raises ``UserError`` where it is not installed."""
+    from sfda_kit.plugins import registry
+
+    return registry().get("method", method).owner
+
+
+def _files(run: StoredRun, pictures: bool) -> dict[str, bytes]:
+    """What of a run goes into the archive, by name; no weights, no events, no other file."""
+    record = public_record(run.record)
+    files = {RECORD: _json(record.model_dump(mode="json"))}
+    if (run.path / CONFIG).exists():
+        identity = yaml.safe_load((run.path / CONFIG).read_text(encoding="utf-8"))
+        told = {**public(identity), "config": record.config, "recipe": record.recipe}
+        files[CONFIG] = yaml.safe_dump(told, sort_keys=False).encode()
+    if (run.path / HISTORY).exists():
+        files[HISTORY] = _json(public(run.history))
+    if record.status == "ok":
+        files[PREDICTIONS] = (run.path / PREDICTIONS).read_bytes()
+        if pictures:
+            found = [path for path in sorted((run.path / "pictures").glob("*.png")) if _may_show(path.name, record)]
+            files |= {f"pictures/{path.name}": path.read_bytes() for path in found}
+    return {f"{record.run_id}/{name}": content for name, content in files.items()}
+
+
+def _may_show(picture: str, record: Record) -> bool:
+    """Pictures that show images of a data set are for its owner to publish; synthetic ones are anyone's."""
+    return record.synthetic or picture in DIAGRAMS
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,153 @@
+"""The parts of a record that the record itself keeps as plain data, each with its keys, types and ranges."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter, ValidationError
+
+from sfda_kit.config import RunConfig
+from sfda_kit.interfaces.recipe import PartConfig, Recipe
+from sfda_kit.results.record import Record
+from sfda_kit.submissions.findings import shown
+
+Checked = TypeVar("Checked")
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=10**8)]
+ShortName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,60}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Scores(_Strict):
+    """Six values in percent."""
+
+    transductive_accuracy: Percent
+    transductive_mean_class_accuracy: Percent
+    transductive_calibration_error: Percent
+    heldout_accuracy: Percent
+    heldout_mean_class_accuracy: Percent
+    heldout_calibration_error: Percent
+
+
+class FinalScores(Scores):
+    """``Record.metrics`` of a finished run."""
+
+    source_only_heldout_accuracy: Percent
+    source_accuracy: Percent | None = None
+
+
+class Images(_Strict):
+    """Images by part of a task."""
+
+    source: Count
+    target_train: Count = Field(alias="target-train")
+    target_test: Count = Field(alias="target-test")
+    ti: Count
+
+
+class TaskFacts(_Strict):
+    """``Record.task`` of a run with evaluation."""
+
+    dataset: ShortName
+    source: ShortName
+    target: ShortName
+    classes: Annotated[tuple[ShortName, ...], Field(min_length=2, max_length=1000)]
+    ti_classes: Annotated[tuple[ShortName, ...], Field(max_length=1000)]
+    images: Images
+    split_seed: int
+    encoding: PartConfig
+    fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+
+
+class Row(_Strict):
+    """One epoch of ``history.json``."""
+
+    phase: ShortName
+    epoch: Annotated[int, Field(ge=0, le=10**6)]
+    metrics: Scores
+    signals: dict[Key, Any]
+    wall_s: Amount
+
+
+def _spelt_out(value: Any) -> Recipe:
+    """A recipe as a record holds it. Strictness ends at the short forms that people may write, so it is redone."""
+    recipe = Recipe.model_validate(value)
+    if not _is_within(value, recipe.model_dump(mode="json")):
+        raise ValueError("a value has another type than the toolkit writes")
+    return recipe
+
+
+def _is_within(given: Any, full: Any) -> bool:
+    """Whether every value of ``given`` stands in ``full``, with its type."""
+    if isinstance(given, dict) and isinstance(full, dict):
+        return all(key in full and _is_within(value, full[key]) for key, value in given.items())
+    if isinstance(given, list) and isinstance(full, list):
+        return len(given) == len(full) and all(map(_is_within, given, full))
+    kinds = (int, float) if isinstance(full, float) else type(full)
+    return isinstance(given, kinds) and not (isinstance(given, bool) ^ isinstance(full, bool)) and bool(given == full)
+
+
+Spelt = Annotated[Any, PlainValidator(_spelt_out)]
+"""A ``Recipe`` without short forms."""
+
+
+class Facts(_Strict):
+    """The checked parts of one record; ``record`` itself holds the rest."""
+
+    record: Record
+    task: TaskFacts
+    config: RunConfig
+    recipe: Recipe
+    metrics: FinalScores
+    baselines: dict[Literal["source-only", "bridge"], Scores]
+
+
+def check_facts(record: Record) -> Facts:
+    """Every part of the record of a finished run. Raises ``ValueError``, one line a wrong key."""
+    from sfda_kit.models.card import SourceCard
+
+    problems: list[str] = []
+
+    def part(kind: Any, name: str) -> Any:
+        try:
+            return validated(kind, getattr(record, name), name)
+        except ValueError as error:
+            problems.append(str(error))
+
+    found = {
+        "task": part(TaskFacts, "task"),
+        "config": part(RunConfig, "config"),
+        "recipe": part(Spelt, "recipe"),
+        "metrics": part(FinalScores, "metrics"),
+        "baselines": part(dict[Literal["source-only", "bridge"], Scores], "baselines"),
+    }
+    part(SourceCard, "source")
+    part(dict[Key, Amount], "cost")
+    part(dict[Key, Any], "signals")
+    part(dict[ShortName, ShortName], "versions")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return Facts.model_construct(record=record, **found)
+
+
+def validated(kind: type[Checked], value: Any, what: str) -> Checked:
+    """``value`` (JSON data) as ``kind``, no type converted. Raises ``ValueError`` naming every wrong key."""
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        raise ValueError("\n".join(_explained(error, what))) from None
+
+
+def _explained(error: ValidationError, what: str) -> list[str]:
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False)[:20]:
+        where = ".".join(shown(part, 60) for part in (what, *problem["loc"]))
+        unknown = problem["type"] == "extra_forbidden"
+        lines.append(f"{where}: {'there is no such key' if unknown else problem['msg']}")
+    return lines

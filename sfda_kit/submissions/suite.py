@@ -1,0 +1,97 @@
+"""Whether runs are those of a suite: the same protocol, and every cell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sfda_kit.config import RunConfig, digest
+from sfda_kit.errors import UserError
+from sfda_kit.submissions.layout import SuiteName
+
+
+@dataclass(frozen=True)
+class SuiteReport:
+    """``strangers``: runs that are no cell of the suite, with the reason; ``missing``: cells without a run."""
+
+    strangers: Mapping[str, str]
+    missing: Sequence[str]
+
+
+def check_suite(runs: Mapping[str, RunConfig], cells: Sequence[RunConfig]) -> SuiteReport:
+    """Compare the configurations of ``runs`` (by run id) with those of a suite's cells.
+
+    The folder of the data and the device are not compared. A method that the suite does not have stands in
+    for one of it: all but its name must be as in a cell, its own parameters included. ``missing`` counts, for
+    every method that is there, the cells it should have.
+    """
+    methods = {cell.method for cell in cells}
+    wanted = {method: {protocol(cell): cell for cell in cells if cell.method == method} for method in methods}
+    any_method = {key: cell for found in wanted.values() for key, cell in found.items()}
+    strangers, missing = {}, []
+    for run_id, config in runs.items():
+        if protocol(config) not in wanted.get(config.method, any_method):
+            strangers[run_id] = _reason(config, cells)
+    for method in sorted({config.method for config in runs.values()}):
+        there = {protocol(config) for config in runs.values() if config.method == method}
+        missing += [_named(method, cell) for key, cell in wanted.get(method, any_method).items() if key not in there]
+    return SuiteReport(strangers, missing)
+
+
+def protocol(config: RunConfig) -> str:
+    """Digest of what cells of one method, and runs of a method of one's own, share with a cell of the suite."""
+    return digest(_compared(config))
+
+
+def comparable(config: RunConfig) -> str:
+    """Digest of all that decides a result: two runs that have it in common are one run made twice."""
+    return digest({"method": config.method, **_compared(config)})
+
+
+def suite_cells(name: str, expected: SuiteName | None = None) -> list[RunConfig]:
+    """Configurations of the suite ``name`` (a path to a YAML file too, when it is the user's own word).
+
+    Raises ``UserError`` when it is not known, or not the version of ``expected``.
+    """
+    from sfda_kit.bench.cells import expand
+    from sfda_kit.bench.suite import load_suite
+
+    suite = load_suite(name)
+    if expected and (expected.name, expected.version) != (suite.name, suite.version):
+        raise UserError(
+            f"the archive is of the suite {expected.name} version {expected.version}; "
+            f"here it is {suite.name} version {suite.version}"
+        )
+    return [cell.config for cell in expand(suite, Path("data"))]
+
+
+def _compared(config: RunConfig) -> dict[str, Any]:
+    found = config.model_dump(mode="json", exclude={"method": True, "compute": True, "dataset": {"root"}})
+    if card := found["source"]["card"]:
+        found["source"]["card"] = Path(card).name
+    return found
+
+
+def _reason(config: RunConfig, cells: Iterable[RunConfig]) -> str:
+    """The settings in which it differs from the closest cell."""
+    mine = _flat(_compared(config))
+    differences = [
+        sorted(key for key, value in _flat(_compared(cell)).items() if mine.get(key) != value) for cell in cells
+    ]
+    closest = min(differences, key=len, default=[])
+    return "no cell of the suite has its settings; closest but for " + (", ".join(closest[:6]) or "its method")
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        return {path: value}
+    return {
+        key: item for name, part in value.items() for key, item in _flat(part, f"{path}.{name}".lstrip(".")).items()
+    }
+
+
+def _named(method: str, cell: RunConfig) -> str:
+    task = f"{cell.dataset.name} {cell.dataset.source} -> {cell.dataset.target}"
+    return f"{method}, {task}, {cell.model.backbone}, seed {cell.seed}"
