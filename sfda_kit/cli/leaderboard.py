@@ -1,0 +1,69 @@
+"""``sfda-kit leaderboard``: tables of finished runs, with what can and cannot be said about differences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sfda_kit.leaderboard import Board
+    from sfda_kit.results.collection import StoredRun
+
+app = typer.Typer(help="Tables of finished runs: comparable rows, real differences.", no_args_is_help=True)
+
+FORMATS = ("rich", "markdown", "latex", "csv")
+
+
+@app.command("show")
+def show(
+    records: Annotated[
+        list[Path], typer.Argument(help="Folders that hold run folders, at any depth.", show_default=False)
+    ],
+    format_: Annotated[str, typer.Option("--format", help="rich, markdown, latex (booktabs) or csv.")] = "rich",
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="Rank by heldout_accuracy, heldout_mean_class_accuracy, transductive_accuracy or "
+            "transductive_mean_class_accuracy."
+        ),
+    ] = "heldout_accuracy",
+) -> None:
+    """Show runs as tables: one a task and network, one row a variant, ranked where rows are comparable."""
+    from sfda_kit.cli.output import results
+    from sfda_kit.cli.predict import check_choice
+    from sfda_kit.leaderboard import RANKING_METRICS, build_board
+
+    check_choice("--format", format_, FORMATS)
+    check_choice("--metric", metric, RANKING_METRICS)
+    board = build_board(found_runs(records), metric)
+    if format_ == "rich":
+        from sfda_kit.leaderboard.render.terminal import show_board
+
+        show_board(results(), board)
+    else:
+        typer.echo(_text(board, format_), nl=False)
+
+
+def found_runs(folders: list[Path]) -> list[StoredRun]:
+    """The runs below ``folders``. Raises ``DataError`` when there is no such folder or no run in any."""
+    from sfda_kit.errors import DataError
+    from sfda_kit.results.collection import load_runs
+
+    runs = load_runs(folders)
+    if not runs:
+        named = ", ".join(map(str, folders))
+        raise DataError(
+            f"There is no record.json at any depth below {named}. Name the folder that `sfda-kit run` or "
+            "`sfda-kit bench run` wrote to (its --runs-dir; runs/ by default)."
+        )
+    return runs
+
+
+def _text(board: Board, format_: str) -> str:
+    from sfda_kit.leaderboard.render.csv_table import csv_text
+    from sfda_kit.leaderboard.render.latex import latex
+    from sfda_kit.leaderboard.render.markdown import markdown
+
+    return {"markdown": markdown, "latex": latex, "csv": csv_text}[format_](board)

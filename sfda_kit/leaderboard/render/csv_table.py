@@ -1,0 +1,60 @@
+"""The board as CSV: one line a row, numbers unrounded."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from sfda_kit.leaderboard.board import METRICS, Board, Row, TaskTable
+from sfda_kit.leaderboard.render.words import plain
+
+COSTS = ("wall_s", "peak_memory_mb", "trained_parameters")
+BOUNDS = ("difference", "low", "high", "adjusted")
+FORMULA = ("=", "+", "-", "@")
+
+
+def csv_text(board: Board) -> str:
+    """Columns by name; an empty cell is a value that does not exist."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    facts = ["table", "task", "network", "synthetic", "method", "kind", "rank", "tied", "seeds", "marks"]
+    figures = [f"{name}_{part}" for name in METRICS for part in ("mean", "std")]
+    compared = [f"{side}_{bound}" for side in ("minus_best", "minus_source") for bound in BOUNDS]
+    writer.writerow([*facts, *figures, *compared, "gap_closed", *COSTS, "failures", "data", "sfda_kit", "torch"])
+    for table in board.tables:
+        for row in table.rows:
+            writer.writerow(_cells(table, row))
+    return file.getvalue()
+
+
+def _cells(table: TaskTable, row: Row) -> list[object]:
+    found = [row.metrics.get(name) for name in METRICS]
+    figures = [value for one in found for value in ((one.mean, one.std) if one else (None, None))]
+    sides = [row.versus_best, row.versus_source]
+    compared = [getattr(side, bound) if side else None for side in sides for bound in BOUNDS]
+    failures = "; ".join(f"seed {one.seed} {one.status}: {one.reason}" for one in row.failures)
+    return [
+        table.id,
+        safe(table.task.name),
+        safe(table.network.name),
+        table.task.synthetic,
+        safe(row.label),
+        row.kind,
+        row.rank,
+        row.tied if row.rank else None,
+        " ".join(map(str, row.seeds)),
+        " ".join(mark.kind for mark in row.marks),
+        *figures,
+        *compared,
+        row.gap_closed,
+        *(row.cost.get(name) for name in COSTS),
+        safe(failures),
+        safe(table.task.fingerprint),
+        *(safe(table.versions.get(name, "")) for name in ("sfda-kit", "torch")),
+    ]
+
+
+def safe(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    line = plain(text)
+    return f"'{line}" if line.startswith(FORMULA) else line

@@ -1,0 +1,114 @@
+r"""The board as LaTeX for a paper: one ``table`` a task and network, with booktabs (``\usepackage{booktabs}``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sfda_kit.leaderboard.board import METRICS, Board, Overall, Row, TaskTable
+from sfda_kit.leaderboard.render.words import (
+    ACCURACIES,
+    explanation,
+    interval,
+    letters,
+    notes,
+    overall_notes,
+    plain,
+    score,
+    spread,
+    title,
+)
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+LAST_KNOWN = 0x17F
+"""End of Latin Extended-A: pdfLaTeX stops at most characters behind it."""
+
+
+def latex(board: Board) -> str:
+    """All tables; each can be taken out and stands alone."""
+    lines = ["% \\usepackage{booktabs}"]
+    for table in board.tables:
+        lines += ["", *_task_table(board, table)]
+    if board.overall is not None:
+        lines += ["", *_overall(board, board.overall)]
+    return "\n".join([*lines, ""])
+
+
+def escaped(text: str) -> str:
+    """``text`` as LaTeX that prints it; a character that pdfLaTeX may not have becomes a question mark."""
+    text = text.replace("->", "\0")
+    shown = (SPECIAL.get(c, c) if ord(c) <= LAST_KNOWN else "?" for c in text)
+    return "".join(shown).replace("\0", r"$\to$")
+
+
+def _environment(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str, label: str, under: Iterable[str]
+) -> list[str]:
+    return [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{caption}}}",
+        rf"\label{{tab:{label}}}",
+        rf"\begin{{tabular}}{{@{{}}rl{'r' * (len(heads) - 2)}@{{}}}}",
+        r"\toprule",
+        " & ".join(heads) + r" \\",
+        r"\midrule",
+        *rows_with_rules(rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *([r"\par\smallskip\footnotesize", *(rf"{escaped(sentence)}\par" for sentence in under)]),
+        r"\end{table}",
+    ]
+
+
+def rows_with_rules(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows; ``[]`` among them is a rule."""
+    return [" & ".join(cells) + r" \\" if cells else r"\midrule" for cells in rows]
+
+
+def _task_table(board: Board, table: TaskTable) -> list[str]:
+    order = [board.metric, *(name for name in ACCURACIES if name != board.metric)]
+    rows: list[list[str]] = []
+    for row in table.rows:
+        if rows and row.kind != "method" and not any(cells == [] for cells in rows):
+            rows.append([])
+        scores = [score(row, board.metric), *(spread(row.metrics.get(name)) for name in order[1:])]
+        cells = [escaped(cell) for cell in (*scores, interval(row.versus_best), str(len(row.seeds)))]
+        if row is table.best:
+            cells[0] = rf"\textbf{{{cells[0]}}}"
+        rows.append([row.rank_text, _label(row), *cells])
+    heads = ["", "method", *(METRICS[name] for name in order), "minus best", "seeds"]
+    caption = f"{escaped(title(table))}. {_sentences(explanation(board))}"
+    return _environment(heads, rows, caption, table.id, notes(table))
+
+
+def _sentences(found: Iterable[str]) -> str:
+    return " ".join(map(escaped, found))
+
+
+def _label(row: Row) -> str:
+    name, marks = escaped(plain(row.label)), letters(row)
+    shown = rf"\emph{{{name}}}" if row.kind != "method" else name
+    return shown + (f"$^{{\\mathrm{{{marks}}}}}$" if marks else "")
+
+
+def _overall(board: Board, found: Overall) -> list[str]:
+    ranks = found.rank_tests.mean_ranks if found.rank_tests else {}
+    rows = [
+        [row.rank_text, escaped(plain(row.label)), f"{row.mean:.1f}", escaped(interval(row.versus_best))]
+        + ([f"{ranks[row.label]:.2f}"] if ranks else [])
+        for row in found.rows
+    ]
+    heads = ["", "method", "mean", "minus best", *(["mean rank"] if ranks else [])]
+    caption = f"Over {len(found.blocks)} tasks and networks, {METRICS[board.metric]}."
+    return _environment(heads, rows, caption, "overall", overall_notes(board))

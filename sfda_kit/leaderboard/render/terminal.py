@@ -1,0 +1,100 @@
+"""The board in a terminal, as wide as it is: columns that do not fit are left out, the most important stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from sfda_kit.leaderboard.board import Board, Overall, Row, TaskTable
+from sfda_kit.leaderboard.render.words import (
+    Column,
+    explanation,
+    filled,
+    interval,
+    letters,
+    notes,
+    overall_notes,
+    plain,
+    title,
+)
+
+NARROWEST_LABEL = 18
+GAP = 2
+
+
+def show_board(console: Console, board: Board) -> None:
+    """Print every table with its notes, then what holds over several tables."""
+    for table in board.tables:
+        console.print(Text(title(table), style="bold"))
+        console.print(_rows(table, console.width))
+        _say(console, list(notes(table)))
+        console.print()
+    if board.overall is not None:
+        console.print(Text(f"Over {len(board.overall.blocks)} tables", style="bold"))
+        console.print(_overall(board.overall))
+    _say(console, [*map(plain, board.notices), *overall_notes(board), *explanation(board)])
+
+
+def _say(console: Console, sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        console.print(Padding(Text(sentence, style="dim"), (0, 0, 0, 2)))
+
+
+def _table() -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    table.add_column("rank", no_wrap=True)
+    table.add_column("method", min_width=NARROWEST_LABEL, overflow="fold")
+    return table
+
+
+def _rows(found: TaskTable, width: int) -> Table:
+    table = _table()
+    chosen = _that_fit(found, width)
+    for column in chosen:
+        table.add_column(column.head, justify="right", no_wrap=True)
+    for row in found.rows:
+        cells = [Text(column.cell(row)) for column in chosen]
+        table.add_row(row.rank_text, _label(row), *cells, style=_style(row, found))
+    return table
+
+
+def _that_fit(table: TaskTable, width: int) -> list[Column]:
+    """Columns in order of importance while there is room beside a label that may wrap."""
+    longest = max((len(_label(row)) for row in table.rows), default=0)
+    room = width - len("rank") - GAP - min(max(longest, NARROWEST_LABEL), 30)
+    chosen = []
+    for column in filled(table):
+        room -= GAP + max(len(column.head), *(len(column.cell(row)) for row in table.rows))
+        if room < 0:
+            break
+        chosen.append(column)
+    return chosen
+
+
+def _label(row: Row) -> Text:
+    marks = letters(row)
+    return Text(plain(row.label) + (f" [{marks}]" if marks else ""))
+
+
+def _style(row: Row, table: TaskTable) -> str:
+    if row.kind != "method":
+        return "italic"
+    if row.rank is None:
+        return "dim"
+    return "bold" if row is table.best else ""
+
+
+def _overall(found: Overall) -> Table:
+    table = _table()
+    ranks = found.rank_tests.mean_ranks if found.rank_tests else {}
+    for head in ("mean", "minus best", *(["mean rank"] if ranks else [])):
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in found.rows:
+        cells = [f"{row.mean:.1f}", interval(row.versus_best)]
+        cells += [f"{ranks[row.label]:.2f}"] if ranks else []
+        table.add_row(row.rank_text, Text(plain(row.label)), *cells)
+    return table

@@ -1,0 +1,146 @@
+"""What all renderers say: cells and sentences as plain text, cleaned of what no name should hold."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from sfda_kit.leaderboard.board import MARKS, METRICS, Board, Comparison, Row, Spread, TaskTable
+
+LONGEST = 160
+
+ACCURACIES = tuple(METRICS)[:4]
+
+
+class Column(NamedTuple):
+    """One column: its head, and the cell of a row."""
+
+    head: str
+    cell: Callable[[Row], str]
+
+
+def plain(text: str) -> str:
+    """One line without control or invisible characters, of at most ``LONGEST`` characters."""
+    line = " ".join(text.split())
+    shown = "".join(character for character in line if unicodedata.category(character)[0] != "C")
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 3]}..."
+
+
+def title(table: TaskTable) -> str:
+    """Task and network; synthetic images are said aloud."""
+    return plain(table.title) + (" (synthetic images)" if table.task.synthetic else "")
+
+
+def letters(row: Row) -> str:
+    """The letters of a row's marks, in order."""
+    return "".join(sorted(mark.letter for mark in row.marks))
+
+
+def spread(value: Spread | None) -> str:
+    """``91.8 ± 1.3``, without a spread for one seed, empty where there is no value."""
+    if value is None:
+        return ""
+    return f"{value.mean:.1f}" if value.std is None else f"{value.mean:.1f} ± {value.std:.1f}"
+
+
+def interval(found: Comparison | None) -> str:
+    """``-3.3 [-6.9, 0.7]``; empty where nothing was compared."""
+    return "" if found is None else f"{signed(found.difference)} [{signed(found.low)}, {signed(found.high)}]"
+
+
+def signed(value: float) -> str:
+    """One decimal, and no minus before a zero."""
+    return f"{value:.1f}".replace("-0.0", "0.0") if abs(value) < 0.05 else f"{value:.1f}"
+
+
+def score(row: Row, metric: str) -> str:
+    """The metric; for a row without any result, how its runs ended."""
+    if metric in row.metrics or row.seeds:
+        return spread(row.metrics.get(metric))
+    return ", ".join(sorted({result.status.replace("_", " ") for result in row.failures}))
+
+
+def columns(metric: str) -> list[Column]:
+    """All columns behind rank and label, the most important ones first."""
+    others = [name for name in ACCURACIES if name != metric]
+    return [
+        Column(METRICS[metric], lambda row: score(row, metric)),
+        Column("minus best", lambda row: interval(row.versus_best)),
+        Column("seeds", lambda row: str(len(row.seeds))),
+        *(Column(METRICS[name], lambda row, name=name: spread(row.metrics.get(name))) for name in others),
+        Column("minus source", lambda row: interval(row.versus_source)),
+        Column("gap closed", lambda row: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %"),
+        Column("calibration error", lambda row: spread(row.metrics.get("heldout_calibration_error"))),
+        Column("s", lambda row: _number(row.cost.get("wall_s"))),
+        Column("MiB", lambda row: _number(row.cost.get("peak_memory_mb"))),
+        Column("trained", lambda row: _number(row.cost.get("trained_parameters"))),
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def filled(table: TaskTable) -> list[Column]:
+    """The columns that hold anything in this table."""
+    return [column for column in columns(table.metric) if any(column.cell(row) for row in table.rows)]
+
+
+def notes(table: TaskTable) -> Iterator[str]:
+    """The sentences under a table: marks, failures, notices, provenance."""
+    for kind, (letter, sentence) in MARKS.items():
+        found = [(row, mark) for row in table.rows for mark in row.marks if mark.kind == kind]
+        if found and kind != "failed":
+            where = "; ".join(plain(row.label) + (f", {mark.detail}" if mark.detail else "") for row, mark in found)
+            yield f"{letter}: {sentence} ({plain(where) if kind != 'oracle' else where})."
+    for row in table.rows:
+        for result in row.failures:
+            status = result.status.replace("_", " ")
+            yield f"{MARKS['failed'][0]}: {plain(row.label)}, seed {result.seed}, {status}: {plain(result.reason)}"
+    yield from map(plain, table.notices)
+    yield provenance(table)
+
+
+def provenance(table: TaskTable) -> str:
+    """What to have in hand to get the same numbers."""
+    facts = []
+    if table.seeds:
+        facts.append(f"seeds {', '.join(map(str, table.seeds))}")
+    if table.source_accuracy:
+        facts.append(f"source model {spread(table.source_accuracy)} % on held-out source images")
+    if table.groups:
+        facts.append(f"{table.groups} groups of images")
+    facts.append(f"split seed {table.task.split_seed}")
+    if table.task.fingerprint:
+        facts.append(f"data {plain(table.task.fingerprint)}")
+    weights = [plain(value)[:8] for value in table.source_weights.values() if value]
+    if weights:
+        facts.append(f"source weights {', '.join(weights)}")
+    facts += [f"{name} {plain(version)}" for name, version in table.versions.items()]
+    return f"{'; '.join(facts)}."[:1].upper() + f"{'; '.join(facts)}."[1:]
+
+
+def explanation(board: Board) -> list[str]:
+    """How to read the tables, once a board."""
+    return [
+        f"Percent, mean ± sample standard deviation over seeds; ranked by {METRICS[board.metric]}. "
+        "Rank: 1 + number of rows significantly better (5 %, Holm's correction over the comparisons of a table); "
+        "= marks a tie.",
+        "Intervals: 95 %, paired by seed and image, for other seeds and other groups of images; not corrected for "
+        "the number of comparisons. Costs are medians of one run.",
+    ]
+
+
+def overall_notes(board: Board) -> list[str]:
+    """The sentences about several tables."""
+    if board.overall is None:
+        return [board.overall_note] if len(board.tables) > 1 else []
+    found, said = board.overall, []
+    tests = found.rank_tests
+    if tests is not None:
+        said.append(
+            f"Friedman's test over {tests.blocks} tables: chi2 = {tests.statistic:.2f}, p = {tests.p_value:.2g}; "
+            f"critical difference of mean ranks (Nemenyi, 5 %): {tests.critical_difference:.2f}."
+        )
+    return [*said, *([found.note] if found.note else [])]
