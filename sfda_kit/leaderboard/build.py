@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sfda_kit.errors import UserError, nearest
-from sfda_kit.leaderboard.board import METRICS, RANKING_METRICS, Board, TaskTable
+from sfda_kit.leaderboard.board import RANKING_METRICS, Board, TaskTable
 from sfda_kit.leaderboard.comparable import (
     Candidate,
     Reference,
@@ -23,7 +23,7 @@ from sfda_kit.leaderboard.overall import build_overall
 from sfda_kit.leaderboard.ranking import Ranking, rank
 from sfda_kit.leaderboard.rows import baseline_row, build_rows, slug, source_accuracy
 from sfda_kit.leaderboard.scores import Reader
-from sfda_kit.leaderboard.variants import Variant, find_variants
+from sfda_kit.leaderboard.variants import Variant, find_variants, settings_that_vary
 from sfda_kit.results.collection import StoredRun
 
 
@@ -43,7 +43,7 @@ def build_board(runs: Sequence[StoredRun], metric: str = "heldout_accuracy") -> 
         if ranking:
             rankings[table.id] = ranking
     overall, note = build_overall(tables, rankings)
-    return Board(metric, tuple(tables), overall, note, len(runs))
+    return Board(metric, tuple(tables), overall, note, len(runs), settings_that_vary(found, variants))
 
 
 def _table(
@@ -112,18 +112,13 @@ def _one_a_seed(variant: Variant, entries: Sequence[Entry]) -> tuple[tuple[Entry
     by_seed: dict[int, list[Entry]] = defaultdict(list)
     for entry in entries:
         by_seed[entry.record.seed].append(entry)
-    chosen, notices = [], []
-    for seed, group in sorted(by_seed.items()):
-        best = max(group, key=lambda entry: (entry.record.status == "ok", entry.age))
-        chosen.append(best)
-        if len(group) > 1:
-            notices.append(
-                f"{variant.label}: {len(group)} records for seed {seed}; the newest that ended well counts, "
-                f"{best.record.run_id}."
-                if best.record.status == "ok"
-                else f"{variant.label}: {len(group)} records for seed {seed}; none ended well, the newest is shown."
-            )
-    return tuple(chosen), notices
+    chosen = [max(group, key=lambda entry: (entry.record.status == "ok", entry.age)) for group in by_seed.values()]
+    chosen.sort(key=lambda entry: entry.record.seed)
+    several = [seed for seed, group in by_seed.items() if len(group) > 1]
+    if not several:
+        return tuple(chosen), []
+    which = "the newest that ended well counts"
+    return tuple(chosen), [f"{variant.label}: more than one record for {spell_seeds(several)}; {which}."]
 
 
 def _scored(candidates: Sequence[Candidate], metric: str) -> tuple[list[Candidate], tuple[str, int]]:
@@ -151,6 +146,3 @@ def _extra_seeds(candidates: Sequence[Candidate], seeds: Sequence[int]) -> list[
         for candidate in candidates
         if (extra := set(candidate.ended_well) - set(candidate.counted))
     ]
-
-
-assert set(RANKING_METRICS) <= set(METRICS)

@@ -20,6 +20,7 @@ from sfda_kit.leaderboard.statistics import (
 )
 
 FEW_GROUPS = 20
+FEW_SEEDS = 5
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,10 @@ def _notices(variants: int, draws: Draws) -> tuple[str, ...]:
     said = []
     if draws.seeds == 1:
         said.append("One seed: seeds are not resampled, so intervals speak of other images only, not of other seeds.")
+    elif draws.seeds < FEW_SEEDS and variants > 1:
+        said.append(
+            f"With {draws.seeds} seeds only large differences can be told apart; more seeds narrow the intervals."
+        )
     if draws.groups == 1:
         said.append("All images are one group: images are not resampled, so intervals speak of other seeds only.")
     elif draws.groups < FEW_GROUPS:

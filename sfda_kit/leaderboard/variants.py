@@ -144,3 +144,20 @@ def _label(method: str, settings: Settings) -> str:
     if not settings:
         return method
     return f"{method} ({', '.join(f'{key}={without_paths(value)}' for key, value in sorted(settings.items()))})"
+
+
+MOST_NAMED = 8
+
+
+def settings_that_vary(tables: Mapping[Any, Sequence[Entry]], variants: Mapping[int, Variant]) -> tuple[str, ...]:
+    """A sentence where rows of one name have other settings in other tables (each task may have its own rates)."""
+    values: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for entries in tables.values():
+        for entry in entries:
+            for key, value in settings_of(entry).items():
+                values[variants[id(entry)].label, key].add(value)
+    keys = sorted({key for (_, key), found in values.items() if len(found) > 1})
+    if not keys:
+        return ()
+    named = ", ".join(keys[:MOST_NAMED]) + (f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else "")
+    return (f"Settings that differ between tables in rows of the same name: {named}.",)

@@ -41,7 +41,7 @@ def show_board(console: Console, board: Board) -> None:
 
 def _say(console: Console, sentences: Sequence[str]) -> None:
     for sentence in sentences:
-        console.print(Padding(Text(sentence, style="dim"), (0, 0, 0, 2)))
+        console.print(Padding(Text(sentence, style="dim"), (0, 0, 0, 2), expand=False))
 
 
 def _table() -> Table:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from sfda_kit.leaderboard.board import MARKS, METRICS, Board, Comparison, Row, Spread, TaskTable
+from sfda_kit.leaderboard.board import MARKS, METRICS, Board, Comparison, Mark, Row, Spread, TaskTable
 
 LONGEST = 160
+
+MOST_NAMED = 6
+"""Tables that a sentence lists by name."""
 
 ACCURACIES = tuple(METRICS)[:4]
 
@@ -68,14 +72,18 @@ def columns(metric: str) -> list[Column]:
         Column(METRICS[metric], lambda row: score(row, metric)),
         Column("minus best", lambda row: interval(row.versus_best)),
         Column("seeds", lambda row: str(len(row.seeds))),
-        *(Column(METRICS[name], lambda row, name=name: spread(row.metrics.get(name))) for name in others),
+        *(Column(METRICS[name], partial(_spread_of, name)) for name in others),
         Column("minus source", lambda row: interval(row.versus_source)),
         Column("gap closed", lambda row: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %"),
-        Column("calibration error", lambda row: spread(row.metrics.get("heldout_calibration_error"))),
+        Column("calibration error", partial(_spread_of, "heldout_calibration_error")),
         Column("s", lambda row: _number(row.cost.get("wall_s"))),
         Column("MiB", lambda row: _number(row.cost.get("peak_memory_mb"))),
         Column("trained", lambda row: _number(row.cost.get("trained_parameters"))),
     ]
+
+
+def _spread_of(name: str, row: Row) -> str:
+    return spread(row.metrics.get(name))
 
 
 def _number(value: float | None) -> str:
@@ -92,14 +100,19 @@ def notes(table: TaskTable) -> Iterator[str]:
     for kind, (letter, sentence) in MARKS.items():
         found = [(row, mark) for row in table.rows for mark in row.marks if mark.kind == kind]
         if found and kind != "failed":
-            where = "; ".join(plain(row.label) + (f", {mark.detail}" if mark.detail else "") for row, mark in found)
-            yield f"{letter}: {sentence} ({plain(where) if kind != 'oracle' else where})."
+            yield f"{letter}: {sentence}{_where(found)}."
     for row in table.rows:
         for result in row.failures:
             status = result.status.replace("_", " ")
             yield f"{MARKS['failed'][0]}: {plain(row.label)}, seed {result.seed}, {status}: {plain(result.reason)}"
     yield from map(plain, table.notices)
     yield provenance(table)
+
+
+def _where(found: Sequence[tuple[Row, Mark]]) -> str:
+    """Which rows a mark is on, for marks that have a detail."""
+    told = [f"{plain(row.label)}, {plain(mark.detail)}" for row, mark in found if mark.detail]
+    return f" [{'; '.join(told)}]" if told else ""
 
 
 def provenance(table: TaskTable) -> str:
@@ -118,7 +131,8 @@ def provenance(table: TaskTable) -> str:
     if weights:
         facts.append(f"source weights {', '.join(weights)}")
     facts += [f"{name} {plain(version)}" for name, version in table.versions.items()]
-    return f"{'; '.join(facts)}."[:1].upper() + f"{'; '.join(facts)}."[1:]
+    sentence = f"{'; '.join(facts)}."
+    return sentence[:1].upper() + sentence[1:]
 
 
 def explanation(board: Board) -> list[str]:
@@ -136,7 +150,11 @@ def overall_notes(board: Board) -> list[str]:
     """The sentences about several tables."""
     if board.overall is None:
         return [board.overall_note] if len(board.tables) > 1 else []
-    found, said = board.overall, []
+    found = board.overall
+    covered = [table for table in board.tables if table.id in found.blocks]
+    shown = "; ".join(title(table) for table in covered[:MOST_NAMED])
+    more = f"; and {len(covered) - MOST_NAMED} more" if len(covered) > MOST_NAMED else ""
+    said = [f"The tables in which all of these rank: {shown}{more}."]
     tests = found.rank_tests
     if tests is not None:
         said.append(
