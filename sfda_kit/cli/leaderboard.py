@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfda_kit.cli import leaderboard_site
+
 if TYPE_CHECKING:
     from sfda_kit.leaderboard import Board
     from sfda_kit.results.collection import StoredRun
 
 app = typer.Typer(help="Tables of finished runs: comparable rows, real differences.", no_args_is_help=True)
+app.command("build")(leaderboard_site.build)
+app.command("serve")(leaderboard_site.serve)
 
 FORMATS = ("rich", "markdown", "latex", "csv")
 

@@ -1,0 +1,120 @@
+"""Board and runs to a folder of pages. The same records and plugins give the same bytes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfda_kit.leaderboard.board import MARKS, METRICS
+from sfda_kit.leaderboard.site.folder import replaced
+from sfda_kit.leaderboard.site.methods import MethodPage, method_pages
+from sfda_kit.leaderboard.site.names import page_name
+from sfda_kit.leaderboard.site.pages import Pages
+
+if TYPE_CHECKING:
+    from sfda_kit.leaderboard.board import Board, Row, TaskTable
+    from sfda_kit.leaderboard.site.plots import Plot
+    from sfda_kit.results.collection import StoredRun
+
+FULL_TABLES = 6
+"""Up to this many tables the first page holds their plots too; beyond, only the pages of the tasks do."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run stands on the board."""
+
+    table: TaskTable
+    row: Row
+
+
+@dataclass(frozen=True)
+class HeatRow:
+    """One variant and its row in each table, None where it has none."""
+
+    label: str
+    method: str
+    settings: Mapping[str, str]
+    rows: tuple[Row | None, ...]
+
+    def order(self) -> tuple[float, str]:
+        """Sorts by the mean of its ranks."""
+        ranks = [row.rank for row in self.rows if row and row.rank is not None]
+        return (sum(ranks) / len(ranks) if ranks else float("inf"), self.label)
+
+
+def build_site(board: Board, runs: Sequence[StoredRun], out: Path) -> Path:
+    """Write the site of ``board`` into the folder ``out`` and return its first page.
+
+    ``runs``: those the board was made from; each gets a page. Raises ``UserError`` when ``out`` holds
+    something else than a board, or cannot be written.
+    """
+    methods = method_pages(board, runs)
+    with replaced(out) as folder:
+        _copy_assets(folder)
+        pages = Pages(folder, board=board, metrics=METRICS, marks=MARKS, methods=methods, known=_known(runs))
+        _write_board(pages, board, runs)
+        _write_methods(pages, methods.values())
+        _write_runs(pages, board, runs)
+    return out / "index.html"
+
+
+def _known(runs: Iterable[StoredRun]) -> dict[str, str]:
+    """File name of each run's page, by run id."""
+    return {run.record.run_id: page_name(run.record.run_id) for run in runs}
+
+
+def _copy_assets(folder: Path) -> None:
+    with as_file(files("sfda_kit.leaderboard.site") / "assets") as assets:
+        shutil.copytree(assets, folder / "assets", copy_function=shutil.copyfile)
+
+
+def _write_board(pages: Pages, board: Board, runs: Sequence[StoredRun]) -> None:
+    from sfda_kit.leaderboard.site import plots
+
+    by_id = {run.record.run_id: run for run in runs}
+    drawn: dict[str, list[Plot]] = {}
+    for table in board.tables:
+        found = (plots.pareto(table), plots.learning_curves(table, by_id))
+        drawn[table.id] = [plot for plot in found if plot]
+        pages.write("task.html", f"tasks/{table.id}.html", table=table, plots=drawn[table.id])
+    diagram = plots.critical_difference(board.overall) if board.overall else None
+    full = len(board.tables) <= FULL_TABLES
+    pages.write("index.html", "index.html", plots=drawn if full else {}, diagram=diagram, heat=_heat(board))
+
+
+def _heat(board: Board) -> list[HeatRow]:
+    """Every variant of the board, best mean rank first; those that never rank come last."""
+    variants = {row.label: row for table in board.tables for row in table.rows if board.metric in row.metrics}
+    by_table = [{row.label: row for row in table.rows} for table in board.tables]
+    made = [
+        HeatRow(name, row.method, row.settings, tuple(rows.get(name) for rows in by_table))
+        for name, row in variants.items()
+    ]
+    return sorted(made, key=HeatRow.order)
+
+
+def _write_methods(pages: Pages, methods: Iterable[MethodPage]) -> None:
+    for method in methods:
+        pages.write("method.html", f"methods/{method.page}.html", method=method)
+    pages.write("methods.html", "methods.html")
+
+
+def _write_runs(pages: Pages, board: Board, runs: Sequence[StoredRun]) -> None:
+    from sfda_kit.leaderboard.site.run_page import prepare
+
+    places = _places(board)
+    pages.write("runs.html", "runs.html", runs=runs, places=places)
+    for run in runs:
+        page = prepare(run, pages.folder)
+        place = places.get(run.record.run_id)
+        pages.write("run.html", f"runs/{page.page}.html", page=page, record=run.record, place=place)
+
+
+def _places(board: Board) -> Mapping[str, Place]:
+    """Table and row by run id."""
+    return {result.run_id: Place(table, row) for table in board.tables for row in table.rows for result in row.results}

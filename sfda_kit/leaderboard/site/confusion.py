@@ -1,0 +1,59 @@
+"""The confusion matrix of a run, from its stored predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sfda_kit.results.collection import StoredRun
+
+MAX_CLASSES = 40
+"""A larger matrix is no longer read; the run page then says so."""
+COLUMNS = ["part", "label", "prediction"]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """``counts`` (K, K) of held-out images: rows are true classes, columns predicted ones."""
+
+    classes: tuple[str, ...]
+    counts: NDArray[np.int64]
+
+    @property
+    def percent(self) -> NDArray[np.float64]:
+        """``counts`` in percent of each row."""
+        return np.asarray(100.0 * self.counts / self.counts.sum(axis=1, keepdims=True).clip(min=1))
+
+
+def confusion_of(run: StoredRun) -> Confusion | None:
+    """The matrix of ``run``; None where it has no predictions with labels, or they cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = run.path / "predictions.parquet"
+    if not path.is_file():
+        return None
+    try:
+        stored = pq.read_table(path, columns=COLUMNS)
+        held_out = [column.to_pylist() for column in stored.columns]
+    except (pa.ArrowException, OSError):
+        return None
+    if len(held_out) != len(COLUMNS):
+        return None
+    pairs = [(str(true), str(said)) for part, true, said in zip(*held_out, strict=True) if part == "heldout"]
+    return _counted(pairs, run.record.task.get("classes"))
+
+
+def _counted(pairs: list[tuple[str, str]], order: Any) -> Confusion | None:
+    known = [name for name in order if isinstance(name, str)] if isinstance(order, list) else []
+    classes = list(dict.fromkeys([*known, *sorted({name for pair in pairs for name in pair})]))
+    if not pairs or len(classes) > MAX_CLASSES:
+        return None
+    place = {name: number for number, name in enumerate(classes)}
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(counts, tuple(np.array([[place[t], place[p]] for t, p in pairs]).T), 1)
+    return Confusion(tuple(classes), counts)

@@ -1,0 +1,52 @@
+"""The folder of a site: written beside its place, and put there when it is complete."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sfda_kit.errors import UserError
+from sfda_kit.files import explained
+
+MARK = "sfda-kit-board.json"
+"""File that says that a folder is a site of ours, so that a newer one may replace it."""
+ADVICE = "with --out."
+
+
+@contextmanager
+def replaced(out: Path) -> Iterator[Path]:
+    """An empty folder to fill, which takes the place of ``out`` when the block ends without error.
+
+    An empty folder and an older board are replaced. Raises ``UserError`` where anything else is there,
+    or where the place cannot be written.
+    """
+    out = out.absolute()
+    _check(out)
+    with explained(out, ADVICE):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        room = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
+    try:
+        with explained(out, ADVICE):
+            work = room / "new"
+            work.mkdir()
+            (work / MARK).write_text(json.dumps({"format": 1}) + "\n", encoding="utf-8")
+            yield work
+            if out.exists():
+                out.replace(room / "old")
+            work.replace(out)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _check(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UserError(f"--out {out} is not a folder. Nothing was written; name a new folder.")
+    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise UserError(
+            f"--out {out} holds something else than a leaderboard (it has no {MARK}). Nothing was written; "
+            "name a new folder, an empty one, or an older board to replace."
+        )

@@ -1,0 +1,65 @@
+"""What the page of one method shows: what it is, and its rows on each task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, metadata
+from typing import TYPE_CHECKING, Any
+
+from sfda_kit.leaderboard.site.names import page_name
+from sfda_kit.leaderboard.site.wording import web_link
+from sfda_kit.plugins import registry
+from sfda_kit.registry import SHIPPED
+
+if TYPE_CHECKING:
+    from sfda_kit.leaderboard.board import Board, Row, TaskTable
+    from sfda_kit.results.collection import StoredRun
+
+ORACLE = "the source model trained on with target labels: an upper bound that never ranks"
+
+
+@dataclass(frozen=True)
+class MethodPage:
+    """A method and all its rows. ``recipe``: that of its first run; ``docs``: address, empty where none is known."""
+
+    name: str
+    page: str
+    summary: str
+    paper: str
+    owner: str
+    docs: str
+    recipe: dict[str, Any]
+    rows: tuple[tuple[TaskTable, Row], ...]
+
+
+def method_pages(board: Board, runs: Sequence[StoredRun]) -> dict[str, MethodPage]:
+    """A page for each method of the board and of ``runs``, by name."""
+    rows: dict[str, list[tuple[TaskTable, Row]]] = {}
+    for table in board.tables:
+        for row in table.rows:
+            rows.setdefault(row.method, []).append((table, row))
+    recipes: dict[str, dict[str, Any]] = {}
+    for run in sorted(runs, key=lambda run: run.record.run_id):
+        recipes.setdefault(run.record.method, run.record.recipe)
+    return {name: _page(name, recipes.get(name, {}), rows.get(name, [])) for name in sorted({*rows, *recipes})}
+
+
+def _page(name: str, recipe: dict[str, Any], rows: list[tuple[TaskTable, Row]]) -> MethodPage:
+    found = registry().components.get(("method", name))
+    if found is None:
+        summary = ORACLE if any(row.kind == "oracle" for _, row in rows) else ""
+        return MethodPage(name, page_name(name), summary, "", SHIPPED.get(name, ""), "", recipe, tuple(rows))
+    docs = _documentation(found.owner)
+    return MethodPage(name, page_name(name), found.summary, found.paper, found.owner, docs, recipe, tuple(rows))
+
+
+def _documentation(owner: str) -> str:
+    """The address that a package names for its documentation, or else for itself."""
+    try:
+        declared = metadata(owner).get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    named = {name.strip().lower(): address.strip() for name, _, address in (line.partition(",") for line in declared)}
+    addresses = (named.get(kind, "") for kind in ("documentation", "homepage", "source", "repository"))
+    return next((address for address in addresses if web_link(address)), "")

@@ -1,0 +1,63 @@
+"""Templates: compiled once, everything escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from sfda_kit.leaderboard.site.names import printable
+from sfda_kit.leaderboard.site.recipe import recipe_lines
+from sfda_kit.leaderboard.site.wording import FILTERS
+
+
+class Pages:
+    """Writes pages into ``folder``; ``shared`` is known to every template."""
+
+    def __init__(self, folder: Path, **shared: Any) -> None:
+        self.folder = folder
+        self._templates = environment()
+        self._templates.globals.update(shared)
+
+    def write(self, template: str, file: str, **values: Any) -> None:
+        """Render ``template`` to ``file``, a path below the folder that uses ``/``."""
+        root = "../" * file.count("/")
+        text = self._templates.get_template(template).render(root=root, here=file, **values)
+        path = self.folder / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def environment() -> Environment:
+    """Jinja with autoescape; a name that a template does not know is an error."""
+    made = Environment(
+        loader=PackageLoader("sfda_kit.leaderboard.site"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalised,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update({**FILTERS, "points": points, "recipe": recipe_lines, "svg": _svg})
+    return made
+
+
+def _finalised(value: Any) -> Any:
+    """What every expression of a template passes through before it is escaped."""
+    return printable(value) if type(value) is str else value
+
+
+def _svg(text: str) -> Markup:
+    """Drawings of ours (``svg.markup``), the one thing that is not escaped."""
+    return Markup(text)
+
+
+def points(line: Sequence[float], low: float, high: float, epochs: int, width: float, height: float) -> str:
+    """``line`` as the points of a polyline in a box of ``width`` x ``height``."""
+    step = width / max(epochs - 1, 1)
+    return " ".join(
+        f"{place * step:.1f},{height * (1 - (value - low) / (high - low)):.1f}" for place, value in enumerate(line)
+    )

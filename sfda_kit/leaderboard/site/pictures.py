@@ -1,0 +1,50 @@
+"""Pictures of a run folder, made anew from their pixels: nothing else of the file reaches the site."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+MAX_BYTES = 20 * 2**20
+MAX_PIXELS = 20_000_000
+MAX_SIDE = 1600
+"""Longer sides are scaled down to this many pixels."""
+COMPRESSION = 3
+"""Of zlib: a third of the default's time for files a few percent larger."""
+MAX_PICTURES = 12
+"""Pictures of one run that are shown."""
+
+
+def pictures_of(run_dir: Path) -> list[Path]:
+    """PNG files of ``run_dir/pictures`` by name; links are left out, they may lead anywhere."""
+    folder = run_dir / "pictures"
+    if not folder.is_dir() or folder.is_symlink():
+        return []
+    found = [path for path in sorted(folder.glob("*.png")) if path.is_file() and not path.is_symlink()]
+    return found[:MAX_PICTURES]
+
+
+def reencode(path: Path, to: Path) -> tuple[int, int] | None:
+    """Write the pixels of ``path`` to ``to`` as PNG and return (width, height).
+
+    None, and nothing written, where the file is no PNG, is broken, or is larger than the limits.
+    """
+    from PIL import Image
+
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=["PNG"]) as opened:
+                if opened.width * opened.height > MAX_PIXELS:
+                    return None
+                transparent = "A" in opened.getbands() or "transparency" in opened.info
+                picture = opened.convert("RGBA" if transparent else "RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return None
+    picture.thumbnail((MAX_SIDE, MAX_SIDE))
+    picture.info.clear()
+    to.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(to, format="PNG", compress_level=COMPRESSION)
+    return picture.size

@@ -1,0 +1,120 @@
+"""What the page of one run shows beside its record."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfda_kit.leaderboard.board import METRICS
+from sfda_kit.leaderboard.site.confusion import Confusion, confusion_of
+from sfda_kit.leaderboard.site.names import page_name
+from sfda_kit.leaderboard.site.pictures import pictures_of, reencode
+from sfda_kit.leaderboard.site.wording import without_folders
+
+if TYPE_CHECKING:
+    from sfda_kit.results.collection import StoredRun
+
+CURVES = {"heldout_accuracy": "held out", "transductive_accuracy": "transductive"}
+CAPTIONS = {
+    "pairs": "Pairs of the other classes: what the target sensor saw, what the bridge makes of it where there is one, "
+    "and what the source sensor saw",
+    "curves": "Accuracy, agreement with the source model and entropy by epoch",
+    "confusion": "Confusion matrix of held-out target images",
+}
+"""Text alternatives of the pictures that every run draws."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the run, as a file of the site; sizes in pixels."""
+
+    file: str
+    caption: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Lines by name over the same epochs, between ``low`` and ``high`` percent."""
+
+    lines: Mapping[str, Sequence[float]]
+    low: float
+    high: float
+
+    @property
+    def epochs(self) -> int:
+        """Length of the longest line."""
+        return max(len(line) for line in self.lines.values())
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """One run as its page shows it. ``config``: its configuration as JSON, which is YAML as well."""
+
+    run: StoredRun
+    page: str
+    curves: Curves | None
+    confusion: Confusion | None
+    pictures: tuple[Picture, ...]
+    config: str
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+def prepare(run: StoredRun, site: Path) -> RunPage:
+    """Read what the page of ``run`` needs, and write its pictures below ``site``."""
+    page = page_name(run.record.run_id)
+    curves, confusion = curves_of(history_of(run)), confusion_of(run)
+    shown = {name for name, found in (("curves", curves), ("confusion", confusion)) if found}
+    pictures = [_picture(path, site, page) for path in pictures_of(run.path) if path.stem not in shown]
+    config = json.dumps(without_folders(run.record.config), indent=2, ensure_ascii=False)
+    return RunPage(run, page, curves, confusion, tuple(p for p in pictures if p), config, _scores(run))
+
+
+def history_of(run: StoredRun) -> list[dict[str, Any]]:
+    """Epochs of ``run`` with their metrics; those that are not what a run writes are left out."""
+    try:
+        rows = run.history
+    except (OSError, ValueError):
+        return []
+    usable = rows if isinstance(rows, list) else []
+    return [row for row in usable if isinstance(row, dict) and isinstance(row.get("metrics"), dict)]
+
+
+def curve(history: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
+    """``metric`` by epoch, up to the first epoch without it."""
+    values: list[float] = []
+    for epoch in history:
+        value = epoch["metrics"].get(metric)
+        if not isinstance(value, (int, float)) or not math.isfinite(value):
+            break
+        values.append(float(value))
+    return values
+
+
+def curves_of(history: Sequence[Mapping[str, Any]]) -> Curves | None:
+    """Learning curves in percent; None where there are fewer than two epochs with labels."""
+    lines = {name: line for metric, name in CURVES.items() if len(line := curve(history, metric)) > 1}
+    values = [value for line in lines.values() for value in line]
+    if not values:
+        return None
+    low, high = 10 * math.floor(min(values) / 10), 10 * math.ceil(max(values) / 10)
+    return Curves(lines, low, max(high, low + 10))
+
+
+def _scores(run: StoredRun) -> dict[str, dict[str, float]]:
+    """Metrics by name for people: of the source model, of the bridge and of what came out."""
+    rows = {**run.record.baselines, "this run": run.record.metrics}
+    found = {name: {m: values[m] for m in METRICS if m in values} for name, values in rows.items()}
+    return {name: values for name, values in found.items() if values}
+
+
+def _picture(path: Path, site: Path, page: str) -> Picture | None:
+    file = f"pictures/{page}-{page_name(path.stem)}.png"
+    size = reencode(path, site / file)
+    caption = CAPTIONS.get(path.stem, f"Picture of the run: {path.stem}")
+    return Picture(file, caption, *size) if size else None

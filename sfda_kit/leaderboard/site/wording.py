@@ -1,0 +1,131 @@
+"""Figures and texts as people read them: the filters of the templates."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+NONE = "\N{EN DASH}"
+"""Stands where there is no value."""
+_MINUS = "\N{MINUS SIGN}"
+_FOLDERS = re.compile(r"(?<![\w/:.~])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"`,:;<>/\\]+[/\\])+(?=[^\s/\\])")
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """``91.8``; a dash for None and for what is not finite."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    text = f"{value:.{digits}f}"
+    return text.replace("-", _MINUS) if float(text) else text.lstrip("-")
+
+
+def signed(value: float | None, digits: int = 1) -> str:
+    """``+3.2`` or ``−3.2``."""
+    text = number(value, digits)
+    return text if text[0] in (NONE, _MINUS) else f"+{text}"
+
+
+def seconds(value: float | None) -> str:
+    """``42 s``, ``3.5 min`` or ``1.2 h``."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    return _scaled(value, ((3600, "h"), (60, "min"), (1, "s")))
+
+
+def mebibytes(value: float | None) -> str:
+    """``1.6 GiB`` of 1682 MiB."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    return _scaled(value, ((1024, "GiB"), (1, "MiB")))
+
+
+def count(value: float | None) -> str:
+    """``5.1 M`` of 5,138,955; numbers below 10,000 in full."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    return f"{value:,.0f}" if value < 10_000 else _scaled(value, ((1e9, "G"), (1e6, "M"), (1e3, "k")))
+
+
+def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    size, unit = next((pair for pair in units if value >= pair[0]), units[-1])
+    scaled = value / size
+    return f"{scaled:.{0 if scaled >= 100 or size == 1 else 1}f}\N{NO-BREAK SPACE}{unit}"
+
+
+def probability(value: float | None) -> str:
+    """A p-value with two digits that count; ``< 0.001`` below that."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def web_link(text: str) -> str:
+    """``text`` where it is an http or https address, else empty: nothing else may become a link."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return ""
+    return text if parts.scheme in ("http", "https") and parts.netloc else ""
+
+
+def without_folders(value: Any) -> Any:
+    """``value`` with every absolute path in its texts cut to its last part.
+
+    Where somebody keeps data on a computer concerns no reader of a board, and may name a person.
+    """
+    if isinstance(value, str):
+        return _FOLDERS.sub("\N{HORIZONTAL ELLIPSIS}/", value)
+    if isinstance(value, dict):
+        return {key: without_folders(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [without_folders(entry) for entry in value]
+    return value
+
+
+def plain(value: Any) -> str:
+    """Any value of a record in one line; what is empty inside of it is left out."""
+    if _empty(value):
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {plain(entry)}" for key, entry in value.items() if not _empty(entry)) or NONE
+    if isinstance(value, (list, tuple)):
+        return ", ".join(plain(entry) for entry in value)
+    return str(value)
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value in ("", [], {}, ())
+
+
+def arrow(text: str) -> str:
+    """``->`` of a task's name as the sign it stands for."""
+    return text.replace(" -> ", " \N{RIGHTWARDS ARROW} ")
+
+
+def tenth(value: float | None, low: float = 0.0, high: float = 100.0) -> int:
+    """Shade 0 to 10 of ``value`` on the way from ``low`` to ``high``."""
+    if value is None or not math.isfinite(value) or high <= low:
+        return 0
+    return round(10 * min(max((value - low) / (high - low), 0.0), 1.0))
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "number": number,
+    "signed": signed,
+    "seconds": seconds,
+    "mebibytes": mebibytes,
+    "count": count,
+    "probability": probability,
+    "web_link": web_link,
+    "without_folders": without_folders,
+    "plain": plain,
+    "arrow": arrow,
+    "tenth": tenth,
+}
