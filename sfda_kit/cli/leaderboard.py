@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfda_kit.cli import leaderboard_site
+from sfda_kit.cli import leaderboard_archive, leaderboard_site
 
 if TYPE_CHECKING:
     from sfda_kit.leaderboard import Board
     from sfda_kit.results.collection import StoredRun
 
 app = typer.Typer(help="Tables of finished runs: comparable rows, real differences.", no_args_is_help=True)
+app.command("pack")(leaderboard_archive.pack)
+app.command("verify")(leaderboard_archive.verify)
+app.command("add")(leaderboard_archive.add)
 app.command("build")(leaderboard_site.build)
 app.command("serve")(leaderboard_site.serve)
 
