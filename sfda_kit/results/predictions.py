@@ -24,7 +24,7 @@ def write_predictions(
     """Write ``predictions.parquet``: part, name, group, label, prediction, probabilities, source_only."""
     tables = [_table(part, result, source_only[part], classes) for part, result in adapted.items()]
     with atomic(folder / "predictions.parquet") as work:
-        pq.write_table(pa.concat_tables(tables), work)
+        pq.write_table(pa.concat_tables(tables), work, compression="zstd")
 
 
 def _table(part: str, adapted: Evaluated, source_only: Evaluated, classes: Sequence[str]) -> pa.Table:

@@ -1,0 +1,44 @@
+"""A suite of tiny cells on the small paired data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+SETTINGS: dict[str, Any] = {
+    "model": {"image_size": 32},
+    "source": {"epochs": 2, "floor": 0},
+    "adapt": {"epochs": 2, "batch_size": 16},
+}
+
+
+@pytest.fixture
+def suite_file(pairs_root: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Writes a suite on the small data set; keyword arguments replace its keys."""
+
+    def write(**changes: Any) -> Path:
+        dataset = {
+            "name": "paired-folder",
+            "root": str(pairs_root),
+            "tr_classes": ["bar", "disc", "ring", "cross"],
+            "ti_classes": ["corner", "stripe"],
+        }
+        suite: dict[str, Any] = {
+            "name": "tiny",
+            "version": 1,
+            "title": "tiny cells",
+            "settings": {**SETTINGS, "dataset": dataset},
+            "tasks": {"to depth": {"dataset": {"source": "rgb@cam", "target": "depth@cam"}}},
+            "methods": ["source-only", "shot-im"],
+            "models": ["test_resnet"],
+            "seeds": [0],
+        }
+        path = tmp_path / "tiny.yaml"
+        path.write_text(yaml.safe_dump({**suite, **changes}))
+        return path
+
+    return write

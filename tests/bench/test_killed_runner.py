@@ -1,0 +1,82 @@
+"""A runner killed at any moment: nothing lost, nothing twice, the same numbers."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Write = Callable[..., Path]
+
+
+def bench(suite: Path, runs_dir: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "sfda_kit", "bench", str(suite), "--runs-dir", runs_dir, "--workers", "1"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def results(runs_dir: str) -> list[tuple[Any, ...]]:
+    records = [json.loads(path.read_text()) for path in Path(runs_dir).glob("*/record.json")]
+    return sorted((r["method"], r["seed"], r["status"], json.dumps(r["metrics"])) for r in records)
+
+
+def cells_at_work() -> list[int]:
+    """Process numbers of the cells that work in this test's folder."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command, place = (folder / "cmdline").read_bytes(), (folder / "cwd").readlink()
+        except OSError:
+            continue
+        if b"sfda_kit.bench.cell" in command and place == Path.cwd():
+            found.append(int(folder.name))
+    return found
+
+
+def test_killed_again_and_again_a_suite_ends_as_undisturbed(suite_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = suite_file(seeds=[0, 1], settings=_slow(suite_file))
+    undisturbed = bench(suite, "undisturbed")
+    assert undisturbed.wait() == 0, undisturbed.stdout and undisturbed.stdout.read()
+    monkeypatch.setenv("SFDA_KIT_CACHE", str(Path("other-cache").absolute()))
+    moments = random.Random(0)
+    for _ in range(3):
+        killed = bench(suite, "killed")
+        time.sleep(moments.uniform(3, 9))
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        _wait_until(lambda: not cells_at_work())
+    last = bench(suite, "killed")
+    assert last.wait() == 0, last.stdout and last.stdout.read()
+    assert results("killed") == results("undisturbed")
+    assert len(results("killed")) == 4
+
+
+def test_ctrl_c_stops_the_cells_and_the_next_start_continues(suite_file: Write) -> None:
+    suite = suite_file(seeds=[0, 1, 2])
+    stopped = bench(suite, "stopped")
+    _wait_until(lambda: bool(list(Path("stopped").glob("*/events.jsonl"))))
+    stopped.send_signal(signal.SIGINT)
+    assert stopped.wait() == 130
+    _wait_until(lambda: not cells_at_work())
+    assert bench(suite, "stopped").wait() == 0
+    assert [row[2] for row in results("stopped")] == ["ok"] * 6
+
+
+def _slow(suite_file: Write) -> dict[str, Any]:
+    settings: dict[str, Any] = yaml.safe_load(suite_file().read_text())["settings"]
+    return {**settings, "adapt": {"epochs": 6, "batch_size": 8}}
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.1)
