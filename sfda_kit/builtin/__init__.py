@@ -39,6 +39,7 @@ def sfda_kit_register_dataset() -> list[Component]:
     return [
         Component("rooms", "sfda_kit.data.rooms.dataset:Rooms", "embedded synthetic scenes, 4 sensors"),
         Component("sun-rgbd", "sfda_kit.data.sun_rgbd:SunRgbd", "SUN RGB-D scenes in the official layout"),
+        Component("diml", "sfda_kit.data.diml:Diml", "DIML/CVL RGB-D, samples or full release"),
         Component("rgb-nir", "sfda_kit.data.rgb_nir:RgbNir", "EPFL RGB-NIR Scene, 9 categories"),
         Component("eurosat", "sfda_kit.data.eurosat:Eurosat", "EuroSAT multispectral, RGB to NIR or SWIR"),
         Component("paired-folder", "sfda_kit.data.paired_folder:PairedFolder", "your own paired images"),

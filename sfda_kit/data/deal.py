@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.interfaces.dataset import PARTS, Index
 
 SHARES = {"source": 0.45, "target-train": 0.30, "target-test": 0.25}
+
+
+_SOURCE_SHARE = 0.6
+"""Of frames that are no test frames: 45 to 30, as where all groups are dealt."""
 
 
 def deal_parts(index: Index, split_seed: int) -> NDArray[np.int8]:
@@ -49,3 +55,38 @@ def _deal(counts: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.i
             filled[best] += counts[group]
     dealt: NDArray[np.int8] = codes[chosen]
     return dealt
+
+
+def deal_around_test(
+    strata: Sequence[str], groups: Sequence[str], is_test: NDArray[np.bool_], seed: int
+) -> tuple[list[int], list[str]]:
+    """Where official lists name the test frames: the others go to source (60 %) and target-train by group,
+    one stratum (a class in a domain) after the other.
+
+    Returns parts, and groups cut where the lists cut them. All arguments have one entry a frame.
+    """
+    groups = [f"{group} (test)" if tested else group for group, tested in zip(groups, is_test, strict=True)]
+    part_of: dict[str, int] = {}
+    generator = np.random.default_rng(seed)
+    for stratum in sorted(set(strata)):
+        sizes: dict[str, int] = {}
+        for group, of, tested in zip(groups, strata, is_test, strict=True):
+            if of == stratum and not tested and group not in part_of:
+                sizes[group] = sizes.get(group, 0) + 1
+        part_of.update(_deal_two(sizes, generator))
+    test = PARTS.index("target-test")
+    parts = [test if tested else part_of[group] for group, tested in zip(groups, is_test, strict=True)]
+    return parts, groups
+
+
+def _deal_two(sizes: dict[str, int], generator: np.random.Generator) -> dict[str, int]:
+    """Each group, in random order, to the part that is furthest below its share of frames."""
+    names = list(sizes)
+    source, dealt, parts = 0, 0, {}
+    for number in generator.permutation(len(names)):
+        group = names[number]
+        to_source = source <= _SOURCE_SHARE * dealt
+        parts[group] = PARTS.index("source" if to_source else "target-train")
+        dealt += sizes[group]
+        source += sizes[group] * to_source
+    return parts

@@ -82,11 +82,12 @@ class Eurosat(SplitFolder):
         rows: list[Row] = []
         notices: list[str] = []
         for folder in list_folder(self.root).folders:
-            if folder not in CLASSES:
+            kind = next((name for name in CLASSES if name.lower() == folder.lower()), None)
+            if kind is None:
                 notices.append(f"{self.root}: passed over {folder}/, which is no class of EuroSAT")
                 continue
             found = _tiffs(self.root / folder, notices)
-            rows += [Row(f"{folder}/{name}", DOMAIN, folder, _files(f"{folder}/{name}")) for name in found]
+            rows += [Row(f"{folder}/{name}", DOMAIN, kind, _files(f"{folder}/{name}")) for name in found]
         if not rows:
             raise DataError(f"{self.root} holds no .tif in its class folders. Unpack EuroSAT_MS.zip again.")
         groups, told = groups_or_own(self.root, [_stem(row.name) for row in rows], self.config.group_pattern)

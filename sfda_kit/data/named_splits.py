@@ -6,6 +6,7 @@ A file holds a mapping ``splits``: name -> ``about``, ``tr``, ``ti``, and where 
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -29,6 +30,13 @@ class Largest(_Strict):
     largest: int = Field(ge=2)
 
 
+class Drawn(_Strict):
+    """``random`` classes of those on the disk: the first by SHA-256 of "SEED CLASS"."""
+
+    random: int = Field(ge=2)
+    seed: int = 0
+
+
 class NamedSplit(_Strict):
     """One entry of a file. ``merge``: class on the disk -> class it counts as; ``ti: rest``: all other classes.
 
@@ -36,7 +44,7 @@ class NamedSplit(_Strict):
     """
 
     about: str = ""
-    tr: tuple[str, ...] | Largest | Literal["shared"]
+    tr: tuple[str, ...] | Largest | Drawn | Literal["shared"]
     ti: tuple[str, ...] | Literal["rest"] = ()
     ti_domains: Literal["target", "all"] = "target"
     merge: dict[str, str] = Field(default_factory=dict)
@@ -52,12 +60,18 @@ class NamedSplit(_Strict):
 
     def resolve(self, classes: Sequence[str], counts: Mapping[str, int]) -> Split:
         """The split over the ``classes`` on the disk, which ``counts`` gives the numbers of samples of."""
-        if isinstance(self.tr, Largest):
-            relevant = tuple(sorted(sorted(classes, key=lambda name: (-counts[name], name))[: self.tr.largest]))
-        else:
-            relevant = tuple(classes) if self.tr == "shared" else self.tr
+        relevant = self._relevant(classes, counts)
         irrelevant = tuple(name for name in classes if name not in relevant) if self.ti == "rest" else self.ti
         return Split(relevant, irrelevant, self.ti_domains)
+
+    def _relevant(self, classes: Sequence[str], counts: Mapping[str, int]) -> tuple[str, ...]:
+        if isinstance(self.tr, Largest):
+            return tuple(sorted(sorted(classes, key=lambda name: (-counts[name], name))[: self.tr.largest]))
+        if isinstance(self.tr, Drawn):
+            seed = self.tr.seed
+            drawn = sorted(classes, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).hexdigest())
+            return tuple(sorted(drawn[: self.tr.random]))
+        return tuple(classes) if self.tr == "shared" else self.tr
 
 
 class _File(_Strict):

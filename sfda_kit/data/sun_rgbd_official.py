@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sfda_kit.data.deal import deal_around_test
 from sfda_kit.data.sun_rgbd_frames import Frame
 from sfda_kit.errors import DataError
-from sfda_kit.interfaces.dataset import PARTS
 
 ALLSPLIT = "SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat"
-_SOURCE_SHARE = 0.6
-"""Of the train frames: 45 to 30, as where all groups are dealt."""
 
 
 def official_parts(
@@ -33,8 +31,7 @@ def official_parts(
     if not is_test.any():
         raise DataError(f"{path} lists none of the {len(frames)} frames under {root} as test. Is it of another set?")
     unlisted = sum(frame.path not in train and frame.path not in test for frame in frames)
-    cut = [f"{group} (test)" if tested else group for group, tested in zip(groups, is_test, strict=True)]
-    parts = _deal([f"{frame.sensor} {frame.scene}" for frame in frames], cut, is_test, seed)
+    parts, cut = deal_around_test([f"{frame.sensor} {frame.scene}" for frame in frames], groups, is_test, seed)
     notices = (f"{path} does not list {unlisted} frames; they count as train.",) if unlisted else ()
     return parts, cut, notices
 
@@ -67,29 +64,3 @@ def _paths(cells: NDArray[Any]) -> frozenset[str]:
     """Paths below SUNRGBD; what stands before it belongs to the authors' machine. None is ever opened."""
     texts = (str(np.asarray(cell).ravel()[0]) for cell in cells.ravel())
     return frozenset(text.rpartition("SUNRGBD/")[2].strip("/") for text in texts)
-
-
-def _deal(strata: Sequence[str], groups: Sequence[str], is_test: NDArray[np.bool_], seed: int) -> list[int]:
-    part_of: dict[str, int] = {}
-    generator = np.random.default_rng(seed)
-    for stratum in sorted(set(strata)):
-        sizes: dict[str, int] = {}
-        for group, of, tested in zip(groups, strata, is_test, strict=True):
-            if of == stratum and not tested and group not in part_of:
-                sizes[group] = sizes.get(group, 0) + 1
-        part_of.update(_deal_groups(sizes, generator))
-    test = PARTS.index("target-test")
-    return [test if tested else part_of[group] for group, tested in zip(groups, is_test, strict=True)]
-
-
-def _deal_groups(sizes: dict[str, int], generator: np.random.Generator) -> dict[str, int]:
-    """Each group, in random order, to the part that is furthest below its share of frames."""
-    names = list(sizes)
-    source, dealt, parts = 0, 0, {}
-    for number in generator.permutation(len(names)):
-        group = names[number]
-        to_source = source <= _SOURCE_SHARE * dealt
-        parts[group] = PARTS.index("source" if to_source else "target-train")
-        dealt += sizes[group]
-        source += sizes[group] * to_source
-    return parts
