@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
-from sfda_kit.interfaces.executor import Executor
+import pytest
+
+from sfda_kit.interfaces.executor import Executor, Job, Outcome
 from sfda_kit.registry import build
 from sfda_kit.results.record import read_record
 from sfda_kit.testing.declaration import PartConformance
@@ -21,6 +24,7 @@ from sfda_kit.testing.jobs import (
 )
 
 
+@pytest.mark.usefixtures("sfda_cache")
 class ExecutorConformance(PartConformance):
     """Inherit and set ``name`` and ``options``; reach or start the place in a fixture::
 
@@ -37,7 +41,7 @@ class ExecutorConformance(PartConformance):
         found: Executor = build(self.component(), self.options, workers=2)
         return found
 
-    def test_every_job_ends_with_one_outcome(self, tmp_path: Path, sfda_cache: Path) -> None:
+    def test_every_job_ends_with_one_outcome(self, tmp_path: Path) -> None:
         """One that runs, and one that cannot: its outcome says why."""
         good, broken = small_job(tmp_path), broken_job(tmp_path)
         outcomes = list(self.executor().run([good, broken]))
@@ -47,11 +51,15 @@ class ExecutorConformance(PartConformance):
         assert ended_once(good), "the record of a finished cell is not as it should be"
         assert "no-such-method" in errors[broken.key], "the reason of the failure is lost"
 
-    def test_closing_stops_what_runs(self, tmp_path: Path, sfda_cache: Path) -> None:
+    def test_closing_stops_what_runs(self, tmp_path: Path) -> None:
         """The cell's process is gone, its run can be continued."""
         endless, short = small_job(tmp_path, 1, AGES), small_job(tmp_path, 2)
-        with closing(self.executor().run([endless, short])) as outcomes:
+        with closing(_outcomes(self.executor(), [endless, short])) as outcomes:
             assert next(outcomes).key == short.key
             wait_for_epochs(endless)
         wait_until_unlocked(endless)
         assert read_record(run_folders(endless)[0]) is None, "a cell that was stopped has a record"
+
+
+def _outcomes(executor: Executor, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
+    yield from executor.run(jobs)

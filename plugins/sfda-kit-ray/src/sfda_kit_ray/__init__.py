@@ -1,0 +1,11 @@
+"""Ray for sfda-kit: declarations only, parts are imported on first use."""
+
+from __future__ import annotations
+
+from sfda_kit import Component, hookimpl
+
+
+@hookimpl
+def sfda_kit_register_executor() -> list[Component]:
+    target = "sfda_kit_ray.executor:RayExecutor"
+    return [Component("ray", target, "the nodes of a Ray cluster, or this computer through Ray", "https://ray.io")]

@@ -1,0 +1,91 @@
+"""The executor ``ray``: one Ray task a cell, retried elsewhere when its node is lost."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sfda_kit.bench.process import run_job
+from sfda_kit.errors import UserError
+from sfda_kit.interfaces.executor import Executor, Job, Outcome
+from sfda_kit_ray.cluster import connected, expect_room
+from sfda_kit_ray.quiet import ray
+
+FORWARDED = "SFDA_KIT_"
+"""Variables of the runner that its cells see: a Ray worker has the environment of its node, not ours."""
+
+
+class RayExecutor(Executor):
+    """Cells as Ray tasks.
+
+    ``address``: ``auto`` (the cluster of this node), ``HOST:PORT`` or ``ray://HOST:PORT``; None starts Ray
+    on this computer and stops it at the end. ``cpus`` and ``gpus`` are what one cell takes, fractions
+    included (two cells share a GPU at 0.5); ``cpus`` rounded down, at least 1, is its number of computing
+    threads. ``max_retries``: how often a cell is started again after its worker or node was lost, -1 for
+    no bound; it continues where its run stopped.
+
+    Raises ``UserError`` when an option is out of range, no cluster answers, or this computer cannot hold
+    one cell.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        address: str | None = None,
+        cpus: float = 1.0,
+        gpus: float = 0.0,
+        max_retries: int = 3,
+    ) -> None:
+        _expect("workers", workers, workers is None or workers >= 1, "at least 1")
+        _expect("cpus", cpus, _number(cpus) and cpus > 0, "a number above 0")
+        _expect("gpus", gpus, _number(gpus) and gpus >= 0 and (gpus <= 1 or gpus % 1 == 0), "0 to 1 or a whole number")
+        _expect("max_retries", max_retries, isinstance(max_retries, int) and max_retries >= -1, "-1, 0, 1, ...")
+        super().__init__(workers)
+        self.address, self.cpus, self.gpus, self.max_retries = address, cpus, gpus, max_retries
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Yield outcomes as they come; closing the generator cancels the tasks, and their cells die."""
+        needs = {"CPU": self.cpus, "GPU": self.gpus}
+        with connected(self.address):
+            expect_room(needs, self.address)
+            task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.max_retries)(run_cell)
+            waiting = deque(jobs)
+            running: dict[Any, Job] = {}
+            try:
+                while waiting or running:
+                    while waiting and len(running) < (self.workers or len(jobs)):
+                        job = waiting.popleft()
+                        running[task.remote(job, max(1, int(self.cpus)), _forwarded())] = job
+                    (ended, *_), _ = ray.wait(list(running), num_returns=1)
+                    yield _outcome(running.pop(ended), ended)
+            finally:
+                for reference in running:
+                    ray.cancel(reference, force=True)
+
+
+def run_cell(job: Job, threads: int, environment: Mapping[str, str]) -> Outcome:
+    """What a Ray worker does; the cell is a process of its own and ends when this worker does."""
+    return run_job(job, threads, environment=environment)
+
+
+def _outcome(job: Job, reference: Any) -> Outcome:
+    try:
+        outcome: Outcome = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        return Outcome(job.key, f"Ray gave it up after its retries: {type(error).__name__}: {error}")
+    return outcome
+
+
+def _forwarded() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(FORWARDED)}
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _expect(option: str, value: Any, holds: bool, expected: str) -> None:
+    if not holds:
+        raise UserError(f"The executor 'ray' got {option}={value}; expected {expected}.")
