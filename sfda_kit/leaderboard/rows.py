@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from sfda_kit.config import digest
 from sfda_kit.leaderboard.board import METRICS, Row, SeedResult, Spread
@@ -85,13 +86,13 @@ def spreads(metrics: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
 
 def spread(values: Sequence[float]) -> Spread:
     """Mean and sample standard deviation."""
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Spread(statistics.fmean(values), deviation, len(values))
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Spread(float(np.mean(values)), deviation, len(values))
 
 
 def _medians(costs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     found = {name: [cost[name] for cost in costs if name in cost] for name in COSTS}
-    return {name: float(statistics.median(values)) for name, values in found.items() if values}
+    return {name: float(np.median(values)) for name, values in found.items() if values}
 
 
 def _gap_closed(row: Row, rows: Iterable[Row], metric: str) -> float | None:

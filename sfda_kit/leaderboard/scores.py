@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 Counts = NDArray[np.int32]
 
 IMAGES = ("name", "group", "label")
-COLUMNS = ("part", *IMAGES, "prediction", "source_only_prediction")
+ANSWERS = ("prediction", "source_only_prediction")
+COLUMNS = ("part", *IMAGES, *ANSWERS)
 
 
 @dataclass(frozen=True)
 class Images:
     """The images of one part, whatever their order: ``key`` is equal where names, groups and labels are.
 
-    ``cell``: for each image in stored order the flat index of its (group, class). ``total``: images by
-    group and class, (G, K); K is 1 unless classes are told apart.
+    ``rows``: where they stand in the stored table; ``cell``: for each the flat index of its (group, class).
+    ``total``: images by group and class, (G, K); K is 1 unless classes are told apart.
     """
 
     key: str
+    rows: NDArray[np.intp]
     cell: NDArray[np.intp]
     total: Counts
 
@@ -67,13 +69,14 @@ class Reader:
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(folder / "predictions.parquet") as file:
-                table = file.read(columns=list(COLUMNS), use_threads=False)
-            table = table.filter(pc.equal(table["part"], self.part))
-            if table.num_rows == 0 or any(table[name].null_count for name in COLUMNS):
+            stored = pa.BufferReader((folder / "predictions.parquet").read_bytes())  # faster than by path
+            table = pq.ParquetFile(stored).read(columns=list(COLUMNS), use_threads=False)
+            if any(table[name].null_count for name in COLUMNS):
                 return None
-            images = self._images(table.select(list(IMAGES)))
-            correct = [pc.equal(table["label"], table[name]).to_numpy() for name in COLUMNS[-2:]]
+            images = self._images(table.select(["part", *IMAGES]))
+            if not len(images.rows):
+                return None
+            correct = [pc.equal(table["label"], table[name]).to_numpy()[images.rows] for name in ANSWERS]
         except (OSError, KeyError, pa.ArrowException):
             return None
         return Scored(images, *(_count(images.cell[right], images.total.shape) for right in correct))
@@ -87,13 +90,17 @@ class Reader:
         return images
 
     def _index(self, table: pa.Table) -> Images:
+        rows = np.flatnonzero(_values(table["part"]) == self.part)
+        if not len(rows):
+            return Images("", rows, rows, np.zeros((0, 1), np.int32))
+        table = table.take(rows)
         _, group = np.unique(_values(table["group"]), return_inverse=True)
         label = np.zeros_like(group)
         if self.by_class:
             _, label = np.unique(_values(table["label"]), return_inverse=True)
         shape = (int(np.max(group)) + 1, int(np.max(label)) + 1)
         cell = np.asarray(group * shape[1] + label, dtype=np.intp)
-        return Images(_key(table), cell, _count(cell, shape))
+        return Images(_key(table), rows, cell, _count(cell, shape))
 
 
 def _values(column: pa.ChunkedArray) -> NDArray[Any]:

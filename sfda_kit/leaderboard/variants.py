@@ -35,15 +35,22 @@ def flat(value: Any, prefix: str) -> Settings:
 
     ``{"encoding": {"name": "jet", "options": {}}}`` -> ``{"encoding": "jet"}``.
     """
-    if isinstance(value, (list, tuple)) and value and all(isinstance(item, Mapping) for item in value):
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         value = {str(item.get("name", number)): item for number, item in enumerate(value)}
-    if not isinstance(value, Mapping):
-        return {prefix: value if isinstance(value, str) else json.dumps(value, default=str)}
+    if not isinstance(value, dict):
+        return {prefix: _spelt(value)}
     head = next((key for key in ("name", "weight") if key in value), None)
     leaves: Settings = {}
     for key in sorted(value, key=str):
         leaves |= flat(value[key], prefix if key == head else f"{prefix}.{key}")
     return leaves
+
+
+def _spelt(value: Any) -> str:
+    """As JSON would, text without quotes; numbers go the short way because boards have many."""
+    if isinstance(value, str):
+        return value
+    return repr(value) if type(value) in (int, float) else json.dumps(value, default=str)
 
 
 def settings_of(entry: Entry) -> Settings:
