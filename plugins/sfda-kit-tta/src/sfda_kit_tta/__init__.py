@@ -1,0 +1,17 @@
+"""AdaBN, TENT and T3A for sfda-kit: declarations only, parts are imported on first use."""
+
+from __future__ import annotations
+
+from sfda_kit import Component, hookimpl
+
+
+@hookimpl
+def sfda_kit_register_method() -> list[Component]:
+    module = "sfda_kit_tta"
+    adabn, tent = "https://arxiv.org/abs/1603.04779", "https://arxiv.org/abs/2006.10726"
+    t3a = "https://openreview.net/forum?id=e_yvNqkJKAW"
+    return [
+        Component("adabn", f"{module}.adabn:AdaBn", "BatchNorm statistics of the target, nothing trained", adabn),
+        Component("tent", f"{module}.tent:Tent", "scale and shift of norms, online, by least entropy", tent),
+        Component("t3a", f"{module}.t3a:T3a", "class means of confident target features, online", t3a),
+    ]

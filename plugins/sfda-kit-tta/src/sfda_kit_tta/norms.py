@@ -1,0 +1,91 @@
+"""Normalisation layers: which of them a method touches, and the target's own statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sfda_kit.adapt.bank import evaluation_mode
+from sfda_kit.adapt.loop import steps_per_epoch
+from sfda_kit.errors import UserError
+from sfda_kit.models.network import frozen_running_statistics
+
+if TYPE_CHECKING:
+    from sfda_kit.data.views import ImageView
+    from sfda_kit.models.network import AdaptedModel
+
+
+def batch_norms(module: nn.Module) -> list[_BatchNorm]:
+    """BatchNorm layers of any dimension that keep running statistics, in the order of the module tree."""
+    return [m for m in module.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+
+
+def even_batches(rows: Tensor, size: int, method: str) -> tuple[Tensor, ...]:
+    """All ``rows`` in batches of ``size`` up to less than twice that: none is left out, none is tiny.
+
+    Batch statistics of one image are undefined: raises ``UserError`` for a single row.
+    """
+    if len(rows) < 2:
+        raise UserError(f"{method} takes statistics over target images; it needs two or more and got {len(rows)}.")
+    return torch.tensor_split(rows, steps_per_epoch(len(rows), max(2, size)))
+
+
+@torch.no_grad()
+def adopt_target_statistics(model: AdaptedModel, view: ImageView, batch_size: int, method: str) -> None:
+    """Replace the running statistics of the network's BatchNorm layers by those of all images of ``view``.
+
+    One pass with the test transform. Mean and (biased) variance of each layer's input are pooled over
+    all images; within the pass each batch is normalised by its own statistics. Nothing else changes,
+    modes included; without a BatchNorm layer there is no pass.
+    """
+    layers = batch_norms(model.network)
+    batches = even_batches(torch.arange(len(view)), batch_size, method)
+    if not layers:
+        return
+    with evaluation_mode(model), frozen_running_statistics(model.network), _pooled(layers) as pools:
+        for layer in layers:
+            layer.train()
+        for rows in batches:
+            model(view.batch(rows))
+    for layer, pool in zip(layers, pools, strict=True):
+        if pool.count:  # a layer that never ran (an unused head) keeps its statistics
+            layer.running_mean.copy_(pool.mean)  # type: ignore[union-attr]
+            layer.running_var.copy_(pool.spread / pool.count)  # type: ignore[union-attr]
+
+
+class _Pool:
+    """Count, mean and summed squared deviation of a channel's values, joined batch by batch (Chan et al. 1979)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = self.spread = torch.zeros((), dtype=torch.float64)
+
+    def add(self, values: Tensor) -> None:
+        """Take in a batch (B, C, ...)."""
+        dimensions = [d for d in range(values.ndim) if d != 1]
+        variance, mean = (v.cpu().double() for v in torch.var_mean(values.float(), dim=dimensions, correction=0))
+        count = values.numel() // values.shape[1]
+        total, step = self.count + count, mean - self.mean
+        self.spread = self.spread + variance * count + step.square() * (self.count * count / total)
+        self.mean = self.mean + step * (count / total)
+        self.count = total
+
+
+@contextmanager
+def _pooled(layers: list[_BatchNorm]) -> Iterator[list[_Pool]]:
+    """Pools the inputs of ``layers`` while open."""
+    pools = [_Pool() for _ in layers]
+    handles = [
+        layer.register_forward_pre_hook(lambda _, inputs, pool=pool: pool.add(inputs[0]))
+        for layer, pool in zip(layers, pools, strict=True)
+    ]
+    try:
+        yield pools
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,54 @@
+"""What an online method has answered so far: each image once, when it came."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from sfda_kit.adapt.bank import FeatureBank
+from sfda_kit.events import Event
+
+if TYPE_CHECKING:
+    from sfda_kit.interfaces import AdaptationContext
+    from sfda_kit.models.network import Network, Output
+
+
+class OnlineAnswers(nn.Module):
+    """``features`` (N, D) and ``logits`` (N, K), as given for each target image; buffers, so they are checkpointed."""
+
+    features: Tensor
+    logits: Tensor
+
+    def __init__(self, images: int, features: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("features", torch.zeros(images, features))
+        self.register_buffer("logits", torch.zeros(images, classes))
+
+    @classmethod
+    def for_network(cls, network: Network, images: int) -> OnlineAnswers:
+        """No answers yet; as wide as the network's and on its device."""
+        classifier = network.classifier
+        answers = cls(images, int(classifier.in_features), int(classifier.out_features))  # type: ignore[arg-type]
+        return answers.to(next(network.parameters()).device)
+
+    @torch.no_grad()
+    def write(self, rows: Tensor, output: Output) -> None:
+        """Keep the answers to ``rows`` (B,)."""
+        rows = rows.to(self.logits.device)
+        self.features[rows] = output.features.detach().to(self.features)
+        self.logits[rows] = output.logits.detach().to(self.logits)
+
+    def bank(self) -> FeatureBank:
+        """A copy of all answers, for evaluation."""
+        return FeatureBank(self.features.clone(), self.logits.clone())
+
+
+def tell_what_is_scored(context: AdaptationContext, method: str) -> None:
+    """A notice, so that nobody takes one of the two accuracies for the other."""
+    text = (
+        f"{method} is online: transductive figures are those of the answers given during the pass, held-out figures "
+        "those of the final state, frozen"
+    )
+    context.listener(Event("notice", method, {"text": text}))

@@ -1,0 +1,122 @@
+"""T3A: test-time classifier adjustment.
+
+Paper: Iwasawa, Matsuo, "Test-Time Classifier Adjustment Module for Model-Agnostic Domain Generalization",
+NeurIPS 2021, https://openreview.net/forum?id=e_yvNqkJKAW
+
+Section 4 (our notation). z: feature before the classifier, w_k: weights of class k, p: the source model's softmax.
+
+    S_k = {w_k / |w_k|} at first; each image that comes adds z / |z| to the set of its class argmax_k p_k
+    S_k keeps the M members of lowest entropy H(p)                        (for w_k: of the classifier's answer to it)
+    c_k = mean of S_k,    answer = softmax_k <z, c_k>
+
+There is no gradient. Online: the sets take in a batch, are filtered, and then answer it. **Transductive** figures are
+those of these answers; **held-out** figures are those of the final class means, frozen: an ordinary linear classifier
+without bias.
+
+Defaults: M = 20 [ours: the paper chooses among 1, 5, 20, 50, 100 and all on source validation data, which is gone].
+The batch is the run's ``adapt.batch_size``.
+
+Deviations: the order of the images is drawn from the run's seed. Between equal entropies the older member stays. Since
+features do not change they are taken in one pass before the stream begins; the answers are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sfda_kit.adapt.bank import FeatureBank, fill_bank
+from sfda_kit.adapt.loop import seeded
+from sfda_kit.errors import UserError
+from sfda_kit.interfaces import EpochState, Method, Recipe
+from sfda_kit.models.network import AdaptedModel
+from sfda_kit_tta.online import tell_what_is_scored
+
+if TYPE_CHECKING:
+    from sfda_kit.interfaces import AdaptationContext
+
+
+class T3a(Method):
+    """Class means of confident features (module docstring). Option ``support`` M (20; None keeps all)."""
+
+    recipe: ClassVar[Recipe] = Recipe(
+        summary="class means of confident target features, online",
+        paper="https://openreview.net/forum?id=e_yvNqkJKAW",
+    )
+
+    def __init__(self, support: int | None = 20) -> None:
+        if support is not None and support < 1:
+            raise UserError(f"t3a: support is {support!r}, expected a number of at least 1, or null to keep all.")
+        self.support = support
+
+    def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
+        """One state; nothing is kept to resume, because the one pass is all there is."""
+        tell_what_is_scored(context, "t3a")
+        model = AdaptedModel(context.input_bridge, context.network)
+        source = fill_bank(model, context.target, context.config.evaluation_batch_size)
+        classifier = context.network.classifier
+        assert isinstance(classifier, nn.Linear)
+        sets = SupportSets(classifier, self.support)
+        order = torch.randperm(len(context.target), generator=seeded(context.seed, "t3a"))
+        online = torch.zeros_like(source.logits)
+        for rows in torch.split(order.to(online.device), context.config.batch_size):
+            sets.add(source.features[rows], source.logits[rows])
+            online[rows] = source.features[rows] @ sets.means().T
+        replace_weights(classifier, sets.means())
+        yield EpochState("t3a", 1, 1, model, FeatureBank(source.features, online))
+
+
+class SupportSets:
+    """The sets S_k as one table: unit ``features`` (S, D), ``labels`` (S,), ``entropies`` (S,)."""
+
+    @torch.no_grad()
+    def __init__(self, classifier: nn.Linear, support: int | None) -> None:
+        self.support, self.classes = support, classifier.out_features
+        weights = classifier.weight.detach().clone()
+        self.features = F.normalize(weights, dim=1)
+        self.labels = torch.arange(self.classes, device=weights.device)
+        self.entropies = _entropies(classifier(weights))
+
+    def add(self, features: Tensor, logits: Tensor) -> None:
+        """Take in images by features (B, D) and the source model's logits (B, K), and filter."""
+        self.features = torch.cat([self.features, F.normalize(features, dim=1)])
+        self.labels = torch.cat([self.labels, logits.argmax(dim=1)])
+        self.entropies = torch.cat([self.entropies, _entropies(logits)])
+        if self.support is not None:
+            self._keep(self._rank() < self.support)
+
+    def means(self) -> Tensor:
+        """c_k, (K, D)."""
+        member = F.one_hot(self.labels, self.classes).to(self.features)
+        return member.T @ self.features / member.sum(dim=0)[:, None]
+
+    def _rank(self) -> Tensor:
+        """Place of each member within its class by entropy, 0 the lowest, (S,)."""
+        order = self.entropies.argsort(stable=True)
+        counts = F.one_hot(self.labels[order], self.classes).cumsum(dim=0)
+        rank = torch.empty_like(order)
+        rank[order] = counts.gather(1, self.labels[order][:, None])[:, 0] - 1
+        return rank
+
+    def _keep(self, kept: Tensor) -> None:
+        self.features, self.labels = self.features[kept], self.labels[kept]
+        self.entropies = self.entropies[kept]
+
+
+def _entropies(logits: Tensor) -> Tensor:
+    surprise = logits.log_softmax(dim=1)
+    return -(surprise.exp() * surprise).sum(dim=1)
+
+
+@torch.no_grad()
+def replace_weights(classifier: nn.Linear, weights: Tensor) -> None:
+    """Make ``classifier`` answer <z, weights_k>: weights (K, D), bias 0. A weight normalisation stays in place."""
+    if nn.utils.parametrize.is_parametrized(classifier, "weight"):
+        classifier.weight = weights  # split into length and direction by torch
+    else:
+        classifier.weight.copy_(weights)
+    classifier.bias.zero_()
