@@ -6,15 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from sfda_kit.errors import RunError
 
-if TYPE_CHECKING:
-    from sfda_kit.data.views import ImageView
+
+class Images(Protocol):
+    """What a bank is filled from: an ``ImageView`` or another order or look of one."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Tensor) -> Tensor:
+        """(B, 3, size, size), normalised for the source model."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class FeatureBank:
 
 
 @torch.inference_mode()
-def fill_bank(model: nn.Module, view: ImageView, batch_size: int = 256) -> FeatureBank:
+def fill_bank(model: nn.Module, view: Images, batch_size: int = 256) -> FeatureBank:
     """Features and logits of every row of ``view`` in order; every module keeps its mode.
 
     Raises ``RunError`` when an output is not finite.

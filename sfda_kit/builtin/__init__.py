@@ -42,6 +42,7 @@ def sfda_kit_register_dataset() -> list[Component]:
         Component("diml", "sfda_kit.data.diml:Diml", "DIML/CVL RGB-D, samples or full release"),
         Component("rgb-nir", "sfda_kit.data.rgb_nir:RgbNir", "EPFL RGB-NIR Scene, 9 categories"),
         Component("eurosat", "sfda_kit.data.eurosat:Eurosat", "EuroSAT multispectral, RGB to NIR or SWIR"),
+        Component("domain-folder", "sfda_kit.data.domain_folder:DomainFolder", "Office-31, VisDA-C and such"),
         Component("paired-folder", "sfda_kit.data.paired_folder:PairedFolder", "your own paired images"),
     ]
 
@@ -57,11 +58,16 @@ def sfda_kit_register_encoding() -> list[Component]:
 
 @hookimpl
 def sfda_kit_register_validator() -> list[Component]:
-    module = "sfda_kit.builtin.validators"
+    module, neighbours = "sfda_kit.builtin.validators", "sfda_kit.builtin.neighbour_validators"
     return [
         Component("entropy", f"{module}:Entropy", "confident predictions"),
         Component("infomax", f"{module}:InfoMax", "confident and diverse predictions"),
-        Component("source-agreement", f"{module}:SourceAgreement", "agreement with the source model"),
+        Component("bnm", f"{module}:Bnm", "nuclear norm of the predictions", "arXiv 2003.12237"),
+        Component("snd", f"{neighbours}:Snd", "soft neighbourhood density", "arXiv 2108.10860"),
+        Component("knn-agreement", f"{neighbours}:KnnAgreement", "neighbours in feature space are predicted alike"),
+        Component("source-agreement", f"{module}:SourceAgreement", "predictions of the source model are kept"),
+        Component("source-drift", f"{module}:SourceDrift", "small divergence from the source model's predictions"),
+        Component("augmentation-consistency", f"{module}:AugmentationConsistency", "crops are predicted alike"),
         Component("balance", f"{module}:Balance", "predicted classes are spread"),
     ]
 

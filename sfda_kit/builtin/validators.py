@@ -1,9 +1,9 @@
-"""Label-free scores. Each can be fooled by a collapsed model except ``balance``: read them together."""
+"""Label-free scores that cost one reading of the bank. A collapsed model can fool most of them."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
@@ -30,11 +30,54 @@ class InfoMax(Validator):
         return -float(information_maximisation(bank.probabilities))
 
 
+class Bnm(Validator):
+    """Batch nuclear norm of the softmax matrix P over all images: confident and diverse predictions.
+
+    ||P||_* / sqrt(N min(N, K)), in (0, 1]: 1 where every prediction is certain and classes are equally
+    frequent, 1 / sqrt(min(N, K)) on a certain collapse. Source: Cui et al., CVPR 2020
+    (https://arxiv.org/abs/2003.12237), whose loss divides by N: another factor, the same order of models.
+    """
+
+    def __call__(self, bank: FeatureBank, source_bank: FeatureBank) -> float:
+        del source_bank
+        matrix = bank.probabilities.cpu().double()  # float64, which some accelerators lack
+        return float(torch.linalg.svdvals(matrix).sum()) / math.sqrt(len(matrix) * min(matrix.shape))
+
+
 class SourceAgreement(Validator):
     """Share of images, in [0, 1], that keep the source model's prediction. Its optimum is no adaptation."""
 
     def __call__(self, bank: FeatureBank, source_bank: FeatureBank) -> float:
         return float((bank.predictions == source_bank.predictions).float().mean())
+
+
+class SourceDrift(Validator):
+    """Minus the mean KL divergence of the model's predictions from the source model's, at most 0, in nats.
+
+    -mean_i KL(p_i^source || p_i): the soft counterpart of source-agreement. It sees confidence change before
+    a prediction does, and weighs the images of which the source model was sure. Its optimum is no adaptation.
+    """
+
+    def __call__(self, bank: FeatureBank, source_bank: FeatureBank) -> float:
+        source = source_bank.logits.log_softmax(dim=1)
+        divergence = (source.exp() * (source - bank.logits.log_softmax(dim=1))).sum(dim=1)
+        return -max(0.0, float(divergence.mean()))
+
+
+class AugmentationConsistency(Validator):
+    """Share of images, in [0, 1], that keep their prediction when cropped and flipped at random.
+
+    A collapsed model scores 1. For a method that answers while it adapts, the answers of that moment are
+    held against those of the model that it left.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("augmented",)
+
+    def __call__(self, bank: FeatureBank, source_bank: FeatureBank, augmented: FeatureBank | None = None) -> float:
+        del source_bank
+        if augmented is None:
+            raise TypeError("augmentation-consistency compares with a bank of augmented images; give `augmented`")
+        return float((bank.predictions == augmented.predictions).float().mean())
 
 
 class Balance(Validator):

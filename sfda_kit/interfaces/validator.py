@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from sfda_kit.adapt.bank import FeatureBank
@@ -13,7 +13,14 @@ class Validator(ABC):
     """Judges a model by its features and logits on unlabelled target images; higher is better.
 
     Required: ``__call__(bank, source_bank)``; ``bank`` is the model's, ``source_bank`` the source
-    model's on the same images (features (N, D), logits (N, K)).
+    model's on the same images (features (N, D), logits (N, K)). The order of images must not matter.
+
+    Optional: ``reads = ("augmented",)``, for a third argument ``augmented``: the model's bank on the same
+    images in the same order, each cropped and flipped at random, and alike in every epoch. That costs a
+    pass over the images. ``pairwise = True``, where the time grows with N squared. Validators of either
+    kind are scored only where asked for, pairwise ones also on small sets.
+
+    Keyword arguments of ``__init__`` become options (``--set adapt.select.options.KEY=VALUE``).
 
     Example::
 
@@ -21,6 +28,9 @@ class Validator(ABC):
             def __call__(self, bank, source_bank):
                 return float(bank.probabilities.amax(1).mean())
     """
+
+    reads: ClassVar[tuple[str, ...]] = ()
+    pairwise: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, bank: FeatureBank, source_bank: FeatureBank) -> float:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sfda_kit.testing.conformance_method import MethodConformance
     from sfda_kit.testing.conformance_recipe import RecipeConformance
     from sfda_kit.testing.conformance_tracker import TrackerConformance
+    from sfda_kit.testing.conformance_validator import ValidatorConformance
 
 __all__ = [
     "AlignerConformance",
@@ -32,6 +33,7 @@ __all__ = [
     "MethodConformance",
     "RecipeConformance",
     "TrackerConformance",
+    "ValidatorConformance",
 ]
 
 

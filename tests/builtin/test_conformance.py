@@ -9,6 +9,7 @@ from sfda_kit.testing import (
     BridgeConformance,
     LabelerConformance,
     RecipeConformance,
+    ValidatorConformance,
 )
 
 
@@ -40,3 +41,23 @@ class TestCentroidEuclidean(LabelerConformance):
 
 class TestSourceOnly(RecipeConformance):
     name = "source-only"
+
+
+class TestSnd(ValidatorConformance):
+    name = "snd"
+
+
+class TestKnnAgreement(ValidatorConformance):
+    name = "knn-agreement"
+
+
+class TestBnm(ValidatorConformance):
+    name = "bnm"
+
+
+class TestSourceDrift(ValidatorConformance):
+    name = "source-drift"
+
+
+class TestAugmentationConsistency(ValidatorConformance):
+    name = "augmentation-consistency"

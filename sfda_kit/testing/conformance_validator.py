@@ -1,0 +1,56 @@
+"""What any validator must honour."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from sfda_kit.adapt.bank import FeatureBank
+from sfda_kit.testing.declaration import PartConformance
+from sfda_kit.testing.signals import small_bank
+
+
+class ValidatorConformance(PartConformance):
+    """Inherit and set ``name`` (and ``options``)::
+
+    class TestMyScore(ValidatorConformance):
+        name = "my-score"
+    """
+
+    kind: ClassVar[str] = "validator"
+
+    def score(self, bank: FeatureBank, source: FeatureBank, augmented: FeatureBank) -> float:
+        """A score by a new validator, which gets ``augmented`` if it reads it."""
+        validator: Any = self.part()
+        found = validator(bank, source, augmented) if "augmented" in validator.reads else validator(bank, source)
+        assert isinstance(found, float), f"a score is a float, got {type(found).__name__}"
+        assert math.isfinite(found)
+        return found
+
+    def test_gives_a_finite_number_and_changes_no_bank(self) -> None:
+        """Others read the same banks."""
+        banks = [small_bank(seed) for seed in range(3)]
+        before = [(bank.features.clone(), bank.logits.clone()) for bank in banks]
+        self.score(*banks)
+        for bank, (features, logits) in zip(banks, before, strict=True):
+            assert torch.equal(bank.features, features)
+            assert torch.equal(bank.logits, logits)
+
+    def test_order_of_images_does_not_matter(self) -> None:
+        """The same images in another order score the same."""
+        banks = [small_bank(seed) for seed in range(3)]
+        order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+        permuted = [FeatureBank(bank.features[order], bank.logits[order]) for bank in banks]
+        assert self.score(*permuted) == pytest.approx(self.score(*banks), rel=1e-4, abs=1e-5)
+
+    def test_collapsed_network(self) -> None:
+        """All images predicted as one class, all features equal: still a number."""
+        collapsed = FeatureBank(torch.zeros(5, 6), torch.tensor([[90.0, 0.0, 0.0]]).repeat(5, 1))
+        self.score(collapsed, small_bank(images=5), collapsed)
+
+    def test_single_image(self) -> None:
+        """A bank of one."""
+        self.score(*(small_bank(seed, images=1) for seed in range(3)))
