@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -60,33 +61,37 @@ def _deal(counts: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.i
 def deal_around_test(
     strata: Sequence[str], groups: Sequence[str], is_test: NDArray[np.bool_], seed: int
 ) -> tuple[list[int], list[str]]:
-    """Where official lists name the test frames: the others go to source (60 %) and target-train by group,
-    one stratum (a class in a domain) after the other.
+    """Where official lists name the test frames: the others go to source (60 %) and target-train by group.
 
     Returns parts, and groups cut where the lists cut them. All arguments have one entry a frame.
     """
     groups = [f"{group} (test)" if tested else group for group, tested in zip(groups, is_test, strict=True)]
-    part_of: dict[str, int] = {}
-    generator = np.random.default_rng(seed)
-    for stratum in sorted(set(strata)):
-        sizes: dict[str, int] = {}
-        for group, of, tested in zip(groups, strata, is_test, strict=True):
-            if of == stratum and not tested and group not in part_of:
-                sizes[group] = sizes.get(group, 0) + 1
-        part_of.update(_deal_two(sizes, generator))
+    rest = [int(row) for row in np.flatnonzero(~is_test)]
+    to_source = deal_two([strata[row] for row in rest], [groups[row] for row in rest], _SOURCE_SHARE, seed)
+    codes = {True: PARTS.index("source"), False: PARTS.index("target-train")}
     test = PARTS.index("target-test")
-    parts = [test if tested else part_of[group] for group, tested in zip(groups, is_test, strict=True)]
+    parts = [test if tested else codes[to_source[group]] for group, tested in zip(groups, is_test, strict=True)]
     return parts, groups
 
 
-def _deal_two(sizes: dict[str, int], generator: np.random.Generator) -> dict[str, int]:
-    """Each group, in random order, to the part that is furthest below its share of frames."""
-    names = list(sizes)
-    source, dealt, parts = 0, 0, {}
-    for number in generator.permutation(len(names)):
-        group = names[number]
-        to_source = source <= _SOURCE_SHARE * dealt
-        parts[group] = PARTS.index("source" if to_source else "target-train")
-        dealt += sizes[group]
-        source += sizes[group] * to_source
-    return parts
+def deal_two(strata: Sequence[str], groups: Sequence[str], share: float, seed: int) -> dict[str, bool]:
+    """Whether each group goes to the first of two parts, which takes ``share`` of the frames.
+
+    One stratum (a class in a domain) after the other: each of its groups, in random order, goes to the
+    part that is furthest below its share. ``strata`` and ``groups`` have one entry a frame.
+    """
+    members: dict[str, list[str]] = {}
+    for stratum, group in zip(strata, groups, strict=True):
+        members.setdefault(stratum, []).append(group)
+    is_first: dict[str, bool] = {}
+    generator = np.random.default_rng(seed)
+    for stratum in sorted(members):
+        sizes = Counter(group for group in members[stratum] if group not in is_first)
+        names = list(sizes)
+        first, dealt = 0, 0
+        for number in generator.permutation(len(names)):
+            group = names[number]
+            is_first[group] = first <= share * dealt
+            dealt += sizes[group]
+            first += sizes[group] * is_first[group]
+    return is_first
