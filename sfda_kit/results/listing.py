@@ -1,0 +1,34 @@
+"""Where records lie below a folder, found without opening anything."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sfda_kit.errors import DataError
+
+RECORD = "record.json"
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """Every folder with a record in or below ``folder``, sorted; what lies below a run folder is its own.
+
+    A folder behind a link counts where it is a run folder itself. Raises ``DataError`` where there is no
+    such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}. Name one that holds run folders, such as runs/.")
+    found = [str(folder)] if (folder / RECORD).exists() else _below(str(folder))
+    return [Path(path) for path in sorted(found)]
+
+
+def _below(folder: str) -> list[str]:
+    # A test for the record is much cheaper than a listing of each run folder.
+    found: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if os.path.exists(f"{entry.path}/{RECORD}"):  # noqa: PTH110 (a Path for each entry costs more)
+                found.append(entry.path)
+            elif entry.is_dir(follow_symlinks=False):
+                found += _below(entry.path)
+    return found

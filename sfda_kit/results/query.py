@@ -1,0 +1,65 @@
+"""Questions in SQL over run folders, and their views as files. Nothing here imports torch or pydantic."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+
+from sfda_kit.errors import UserError, nearest
+from sfda_kit.files import atomic
+from sfda_kit.results.columns import literal
+from sfda_kit.results.database import VIEWS, Records
+
+T = TypeVar("T")
+ORDER = {"runs": "run_id", "history": "run_id, phase, epoch", "predictions": "run_id, name"}
+FORMATS = {"csv": "FORMAT csv, HEADER", "parquet": "FORMAT parquet"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Rows of a query; ``notices`` name the files that were left out."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+    notices: list[str] = field(default_factory=list)
+
+
+def query(sql: str, folder: Path) -> Answer:
+    """The answer to ``sql`` over the records below ``folder``.
+
+    Raises ``UserError`` with DuckDB's message where the SQL is wrong, ``DataError`` where there is no folder.
+    """
+    with Records(folder) as records:
+        # A word that is no view costs time and nothing else, so there is no need to parse the SQL.
+        records.open([view for view in VIEWS if re.search(rf"\b{view}\b", sql, flags=re.IGNORECASE)])
+        found = _explained(lambda: records.connection.execute(sql))
+        columns = [column[0] for column in found.description or ()]
+        return Answer(columns, _explained(found.fetchall) if columns else [], records.notices)
+
+
+def export(view: str, folder: Path, out: Path, file_format: str) -> Answer:
+    """Write all of ``view`` to ``out`` as ``csv`` or ``parquet``; the answer holds the number of rows.
+
+    Raises ``UserError`` for an unknown view or format and where ``out`` cannot be written.
+    """
+    for what, given, known in (("view", view, VIEWS), ("format", file_format, FORMATS)):
+        if given not in known:
+            raise UserError(f"There is no {what} {given!r}. {nearest(given, known)}")
+    with Records(folder) as records, atomic(out, "with --out.") as work:
+        records.open([view])
+        rows = f"SELECT * FROM {view} ORDER BY {ORDER[view]}"
+        copy = f"COPY ({rows}) TO {literal(str(work))} ({FORMATS[file_format]})"
+        found = _explained(lambda: records.connection.execute(copy).fetchall())
+        return Answer(["rows"], found, records.notices)
+
+
+def _explained(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except duckdb.Error as error:
+        raise UserError(f"The query failed. {error}") from None
