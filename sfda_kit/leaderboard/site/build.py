@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 FULL_TABLES = 6
 """Up to this many tables the first page holds their plots too; beyond, only the pages of the tasks do."""
+LISTED_TABLES = 24
+"""Up to this many tables the first page holds them all; beyond, it has the map of methods by tasks alone."""
+WIDE_HEAT = 8
+"""Up to this many tasks are the columns of that map; more become its rows."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,10 @@ def _write_board(pages: Pages, board: Board, runs: Sequence[StoredRun]) -> None:
         pages.write("task.html", f"tasks/{table.id}.html", table=table, plots=drawn[table.id])
     diagram = plots.critical_difference(board.overall) if board.overall else None
     full = len(board.tables) <= FULL_TABLES
-    pages.write("index.html", "index.html", plots=drawn if full else {}, diagram=diagram, heat=_heat(board))
+    listed = board.tables if len(board.tables) <= LISTED_TABLES else ()
+    wide = len(board.tables) <= WIDE_HEAT
+    shown = {"plots": drawn if full else {}, "diagram": diagram, "heat": _heat(board), "wide": wide}
+    pages.write("index.html", "index.html", listed=listed, **shown)
 
 
 def _heat(board: Board) -> list[HeatRow]:

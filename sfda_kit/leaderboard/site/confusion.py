@@ -24,9 +24,17 @@ class Confusion:
     counts: NDArray[np.int64]
 
     @property
-    def percent(self) -> NDArray[np.float64]:
-        """``counts`` in percent of each row."""
-        return np.asarray(100.0 * self.counts / self.counts.sum(axis=1, keepdims=True).clip(min=1))
+    def totals(self) -> list[int]:
+        """Images of each true class."""
+        return [int(total) for total in self.counts.sum(axis=1)]
+
+    @property
+    def cells(self) -> list[list[tuple[str, int]]]:
+        """Text and shade (0 to 10) of each cell: percent of its row, empty where that rounds to 0."""
+        percent = 100.0 * self.counts / self.counts.sum(axis=1, keepdims=True).clip(min=1)
+        return [
+            [(f"{value:.0f}" if value >= 0.5 else "", round(value / 10)) for value in row] for row in percent.tolist()
+        ]
 
 
 def confusion_of(run: StoredRun) -> Confusion | None:
@@ -38,7 +46,8 @@ def confusion_of(run: StoredRun) -> Confusion | None:
     if not path.is_file():
         return None
     try:
-        stored = pq.read_table(path, columns=COLUMNS)
+        with pq.ParquetFile(path) as file:  # a tenth of the time of pq.read_table, which looks for data sets
+            stored = file.read(columns=COLUMNS, use_threads=False)
         held_out = [column.to_pylist() for column in stored.columns]
     except (pa.ArrowException, OSError):
         return None

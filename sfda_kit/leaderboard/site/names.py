@@ -7,7 +7,7 @@ import re
 
 SLUG = 48
 """Characters of a name that its file keeps for people to read."""
-LABEL = 28
+LABEL = 26
 """Characters of a name that fit beside a point of a plot."""
 
 

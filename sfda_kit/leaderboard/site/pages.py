@@ -36,6 +36,7 @@ def environment() -> Environment:
     made = Environment(
         loader=PackageLoader("sfda_kit.leaderboard.site"),
         autoescape=True,
+        auto_reload=False,
         undefined=StrictUndefined,
         finalize=_finalised,
         trim_blocks=True,

@@ -47,4 +47,4 @@ def reencode(path: Path, to: Path) -> tuple[int, int] | None:
     picture.info.clear()
     to.parent.mkdir(parents=True, exist_ok=True)
     picture.save(to, format="PNG", compress_level=COMPRESSION)
-    return picture.size
+    return picture.width, picture.height

@@ -10,12 +10,12 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from sfda_kit.leaderboard.board import METRICS
 from sfda_kit.leaderboard.site.names import label
 from sfda_kit.leaderboard.site.run_page import curve, history_of
-from sfda_kit.leaderboard.site.svg import DASHES, MARKERS, PAPER, SERIES, TEXT, drawing, markup
+from sfda_kit.leaderboard.site.svg import DASHES, FAINT, MARKERS, PAPER, SERIES, TEXT, drawing, markup
 from sfda_kit.leaderboard.site.wording import number, seconds
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ MAX_POINTS = 40
 
 TICKS = (0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 12 * 3600, 86400, 5 * 86400)
 """Seconds that a time axis may mark."""
-LETTER, LINE = 6.0, 13.0
-"""About the width and the height of a letter beside a point, in pixels."""
+LETTER, LINE = 5.0, 11.5
+"""About the width and the height of a letter beside a point, in points."""
+TICK_COUNT = 6
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,7 @@ def pareto(table: TaskTable) -> Plot | None:
     front = _front([point for point in points if point[2].rank is not None])
     title = f"Accuracy and cost: {METRICS[table.metric]} against wall time"
     with drawing():
-        figure = Figure(figsize=SIZE, layout="constrained")
-        axis = figure.subplots()
+        figure, axis = _blank()
         axis.plot([p[0] for p in front], [p[1] for p in front], color=SERIES[0], linewidth=1.2, drawstyle="steps-post")
         for wall, score, row in points:
             _point(axis, wall, score, row)
@@ -71,6 +71,14 @@ def pareto(table: TaskTable) -> Plot | None:
     ]
     note = "The line joins the rows that no other ranked row beats on both. Hollow points do not rank."
     return Plot(svg, title, note, ("method", f"{METRICS[table.metric]} (%)", "wall time", "on the front"), tuple(rows))
+
+
+def _blank(right: float = 0.96) -> tuple[Figure, Any]:
+    """A figure and its axes at a fixed place: a layout that is computed draws everything two times more."""
+    figure = Figure(figsize=SIZE)
+    axis = figure.add_axes((0.1, 0.13, right - 0.1, 0.84))
+    axis.yaxis.set_major_locator(MaxNLocator(TICK_COUNT))
+    return figure, axis
 
 
 def _has_both(row: Row, table: TaskTable) -> bool:
@@ -96,29 +104,33 @@ def _point(axis: Any, wall: float, score: float, row: Row) -> None:
 def _time_axis(axis: Any, walls: Sequence[float]) -> None:
     """Ticks that people read as durations."""
     low, high = min(walls), max(walls)
-    axis.set_xticks(TICKS)
-    axis.minorticks_off()
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
     margin = 2.0 if high < 3 * low else 1.6
-    axis.set_xlim(low / margin, high * margin)
+    low, high = low / margin, high * margin
+    shown = [tick for tick in TICKS if low <= tick <= high]  # each tick that is made costs time, seen or not
+    axis.set_xticks(shown, [seconds(tick).replace(".0", "") for tick in shown])
+    axis.set_xticks([], minor=True)
+    axis.set_xlim(low, high)
 
 
 def _name_points(figure: Figure, axis: Any, points: Sequence[tuple[float, float, Row]]) -> None:
     """A name beside each point, moved up where it would touch one below."""
-    figure.draw_without_rendering()
+    axis.autoscale_view()
     names = short_names([point[2] for point in points])
     right = axis.get_window_extent().x1
     placed: list[tuple[float, float, float]] = []
+    pixels = figure.dpi / 72
     for wall, score, row in sorted(points, key=lambda p: p[1])[-MAX_POINTS:]:
         name = names[row.label]
         x, y = axis.transData.transform((wall, score))
-        width, height = LETTER * len(name), y
+        width, height = LETTER * pixels * len(name), y
         left = x + width + 10 > right
         start = x - width - 10 if left else x + 10
-        while any(start < end and begin < start + width and abs(height - at) < LINE for begin, end, at in placed):
+        while any(
+            start < end and begin < start + width and abs(height - at) < LINE * pixels for begin, end, at in placed
+        ):
             height += 1
         placed.append((start, start + width, height))
-        offset = (-7.0 if left else 7.0, (height - y) * 72 / figure.dpi)
+        offset = (-7.0 if left else 7.0, (height - y) / pixels)
         place = {"ha": "right" if left else "left", "va": "center", "textcoords": "offset points"}
         axis.annotate(name, (wall, score), offset, fontsize=9, color=TEXT, **place)
 
@@ -136,26 +148,50 @@ def _with_settings(row: Row) -> str:
 
 def learning_curves(table: TaskTable, runs: Mapping[str, StoredRun]) -> Plot | None:
     """Metric by epoch, mean over the counted seeds; None where no row has a history with labels."""
-    lines = [(row, curve) for row in table.rows if len(curve := mean_curve(row, table.metric, runs)) > 1]
+    rows = [row for row in table.rows if row.kind != "oracle"]  # trained with labels, for epochs of its own
+    lines = [(row, values) for row in rows if len(values := mean_curve(row, table.metric, runs)) > 1]
     if not lines:
         return None
     title = f"Learning curves: {METRICS[table.metric]} by epoch"
     names = short_names([row for row, _ in lines])
     with drawing():
-        figure = Figure(figsize=SIZE, layout="constrained")
-        axis = figure.subplots()
-        for number_, (row, curve) in enumerate(lines[:MAX_LINES]):
-            style = {"color": SERIES[number_], "marker": MARKERS[number_], "linestyle": DASHES[number_ % len(DASHES)]}
-            axis.plot(range(1, len(curve) + 1), curve, markersize=4, label=names[row.label], **style)
+        figure, axis = _blank(right=0.7)
+        for place, (_, values) in enumerate(lines[:MAX_LINES]):
+            style: Any = {"color": SERIES[place], "marker": MARKERS[place], "markersize": 4}
+            axis.plot(range(1, len(values) + 1), values, linestyle=DASHES[place % len(DASHES)], **style)
         axis.set(xlabel="epoch of adaptation", ylabel=f"{METRICS[table.metric]} (%)")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        figure.legend(loc="outside right upper", labelcolor=TEXT)
+        axis.xaxis.set_major_locator(MaxNLocator(TICK_COUNT, integer=True))
+        _name_lines(axis, [names[row.label] for row, _ in lines], [values for _, values in lines])
         svg = markup(figure, f"curves-{table.id}", title)
     left_out = len(lines) - MAX_LINES
     note = "Mean over the seeds of a row; epochs of all phases are counted on. The last epoch is the one that scores."
     note += f" The {left_out} lowest rows are in the table alone." if left_out > 0 else ""
     rows = [(row.label, str(len(curve)), *(number(curve[i]) for i in (0, len(curve) // 2, -1))) for row, curve in lines]
     return Plot(svg, title, note, ("method", "epochs", "first", "middle", "last"), tuple(rows))
+
+
+def _name_lines(axis: Any, names: Sequence[str], lines: Sequence[Sequence[float]]) -> None:
+    """A name right of the axes for each line, at the height of its end or as near as the others leave room."""
+    axis.autoscale_view()
+    low, high = axis.get_ylim()
+    step = LINE / 72 / SIZE[1] / 0.84 * (high - low)
+    height = low - step
+    end = axis.get_xlim()[1]
+    order = sorted(range(min(len(lines), MAX_LINES)), key=lambda place: lines[place][-1])
+    for place in order:
+        height = max(lines[place][-1], height + step)
+        axis.plot([len(lines[place]), end], [lines[place][-1], height], color=FAINT, linewidth=0.8, zorder=1)
+        axis.annotate(
+            names[place],
+            (end, height),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=SERIES[place],
+        )
+    axis.set_xlim(right=end)
+    axis.set_ylim(low, high)
 
 
 def mean_curve(row: Row, metric: str, runs: Mapping[str, StoredRun]) -> list[float]:
@@ -187,7 +223,6 @@ def critical_difference(overall: Overall) -> Plot | None:
             p_values,
             ax=axis,
             color_palette=dict.fromkeys(ranks.index, TEXT),
-            label_props={"color": TEXT},
             crossbar_props={"color": SERIES[0], "linewidth": 3},
         )
         for text in axis.texts:

@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -31,7 +32,7 @@ INKS = {colour: f"ink-{number}" for number, colour in enumerate(SERIES, start=1)
     FAINT: "ink-faint",
     PAPER: "ink-paper",
 }
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "font.size": 10,
@@ -118,7 +119,10 @@ def _inked(attributes: dict[str, str]) -> dict[str, str]:
     names = [name for name in ("fill", "stroke") if attributes.get(name) in INKS]
     if not names:
         return {}
-    return dict.fromkeys(names, "currentColor") | {"class": INKS[attributes[names[-1]]]}
+    found = dict.fromkeys(names, "currentColor") | {"class": INKS[attributes[names[-1]]]}
+    if attributes.get("fill") == PAPER != attributes.get("stroke"):  # hollow: an element has but one currentColor
+        found |= {"fill": "none", "class": f"{found['class']} hollow"}
+    return found
 
 
 def _titled(root: ElementTree.Element, key: str, title: str) -> str:
