@@ -43,6 +43,7 @@ def sfda_kit_register_dataset() -> list[Component]:
         Component("rgb-nir", "sfda_kit.data.rgb_nir:RgbNir", "EPFL RGB-NIR Scene, 9 categories"),
         Component("eurosat", "sfda_kit.data.eurosat:Eurosat", "EuroSAT multispectral, RGB to NIR or SWIR"),
         Component("domain-folder", "sfda_kit.data.domain_folder:DomainFolder", "Office-31, VisDA-C and such"),
+        Component("list-file", "sfda_kit.data.list_file:ListFile", "images told by a CSV or TSV table"),
         Component("paired-folder", "sfda_kit.data.paired_folder:PairedFolder", "your own paired images"),
     ]
 

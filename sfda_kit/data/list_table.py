@@ -1,0 +1,115 @@
+"""Reading a table of images: one line an image, columns found by name, every unusable line told."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from sfda_kit.data.modality import MODALITIES
+from sfda_kit.errors import DataError
+from sfda_kit.interfaces.dataset import PARTS
+
+COLUMNS = ("path", "class", "domain", "modality", "pair", "role", "group")
+"""``path`` and ``class`` are required."""
+DEFAULT_DOMAIN, DEFAULT_MODALITY = "default", "rgb"
+_ALIASES = {"label": "class", "pair_id": "pair"}
+
+
+class Line(NamedTuple):
+    """One image. ``pair``, ``role`` and ``group`` are empty where the table does not tell them."""
+
+    number: int
+    path: str
+    scene_class: str
+    domain: str
+    modality: str
+    pair: str
+    role: str
+    group: str
+
+
+def read_table(path: Path, images: Path) -> tuple[list[Line], list[str]]:
+    """The usable lines of the table ``path``, and a sentence for each other; paths begin at ``images``.
+
+    Comma, tab or semicolon, whichever the header has. Raises ``DataError`` when the table is no text or
+    lacks a required column.
+    """
+    lines: list[Line] = []
+    problems: list[str] = []
+    seen: dict[str, int] = {}
+    for number, cells, surplus in _cells(path):
+        line = _line(number, cells)
+        why = "has more cells than the first line; quote what holds a delimiter" if surplus else _wrong(line, images)
+        if not why and line.path in seen:
+            why = f"{line.path!r} is on line {seen[line.path]} already; keep one of the two"
+        if why:
+            problems.append(f"{path} line {number}: {why}")
+            continue
+        seen[line.path] = number
+        lines.append(line)
+    return lines, problems
+
+
+def _cells(path: Path) -> Iterator[tuple[int, dict[str, str], bool]]:
+    """Line number, cells by column, and whether there are more cells than columns."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as text:
+            header = text.readline()
+            delimiter = max(",\t;", key=header.count)
+            names = [_column(name) for name in next(csv.reader([header], delimiter=delimiter), [])]
+            _check_columns(path, names)
+            reader = csv.reader(text, delimiter=delimiter)
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    by_name = dict(zip(names, (cell.strip() for cell in cells), strict=False))
+                    yield reader.line_num + 1, by_name, len(cells) > len(names)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read ({error}). Save it as UTF-8 CSV or TSV.") from None
+
+
+def _column(name: str) -> str:
+    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
+    return _ALIASES.get(plain, plain)
+
+
+def _check_columns(path: Path, names: list[str]) -> None:
+    lacking = [name for name in COLUMNS[:2] if name not in names]
+    unknown = [name for name in names if name not in COLUMNS]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if lacking or unknown or twice:
+        raise DataError(
+            f"{path} has the columns {', '.join(names) or 'none'}; expected {', '.join(COLUMNS)}, each once, of which "
+            "path and class are required. Mend the first line."
+        )
+
+
+def _line(number: int, cells: dict[str, str]) -> Line:
+    values = {name: cells.get(name, "") for name in COLUMNS}
+    return Line(
+        number,
+        values["path"],
+        values["class"],
+        values["domain"] or DEFAULT_DOMAIN,
+        values["modality"] or DEFAULT_MODALITY,
+        values["pair"],
+        values["role"],
+        values["group"],
+    )
+
+
+def _wrong(line: Line, images: Path) -> str:
+    """What makes the line unusable, and what to do; empty when nothing does."""
+    if not line.path or not line.scene_class:
+        return "has no path or no class; fill it in"
+    if line.modality not in MODALITIES:
+        return f"unknown modality {line.modality!r}; write one of {', '.join(MODALITIES)}"
+    if line.role and line.role not in PARTS:
+        return f"unknown role {line.role!r}; write one of {', '.join(PARTS)}, or nothing"
+    path = PurePosixPath(line.path)
+    if path.is_absolute() or ".." in path.parts:
+        return f"{line.path!r} leads out of {images}; write paths from there, or set dataset.options.images"
+    if not (images / line.path).is_file():
+        return f"{line.path!r} is not in {images}; mend the path (with / between folders)"
+    return ""
