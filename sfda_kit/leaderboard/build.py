@@ -100,8 +100,10 @@ def _candidates(
 
 
 def _departed(candidate: Candidate, kind: str) -> Candidate:
-    if kind in ("data", "weights"):
-        return candidate.marked(kind, spell_seeds(candidate.ended_well))
+    if kind == "data":
+        return candidate.marked("data", spell_seeds(candidate.ended_well))
+    if kind == "weights":
+        return candidate.marked("weights", spell_seeds(candidate.ended_well))
     return candidate.marked("oracle") if candidate.kind == "oracle" else candidate
 
 

@@ -112,8 +112,9 @@ def _student(deviations: Floats, rng: np.random.Generator, size: int) -> Floats:
     units = deviations.shape[1]
     if units == 1:
         return np.zeros((size, deviations.shape[0]))
-    normal = rng.standard_normal((size, units))
-    scale = np.sqrt(rng.chisquare(units - 1, size) / (units - 1) * units * (units - 1))
+    weights, spreads = rng.spawn(2)  # apart, so that more draws continue fewer
+    normal = weights.standard_normal((size, units))
+    scale = np.sqrt(units * spreads.chisquare(units - 1, size))
     spread = np.zeros((size, deviations.shape[0]))
     for unit in range(units):  # in this order for every column, so that equal columns stay equal
         spread += normal[:, unit, None] * deviations[None, :, unit]
