@@ -21,7 +21,7 @@ from sfda_kit.leaderboard.comparable import (
 from sfda_kit.leaderboard.entries import Entry, TableKey, by_table, describe
 from sfda_kit.leaderboard.overall import build_overall
 from sfda_kit.leaderboard.ranking import Ranking, rank
-from sfda_kit.leaderboard.rows import baseline_row, build_rows, slug, source_accuracy
+from sfda_kit.leaderboard.rows import build_rows, slug, source_accuracy
 from sfda_kit.leaderboard.scores import Reader
 from sfda_kit.leaderboard.variants import Variant, find_variants, settings_that_vary
 from sfda_kit.results.collection import StoredRun
@@ -55,15 +55,12 @@ def _table(
     candidates = [mark_versions(mark_seeds(candidate, seeds), reference) for candidate in candidates]
     candidates, images = _scored(candidates, metric)
     ranking = rank(candidates, seeds)
-    rows = build_rows(candidates, metric, ranking)
-    if not any(row.kind == "source-only" for row in rows):
-        rows = (*rows, *baseline_row(candidates, seeds))
     table = TaskTable(
         id=slug(key),
         metric=metric,
         task=describe(key, entries, reference.fingerprint),
         network=key.network,
-        rows=rows,
+        rows=build_rows(candidates, seeds, metric, ranking),
         comparisons=ranking.comparisons if ranking else (),
         seeds=seeds,
         groups=images[1],

@@ -19,9 +19,13 @@ COSTS = ("wall_s", "peak_memory_mb", "trained_parameters")
 LONGEST_REASON = 200
 
 
-def build_rows(candidates: Sequence[Candidate], metric: str, ranking: Ranking | None) -> tuple[Row, ...]:
+def build_rows(
+    candidates: Sequence[Candidate], seeds: Sequence[int], metric: str, ranking: Ranking | None
+) -> tuple[Row, ...]:
     """Rows in order: ranked, not comparable, without a result, then source-only and oracle."""
     rows = [_row(candidate, ranking) for candidate in candidates]
+    if not any(row.kind == SOURCE_ONLY and row.seeds for row in rows):
+        rows += _baseline_row(candidates, seeds)
     rows = [replace(row, gap_closed=_gap_closed(row, rows, metric)) for row in rows]
     return tuple(sorted(rows, key=lambda row: _place(row, metric)))
 
@@ -116,7 +120,7 @@ def _place(row: Row, metric: str) -> tuple[int, int, float, str, tuple[str, ...]
     return order, row.rank or 0, -mean, row.label, tuple(result.run_id for result in row.results)
 
 
-def baseline_row(candidates: Sequence[Candidate], seeds: Sequence[int]) -> tuple[Row, ...]:
+def _baseline_row(candidates: Sequence[Candidate], seeds: Sequence[int]) -> tuple[Row, ...]:
     """The source model's row where nobody ran ``source-only``: every run has scored it as its baseline."""
     results = []
     for seed in seeds:

@@ -72,6 +72,13 @@ def test_gap_closed_lies_between_source_only_and_oracle(tmp_path: Path):
     assert [found.label for found in table.rows] == ["shot", "source-only", "oracle"]
 
 
+def test_the_gap_is_known_without_a_run_of_source_only(tmp_path: Path):
+    write_run(tmp_path, "source-only", status="failed", error="boom", predictions=False)
+    write_run(tmp_path, "oracle", correct=right(0.9), source_correct=right(0.1))
+    write_run(tmp_path, "shot", correct=right(0.3), source_correct=right(0.1))
+    assert row(only_table(tmp_path), "shot").gap_closed == pytest.approx(25.0)
+
+
 def test_oracle_and_source_only_never_rank(tmp_path: Path):
     for method in ("oracle", "source-only", "shot"):
         write_run(tmp_path, method, correct=right(0.9 if method != "shot" else 0.1))
