@@ -160,13 +160,14 @@ def test_a_stranger_cannot_ask_for_labels(handed, monkeypatch):
         resolve(plan.config)
 
 
-def test_target_labels_change_no_adaptation(sfda_kit, on_pairs, monkeypatch):
+@pytest.mark.parametrize("method", ["shot", "adabn", "tent", "t3a", "nrc", "aad", "cowa-jmds"])
+def test_target_labels_change_no_adaptation(sfda_kit, on_pairs, monkeypatch, method):
     """With every label of the target wrong, predictions are the same; only the scores differ."""
     from sfda_kit.data.task import Task
 
     from .conftest import last_json
 
-    before = last_json(sfda_kit("run", "--method", "shot", *on_pairs, "--json"))
+    before = last_json(sfda_kit("run", "--method", method, *on_pairs, "--json"))
     true_labels = Task.labels
 
     def wrong(self: Task, part: str) -> np.ndarray[Any, Any]:
@@ -174,7 +175,7 @@ def test_target_labels_change_no_adaptation(sfda_kit, on_pairs, monkeypatch):
         return labels if part == "source" else (labels + 1) % len(self.classes)
 
     monkeypatch.setattr(Task, "labels", wrong)
-    after = last_json(sfda_kit("run", "--method", "shot", *on_pairs, "--json"))
+    after = last_json(sfda_kit("run", "--method", method, *on_pairs, "--json"))
     assert column(before, "probabilities") == column(after, "probabilities")
     assert all(a != b for a, b in zip(column(before, "label"), column(after, "label"), strict=True))
 

@@ -17,6 +17,7 @@ import pytest
 
 from sfda_kit.config import load_config
 from sfda_kit.errors import UserError
+from sfda_kit.results.journal import Journal
 from sfda_kit.results.store import RunFolder, open_run
 
 from .conftest import TR
@@ -90,7 +91,7 @@ def run_dir(result) -> Path:
     return Path(json.loads(result.stdout.splitlines()[-1])["run_dir"])
 
 
-@pytest.mark.parametrize(("method", "epochs"), [("shot", 2), ("oracle", 4)])
+@pytest.mark.parametrize(("method", "epochs"), [("shot", 2), ("nrc", 2), ("cowa-jmds", 2), ("tent", 1), ("oracle", 4)])
 def test_killed_after_the_last_epoch_the_result_is_still_written(sfda_kit, on_pairs, monkeypatch, method, epochs):
     from sfda_kit.results import figures
 
@@ -105,6 +106,28 @@ def test_killed_after_the_last_epoch_the_result_is_still_written(sfda_kit, on_pa
     assert json.loads(result.stdout.splitlines()[-1])["status"] == "ok"
     assert f"continuing after epoch {epochs}" in result.stderr
     assert outcome(run_dir(result)) == outcome(run_dir(sfda_kit(*arguments, "--runs-dir", "undisturbed")))
+
+
+@pytest.mark.parametrize(
+    ("method", "more"), [("nrc", ()), ("aad", ()), ("cowa-jmds", ()), ("tent", ("--set", "recipe.options.passes=2"))]
+)
+def test_stopped_between_epochs_the_memory_of_the_target_continues(sfda_kit, on_pairs, monkeypatch, method, more):
+    """What a method remembers of each image is part of the checkpoint, so the second epoch is the same."""
+    arguments = ("run", "--method", method, *on_pairs, *more, "--resume", "--json")
+    record = Journal.epoch
+
+    def stopped(self: Journal, *given: object) -> None:
+        record(self, *given)
+        if len(self.history) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "epoch", stopped)
+        assert sfda_kit(*arguments).exit_code != 0
+    (left,) = Path("runs").iterdir()
+    resumed = sfda_kit(*arguments)
+    assert run_dir(resumed) == left and "continuing after epoch 1" in resumed.stderr
+    assert outcome(left) == outcome(run_dir(sfda_kit(*arguments, "--runs-dir", "undisturbed")))
 
 
 def test_killed_before_the_checkpoints_were_removed_a_finished_run_is_reported(shot, monkeypatch):
