@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,8 @@ import pytest
 from sfda_kit.results.columns import RUNS
 from sfda_kit.results.record import Record
 from sfda_kit.results.store import RunFolder
+
+PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 
 
 def write_run(folder: Path, method: str, seed: int, accuracy: float, **facts: Any) -> Path:
@@ -288,6 +292,15 @@ def test_records_of_real_runs(sfda_kit, on_pairs, ask):
     assert len(found) == 2
     for row in found:
         assert row["heldout_accuracy"] == pytest.approx(row["recomputed"])
+
+
+def test_the_commands_of_the_page_answer(sfda_kit, runs):
+    blocks = re.findall(r"```\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    assert len(lines) == 8
+    for line in lines:
+        result = sfda_kit(*shlex.split(line)[1:])
+        assert result.exit_code == 0, (line, result.exception)
 
 
 def test_a_query_imports_no_torch(runs):

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from sfda_kit import __version__
-from sfda_kit.cli import adapt, bench, data, export, leaderboard, plugins, predict, results, run, source
+from sfda_kit.cli import adapt, bench, data, export, leaderboard, plugins, predict, reproduce, results, run, source
 from sfda_kit.cli.output import errors
 from sfda_kit.errors import InterruptError, SfdaKitError, UserError
 
@@ -37,6 +37,7 @@ app.command("run")(run.run)
 app.command("adapt")(adapt.adapt)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
+app.command("reproduce")(reproduce.reproduce)
 app.add_typer(bench.app, name="bench")
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(results.app, name="results")

@@ -1,0 +1,133 @@
+"""A reproduction card: a number somebody stated, how to make it again, and the band it should fall in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sfda_kit.config import RunConfig, explain, load_config, read_yaml
+from sfda_kit.errors import UserError, nearest
+from sfda_kit.merging import merge_settings
+
+Metric = Literal[
+    "transductive_accuracy",
+    "transductive_mean_class_accuracy",
+    "heldout_accuracy",
+    "heldout_mean_class_accuracy",
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Expected(_Strict):
+    """Percent. A mean over seeds and tasks in ``low .. high`` reproduces the number."""
+
+    mean: float
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Expected:
+        if not self.low <= self.mean <= self.high:
+            raise ValueError("expected low <= mean <= high")
+        return self
+
+
+class Origin(_Strict):
+    """Where the number stands."""
+
+    text: str
+    link: str = ""
+
+
+class Card(_Strict):
+    """What a card file holds.
+
+    ``kind``: ``published`` is a number of a paper, never measured with this toolkit; ``measured`` was.
+    ``config``: settings of a run without method and seed; ``tasks``: settings of each task over them, the
+    number being the mean over tasks. ``recipe``, ``versions``, ``source_weights`` (hash by seed) and
+    ``data_fingerprint`` are those of the runs behind the number, as far as they are known: they decide
+    nothing, and where something differs the verdict says so.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    kind: Literal["published", "measured"]
+    task: str
+    method: str
+    config: dict[str, Any] = {}
+    tasks: tuple[dict[str, Any], ...] = Field(default=({},), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    metric: Metric
+    expected: Expected
+    source: Origin
+    versions: dict[str, str] = {}
+    recipe: dict[str, Any] | None = None
+    source_weights: dict[int, str] = {}
+    data_fingerprint: str | None = None
+    notes: str = ""
+
+    @field_validator("config")
+    @classmethod
+    def _without_seed(cls, config: dict[str, Any]) -> dict[str, Any]:
+        for key in ("method", "seed"):
+            if key in config:
+                raise ValueError(f"{key!r} does not belong here: a card has keys `method` and `seeds` of its own")
+        return config
+
+    @model_validator(mode="after")
+    def _one_task(self) -> Card:
+        if len(self.tasks) > 1 and (self.source_weights or self.data_fingerprint):
+            raise ValueError("source_weights and data_fingerprint belong to one task, and this card has several")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("a seed stands here twice")
+        return self
+
+
+class CardRun(NamedTuple):
+    """One run of a card."""
+
+    task: str
+    seed: int
+    config: RunConfig
+
+
+def shipped_cards() -> dict[str, Path]:
+    """Cards that come with the toolkit, by name."""
+    folder = Path(str(files("sfda_kit.bench"))) / "cards"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_card(name_or_path: str) -> Card:
+    """A shipped card by name, or a YAML file. Raises ``UserError`` naming every wrong key."""
+    shipped = shipped_cards()
+    path = shipped.get(name_or_path, Path(name_or_path))
+    if not path.is_file():
+        hint = nearest(name_or_path, shipped)
+        raise UserError(f"There is no card {name_or_path!r}: it is neither a file nor a shipped card. {hint}")
+    try:
+        return Card.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise UserError(explain(error, f"card {path}", Card)) from None
+
+
+def runs_of(card: Card, root: Path | None = None) -> list[CardRun]:
+    """Every run of the card, seeds innermost. Raises ``UserError`` on settings that no run has."""
+    return [_run(card, number, seed, root) for number in range(len(card.tasks)) for seed in card.seeds]
+
+
+def _run(card: Card, number: int, seed: int, root: Path | None) -> CardRun:
+    settings: Mapping[str, Any] = merge_settings(card.config, card.tasks[number])
+    if root is not None:
+        settings = merge_settings(settings, {"dataset": {"root": str(root)}})
+    try:
+        config = load_config(merge_settings(settings, {"method": card.method, "seed": seed}))
+    except UserError as error:
+        raise UserError(f"The card {card.name!r}, task {number + 1}: {error}") from None
+    dataset = config.dataset
+    return CardRun(f"{dataset.name}, {dataset.source} -> {dataset.target}", seed, config)

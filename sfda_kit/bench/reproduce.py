@@ -1,0 +1,109 @@
+"""The verdict on a card: a pure function of the card and of the records of its runs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sfda_kit.bench.card import Card, CardRun
+from sfda_kit.results.record import Record
+
+
+class Value(NamedTuple):
+    """The number of one run, in percent."""
+
+    task: str
+    seed: int
+    value: float
+    run_dir: str
+
+
+class Difference(NamedTuple):
+    """What is not as it was behind the card's number."""
+
+    what: str
+    card: str
+    here: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``values``: one a run; ``differences``: what may explain a number outside the band."""
+
+    card: Card
+    values: tuple[Value, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def by_seed(self) -> list[float]:
+        """Mean over the tasks, for each seed."""
+        seeds = self.card.seeds
+        return [statistics.fmean(value.value for value in self.values if value.seed == seed) for seed in seeds]
+
+    @property
+    def mean(self) -> float:
+        """Mean over tasks and seeds."""
+        return statistics.fmean(self.by_seed)
+
+    @property
+    def inside(self) -> bool:
+        """Whether the mean falls in the card's band, its ends included."""
+        return self.card.expected.low <= self.mean <= self.card.expected.high
+
+    def summary(self) -> dict[str, Any]:
+        """The JSON object of ``reproduce --json``."""
+        card = self.card
+        return {
+            "card": card.name,
+            "kind": card.kind,
+            "method": card.method,
+            "metric": card.metric,
+            "expected": card.expected.model_dump(),
+            "mean": self.mean,
+            "by_seed": dict(zip(map(str, card.seeds), self.by_seed, strict=True)),
+            "verdict": "inside" if self.inside else "outside",
+            "differences": [difference._asdict() for difference in self.differences],
+            "runs": [value._asdict() for value in self.values],
+        }
+
+
+def judge(card: Card, done: Sequence[tuple[CardRun, Record]]) -> Verdict:
+    """The verdict on ``card`` from the finished records of all its runs."""
+    values = [Value(run.task, run.seed, record.metrics[card.metric], record.run_dir) for run, record in done]
+    return Verdict(card, tuple(values), tuple(dict.fromkeys(_differences(card, done))))
+
+
+def _differences(card: Card, done: Sequence[tuple[CardRun, Record]]) -> Iterator[Difference]:
+    for run, record in done:
+        for package, version in card.versions.items():
+            yield from _compare(f"version of {package}", version, record.versions.get(package, "not installed"))
+        if run.seed in card.source_weights:
+            here = str(record.source.get("weights_sha256", ""))
+            yield from _compare(f"source weights, seed {run.seed}", card.source_weights[run.seed], here)
+        if card.data_fingerprint:
+            yield from _compare("data", card.data_fingerprint, str(record.task.get("fingerprint", "")))
+        if card.recipe is not None:
+            yield from _compare_settings(card.recipe, record.recipe)
+
+
+def _compare_settings(card: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[Difference]:
+    """The recipe as resolved: a newer plugin may have other weights under the same name."""
+    before, after = flatten(card, "recipe"), flatten(here, "recipe")
+    for key in sorted({*before, *after}):
+        yield from _compare(key, str(before.get(key, "absent")), str(after.get(key, "absent")))
+
+
+def _compare(what: str, card: str, here: str) -> Iterator[Difference]:
+    if card != here:
+        yield Difference(what, card, here)
+
+
+def flatten(value: Any, prefix: str) -> dict[str, Any]:
+    """``{"a": [{"name": "x", "b": 1}]}`` -> ``{"prefix.a.x.b": 1, ...}``: keys as ``--set`` would spell them."""
+    if isinstance(value, Mapping) and value:
+        return {key: leaf for name, below in value.items() for key, leaf in flatten(below, f"{prefix}.{name}").items()}
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) and "name" in item for item in value):
+        return flatten({item["name"]: item for item in value}, prefix)
+    return {prefix: value}

@@ -1,0 +1,113 @@
+"""``sfda-kit reproduce``: make a stated number again, and say whether it comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfda_kit.cli import flags, options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sfda_kit.bench.card import Card
+    from sfda_kit.bench.reproduce import Verdict
+
+
+def reproduce(
+    card: Annotated[str | None, typer.Argument(help="A shipped card (--list) or a YAML file.")] = None,
+    runs_dir: options.RunsDir = Path("runs"),
+    data_root: options.DataRoot = None,
+    list_: Annotated[bool, typer.Option("--list", help="Show the shipped cards.")] = False,
+    json: options.AsJson = False,
+) -> None:
+    """Run all seeds of a card and say whether its number comes out: exit code 0 inside the band, 1 outside."""
+    from sfda_kit.cli.output import results
+    from sfda_kit.errors import UserError
+
+    if list_:
+        show_cards(results())
+        return
+    if card is None:
+        raise UserError("Which card? `sfda-kit reproduce --list` shows those that come with the toolkit.")
+    with _json_on_failure(json, card):
+        verdict = execute(card, runs_dir, data_root, json)
+    if json:
+        flags.print_json(verdict.summary())
+    raise typer.Exit(0 if verdict.inside else 1)
+
+
+@contextmanager
+def _json_on_failure(wanted: bool, card: str) -> Iterator[None]:
+    """Under ``--json`` a run that could not be made leaves an object without a verdict."""
+    try:
+        yield
+    except Exception as error:
+        if wanted:
+            flags.print_json({"card": card, "verdict": None, "error": str(error)})
+        raise
+
+
+def execute(name: str, runs_dir: Path, data_root: Path | None, json: bool) -> Verdict:
+    """Run what is missing of the card, one run after the other, and show the verdict."""
+    from rich.markup import escape
+
+    from sfda_kit.bench.card import load_card, runs_of
+    from sfda_kit.bench.reproduce import judge
+    from sfda_kit.cli.output import results
+    from sfda_kit.cli.run import execute as execute_run
+    from sfda_kit.plan import resolve
+
+    card = load_card(name)
+    runs = runs_of(card, data_root)
+    for run in runs[:: len(card.seeds)]:
+        resolve(run.config)  # a name that is unknown here stops before the first task is run
+    console = results(json)
+    done = []
+    for number, run in enumerate(runs, start=1):
+        console.rule(escape(f"run {number} of {len(runs)}: {card.method}, {run.task}, seed {run.seed}"), align="left")
+        done.append((run, execute_run(run.config, runs_dir, True, json)))
+    verdict = judge(card, done)
+    show_verdict(console, verdict)
+    return verdict
+
+
+def show_verdict(console: Console, verdict: Verdict) -> None:
+    """The band, the number of each seed, and what differs from the card."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    card, band = verdict.card, verdict.card.expected
+    console.rule(align="left")
+    console.print(f"{escape(card.name)} ({card.kind}): {escape(card.task)}", style="bold", soft_wrap=True)
+    seeds = ", ".join(f"{value:.2f}" for value in verdict.by_seed)
+    console.print(f"{card.metric}: {verdict.mean:.2f} % (seeds {seeds})", soft_wrap=True)
+    console.print(f"expected: {band.mean:.2f} %, from {band.low:.2f} to {band.high:.2f} ({escape(card.source.text)})")
+    if verdict.differences:
+        table = Table("differs from the card", "card", "here", box=None, header_style="bold", pad_edge=False)
+        for difference in verdict.differences:
+            table.add_row(*map(escape, difference))
+        console.print(table)
+    elif card.kind == "measured":
+        console.print("nothing that the card knows of differs")
+    said = "[green]inside the band[/]" if verdict.inside else "[red]outside the band[/]"
+    console.print(f"verdict: {said}")
+
+
+def show_cards(console: Console) -> None:
+    """Name, kind, method, expected number and task of every shipped card."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from sfda_kit.bench.card import load_card, shipped_cards
+
+    table = Table("card", "kind", "method", "expected %", "runs", "task", box=None, header_style="bold", pad_edge=False)
+    for name in shipped_cards():
+        card: Card = load_card(name)
+        runs = str(len(card.tasks) * len(card.seeds))
+        table.add_row(name, card.kind, card.method, f"{card.expected.mean:.1f}", runs, escape(card.task))
+    console.print(table)
