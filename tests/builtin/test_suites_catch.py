@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from sfda_kit.adapt.bank import FeatureBank
-from sfda_kit.interfaces import Aligner, PseudoLabeler, PseudoLabels
+from sfda_kit.adapt.bank import FeatureBank, fill_bank
+from sfda_kit.interfaces import AdaptationContext, Aligner, EpochState, Method, PseudoLabeler, PseudoLabels
 from sfda_kit.interfaces.bridge import Bridge
-from sfda_kit.testing import AlignerConformance, BridgeConformance, LabelerConformance
+from sfda_kit.models.network import AdaptedModel
+from sfda_kit.testing import AlignerConformance, BridgeConformance, LabelerConformance, MethodConformance
 
 
 def suite(base: type[Any], part: Callable[[], object]) -> Any:
@@ -98,3 +100,70 @@ class LooksAtTheBatch(Bridge):
 def test_broken_bridges(bridge: type[Bridge], test: str) -> None:
     with pytest.raises(AssertionError):
         getattr(suite(BridgeConformance, bridge), f"test_{test}")()
+
+
+class Kept(Method):
+    """Moves the classifier's bias once a call and remembers nothing."""
+
+    def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
+        model = AdaptedModel(context.input_bridge, context.network)
+        for epoch in (1, 2):
+            self.step(context, epoch)
+            yield EpochState("kept", epoch, 2, model, self.bank(model, context))
+
+    def step(self, context: AdaptationContext, epoch: int) -> None:
+        context.network.classifier.bias.data.add_(0.1)  # type: ignore[union-attr, operator]
+
+    def bank(self, model: AdaptedModel, context: AdaptationContext) -> FeatureBank:
+        return fill_bank(model, context.target)
+
+
+class Nothing(Kept):
+    def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
+        yield from ()
+
+
+class ShortBank(Kept):
+    def bank(self, model: AdaptedModel, context: AdaptationContext) -> FeatureBank:
+        bank = fill_bank(model, context.target)
+        return FeatureBank(bank.features[1:], bank.logits[1:])
+
+
+class TouchesTheSource(Kept):
+    def step(self, context: AdaptationContext, epoch: int) -> None:
+        context.source_network.classifier.bias.data.add_(1)  # type: ignore[union-attr, operator]
+
+
+class DrawsGlobally(Kept):
+    def step(self, context: AdaptationContext, epoch: int) -> None:
+        context.network.classifier.bias.data.add_(torch.rand(()))  # type: ignore[union-attr, operator]
+
+
+class LosesItsEpochs(Kept):
+    """Continues with the epochs that are left, from the weights it began with."""
+
+    def step(self, context: AdaptationContext, epoch: int) -> None:
+        mark = context.checkpoint_dir / "done"
+        if not mark.exists():
+            super().step(context, epoch)
+        if epoch == 2:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+
+
+@pytest.mark.parametrize(
+    ("method", "test"),
+    [
+        (Nothing, "yields_a_model_and_answers_for_every_image"),
+        (ShortBank, "yields_a_model_and_answers_for_every_image"),
+        (TouchesTheSource, "leaves_the_source_network_alone"),
+        (DrawsGlobally, "same_seed_gives_the_same_result"),
+        (LosesItsEpochs, "continues_where_it_was_stopped"),
+        (LosesItsEpochs, "continues_after_its_last_epoch"),
+    ],
+)
+def test_broken_methods(method: type[Method], test: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        getattr(suite(MethodConformance, method), f"test_{test}")(tmp_path)
+    if method is LosesItsEpochs:
+        getattr(suite(MethodConformance, Kept), f"test_{test}")(tmp_path / "kept")
