@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.adapt.bank import FeatureBank, fill_bank
-from sfda_kit.adapt.prepare import baseline_models, prepare_context
+from sfda_kit.adapt.prepare import fill_baselines, prepare_context
 from sfda_kit.data.folder_task import Folders, FolderTask, open_folders
 from sfda_kit.data.views import Normalisation
 from sfda_kit.device import autocast, choose_device
 from sfda_kit.errors import UserError
-from sfda_kit.evaluate.evaluation import label_free_signals
 from sfda_kit.evaluate.label_free import label_free_report
+from sfda_kit.evaluate.watch import Watch
 from sfda_kit.events import Listener
 from sfda_kit.models.adapted import AdaptedCard, save_adapted
 from sfda_kit.models.card import SourceCard, load_source, read_card
@@ -29,6 +28,7 @@ from sfda_kit.results.tracking import find_trackers, tracked
 from sfda_kit.results.unlabelled_predictions import write_unlabelled_predictions
 
 if TYPE_CHECKING:
+    from sfda_kit.adapt.bank import FeatureBank
     from sfda_kit.config import RunConfig
     from sfda_kit.interfaces.method import AdaptationContext, EpochState
     from sfda_kit.plan import MethodPlan
@@ -169,31 +169,25 @@ class _FolderWalk:
             self.listener,
             self.autocast,
         )
-        banks = self._baselines(context)
-        state = None
-        for state in self.plan.method().adapt(context):
-            self._epoch(state, banks["source-only"])
-        if state is None:
-            raise RuntimeError(f"the method {self.plan.component.name!r} yielded no state")
-        self._finish(context, state, banks | {"adapted": state.bank})
+        banks = fill_baselines(context)
+        watch = Watch(context, banks, self.journal)
+        state = watch.run(self.plan.method, _agreement)
+        self._finish(context, state, banks["source-only"])
+        self.record.signals["models"] = label_free_report(banks | {"adapted": state.bank}, watch.score.of_bank)
 
-    def _baselines(self, context: AdaptationContext) -> dict[str, FeatureBank]:
-        size = self.config.adapt.evaluation_batch_size
-        models = baseline_models(context)
-        return {name: fill_bank(model, context.target, size) for name, model in models.items()}
-
-    def _epoch(self, state: EpochState, source_bank: FeatureBank) -> None:
-        signals = {**label_free_signals(state.bank, source_bank), **state.signals}
-        self.journal.epoch(state, signals, {"agreement_with_source": 100 * signals["source_agreement"]})
-
-    def _finish(self, context: AdaptationContext, state: EpochState, banks: dict[str, FeatureBank]) -> None:
+    def _finish(self, context: AdaptationContext, state: EpochState, source_bank: FeatureBank) -> None:
         self.record.cost["trained_parameters"] = trained_parameters(context)
         folders, path = self.task.folders, self.folder.path
-        write_unlabelled_predictions(path, self.task.names, state.bank, banks["source-only"], self.card.classes)
+        write_unlabelled_predictions(path, self.task.names, state.bank, source_bank, self.card.classes)
         adapted = AdaptedCard.describe(self.card, self.plan, folders.target_modality, state.epoch)
         if folders.target_modality == "depth":
             adapted = adapted.model_copy(update={"depth_unit": folders.depth_unit})
         save_adapted(state.model, adapted, path / "model")
         draw_curves(self.journal.history, path / "pictures" / "curves.png")
         draw_pairs(context, path / "pictures" / "pairs.png")
-        self.record.signals["models"] = label_free_report(banks)
+
+
+def _agreement(state: EpochState, signals: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+    """Figures of an epoch; there are no labels, so no metrics."""
+    del state
+    return {"agreement_with_source": 100 * signals["source_agreement"]}, {}

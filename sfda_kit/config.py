@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sfda_kit.errors import UserError, nearest
 from sfda_kit.interfaces.recipe import PartConfig
@@ -84,6 +84,10 @@ class AdaptConfig(_Strict):
 
     Its rate for the backbone, a tenth of the bottleneck's, protects ImageNet features and belongs to the
     preset ``pretrained``; a backbone trained from scratch has none to protect and learns at the full rate.
+
+    ``select``: the validator whose epoch becomes the result, or ``last``. ``validator``: the one whose choice
+    is told when nothing is selected. ``validators``: scored at every epoch although they are expensive
+    (``all``: every installed one). ``on_collapse``: what happens when predicted classes collapse.
     """
 
     epochs: int = Field(default=10, ge=1)
@@ -94,6 +98,15 @@ class AdaptConfig(_Strict):
     weight_decay: float = Field(default=1e-3, ge=0)
     augmentation: Literal["crop-flip", "strong"] = "crop-flip"
     evaluation_batch_size: int = Field(default=256, ge=1)
+    select: PartConfig = PartConfig(name="last")
+    validator: PartConfig = PartConfig(name="infomax")
+    validators: tuple[str, ...] = ()
+    on_collapse: Literal["warn", "stop", "rollback"] = "warn"
+
+    @field_validator("validators", mode="before")
+    @classmethod
+    def _one_name(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
 
 class ComputeConfig(_Strict):

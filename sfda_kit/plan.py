@@ -79,6 +79,7 @@ def resolve(config: RunConfig) -> Plan:
 def resolve_method(config: RunConfig) -> MethodPlan:
     """All parts but the dataset: what adapting to a folder of images needs. Raises ``UserError``."""
     from sfda_kit.adapt.recipe_method import RecipeMethod
+    from sfda_kit.evaluate.scoring import required
 
     config = with_card_model(config)
     component = registry().get("method", config.method)
@@ -98,6 +99,7 @@ def resolve_method(config: RunConfig) -> MethodPlan:
             "(--set recipe.aligners.NAME.options.KEY=VALUE)."
         )
     check_parts(recipe, config, method())
+    required(config.adapt)
     return MethodPlan(config, component, recipe, method, encoding, labelled)
 
 

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.adapt.bank import fill_bank
-from sfda_kit.adapt.prepare import baseline_models, prepare_context
+from sfda_kit.adapt.prepare import baseline_models, fill_baselines, prepare_context
 from sfda_kit.data.open_views import ViewOpener
 from sfda_kit.data.task import Task, build_task
 from sfda_kit.data.views import Normalisation
 from sfda_kit.device import autocast, choose_device
-from sfda_kit.evaluate.evaluation import Evaluator, flat_scores, label_free_signals
+from sfda_kit.evaluate.evaluation import Evaluator, flat_scores
 from sfda_kit.evaluate.oracle import Oracle
+from sfda_kit.evaluate.watch import Watch
 from sfda_kit.events import Listener, reading_progress
-from sfda_kit.interfaces.method import AdaptationContext, EpochState
+from sfda_kit.interfaces.method import AdaptationContext, EpochState, Method
 from sfda_kit.models.adapted import AdaptedCard, save_adapted
 from sfda_kit.models.card import load_source, read_card
 from sfda_kit.models.source_stage import source_folder
@@ -27,6 +27,7 @@ from sfda_kit.results.store import RunFolder
 from sfda_kit.results.tracking import find_trackers, tracked
 
 if TYPE_CHECKING:
+    from sfda_kit.adapt.bank import FeatureBank
     from sfda_kit.config import RunConfig
     from sfda_kit.evaluate.evaluation import Evaluated
     from sfda_kit.plan import MethodPlan, Plan
@@ -133,8 +134,11 @@ class _Walk:
             self.listener,
             self.autocast,
         )
-        baselines = self._baselines(context)
-        state = self._train(context, normalisation)
+        banks = fill_baselines(context)
+        baselines = self._baselines(context, banks)
+        state = Watch(context, banks, self.journal).run(lambda: self._method(normalisation), self._evaluate)
+        if state is not self.latest:  # another epoch than the last is the result
+            self.evaluated = self.evaluator.evaluate(state.model, state.bank)
         self._finish(context, state, baselines)
 
     def _open_evaluator(self, normalisation: Normalisation) -> Evaluator:
@@ -142,33 +146,24 @@ class _Walk:
         heldout = self.opener.evaluation("target-test", normalisation)
         return Evaluator(transductive, heldout, self.config.adapt.evaluation_batch_size)
 
-    def _baselines(self, context: AdaptationContext) -> Mapping[str, dict[str, Evaluated]]:
-        models, size = baseline_models(context), context.config.evaluation_batch_size
-        self.source_bank = fill_bank(models["source-only"], context.target, size)
-        banks = {"source-only": self.source_bank}
-        evaluated = {name: self.evaluator.evaluate(model, banks.get(name)) for name, model in models.items()}
+    def _baselines(
+        self, context: AdaptationContext, banks: Mapping[str, FeatureBank]
+    ) -> Mapping[str, dict[str, Evaluated]]:
+        models = baseline_models(context)
+        evaluated = {name: self.evaluator.evaluate(model, banks[name]) for name, model in models.items()}
         self.record.baselines = {name: flat_scores(result) for name, result in evaluated.items()}
         return evaluated
 
-    def _train(self, context: AdaptationContext, normalisation: Normalisation) -> EpochState:
+    def _method(self, normalisation: Normalisation) -> Method:
         if self.plan.labelled:
-            labelled = self.opener.labelled_target(normalisation)
-            method: Any = Oracle(labelled, self.config.source)
-        else:
-            method = self.plan.method()
-        state: EpochState | None = None
-        for state in method.adapt(context):
-            self._epoch(state)
-        if state is None:
-            raise RuntimeError(f"the method {self.plan.component.name!r} yielded no state")
-        return state
+            return Oracle(self.opener.labelled_target(normalisation), self.config.source)
+        return self.plan.method()
 
-    def _epoch(self, state: EpochState) -> None:
-        self.evaluated = self.evaluator.evaluate(state.model, state.bank)
+    def _evaluate(self, state: EpochState, signals: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+        del signals
+        self.latest, self.evaluated = state, self.evaluator.evaluate(state.model, state.bank)
         metrics = flat_scores(self.evaluated)
-        shown = {name: metrics[name] for name in ("transductive_accuracy", "heldout_accuracy")}
-        signals = {**label_free_signals(state.bank, self.source_bank), **state.signals}
-        self.journal.epoch(state, signals, shown, metrics)
+        return {name: metrics[name] for name in ("transductive_accuracy", "heldout_accuracy")}, metrics
 
     def _finish(
         self, context: AdaptationContext, state: EpochState, baselines: Mapping[str, dict[str, Evaluated]]

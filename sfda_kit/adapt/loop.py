@@ -48,9 +48,10 @@ def train(stage: TrainingStage, checkpoint: Checkpoint, listener: Listener) -> I
     whatever the caller records about it is on disk first. Raises ``RunError`` on a loss that is not
     finite, with the last good checkpoint kept.
     """
-    for group in stage.optimizer.param_groups:
-        group.setdefault("initial_lr", group["lr"])
+    rates = [group["lr"] for group in stage.optimizer.param_groups]
     done = checkpoint.load(stage.modules, stage.optimizer)
+    for group, rate in zip(stage.optimizer.param_groups, rates, strict=True):
+        group["initial_lr"] = rate  # that of the configuration: a run that was rolled back goes on with a lower one
     listener(Event("stage", stage.name, {"epochs": stage.epochs, "steps": stage.steps, "done": done}))
     for epoch in range(done, stage.epochs):
         _train_epoch(stage, epoch, listener)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfda_kit.adapt.bank import FeatureBank, fill_bank
 from sfda_kit.adapt.bridge_stage import BridgeTraining
 from sfda_kit.interfaces.method import AdaptationContext
 from sfda_kit.models.card import SourceCard
@@ -84,6 +85,12 @@ def baseline_models(context: AdaptationContext) -> dict[str, AdaptedModel]:
     if bridge.trained:
         models["bridge"] = AdaptedModel(bridge, context.source_network)
     return models
+
+
+def fill_baselines(context: AdaptationContext) -> dict[str, FeatureBank]:
+    """The banks of the baseline models on the target training images."""
+    size = context.config.evaluation_batch_size
+    return {name: fill_bank(model, context.target, size) for name, model in baseline_models(context).items()}
 
 
 def bridge_epochs(plan: MethodPlan) -> int:

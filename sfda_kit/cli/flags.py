@@ -36,6 +36,8 @@ PATHS = {
     "source_epochs": "source.epochs",
     "epochs": "adapt.epochs",
     "batch_size": "adapt.batch_size",
+    "select": "adapt.select.name",
+    "on_collapse": "adapt.on_collapse",
     "seed": "seed",
     "bridge_epochs": "bridge_training.epochs",
     "bridge": "recipe.bridge",

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sfda_kit.cli.live import sparkline
+from sfda_kit.cli.result_table import show_selection
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,13 +29,10 @@ def show_label_free(console: Console, record: Record) -> None:
         console.print(_histograms(models, task["classes"]))
     console.print(_figures(models))
     console.print(_bars(models))
-    predicted = sum(count > 0 for count in models["adapted"]["histogram"])
-    if 2 * predicted < len(task["classes"]):
-        console.print(
-            f"[yellow]notice:[/] only {predicted} of {len(task['classes'])} classes are ever predicted: the "
-            "adaptation may have collapsed. Compare with the source model above before you use it.",
-            soft_wrap=True,
-        )
+    if collapse := record.signals.get("alarms", {}).get("collapse"):
+        text = f"{collapse}. Compare with the source model above before you use it."
+        console.print(f"[yellow]notice:[/] {text}", soft_wrap=True)
+    show_selection(console, record)
     cost = record.cost
     console.print(
         f"{cost['wall_s']:.0f} s, {cost['peak_memory_mb']:.0f} MiB, "
@@ -68,9 +66,13 @@ def _figures(models: dict[str, dict[str, Any]]) -> Table:
         if key in models["adapted"]:
             table.add_row(title, *(f"{100 * entry[key]:.1f}" for entry in models.values()))
     for name in models["adapted"]["validators"]:
-        scores = (f"{round(entry['validators'][name], 3) + 0.0:.3f}" for entry in models.values())  # no -0.000
+        scores = (_score(entry["validators"].get(name)) for entry in models.values())
         table.add_row(f"validator {escape(name)}", *scores)
     return table
+
+
+def _score(score: float | None) -> str:
+    return "-" if score is None else f"{round(score, 3) + 0.0:.3f}"  # no -0.000
 
 
 def _bars(models: dict[str, dict[str, Any]]) -> Table:

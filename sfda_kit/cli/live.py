@@ -161,6 +161,8 @@ class LiveReport:
             self.figures["pseudo-label churn"] = f"{100 * signals['churn']:.1f} %"
         if "histogram" in signals:
             self.figures["predicted classes"] = sparkline(signals["histogram"])
+        if signals.get("alarms"):
+            self.figures["alarm"] = ", ".join(signals["alarms"])
 
 
 class TermMeans:

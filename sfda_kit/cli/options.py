@@ -23,6 +23,8 @@ Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from timm'
 ImageSize = Annotated[int | None, typer.Option(help="Side of the network's input in pixels.")]
 Epochs = Annotated[int | None, typer.Option(help="Epochs of the main adaptation phase.")]
 BatchSize = Annotated[int | None, typer.Option(help="Images a step of the adaptation.")]
+Select = Annotated[str | None, typer.Option(help="Validator whose best epoch is the result; last: none (default).")]
+OnCollapse = Annotated[str | None, typer.Option(help="warn (default), stop or rollback when classes collapse.")]
 Seed = Annotated[int | None, typer.Option(help="Fixes everything but the split.")]
 BridgeEpochs = Annotated[int | None, typer.Option(help="Epochs of bridge training.")]
 Bridge = Annotated[str | None, typer.Option(help="Teacher bridge if the method has one, else input.")]

@@ -39,9 +39,31 @@ def show_record(console: Console, record: Record) -> None:
     source = record.metrics.get("source_accuracy")
     if source is not None:
         console.print(f"source model on held-out source images: {source:.1f} %")
+    show_selection(console, record)
     cost = record.cost
     console.print(
         f"{cost['wall_s']:.0f} s, {cost['peak_memory_mb']:.0f} MiB, "
         f"{cost['trained_parameters']:,.0f} parameters trained"
     )
     console.print(f"written to {escape(record.run_dir)}", soft_wrap=True)
+
+
+def show_selection(console: Console, record: Record) -> None:
+    """The epochs that would have been other results, where there is more than one, and what a collapse led to."""
+    found, monitor = record.selection, record.monitor
+    if found is None or monitor is None:
+        return
+    chosen = f"{found.chosen_phase} {found.chosen_epoch}"
+    name = "heldout_accuracy"
+    if found.oracle and found.regret is not None and found.chosen != found.last:
+        oracle = f"{found.oracle.phase} {found.oracle.epoch}"
+        console.print(
+            f"held out, last epoch: {found.last[name]:.1f}; chosen by {found.validator} ({chosen}): "
+            f"{found.chosen[name]:.1f}; best ({oracle}, known by labels alone): {found.oracle.metrics[name]:.1f}",
+            soft_wrap=True,
+        )
+    if found.applied or monitor.stopped:
+        console.print(f"the result is {found.result_phase} {found.result_epoch}", soft_wrap=True)
+    if found.vetoed:
+        epochs = ", ".join(f"{epoch.phase} {epoch.epoch}" for epoch in found.vetoed)
+        console.print(f"{found.validator} scores collapsed epochs higher, they are left out: {epochs}", soft_wrap=True)

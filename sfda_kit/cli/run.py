@@ -45,6 +45,8 @@ def run(
     teacher_bridge: options.TeacherBridge = None,
     labeler: options.Labeler = None,
     aligner: options.Aligner = None,
+    select: options.Select = None,
+    on_collapse: options.OnCollapse = None,
     set_: options.Assignments = None,
     device: options.Device = None,
     runs_dir: options.RunsDir = Path("runs"),

@@ -10,6 +10,78 @@ from pydantic import BaseModel, ConfigDict
 Status = Literal["ok", "failed", "skipped", "timed_out"]
 
 
+class EpochScores(BaseModel):
+    """One epoch, and what the validator gave it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    phase: str
+    epoch: int
+    score: float | None = None
+
+
+class OracleEpoch(BaseModel):
+    """The epoch of the highest held-out accuracy: looked up with labels after the run, and never used."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    phase: str
+    epoch: int
+    metrics: dict[str, float]
+    made_with_labels: Literal[True] = True
+
+
+class Selection(BaseModel):
+    """Last, chosen and oracle epoch of a run, with their metrics (empty in a run without labels).
+
+    ``validator`` chose without labels; ``applied``: its choice is the run's result (``--select``), else it is
+    only told. ``result_*``: the epoch whose model and predictions the run holds. ``vetoed``: collapsed epochs
+    that scored higher. ``regret``: held-out accuracy of oracle minus chosen, in points.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    validator: str
+    applied: bool
+    chosen_phase: str
+    chosen_epoch: int
+    result_phase: str
+    result_epoch: int
+    vetoed: list[EpochScores] = []
+    last: dict[str, float] = {}
+    chosen: dict[str, float] = {}
+    oracle: OracleEpoch | None = None
+    regret: float | None = None
+
+
+class Alarm(BaseModel):
+    """What the monitor said after an epoch."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    phase: str
+    epoch: int
+    name: str
+    text: str
+
+
+class Rollback(Alarm):
+    """A collapsed epoch that was taken back; ``lr_factor`` multiplied the rates of all that came after."""
+
+    lr_factor: float
+
+
+class Monitoring(BaseModel):
+    """Alarms of a run and what was done about a collapse; ``stopped``: it ended before its last epoch."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    on_collapse: str
+    stopped: bool = False
+    alarms: list[Alarm] = []
+    rollbacks: list[Rollback] = []
+
+
 class Record(BaseModel):
     """What ``record.json`` holds. Accuracies in percent, times in seconds, memory in MiB.
 
@@ -32,6 +104,8 @@ class Record(BaseModel):
     metrics: dict[str, float] = {}
     baselines: dict[str, dict[str, float]] = {}
     signals: dict[str, Any] = {}
+    selection: Selection | None = None
+    monitor: Monitoring | None = None
     cost: dict[str, float] = {}
     source: dict[str, Any] = {}
     config: dict[str, Any] = {}

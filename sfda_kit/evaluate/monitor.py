@@ -1,0 +1,107 @@
+"""Alarms without labels: collapse, and signs that adaptation makes the model worse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from sfda_kit.evaluate.collapse import effective_classes, is_collapsed
+from sfda_kit.evaluate.evaluation import label_free_signals
+
+if TYPE_CHECKING:
+    from sfda_kit.adapt.bank import FeatureBank
+
+UNSURE = 0.9
+"""Share of the highest possible mean entropy, log K, above which predictions say next to nothing."""
+
+PATIENCE = 2
+"""Epochs in a row that must point the same way before negative transfer is named."""
+
+ROUNDING = 1e-6
+"""Agreement is exactly that of chance where the reference knows one class only: that is no drift."""
+
+Signals = Mapping[str, Any]
+
+
+class Monitor:
+    """Reads the bank that each epoch leaves; ``banks`` holds ``source-only`` and, if trained, ``bridge``.
+
+    The bridge is the reference where there is one: it is what adaptation starts to learn from, and with a
+    large gap the source model alone may be near chance.
+    """
+
+    def __init__(self, banks: Mapping[str, FeatureBank], validator: str) -> None:
+        self.banks, self.validator = banks, validator
+        self.name = "bridge" if "bridge" in banks else "source-only"
+        self.reference = label_free_signals(banks[self.name], banks["source-only"])
+
+    def signals(self, bank: FeatureBank) -> dict[str, Any]:
+        """``histogram``, ``entropy`` (nats), ``source_agreement``, ``bridge_agreement`` (where a bridge is
+        trained) and ``effective_classes``."""
+        found = label_free_signals(bank, self.banks["source-only"])
+        if "bridge" in self.banks:
+            same = bank.predictions == self.banks["bridge"].predictions
+            found["bridge_agreement"] = float(same.float().mean())
+        return found | {"effective_classes": effective_classes(found["histogram"])}
+
+    def alarms(self, signals: Signals, before: Sequence[Signals]) -> dict[str, str]:
+        """What is wrong after an epoch, by name; ``before`` holds the signals of its phase's earlier epochs.
+
+        ``collapse`` (see ``evaluate.collapse``); ``unsure``: mean entropy near log K, and above the
+        reference's; ``drift``: the reference is agreed with less often than by chance;
+        ``negative-transfer``: for two epochs in a row agreement and the validator's score fell while
+        confidence rose.
+        """
+        found = {
+            "collapse": self._collapse(signals),
+            "unsure": self._unsure(signals),
+            "drift": self._drift(signals),
+            "negative-transfer": self._negative_transfer([*before, signals]),
+        }
+        return {name: text for name, text in found.items() if text}
+
+    def _collapse(self, signals: Signals) -> str:
+        counts, reference = signals["histogram"], self.reference["histogram"]
+        if not is_collapsed(counts, reference):
+            return ""
+        return (
+            f"predictions have collapsed to {effective_classes(counts):.1f} effective classes of {len(counts)} "
+            f"({self.name}: {effective_classes(reference):.1f})"
+        )
+
+    def _unsure(self, signals: Signals) -> str:
+        highest = math.log(max(2, len(signals["histogram"])))
+        entropy, reference = signals["entropy"], self.reference["entropy"]
+        if entropy <= max(UNSURE * highest, reference):
+            return ""
+        return f"mean entropy {entropy:.2f} nats, of at most {highest:.2f} ({self.name}: {reference:.2f})"
+
+    def _drift(self, signals: Signals) -> str:
+        agreement = self._agreement(signals)
+        chance = _chance(signals["histogram"], self.reference["histogram"])
+        if agreement > chance - ROUNDING:
+            return ""
+        return f"agrees with {self.name} on {agreement:.1%} of the images, by chance it would on {chance:.1%}"
+
+    def _negative_transfer(self, epochs: Sequence[Signals]) -> str:
+        recent = epochs[-PATIENCE - 1 :]
+        scores = [epoch["validators"].get(self.validator) for epoch in recent]
+        if len(recent) <= PATIENCE or None in scores:
+            return ""
+        falling = [[self._agreement(epoch) for epoch in recent], scores, [epoch["entropy"] for epoch in recent]]
+        if not all(after < before for line in falling for before, after in pairwise(line)):
+            return ""
+        return (
+            f"for {PATIENCE} epochs agreement with {self.name} and the score of {self.validator} fell while "
+            "predictions grew more confident: adaptation may be making the model worse"
+        )
+
+    def _agreement(self, signals: Signals) -> float:
+        return float(signals["bridge_agreement" if self.name == "bridge" else "source_agreement"])
+
+
+def _chance(counts: Sequence[int], reference: Sequence[int]) -> float:
+    """Share on which two models with these histograms agree if their predictions are independent."""
+    return sum(a * b for a, b in zip(counts, reference, strict=True)) / (sum(counts) * sum(reference))

@@ -1,0 +1,93 @@
+"""The validators of a run, and their scores of one epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sfda_kit.adapt.bank import FeatureBank, fill_bank
+from sfda_kit.data.augmented_view import AugmentedView
+from sfda_kit.events import Event, Listener
+from sfda_kit.plugins import registry
+from sfda_kit.registry import Component, build
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sfda_kit.config import AdaptConfig
+    from sfda_kit.interfaces import AdaptationContext, Validator
+
+PAIRWISE_IMAGES = 5000
+"""Up to so many images a pairwise validator is cheap enough to be scored at every epoch unasked."""
+
+
+def deciding(config: AdaptConfig) -> str:
+    """Name of the validator that decides, or that would."""
+    return config.validator.name if config.select.name == "last" else config.select.name
+
+
+def required(config: AdaptConfig) -> dict[str, Validator]:
+    """The validators that a configuration names. Raises ``UserError`` on an unknown name or option."""
+    chosen = config.validator if config.select.name == "last" else config.select
+    names = registry().names("validator") if "all" in config.validators else config.validators
+    options: dict[str, Mapping[str, Any]] = {name: {} for name in names}
+    options[chosen.name] = chosen.options
+    return {name: build(registry().get("validator", name), given) for name, given in sorted(options.items())}
+
+
+class Scorer:
+    """Scores models on the unlabelled target images: by every validator that is asked for or cheap."""
+
+    def __init__(self, context: AdaptationContext, source_bank: FeatureBank) -> None:
+        self.context, self.source_bank = context, source_bank
+        self.required = required(context.config)
+        self.validators = dict(self.required)
+        for component in registry().of_kind("validator"):
+            if component.name not in self.validators and (found := self._cheap(component)):
+                self.validators[component.name] = found
+        self.augmented = AugmentedView(context.target, context.config.augmentation, context.seed)
+
+    def _cheap(self, component: Component) -> Validator | None:
+        try:
+            validator: Validator = build(component)
+        except Exception as error:  # one that nobody asked for stops no run
+            _left_out(component.name, error, self.context.listener)
+            return None
+        too_many = validator.pairwise and len(self.source_bank.logits) > PAIRWISE_IMAGES
+        return None if validator.reads or too_many else validator
+
+    def __call__(self, model: nn.Module, bank: FeatureBank) -> dict[str, float | None]:
+        """Scores of one epoch by name, None where one is not finite; ``bank`` is that of ``model``."""
+        extra: dict[str, FeatureBank] = {}
+        if any("augmented" in validator.reads for validator in self.validators.values()):
+            size = self.context.config.evaluation_batch_size
+            extra["augmented"] = fill_bank(model, self.augmented, size)
+        return self._scores(bank, extra)
+
+    def of_bank(self, bank: FeatureBank) -> dict[str, float | None]:
+        """Scores by the validators that read nothing else."""
+        return self._scores(bank, {})
+
+    def _scores(self, bank: FeatureBank, extra: Mapping[str, FeatureBank]) -> dict[str, float | None]:
+        scores: dict[str, float | None] = {}
+        for name, validator in sorted(self.validators.items()):
+            if not set(validator.reads) <= set(extra):
+                continue
+            call: Any = validator
+            try:
+                score = float(call(bank, self.source_bank, **{signal: extra[signal] for signal in validator.reads}))
+            except Exception as error:
+                if name in self.required:
+                    raise
+                del self.validators[name]
+                _left_out(name, error, self.context.listener)
+                continue
+            scores[name] = score if math.isfinite(score) else None
+        return scores
+
+
+def _left_out(name: str, error: Exception, listener: Listener) -> None:
+    reason = f"{type(error).__name__}: {error}"
+    text = f"the validator {name!r} failed and is left out of the rest of this run ({reason})"
+    listener(Event("notice", data={"text": text}))

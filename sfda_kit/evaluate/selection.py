@@ -1,0 +1,84 @@
+"""Which epoch a validator chooses, and what that choice costs against the best one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sfda_kit.results.record import EpochScores, OracleEpoch, Selection
+
+Row = Mapping[str, Any]
+"""One row of a run's history."""
+
+RANKED_BY = "heldout_accuracy"
+"""What regret is counted in, points of percent."""
+
+
+class Candidate(NamedTuple):
+    """What a choice may look at: no metric, so no label."""
+
+    phase: str
+    epoch: int
+    score: float | None
+    collapsed: bool
+
+
+def candidate(row: Row, validator: str) -> Candidate:
+    """An epoch of any phase: each one leaves a whole model, and a later phase may make it worse."""
+    signals = row["signals"]
+    score = signals.get("validators", {}).get(validator)
+    return Candidate(row["phase"], row["epoch"], score, "collapse" in signals.get("alarms", {}))
+
+
+def better(new: Candidate, best: Candidate | None) -> bool:
+    """Whether ``new``, a later epoch, takes the place of ``best``. Of equals the earlier one stays."""
+    if new.collapsed or new.score is None:
+        return False
+    return best is None or best.score is None or new.score > best.score
+
+
+def choose(candidates: Sequence[Candidate], guarded: bool = True) -> Candidate | None:
+    """The epoch of the highest score, collapsed ones left out if ``guarded``; None where there is none."""
+    best: Candidate | None = None
+    for new in candidates:
+        if better(new if guarded else new._replace(collapsed=False), best):
+            best = new
+    return best
+
+
+def vetoed(candidates: Sequence[Candidate], chosen: Candidate | None) -> list[Candidate]:
+    """Collapsed epochs that would have been preferred to ``chosen``."""
+    return [c for c in candidates if c.collapsed and better(c._replace(collapsed=False), chosen)]
+
+
+def describe_selection(history: Sequence[Row], validator: str, result: tuple[str, int], applied: bool) -> Selection:
+    """What a record says of the choice among the epochs of ``history``; ``result``: that of the run's model.
+
+    Where the guard left no epoch, the last one counts as chosen.
+    """
+    candidates = [candidate(row, validator) for row in history]
+    chosen = choose(candidates)
+    at = len(history) - 1 if chosen is None else candidates.index(chosen)
+    oracle = _oracle(history)
+    metrics = dict(history[at]["metrics"])
+    return Selection(
+        validator=validator,
+        applied=applied,
+        chosen_phase=candidates[at].phase,
+        chosen_epoch=candidates[at].epoch,
+        result_phase=result[0],
+        result_epoch=result[1],
+        vetoed=[EpochScores(phase=c.phase, epoch=c.epoch, score=c.score) for c in vetoed(candidates, chosen)],
+        last=dict(history[-1]["metrics"]),
+        chosen=metrics,
+        oracle=oracle,
+        regret=None if oracle is None else oracle.metrics[RANKED_BY] - metrics[RANKED_BY],
+    )
+
+
+def _oracle(history: Sequence[Row]) -> OracleEpoch | None:
+    rows = [row for row in history if RANKED_BY in row["metrics"]]
+    if not rows:
+        return None
+    best = max(rows, key=lambda row: row["metrics"][RANKED_BY])
+    return OracleEpoch(phase=best["phase"], epoch=best["epoch"], metrics=dict(best["metrics"]))
