@@ -18,7 +18,7 @@ CHECKS = {
     "run": "seed, task, method, recipe, digest, dates and marks agree",
     "predictions": "columns, counts, classes, probabilities",
     "scores": "recomputed from the predictions",
-    "history": "ends with the final scores",
+    "history": "gives the final scores and the choice of an epoch",
     "pictures": "decode as PNG",
     "task": "samples, labels and groups are those of the data set",
     "runs": "no run is there twice",

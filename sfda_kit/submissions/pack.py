@@ -34,7 +34,7 @@ from sfda_kit.submissions.layout import (
     SuiteName,
 )
 from sfda_kit.submissions.private import public, public_record
-from sfda_kit.submissions.verify import verify
+from sfda_kit.submissions.verify import Rules, verify
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time of every entry: zip knows none before."""
@@ -66,7 +66,7 @@ def pack(
         raise UserError(f"--out {out}: an archive is a zip file; name it like submission.zip.")
     runs = _chosen(folders, with_failed)
     data = archive_bytes(runs, _about(about, runs), pictures)
-    findings = verify(data)
+    findings = verify(data, Rules(suite=about.get("suite")))
     if not findings.accepted:
         reasons = "\n".join(f"  {problem}" for problem in findings.problems[:20])
         raise UserError(

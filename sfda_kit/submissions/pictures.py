@@ -18,10 +18,10 @@ def check_picture(data: bytes) -> None:
     kinds = list(_chunks(data))
     if unknown := sorted({repr(kind) for kind in kinds if kind not in CHUNKS}):
         raise ValueError(f"it has chunks that no picture of a run has: {', '.join(unknown[:5])}")
+    width, height = struct.unpack_from(">II", data, len(SIGNATURE) + 8)  # before any decoder has seen it
+    if kinds[0] != b"IHDR" or max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise ValueError(f"it is {width} x {height} pixels, too large to be decoded")
     with Image.open(BytesIO(data), formats=["PNG"]) as image:
-        width, height = image.size
-        if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-            raise ValueError(f"it is {width} x {height} pixels, too large to be decoded")
         if getattr(image, "n_frames", 1) != 1:
             raise ValueError("it is animated")
         image.load()

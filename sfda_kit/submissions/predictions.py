@@ -31,7 +31,7 @@ LEAVES = {
 PARTS = {"transductive": "target-train", "heldout": "target-test"}
 """Evaluated part -> part of the task."""
 
-MAX_ROWS, MAX_VALUES, MAX_ROW_GROUPS = 500_000, 20_000_000, 64
+MAX_ROWS, MAX_VALUES, MAX_ROW_GROUPS = 500_000, 20_000_000, 16
 MAX_TEXT = 400
 SUM_TOLERANCE = 1e-3
 """How far probabilities (float32, perhaps computed in bfloat16) may be from a sum of 1."""

@@ -13,7 +13,7 @@ from sfda_kit.submissions.findings import is_unprintable
 from sfda_kit.submissions.layout import is_run_id
 
 ABSOLUTE_PATH = re.compile(
-    r"(?:file:/{2,3}|(?<![\w.:/\\~-]))(?:~|[A-Za-z]:|\\)?[\\/](?:[^\s\\/\"'<>|:*?,;]+[\\/])+[^\s\\/\"'<>|:*?,;)]*"
+    r"(?:file:/{2,3}|(?<![\w.:/\\~-]))(?:~|[A-Za-z]:)?[\\/]+(?:[^\s\\/\"'<>|:*?,;]+[\\/]+)+[^\s\\/\"'<>|:*?,;)]*"
 )
 """A path from the root, a drive, a server or a home folder, at least two parts long."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter, ValidationError
@@ -75,12 +76,15 @@ class Row(_Strict):
     wall_s: Amount
 
 
-def _spelt_out(value: Any) -> Recipe:
-    """A recipe as a record holds it. Strictness ends at the short forms that people may write, so it is redone."""
-    recipe = Recipe.model_validate(value)
-    if not _is_within(value, recipe.model_dump(mode="json")):
+def _spelt_out(kind: type[BaseModel], value: Any) -> BaseModel:
+    """A model that takes short forms from people, as a record holds it: without them, so with the very same values.
+
+    pydantic's own strictness refuses the arrays of JSON behind a validator that takes short forms.
+    """
+    found = kind.model_validate(value)
+    if not _is_within(value, found.model_dump(mode="json")):
         raise ValueError("a value has another type than the toolkit writes")
-    return recipe
+    return found
 
 
 def _is_within(given: Any, full: Any) -> bool:
@@ -93,8 +97,13 @@ def _is_within(given: Any, full: Any) -> bool:
     return isinstance(given, kinds) and not (isinstance(given, bool) ^ isinstance(full, bool)) and bool(given == full)
 
 
-Spelt = Annotated[Any, PlainValidator(_spelt_out)]
-"""A ``Recipe`` without short forms."""
+SpeltRecipe = Annotated[Any, PlainValidator(partial(_spelt_out, Recipe))]
+SpeltConfig = Annotated[Any, PlainValidator(partial(_spelt_out, RunConfig))]
+"""Without short forms."""
+
+
+History = Annotated[list[Row], Field(max_length=20_000)]
+"""``history.json``."""
 
 
 class Facts(_Strict):
@@ -122,8 +131,8 @@ def check_facts(record: Record) -> Facts:
 
     found = {
         "task": part(TaskFacts, "task"),
-        "config": part(RunConfig, "config"),
-        "recipe": part(Spelt, "recipe"),
+        "config": part(SpeltConfig, "config"),
+        "recipe": part(SpeltRecipe, "recipe"),
         "metrics": part(FinalScores, "metrics"),
         "baselines": part(dict[Literal["source-only", "bridge"], Scores], "baselines"),
     }

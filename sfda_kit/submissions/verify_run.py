@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from sfda_kit.results.record import Record
 from sfda_kit.submissions.checks import wrong_facts, wrong_identity, wrong_method, wrong_recipe
 from sfda_kit.submissions.findings import Findings, listed
+from sfda_kit.submissions.history import wrong_history
 from sfda_kit.submissions.identity_file import check_config_file
 from sfda_kit.submissions.layout import CONFIG, HISTORY, PREDICTIONS, RECORD, About
 from sfda_kit.submissions.pictures import check_picture
 from sfda_kit.submissions.predictions import Predictions, read_predictions
 from sfda_kit.submissions.rebuild import Rebuilder
-from sfda_kit.submissions.schema import Facts, Row, check_facts, validated
-from sfda_kit.submissions.scores import wrong_history, wrong_scores
+from sfda_kit.submissions.schema import Facts, History, check_facts, validated
+from sfda_kit.submissions.scores import wrong_scores
 from sfda_kit.submissions.strict_json import parse
 
 
@@ -47,7 +48,7 @@ def _check_unfinished(run_id: str, files: Mapping[str, bytes], record: Record, f
         findings.refuse("run", run_id, f"a run with status {record.status} brings no {listed(extra)}")
     if HISTORY in files:
         with findings.guard("schema", f"{run_id}/{HISTORY}"):
-            validated(list[Row], parse(files[HISTORY]), "history")
+            validated(History, parse(files[HISTORY]), "history")
 
 
 def _check_finished(
@@ -105,7 +106,7 @@ def _check_history(run_id: str, files: Mapping[str, bytes], facts: Facts, findin
         return
     where = f"{run_id}/{HISTORY}"
     try:
-        rows = validated(list[Row], parse(files[HISTORY]), "history")
+        rows = validated(History, parse(files[HISTORY]), "history")
     except ValueError as error:
         findings.refuse_lines("history", where, error)
         return
