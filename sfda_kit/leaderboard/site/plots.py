@@ -218,6 +218,7 @@ def critical_difference(overall: Overall) -> Plot | None:
     with drawing():
         figure = Figure(figsize=(7.5, 1.2 + 0.24 * len(names)), layout="constrained")
         axis = figure.subplots()
+        axis.grid(visible=False)
         posthocs.critical_difference_diagram(
             ranks,
             p_values,

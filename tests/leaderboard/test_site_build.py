@@ -1,0 +1,291 @@
+"""The files of the site: complete, the same for the same records, and safe whatever the records say."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sfda_kit.errors import UserError
+from sfda_kit.leaderboard.site import pictures
+from sfda_kit.leaderboard.site.folder import MARK
+
+from .made_runs import board, write_run
+from .made_site import SECRET, built, hostile, ordinary, write_picture
+
+
+class Page(HTMLParser):
+    """Tags, addresses and text of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.rows: list[list[str]] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.text += " "
+            self.rows[-1].append("")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data
+
+    def values(self, *names: str) -> list[str]:
+        return [value for _, found in self.tags for name, value in found.items() if name in names and value]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ordinary(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def site(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(runs, tmp_path_factory.mktemp("site") / "board")
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("hostile")
+    return built(hostile(root / "runs"), root / "board")
+
+
+def pages(site: Path) -> list[Path]:
+    return sorted(site.rglob("*.html"))
+
+
+def files(site: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(site)): path.read_bytes() for path in sorted(site.rglob("*")) if path.is_file()}
+
+
+def squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def page_of(site: Path, pattern: str) -> Page:
+    (found,) = site.glob(pattern)
+    return Page(found)
+
+
+def test_every_run_method_and_task_has_a_page(site: Path):
+    assert len(list(site.glob("runs/*.html"))) == 31
+    assert {path.name.rpartition("-")[0] for path in site.glob("methods/*.html")} == {
+        "tgkt", "shot", "shot-im", "source-only", "oracle", "socket",
+    }  # fmt: skip
+    assert len(list(site.glob("tasks/*.html"))) == 2
+
+
+def test_every_link_inside_leads_to_a_file(site: Path):
+    for path in pages(site):
+        for address in Page(path).values("href", "src"):
+            if not address.startswith(("https://", "#")):
+                assert (path.parent / address).resolve().is_file(), f"{path.name}: {address}"
+
+
+def test_no_page_asks_for_anything_outside_of_the_folder(site: Path):
+    for path in pages(site):
+        for tag, found in Page(path).tags:
+            if tag != "a":
+                assert not re.match(r"\w+:|//", found.get("src") or found.get("href") or ""), path.name
+
+
+def test_the_policy_allows_no_inline_script_or_style_and_none_is_there(site: Path, attacked: Path):
+    for path in [*pages(site), *pages(attacked)]:
+        page = Page(path)
+        (policy,) = [found["content"] for tag, found in page.tags if found.get("http-equiv")]
+        assert policy and "default-src 'none'" in policy and "unsafe" not in policy
+        for tag, found in page.tags:
+            assert tag != "style" and "style" not in found, path.name
+            assert tag != "script" or found.get("src"), path.name
+            assert not [name for name in found if name.startswith("on")], path.name
+
+
+def test_the_same_records_give_the_same_bytes(runs: Path, site: Path, tmp_path: Path):
+    elsewhere = shutil.copytree(runs, tmp_path / "other" / "place")
+    assert files(built(elsewhere, tmp_path / "board")) == files(site)
+
+
+def test_ids_are_unique_on_each_page(site: Path):
+    for path in pages(site):
+        ids = Page(path).values("id")
+        assert len(ids) == len(set(ids)), path.name
+
+
+def test_ranks_ties_marks_and_rows_that_never_rank_are_said(site: Path):
+    index = Page(site / "index.html")
+    text = squeezed(index.text)
+    assert "oracle never ranks" in text
+    assert "made with target labels: an upper bound that never ranks" in text
+    unranked = [found for tag, found in index.tags if tag == "tr" and found.get("class") == "unranked"]
+    assert len(unranked) == 5  # oracle and source-only of both tasks, and socket, whose only run failed
+
+
+def test_each_table_shows_the_ranks_of_the_board_with_their_ties(runs: Path, site: Path):
+    ranks = {row.rank_text for table in board(runs).tables for row in table.rows}
+    assert ranks == {"1", "2=", ""}
+    for table in board(runs).tables:
+        shown = {
+            squeezed(cells[0]).split()[0]: squeezed(cells[1])
+            for cells in Page(site / f"tasks/{table.id}.html").rows
+            if len(cells) > 9
+        }
+        for row in table.rows:
+            assert shown[row.label] == (row.rank_text or "–")
+
+
+def test_synthetic_data_is_called_synthetic_and_other_data_is_not(site: Path):
+    assert "Some results are on synthetic images" in squeezed(Page(site / "index.html").text)
+    assert "synthetic data" in page_of(site, "tasks/*depth*.html").text
+    assert "synthetic data" not in page_of(site, "tasks/*nir*.html").text
+    assert "synthetic data" in page_of(site, "runs/tgkt-dep-s0-*.html").text
+    assert "synthetic data" not in page_of(site, "runs/tgkt-nir-s0-*.html").text
+
+
+def test_without_a_critical_difference_diagram_the_reason_stands_there(site: Path):
+    assert "No critical difference diagram:" in squeezed(Page(site / "index.html").text)
+
+
+def test_a_failed_run_says_why_and_keeps_the_folders_of_its_machine_to_itself(site: Path):
+    text = squeezed(page_of(site, "runs/socket-*.html").text)
+    assert "This run failed. RunError: no space in …/models" in text
+    for path in pages(site):
+        assert "/home/somebody" not in path.read_text(), path.name
+
+
+def test_a_run_page_has_its_scores_matrix_curve_hashes_and_configuration(site: Path):
+    text = squeezed(page_of(site, "runs/tgkt-dep-s0-*.html").text)
+    for part in (
+        "90.0 %",
+        "Accuracy by epoch: held out from 75.0 to 90.0 %",
+        "Confusion matrix",
+        "f" * 16,
+        '"lr": 0.01',
+    ):
+        assert part in text
+
+
+def test_a_confusion_matrix_counts_the_held_out_images_alone(site: Path):
+    markup = next(site.glob("runs/oracle-dep-s0-*.html")).read_text()
+    matrix = markup[markup.index('class="matrix"') :]
+    assert re.findall(r'<td class="heat-10 diagonal">100</td>', matrix) != []
+    assert '<td class="num">30</td>' in matrix  # of 60 held-out images, two classes
+
+
+def test_a_method_page_has_its_rows_paper_and_recipe(site: Path):
+    page = page_of(site, "methods/tgkt-*.html")
+    assert "https://arxiv.org/abs/2401.05014" in page.values("href")
+    assert squeezed(page.text).count("→") >= 2
+    assert "input bridge copy" in squeezed(page.text)
+
+
+def test_a_method_of_no_installed_package_says_so(attacked: Path):
+    assert "No installed package declares this method" in page_of(attacked, "methods/taken-*.html").text
+
+
+def test_hostile_texts_stay_texts_and_name_no_file(attacked: Path):
+    for path in pages(attacked):
+        page = Page(path)
+        assert not [1 for tag, found in page.tags if tag == "img" and found.get("src") == "x"], path.name
+        assert not [v for v in page.values("href") if v.startswith("javascript")], path.name
+    assert "<script>window.attacked = 1</script>" in Page(attacked / "index.html").text
+    for name in files(attacked):
+        assert re.fullmatch(r"(\w+/)?[A-Za-z0-9.-]+", name), name
+    assert not (attacked.parent / SECRET).exists()
+
+
+def test_control_characters_and_turned_text_are_replaced(attacked: Path):
+    for path in pages(attacked):
+        assert not re.search("[\x00\x1b\u202e]", path.read_text(encoding="utf-8")), path.name
+
+
+def test_pictures_are_made_anew_from_their_pixels(site: Path, attacked: Path):
+    for folder, count in ((site, 1), (attacked, 2)):
+        made = sorted(folder.glob("pictures/*.png"))
+        assert len(made) == count
+        for path in made:
+            assert SECRET.encode() not in path.read_bytes()
+            with Image.open(path) as picture:
+                assert picture.size == (60, 40)
+
+
+def test_pictures_that_are_links_broken_or_too_large_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "run" / "pictures"
+    write_picture(folder / "kept.png")
+    write_picture(tmp_path / "elsewhere.png")
+    (folder / "link.png").symlink_to(tmp_path / "elsewhere.png")
+    (folder / "broken.png").write_bytes((folder / "kept.png").read_bytes()[:60])
+    (folder / "drawing.png").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    write_picture(folder / "large.png", (101, 100))
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 10_000)
+    found = pictures.pictures_of(folder.parent)
+    assert "link.png" not in {path.name for path in found}
+    made = {path.name: pictures.reencode(path, tmp_path / "out" / path.name) for path in found}
+    assert made == {"kept.png": (60, 40), "broken.png": None, "drawing.png": None, "large.png": None}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["kept.png"]
+
+
+def test_wide_pictures_are_scaled_down(tmp_path: Path):
+    write_picture(tmp_path / "pictures" / "wide.png", (3200, 100))
+    assert pictures.reencode(tmp_path / "pictures" / "wide.png", tmp_path / "small.png") == (1600, 50)
+
+
+def test_what_a_run_folder_should_not_hold_costs_only_its_part(tmp_path: Path):
+    folder = write_run(tmp_path / "runs", predictions=False)
+    (folder / "history.json").write_text('[1, {"metrics": 5}, {"metrics": {"heldout_accuracy": "high"}}]')
+    (folder / "predictions.parquet").write_bytes(b"no parquet")
+    (folder / "pictures").write_text("no folder")
+    text = page_of(built(tmp_path / "runs", tmp_path / "board"), "runs/*.html").text
+    assert "What it ran on" in text and "Learning curves" not in text and "Confusion matrix" not in text
+
+
+def test_an_older_board_is_replaced_whole(runs: Path, site: Path, tmp_path: Path):
+    out = tmp_path / "board"
+    built(write_run(tmp_path / "few").parent, out)
+    assert files(built(runs, out)) == files(site)
+    assert [path.name for path in tmp_path.iterdir()] != [] and not list(tmp_path.glob(".*"))
+
+
+def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path: Path):
+    write_run(tmp_path / "runs")
+    out = tmp_path / "thesis"
+    out.mkdir()
+    (out / "index.html").write_text("mine")
+    with pytest.raises(UserError, match=rf"holds something else than a leaderboard \(it has no {MARK}\)"):
+        built(tmp_path / "runs", out)
+    assert files(out) == {"index.html": b"mine"}
+
+
+def test_an_out_that_is_a_file_or_a_link_is_refused(tmp_path: Path):
+    write_run(tmp_path / "runs")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for name in ("file", "link"):
+        with pytest.raises(UserError, match="is not a folder"):
+            built(tmp_path / "runs", tmp_path / name)
+
+
+def test_a_build_that_fails_leaves_the_old_board(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    out = built(write_run(tmp_path / "few").parent, tmp_path / "board")
+    before = files(out)
+    monkeypatch.setattr("sfda_kit.leaderboard.site.build._write_runs", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        built(runs, out)
+    assert files(out) == before and not list(tmp_path.glob(".*"))
+
+
+def test_a_board_without_scores_still_has_its_runs(tmp_path: Path):
+    write_run(tmp_path / "runs", status="failed", error="RunError: boom", metrics={}, predictions=False)
+    site = built(tmp_path / "runs", tmp_path / "board")
+    assert "RunError: boom" in page_of(site, "runs/*.html").text

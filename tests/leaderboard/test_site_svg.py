@@ -1,0 +1,103 @@
+"""Figures in a page: nothing that a strict policy drops, colours of the page, names as they are."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from matplotlib.figure import Figure
+
+from sfda_kit.leaderboard.board import Overall, OverallRow, RankTests
+from sfda_kit.leaderboard.site.names import label, page_name, printable
+from sfda_kit.leaderboard.site.plots import critical_difference
+from sfda_kit.leaderboard.site.svg import INKS, PAPER, SERIES, drawing, markup
+
+
+def drawn(key: str = "plot", name: str = "a $\\frac$ & <b>") -> str:
+    with drawing():
+        figure = Figure(figsize=(3, 2))
+        axis = figure.subplots()
+        axis.plot([1, 2], [1, 2], "o-", color=SERIES[0])
+        axis.plot([1], [2], "o", color=PAPER, markeredgecolor=SERIES[1])
+        axis.set_title(name)
+        return markup(figure, key, "What <it> shows")
+
+
+def test_no_style_attribute_element_or_colour_of_its_own_is_left():
+    root = ElementTree.fromstring(drawn())
+    for element in root.iter():
+        assert element.tag not in ("style", "metadata") and "style" not in element.attrib
+        for name in ("fill", "stroke"):
+            assert element.get(name, "none") in ("none", "currentColor")
+
+
+def test_every_reference_leads_to_an_id_of_this_figure():
+    root = ElementTree.fromstring(drawn())
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    references = {name for e in root.iter() for value in e.attrib.values() for name in re.findall(r"#([\w-]+)", value)}
+    assert references and references <= set(ids) and len(ids) == len(set(ids))
+
+
+def test_two_figures_share_no_id():
+    assert not set(re.findall(r'id="([^"]+)"', drawn("one"))) & set(re.findall(r'id="([^"]+)"', drawn("two")))
+
+
+def test_it_is_named_for_those_who_cannot_see_it():
+    root = ElementTree.fromstring(drawn())
+    assert root.get("role") == "img" and root[0].tag == "title" and root[0].text == "What <it> shows"
+    assert root.get("aria-labelledby") == root[0].get("id")
+
+
+def test_a_dollar_sign_in_a_name_is_a_dollar_sign():
+    assert "a $\\frac$ &amp; &lt;b&gt;" in drawn()
+
+
+def test_hollow_points_take_the_colour_of_the_page_inside():
+    assert 'class="ink-2 hollow"' in drawn()
+
+
+def test_the_same_figure_is_the_same_text():
+    assert drawn() == drawn()
+
+
+def test_inks_are_told_apart():
+    assert len(set(INKS.values())) == len(INKS)
+
+
+def test_a_critical_difference_diagram_names_its_methods_and_its_test():
+    names = [
+        "best {label}",
+        "a name that is far too long for a plot, variant 1",
+        "a name that is far too long for a plot, variant 2",
+    ]
+    ranks = dict(zip(names, (1.2, 2.1, 2.7), strict=True))
+    nemenyi = {(names[0], names[1]): 0.2, (names[0], names[2]): 0.01, (names[1], names[2]): 0.6}
+    tests = RankTests(10, ranks, 9.0, 0.011, 1.05, nemenyi)
+    rows = tuple(OverallRow(name, 50.0, place, False) for place, name in enumerate(names, start=1))
+    plot = critical_difference(Overall(rows, (), tuple("abcdefghij"), tests))
+    assert plot and [row[0] for row in plot.rows] == names
+    assert all(label(name) in plot.svg for name in names) and "#1" not in re.findall(r">([^<]*)<", plot.svg)
+    assert "critical difference 1.05" in plot.note and "0.05" in plot.note
+
+
+def test_without_rank_tests_there_is_no_diagram():
+    assert critical_difference(Overall((), (), (), None, "too few tasks")) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "a/b\\c", "CON", "x" * 500, "<script>", "\ud800", "", "Ärger", "a\x00b"]
+)
+def test_any_name_gives_a_file_name_that_is_safe_everywhere(name: str):
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", page_name(name)) and len(page_name(name)) < 80
+    assert page_name(name) == page_name(name)
+
+
+def test_names_that_look_alike_get_files_of_their_own():
+    assert len({page_name(name).lower() for name in ("a b", "a-b", "A b", "a/b")}) == 4
+
+
+def test_labels_keep_the_end_where_variants_differ():
+    assert label("one\ntwo") == "one two"
+    assert label("tgkt (backbone_lr_factor=0.1)", 20) == "tgkt (back…actor=0.1"[:10] + "…" + "actor=0.1)"[-9:]
+    assert printable("a\u202eb\x00") == "a\ufffdb\ufffd"
