@@ -296,7 +296,7 @@ def test_records_of_real_runs(sfda_kit, on_pairs, ask):
 
 def test_the_commands_of_the_page_answer(sfda_kit, runs):
     blocks = re.findall(r"```\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    lines = [line for line in "\n".join(blocks).replace("\\\n", " ").splitlines() if line]
     assert len(lines) == 8
     for line in lines:
         result = sfda_kit(*shlex.split(line)[1:])
