@@ -92,6 +92,7 @@ def make_twin(
             layout, out, frames_per_class, seed, lambda done, total: status.update(f"scene {done} of {total}")
         )
     results().print(f"{count} synthetic scenes written to {out}", soft_wrap=True, markup=False)
+    results().print("Loaders and commands can be tried on them; scores mean nothing.", soft_wrap=True, markup=False)
     results().print(
         f"try: sfda-kit run --method shot {run_flags(layout, out, frames_per_class)}", soft_wrap=True, markup=False
     )

@@ -58,10 +58,12 @@ def make_twin(
 
 
 def run_flags(layout: str, out: Path, per_class: int | None = None) -> str:
-    """Flags for ``sfda-kit run`` on the twin at ``out``."""
+    """Flags for ``sfda-kit run`` on the twin at ``out``: so few images may leave the source model near chance."""
     twin = TWINS[layout]
     few = per_class is not None and per_class < twin.enough
-    return f"{twin.flags} --data-root {shlex.quote(str(out))}" + " --set dataset.minimum_images=1" * few
+    return (
+        f"{twin.flags} --data-root {shlex.quote(str(out))} --source-floor 0" + " --set dataset.minimum_images=1" * few
+    )
 
 
 def _silent(done: int, total: int) -> None:
