@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from sfda_kit.adapt.bank import FeatureBank, fill_bank
-from sfda_kit.interfaces import AdaptationContext, Aligner, EpochState, Method, PseudoLabeler, PseudoLabels
+from sfda_kit.events import Event
+from sfda_kit.interfaces import AdaptationContext, Aligner, EpochState, Method, PseudoLabeler, PseudoLabels, Tracker
 from sfda_kit.interfaces.bridge import Bridge
 from sfda_kit.models.network import AdaptedModel
-from sfda_kit.testing import AlignerConformance, BridgeConformance, LabelerConformance, MethodConformance
+from sfda_kit.testing import (
+    AlignerConformance,
+    BridgeConformance,
+    LabelerConformance,
+    MethodConformance,
+    TrackerConformance,
+)
+from sfda_kit.testing.conformance_tracker import small_description
 
 
 def suite(base: type[Any], part: Callable[[], object]) -> Any:
@@ -167,3 +175,44 @@ def test_broken_methods(method: type[Method], test: str, tmp_path: Path) -> None
         getattr(suite(MethodConformance, method), f"test_{test}")(tmp_path)
     if method is LosesItsEpochs:
         getattr(suite(MethodConformance, Kept), f"test_{test}")(tmp_path / "kept")
+
+
+class Meddles(Tracker):
+    def event(self, event: Event) -> None:
+        event.data.clear()
+
+
+class Strict(Tracker):
+    def event(self, event: Event) -> None:
+        {"run": 1, "notice": 1, "stage": 1, "step": 1, "epoch": 1, "done": 1}[event.kind]
+
+
+class WantsFigures(Strict):
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        float(summary["metrics"]["heldout_accuracy"])
+
+
+class OnceOnly(Tracker):
+    def __init__(self, run_dir: Path, described: Mapping[str, Any]) -> None:
+        super().__init__(run_dir, described)
+        (run_dir / "mine").mkdir()
+
+    def event(self, event: Event) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("tracker", "test"),
+    [
+        (Meddles, "leaves_events_and_summary_as_they_are"),
+        (Strict, "an_event_of_a_later_version_is_ignored"),
+        (WantsFigures, "a_failed_run_without_figures"),
+        (OnceOnly, "goes_on_with_a_resumed_run"),
+    ],
+)
+def test_broken_trackers(tracker: type[Tracker], test: str, tmp_path: Path) -> None:
+    def make(self: object, run_dir: Path) -> Tracker:
+        return tracker(run_dir, small_description(run_dir))
+
+    found = type("Suite", (TrackerConformance,), {"tracker": make})()
+    with pytest.raises((AssertionError, KeyError, TypeError, FileExistsError)):
+        getattr(found, f"test_{test}")(tmp_path)
