@@ -26,9 +26,7 @@ def read_bounded(path: Path) -> bytes:
 
 def verify_contained(data: bytes, rules: Rules | None = None, timeout_s: float = 900) -> Findings:
     """``verify`` in another process; its death or delay is a reason to refuse."""
-    here = rules or Rules()
-    told = here.model_copy(update={"roots": {name: root.absolute() for name, root in here.roots.items()}})
-    request = told.model_dump_json().encode() + b"\n" + data
+    request = _from_anywhere(rules or Rules()).model_dump_json().encode() + b"\n" + data
     command = [sys.executable, "-m", "sfda_kit.submissions.contained"]
     # An empty folder: a folder of strangers' files (a pull request) must not be where modules are looked for.
     with tempfile.TemporaryDirectory() as empty:
@@ -43,6 +41,16 @@ def verify_contained(data: bytes, rules: Rules | None = None, timeout_s: float =
     except ValidationError:
         words = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
         return _refused(f"its check ended with code {done.returncode}: {shown(' '.join(words), 300)}")
+
+
+def _from_anywhere(rules: Rules) -> Rules:
+    """``rules`` with absolute paths; a shipped suite is never a file of the same name in the current folder."""
+    from sfda_kit.bench.suite import shipped_suites
+
+    suite = rules.suite
+    if suite and suite not in shipped_suites() and Path(suite).exists():
+        suite = str(Path(suite).absolute())
+    return Rules(suite=suite, roots={name: root.absolute() for name, root in rules.roots.items()})
 
 
 def _refused(reason: str) -> Findings:

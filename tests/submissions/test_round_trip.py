@@ -20,7 +20,7 @@ from sfda_kit.submissions import contained
 from sfda_kit.submissions.add import add
 from sfda_kit.submissions.contained import verify_contained
 from sfda_kit.submissions.pack import archive_bytes, pack, public_record
-from sfda_kit.submissions.verify import verify
+from sfda_kit.submissions.verify import Rules, verify
 
 from .hostile import Files, signed
 
@@ -258,5 +258,9 @@ def test_a_check_that_does_not_end_refuses_the_archive(packed: Path):
 def test_no_module_of_the_folder_it_is_called_in_is_imported(packed: Path, tmp_path: Path, monkeypatch):
     """A pull request may hold a file json.py: it must not run where the archive is checked."""
     (tmp_path / "json.py").write_text("raise SystemExit('a module of a stranger was imported')")
+    (tmp_path / "rooms-mini").write_text("a: suite of a stranger")
+    (tmp_path / "mine.yaml").write_text("a: broken suite")
     monkeypatch.chdir(tmp_path)
     assert verify_contained(packed.read_bytes()).accepted
+    assert contained._from_anywhere(Rules(suite="rooms-mini")).suite == "rooms-mini"
+    assert contained._from_anywhere(Rules(suite="mine.yaml")).suite == str(tmp_path / "mine.yaml")
