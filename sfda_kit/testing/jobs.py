@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from sfda_kit.config import RunConfig
-from sfda_kit.interfaces.executor import Job
+from sfda_kit.interfaces.executor import Job, Outcome
 from sfda_kit.results.record import read_record
 from sfda_kit.results.store import RunFolder
 
@@ -83,3 +85,17 @@ def wait_until_unlocked(job: Job) -> None:
     (folder,) = run_folders(job)
     with FileLock(str(folder / ".lock")).acquire(timeout=60):
         pass
+
+
+def in_background(outcomes: Iterable[Outcome]) -> Future[list[Outcome]]:
+    """Collect ``outcomes`` in a thread, while the caller does something to the cells."""
+    future: Future[list[Outcome]] = Future()
+
+    def collect() -> None:
+        try:
+            future.set_result(list(outcomes))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=collect, daemon=True).start()
+    return future

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,16 @@ import pytest
 from sfda_kit.interfaces.executor import Executor, Job
 from sfda_kit.plugins import registry
 from sfda_kit.registry import build
-from sfda_kit.testing.jobs import AGES, ended_once, events, run_folders, small_job, wait_for_epochs, wait_until_unlocked
+from sfda_kit.testing.jobs import (
+    AGES,
+    ended_once,
+    events,
+    in_background,
+    run_folders,
+    small_job,
+    wait_for_epochs,
+    wait_until_unlocked,
+)
 
 PROC = Path("/proc")
 NOTICE_SOON = {"health_check_period_ms": 1000, "health_check_timeout_ms": 3000, "health_check_failure_threshold": 3}
@@ -61,12 +69,10 @@ def test_without_retries_a_lost_worker_is_the_reason(cluster: Any, tmp_path: Pat
     node = cluster.add_node(num_cpus=1)
     job = small_job(tmp_path, epochs=AGES)
 
-    def kill_its_worker() -> None:
-        wait_for_epochs(job)
-        os.kill(parent(next(iter(cells_below(node)))), signal.SIGKILL)
-
-    with meanwhile(kill_its_worker):
-        (outcome,) = executor(address=cluster.address, max_retries=0).run([job])
+    ended = in_background(executor(address=cluster.address, max_retries=0).run([job]))
+    wait_for_epochs(job)
+    os.kill(parent(cells_below(node)[0]), signal.SIGKILL)
+    (outcome,) = ended.result(60)
     assert "Ray gave it up after its retries" in outcome.error
     assert not outcome.timed_out
     wait_until_unlocked(job)
@@ -75,19 +81,6 @@ def test_without_retries_a_lost_worker_is_the_reason(cluster: Any, tmp_path: Pat
 def executor(**options: Any) -> Executor:
     found: Executor = build(registry().get("executor", "ray"), options)
     return found
-
-
-class meanwhile:  # noqa: N801 (reads as a statement)
-    """Do something while the block runs."""
-
-    def __init__(self, do: Callable[[], object]) -> None:
-        self.thread = threading.Thread(target=do)
-
-    def __enter__(self) -> None:
-        self.thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.thread.join()
 
 
 def cut_power(node: Any) -> None:

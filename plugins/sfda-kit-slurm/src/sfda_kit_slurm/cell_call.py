@@ -1,0 +1,63 @@
+"""What a Slurm job runs: one cell, which goes on where it stopped when the job is started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import replace
+
+from submitit.core.utils import DelayedSubmission, UncompletedJobError
+
+from sfda_kit.bench.process import Process, run_job
+from sfda_kit.interfaces.executor import Job, Outcome
+
+SLURMS_SIGNALS = (-signal.SIGTERM, -signal.SIGUSR1, -signal.SIGUSR2)
+FOLLOWS_S = 120.0
+"""Seconds within which a signal of Slurm's is followed by what it announced; its ``KillWait`` is 30."""
+
+
+class CellCall:
+    """Called by submitit on the node; pickled before, so it holds plain data until it is called."""
+
+    def __init__(self, job: Job, threads: int) -> None:
+        self.job, self.threads = job, threads
+        self._process: Process | None = None
+        self._began = 0.0
+
+    def __call__(self) -> Outcome:
+        """Run the cell to its end, or until submitit's handler of signals ends this process."""
+        self._began = time.monotonic()
+        try:
+            outcome = run_job(self.job, self.threads, self._started)
+            self._await_slurm()
+            return outcome
+        except UncompletedJobError as error:  # the limit came once more than requeues are allowed
+            return Outcome(self.job.key, str(error), timed_out=True)
+
+    def checkpoint(self) -> DelayedSubmission:
+        """Stop the cell, whose run keeps its last epoch, and say how to go on; called before a requeue."""
+        if self._process:
+            self._process.kill()
+            # Not Process.wait: this runs in a handler of signals, while the same thread holds its lock.
+            with suppress(ChildProcessError):
+                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        return DelayedSubmission(CellCall(self._rest(), self.threads))
+
+    def _rest(self) -> Job:
+        """The job with what is left of its time, of which waiting in the queue is no part."""
+        if self.job.timeout_s is None:
+            return self.job
+        return replace(self.job, timeout_s=max(1.0, self.job.timeout_s - (time.monotonic() - self._began)))
+
+    def _await_slurm(self) -> None:
+        """Slurm signals every process of a job, so the cell may die of what is meant for this one.
+
+        That is no outcome: a requeue, a preemption or a kill of the job follows and ends this call.
+        """
+        if self._process and self._process.returncode in SLURMS_SIGNALS:
+            time.sleep(FOLLOWS_S)
+
+    def _started(self, process: Process) -> None:
+        self._process = process
