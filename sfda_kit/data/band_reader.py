@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class BandReader:
 
     bands: tuple[tuple[str, tuple[int, ...], int], ...]
     band_count: int
-    remedy: str
+    remedy: str = field(repr=False)
 
     def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[np.uint8]:
         """uint8 (H, W, 3), or (H, W) for one band: stored values over the full scale, clipped.

@@ -110,10 +110,7 @@ def _load_deep_tiff(path: Path) -> Pixels:
         page = file.pages.first
         stored: Pixels = page.asarray()
         apart = stored.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
-    stored = np.moveaxis(stored, 0, -1) if apart else stored
-    if stored.ndim == 3 and stored.shape[-1] not in (3, 4):
-        raise DataError(f"holds {stored.shape[-1]} channels; expected one or three.")
-    return stored[..., :3] if stored.ndim == 3 else stored
+    return (np.moveaxis(stored, 0, -1) if apart else stored)[..., :3]
 
 
 def _plain_mode(image: Image) -> Image:

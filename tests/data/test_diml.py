@@ -186,6 +186,9 @@ def test_folders_that_cannot_be_used(own, tmp_path):
         load(tmp_path / "cats").index()
     with pytest.raises(DataError, match="no frame lies in a folder of a scene"):
         load(own / "outdoor").index()
+    with pytest.raises(DataError, match="holds no complete pair"):
+        (tmp_path / "lost" / "01. Store" / "color").mkdir(parents=True)
+        load(tmp_path / "lost").index()
     for folder in list((own / "indoor").rglob("LR")):
         shutil.rmtree(folder)
     shutil.rmtree(own / "outdoor")

@@ -130,3 +130,24 @@ def test_every_kind_of_bad_file_is_named_with_what_to_do(own):
     ):
         assert reason in message
     assert len(dataset.bad_rows(("rgb", "nir"))) == 6
+
+
+def test_files_that_claim_too_much_or_need_another_library(own, monkeypatch):
+    monkeypatch.setattr("sfda_kit.data.band_reader.MAXIMUM_PIXELS", 1000)
+    with pytest.raises(DataError, match=r"claims 53248 values; the limit is 1000\. Scale"):
+        load(own).read(np.array([0]), "nir", 8)
+
+    def refuse(*_: object) -> None:
+        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(tifffile, "TiffFile", refuse)
+    with pytest.raises(DataError, match="Its compression needs `pip install imagecodecs`"):
+        load(own).read(np.array([0]), "nir", 8)
+
+
+def test_a_file_that_goes_missing(own):
+    dataset = load(own)
+    dataset.index()
+    (own / "EuroSAT_MS" / "Forest" / "Forest_1.tif").unlink()
+    with pytest.raises(DataError, match=r"Forest_1.tif \(rgb\) cannot be opened \(it is missing\)"):
+        dataset.read(np.arange(20), "rgb", 8)

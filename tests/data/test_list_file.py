@@ -173,7 +173,7 @@ def test_tables_that_cannot_be_found_or_read(folder, write_list):
     with pytest.raises(DataError, match="names no image"):
         load(folder).index()
     write_list()
-    with pytest.raises(DataError, match="holds both list.csv and list.tsv"):
+    with pytest.raises(DataError, match=r"holds both list\.csv and list\.tsv"):
         load(folder)
     (folder / "list.csv").write_bytes("path,class\nGröße.png,x\n".encode("latin-1"))
     with pytest.raises(DataError, match="Save it as UTF-8"):

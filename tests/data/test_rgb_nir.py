@@ -120,3 +120,17 @@ def test_bad_files_are_named_with_what_to_do(own):
     for reason in ("0001_nir.tiff (nir) is empty", "0002_nir.tiff (nir) is truncated", "expected 0..1. Divide"):
         assert reason in message
     assert len(dataset.bad_rows(("rgb", "nir"))) == 3
+
+
+def test_a_colour_tiff_of_16_bits_that_needs_another_library_says_which(own, monkeypatch):
+    half = own / "nirscene1" / "country" / "0001_nir.tiff"
+    tifffile.imwrite(half, np.full((8, 8, 3), 999, np.uint16), photometric="rgb")
+
+    def refuse(*_: object) -> None:
+        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(tifffile, "TiffFile", refuse)
+    with pytest.raises(
+        DataError, match=r"0001_nir.tiff \(nir\) is compressed in a way that needs `pip install imagecodecs`"
+    ):
+        load(own).read(np.array([0]), "nir", 8)
