@@ -42,7 +42,8 @@ def test_commands_and_parts_exist(page: Path):
     for words in commands(page):
         command: Any = typer.main.get_command(app)
         while hasattr(command, "commands"):
-            command = command.commands[words.pop(0)]
+            by_default = getattr(command, "default", None) if words[0] not in command.commands else None
+            command = command.commands[by_default or words.pop(0)]
         flags = {option for parameter in command.params for option in parameter.opts}
         for flag, value in pairwise([*words, ""]):
             if not flag.startswith("--"):

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 class _RunByDefault(TyperGroup):
     """``bench SUITE`` means ``bench run SUITE``."""
 
+    default = "run"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and not {"-h", "--help"} & {args[0]}:
-            args = ["run", *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 
