@@ -116,6 +116,22 @@ def test_an_interrupted_run_resumes_to_the_same_result(adapt, monkeypatch):
     assert record_of(whole)["signals"]["models"] == record_of(resumed)["signals"]["models"]
 
 
+def test_an_epoch_is_chosen_without_labels_and_is_the_model(adapt, monkeypatch):
+    monkeypatch.setattr("sfda_kit.evaluate.monitor.is_collapsed", lambda *_: False)  # random weights know few classes
+    summary = last_json(adapt("--json", "--select", "source-drift", "--set", "adapt.lr=0.1", method="shot"))
+    record, folder = record_of(summary), Path(summary["run_dir"])
+    history = json.loads((folder / "history.json").read_text())
+    scores = [row["signals"]["validators"]["source-drift"] for row in history]
+    selection = record["selection"]
+    assert selection["result_epoch"] == selection["chosen_epoch"] == 1 + int(np.argmax(scores)) == 1
+    assert selection["oracle"] is None and selection["regret"] is None and selection["chosen"] == {}
+    row = history[selection["chosen_epoch"] - 1]
+    models = record["signals"]["models"]["adapted"]
+    assert models["histogram"] == row["signals"]["histogram"]
+    assert models["validators"]["source-drift"] == scores[selection["chosen_epoch"] - 1]
+    assert json.loads((folder / "model" / "card.json").read_text())["epochs"] == selection["chosen_epoch"]
+
+
 def test_the_bridge_is_trained_again_when_pixels_change_and_not_when_the_folder_moves(adapt, here):
     def bridges() -> int:
         stages = here / "cache" / "stages" / "bridge"

@@ -70,6 +70,19 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path, stop_after: in
     assert weights(again) == weights(whole)
 
 
+def test_a_resumed_stage_takes_its_rate_from_the_configuration(tmp_path: Path):
+    """So a run that was rolled back goes on with a lower one, and what the optimiser remembers stays."""
+    running = train(stage(2), checkpoint := Checkpoint(tmp_path / "toy.pt"), silent)
+    next(running)
+    next(running)
+    lower = stage(2)
+    lower.optimizer.param_groups[0]["lr"] = 0.05
+    rates: list[float] = []
+    list(train(lower, checkpoint, lambda _: rates.append(lower.optimizer.param_groups[0]["lr"])))
+    assert rates[1:] == pytest.approx([0.05 * (1 + 10 * step / 8) ** -0.75 for step in range(4, 8)])
+    assert lower.optimizer.state_dict()["state"]
+
+
 def test_a_loss_that_is_not_finite_names_its_term_and_keeps_the_last_good_state(tmp_path: Path):
     calls = iter(range(100))
     trained = stage(3)
