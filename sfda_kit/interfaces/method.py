@@ -66,7 +66,8 @@ class Method(ABC):
     """Adapts ``context.network``.
 
     Required: ``adapt(context)``, a generator that yields after every epoch (at least once) and, when
-    it is run again with the same ``checkpoint_dir``, continues after the last epoch it had saved.
+    it is run again with the same ``checkpoint_dir``, continues after the last epoch it had saved. It
+    saves an epoch when the next one is asked for, not before: one that has collapsed may be taken back.
     Optional: ``check(network)``, which raises ``UserError`` when the method cannot adapt a network;
     ``__init__`` keywords, which become options (``--set recipe.options.NAME=2``).
 

@@ -378,3 +378,16 @@ def test_options_of_the_validator_reach_it(sink):
         for more in ((), ("--set", "adapt.select.options.temperature=1000"))
     ]
     assert scores[0] < scores[1]
+
+
+def test_the_terminal_tells_what_was_chosen_and_what_was_left_out(sfda_kit, on_pairs):
+    arguments = ["--method", "sinking", *on_pairs, "--epochs", str(EPOCHS), "--select", "snd"]
+    shown = sfda_kit("run", *arguments).stdout
+    (record,) = [json.loads(path.read_text()) for path in Path("runs").glob("*/record.json")]
+    selection = record["selection"]
+    chosen = f"sink {selection['chosen_epoch']}"
+    last, kept = (selection[key]["heldout_accuracy"] for key in ("last", "chosen"))
+    assert f"held out, last epoch: {last:.1f}; chosen by snd ({chosen}): {kept:.1f}; best (sink " in shown
+    assert "known by labels alone" in shown
+    assert f"the result is {chosen}" in shown
+    assert "snd scores collapsed epochs higher, they are left out: sink 3, sink 4" in shown
