@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from sfda_kit.errors import UserError, nearest
 from sfda_kit.interfaces.recipe import PartConfig
@@ -20,11 +28,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+FEWER = ("ti_pairs", "target_images")
+"""Settings of ``DatasetConfig`` that leave images out; they are recorded where they were given."""
+
+
 class DatasetConfig(_Strict):
     """Which scenes, which sensors, and which classes play which role.
 
     ``source`` and ``target`` are ``modality@domain``. ``split_seed`` alone decides how groups are
-    dealt to parts; the run's ``seed`` never does.
+    dealt to parts; the run's ``seed`` never does. ``ti_pairs`` and ``target_images`` (training images of the
+    target; the test images stay) ask for fewer than there are, for studies: see ``data/fewer.py``.
     """
 
     name: str = "rooms"
@@ -39,7 +52,27 @@ class DatasetConfig(_Strict):
     depth_unit: Literal["mm", "m", "sun-rgbd-bits"] | None = None
     skip_bad: bool = False
     minimum_images: int = Field(default=5, ge=1)
+    ti_pairs: int | None = Field(default=None, ge=0)
+    target_images: int | None = Field(default=None, ge=2)
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("ti_pairs", "target_images", mode="before")
+    @classmethod
+    def _all_by_name(cls, value: Any) -> Any:
+        return None if value == "all" else value
+
+    @field_validator("ti_pairs")
+    @classmethod
+    def _no_single_pair(cls, value: int | None) -> int | None:
+        if value == 1:
+            raise ValueError("0 or at least 2: batch normalisation has no variance over one image")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _told_only_if_asked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A task that asks for all images keeps the digest it had before one could ask for fewer."""
+        told: dict[str, Any] = handler(self)
+        return {key: value for key, value in told.items() if value is not None or key not in FEWER}
 
 
 class ModelConfig(_Strict):

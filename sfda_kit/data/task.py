@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sfda_kit.config import DatasetConfig, digest
 from sfda_kit.data.deal import deal_parts
+from sfda_kit.data.fewer import fewer
 from sfda_kit.data.modality import modality
 from sfda_kit.errors import DataError, UserError, nearest
 from sfda_kit.interfaces.dataset import PARTS, Dataset, Index, Split
@@ -85,8 +86,9 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
     keep, notices = _without_bad(dataset, config, source, target, len(index.label))
     parts = deal_parts(index, config.split_seed)
     rows, classes, left_out = _rows_by_role(index, split, parts, source, target, config.minimum_images, keep)
+    rows, thinned = fewer(rows, index, config)
     ti = tuple(sorted({index.classes[int(c)] for c in index.label[rows["ti"]]}))
-    notices = [*index.notices, *notices, *left_out]
+    notices = [*index.notices, *notices, *left_out, *thinned]
     hashes = {part: digest([index.names[int(r)] for r in selected]) for part, selected in rows.items()}
     fingerprint = digest([dataset.fingerprint(), str(source), str(target), classes, hashes])
     return Task(dataset, index, source, target, classes, ti, rows, tuple(notices), fingerprint)

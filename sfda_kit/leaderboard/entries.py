@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sfda_kit.config import digest
+from sfda_kit.config import FEWER, digest
 from sfda_kit.leaderboard.board import Kind, Network, Task
 from sfda_kit.results.collection import StoredRun
 from sfda_kit.results.record import Record
@@ -81,9 +81,10 @@ class Entry:
         record, task = self.record, self.record.task
         asked = mapping(record.config.get("dataset"))
         model = mapping(record.source.get("model")) or mapping(record.config.get("model"))
+        fewer = {key: asked[key] for key in FEWER if asked.get(key) is not None}
         return TableKey(
             dataset=text(task.get("dataset") or asked.get("name")),
-            options=json.dumps(mapping(asked.get("options")), sort_keys=True, default=str),
+            options=json.dumps({**mapping(asked.get("options")), **fewer}, sort_keys=True, default=str),
             source=text(task.get("source") or asked.get("source")),
             target=text(task.get("target") or asked.get("target")),
             classes=texts(task.get("classes")),

@@ -122,3 +122,10 @@ def test_few_groups_and_a_single_group_are_said(tmp_path: Path):
     write_run(tmp_path / "one", groups=[7] * 60)
     assert any("Only 5 groups of images" in notice for notice in only_table(tmp_path / "few").notices)
     assert any("images are not resampled" in notice for notice in only_table(tmp_path / "one").notices)
+
+
+def test_a_task_with_fewer_images_is_another_table(tmp_path: Path):
+    write_run(tmp_path, "shot")
+    write_run(tmp_path, "shot", config={"dataset": {"ti_pairs": 50}})
+    options = [dict(table.task.options) for table in board(tmp_path).tables]
+    assert {} in options and {"ti_pairs": "50"} in options
