@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,14 @@ def cached_stage(
             make(work)
             with explained(final):
                 work.rename(final)
+        _note_use(final, identity)
     return final
+
+
+def _note_use(final: Path, identity: dict[str, Any]) -> None:
+    """For ``sfda-kit cache info``: what the stage is, and by the file's time when it was last used."""
+    with suppress(OSError):  # a cache that may only be read serves as well
+        final.with_suffix(".json").write_text(json.dumps(identity, default=str), encoding="utf-8")
 
 
 @contextmanager

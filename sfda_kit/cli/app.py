@@ -10,7 +10,20 @@ import typer
 from typer.core import TyperGroup
 
 from sfda_kit import __version__
-from sfda_kit.cli import adapt, bench, data, export, leaderboard, plugins, predict, reproduce, results, run, source
+from sfda_kit.cli import (
+    adapt,
+    bench,
+    cache,
+    data,
+    export,
+    leaderboard,
+    plugins,
+    predict,
+    reproduce,
+    results,
+    run,
+    source,
+)
 from sfda_kit.cli.output import errors
 from sfda_kit.errors import InterruptError, SfdaKitError, UserError
 
@@ -43,6 +56,7 @@ app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(results.app, name="results")
 app.add_typer(source.app, name="source")
 app.add_typer(data.app, name="data")
+app.add_typer(cache.app, name="cache")
 app.add_typer(plugins.app, name="plugins")
 
 

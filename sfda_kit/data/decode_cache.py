@@ -1,4 +1,8 @@
-"""Decode once: the pixels of one view, kept as one NPY file and mapped into memory by later runs."""
+"""Decode once: the pixels of one view, kept as one NPY file and mapped into memory by later runs.
+
+An entry is a folder named by a hash of all that decides its pixels. One process fills it while others wait;
+``cache_limit`` keeps all of them below a size.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,16 +21,21 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sfda_kit.data.cache_limit import PIXELS, REASONS, make_room, sole, touch
 from sfda_kit.data.depth_units import DepthUnit
 from sfda_kit.data.images import read_image
 from sfda_kit.data.modality import modality as modality_of
 from sfda_kit.data.resize import resize
+from sfda_kit.data.shared_map import open_mapped
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.paths import cache_dir
 
 _DECODER = 1
 """Raised whenever the same files would decode to other pixels, so that old entries are not used."""
 _CHUNK = 256
+_WRITING = ".writing-"
+ABOUT = "entry.json"
+"""Lies beside the pixels and says for people what they are."""
 LISTED = 20
 """How many bad files one message names."""
 
@@ -61,21 +71,46 @@ class ImageFiles:
 
         Raises ``DataError`` listing the files that cannot be used.
         """
-        entry = cache_dir() / "decoded" / self._key(size) / "pixels.npy"
-        cached = _open_cached(entry, self._shape(size), self._dtype())
+        entry = cache_dir() / "decoded" / self._key(size) / PIXELS
+        cached = self._kept(entry, size)
         if cached is None:
-            _write_atomically(entry, lambda path: self._decode(path, size))
-            cached = _open_cached(entry, self._shape(size), self._dtype())
+            with _filling(entry):
+                cached = self._kept(entry, size)  # another process may have filled it meanwhile
+                if cached is None:
+                    self._fill(entry, size)
+                    cached = self._kept(entry, size)
         if cached is None:
             raise UserError(f"The cache entry {entry} cannot be read back. Check the disk and try again.")
         return cached
 
+    def _kept(self, entry: Path, size: int) -> NDArray[Any] | None:
+        cached = open_mapped(entry)
+        if cached is None or cached.shape != self._shape(size) or cached.dtype != self._dtype():
+            return None
+        touch(entry)
+        return cached
+
+    def _fill(self, entry: Path, size: int) -> None:
+        make_room(entry.parent.parent, int(np.prod(self._shape(size))) * self._dtype().itemsize)
+        about = {
+            "root": str(self.root),
+            "images": len(self.files),
+            "size": size,
+            "modality": self.modality,
+            "depth_unit": self.depth_unit,
+        }
+        _write_whole(entry.with_name(ABOUT), lambda path: path.write_text(json.dumps(about), encoding="utf-8"))
+        _write_whole(entry, lambda path: self._decode(path, size))
+
     def bad(self) -> dict[int, str]:
         """Row -> reason, for each file that cannot be decoded (remembered until a file changes)."""
-        entry = cache_dir() / "decoded" / self._key(0) / "bad.json"
+        entry = cache_dir() / "decoded" / self._key(0) / REASONS
         if not entry.is_file():
-            reasons = self._reasons()
-            _write_atomically(entry, lambda path: path.write_text(json.dumps(reasons), encoding="utf-8"))
+            with _filling(entry):
+                if not entry.is_file():
+                    text = json.dumps(self._reasons())
+                    _write_whole(entry, lambda path: path.write_text(text, encoding="utf-8"))
+        touch(entry)
         return {int(row): str(why) for row, why in json.loads(entry.read_text(encoding="utf-8")).items()}
 
     def _shape(self, size: int) -> tuple[int, ...]:
@@ -148,29 +183,34 @@ def _state_of(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _open_cached(entry: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    if not entry.is_file():
-        return None
-    try:
-        cached: NDArray[Any] = np.load(entry, mmap_mode="r" if np.prod(shape) else None, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return cached if cached.shape == shape and cached.dtype == dtype else None
+@contextmanager
+def _filling(entry: Path) -> Iterator[None]:
+    """Alone with the entry; what a killed process left half written is removed."""
+    with _explained(entry), sole(entry.parent):
+        for left in entry.parent.glob(f"{_WRITING}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
 
 
-def _write_atomically(entry: Path, write: Callable[[Path], object]) -> None:
-    """Another process sees the whole entry or none, however this one ends."""
+def _write_whole(entry: Path, write: Callable[[Path], object]) -> None:
+    """A reader sees the whole file or none, however this process ends."""
     work: Path | None = None
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".writing-", dir=entry.parent))
+        work = Path(tempfile.mkdtemp(prefix=_WRITING, dir=entry.parent))
         write(work / entry.name)
         os.replace(work / entry.name, entry)  # noqa: PTH105
-    except OSError as error:
-        raise UserError(
-            f"The cache {entry.parent} cannot be written ({error.strerror}). Free some space there, or point "
-            "SFDA_KIT_CACHE at a folder that can be written."
-        ) from None
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def _explained(entry: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"The cache {entry.parent} cannot be written ({error.strerror}). Free some space there "
+            "(sfda-kit cache info), or point SFDA_KIT_CACHE at a folder that can be written."
+        ) from None

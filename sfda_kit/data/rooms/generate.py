@@ -14,15 +14,19 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from sfda_kit.data.cache_limit import touch
 from sfda_kit.data.rooms.layout import MODALITY_CODES, Layout, View
 from sfda_kit.data.rooms.render import render
 from sfda_kit.data.rooms.scene import sample_scene
 from sfda_kit.data.rooms.sensors import SENSORS
 from sfda_kit.data.rooms.shapes import CLASSES
+from sfda_kit.data.shared_map import open_mapped
 from sfda_kit.errors import DataError, RunError
 
 CHUNK = 200
 """Scenes a worker process renders at a time."""
+OPTIONS = "options.json"
+"""Lies beside the parts and says for people which benchmark they are of."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being rendered, scenes done and scenes in all."""
@@ -47,18 +51,24 @@ def cached_part(folder: Path, layout: Layout, view: View, progress: Progress | N
     Raises ``DataError`` where ``folder`` cannot be written.
     """
     path = folder / f"{'-'.join(view)}.npy"
-    if not path.exists():
+    array = open_mapped(path)
+    if array is None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):
-                if not path.exists():
+                array = open_mapped(path)
+                if array is None:
+                    (folder / OPTIONS).write_text(layout.options.model_dump_json(), encoding="utf-8")
                     _write(path, _render_all(layout, view, progress))
+                    array = open_mapped(path)
         except OSError as error:
             raise DataError(
                 f"Cannot write the rendered scenes to {folder}: {error}. "
                 "Make room there, or set SFDA_KIT_CACHE to a folder that can be written."
             ) from error
-    array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array is None:
+        raise DataError(f"The rendered scenes {path} cannot be read back. Check the disk and try again.")
+    touch(path)
     return array
 
 
