@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,16 +12,23 @@ import pytest
 
 from sfda_kit.testing.jobs import wait_for
 
+FOLDERS: list[Path] = []
+
+
+def remove_all() -> bool:
+    """Whether no folder is left."""
+    for folder in FOLDERS:
+        shutil.rmtree(folder, ignore_errors=True)
+    return not any(folder.exists() for folder in FOLDERS)
+
+
+atexit.register(remove_all)  # registered before Ray's own, so it runs after: they make folders of sessions again
+
 
 @pytest.fixture(autouse=True)
 def own_sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Below /tmp, because the paths of Ray's sockets may have 107 bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    monkeypatch.setenv("RAY_TMPDIR", str(folder))
+    FOLDERS.append(Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp")))
+    monkeypatch.setenv("RAY_TMPDIR", str(FOLDERS[-1]))
     yield
-
-    def is_gone() -> bool:  # a process of Ray that is about to end may still write
-        shutil.rmtree(folder, ignore_errors=True)
-        return not folder.exists()
-
-    wait_for(is_gone, "the end of Ray's last process", at_most_s=30)
+    wait_for(remove_all, "the end of Ray's last process, which may still write", at_most_s=30)
