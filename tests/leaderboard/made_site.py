@@ -18,6 +18,8 @@ from .made_runs import right, write_run
 SCRIPT = "<script>window.attacked = 1</script>"
 IMAGE = "\"'><img src=x onerror='window.attacked = 2'>"
 SECRET = "taken-from-somebody"
+STAMP = "0123456789abcdef0123456789abcdef-20260101-000000-000000"
+"""Run ids are long: a phone must bear them."""
 SHARES = {"tgkt": 0.9, "shot": 0.7, "shot-im": 0.68, "source-only": 0.3, "oracle": 1.0}
 
 
@@ -26,13 +28,13 @@ def ordinary(root: Path) -> Path:
     for target in ("depth@b", "nir@b"):
         for method, share in SHARES.items():
             for seed in range(3):
-                name = f"{method}-{target[:3]}-s{seed}"
+                name = f"{method}-{target[:3]}-s{seed}-{STAMP}"
                 changes: dict[str, Any] = {"task": {"target": target}, "config": {"dataset": {"target": target}}}
                 correct = right(share, seed + len(method))
                 path = write_run(root, method, seed, correct, name=name, synthetic=target == "depth@b", **changes)
                 write_history(path, 100 * share)
     write_run(root, "socket", status="failed", error="RunError: no space in /home/somebody/cache/models", metrics={})
-    write_picture(root / "tgkt-dep-s0" / "pictures" / "pairs.png")
+    write_picture(root / f"tgkt-dep-s0-{STAMP}" / "pictures" / "pairs.png")
     return root
 
 

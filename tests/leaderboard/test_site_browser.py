@@ -97,11 +97,11 @@ def test_a_click_sorts_by_value_and_says_so(site: Path, visit: Any):
     header = page.locator("table.board >> nth=0").locator("th", has_text="held out").first
     assert header.get_attribute("aria-sort") in (None, "none")
     header.click()
-    assert header.get_attribute("aria-sort") == "ascending"
+    sync_api.expect(header).to_have_attribute("aria-sort", "ascending")
     ascending = [float(text.split()[0]) for text in column(page, 3) if text != "–"]
     assert ascending == sorted(ascending)
     header.click()
-    assert header.get_attribute("aria-sort") == "descending"
+    sync_api.expect(header).to_have_attribute("aria-sort", "descending")
     assert column(page, 1)[0].startswith("oracle")
 
 
@@ -115,7 +115,8 @@ def test_keys_alone_sort(site: Path, visit: Any):
     assert button.evaluate("it => it === document.activeElement")
     assert button.evaluate("it => getComputedStyle(it).outlineStyle") == "solid"
     page.keyboard.press("Enter")
-    assert page.locator("table th", has_text="held out").get_attribute("aria-sort") == "ascending"
+    header = page.locator("table th", has_text="held out")
+    sync_api.expect(header).to_have_attribute("aria-sort", "ascending")
 
 
 def test_the_skip_link_comes_first_and_leads_past_the_navigation(site: Path, visit: Any):

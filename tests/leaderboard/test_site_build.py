@@ -15,7 +15,7 @@ from sfda_kit.leaderboard.site import pictures
 from sfda_kit.leaderboard.site.folder import MARK
 
 from .made_runs import board, write_run
-from .made_site import SECRET, built, hostile, ordinary, write_picture
+from .made_site import SECRET, built, hostile, ordinary, write_history, write_picture
 
 
 class Page(HTMLParser):
@@ -163,6 +163,11 @@ def test_a_failed_run_says_why_and_keeps_the_folders_of_its_machine_to_itself(si
         assert "/home/somebody" not in path.read_text(), path.name
 
 
+def test_the_board_names_the_runs_that_did_not_end_well(site: Path):
+    text = squeezed(Page(site / "index.html").text)
+    assert "Runs that did not end well: socket, seed 0: failed, RunError: no space in models" in text
+
+
 def test_a_run_page_has_its_scores_matrix_curve_hashes_and_configuration(site: Path):
     text = squeezed(page_of(site, "runs/tgkt-dep-s0-*.html").text)
     for part in (
@@ -173,6 +178,19 @@ def test_a_run_page_has_its_scores_matrix_curve_hashes_and_configuration(site: P
         '"lr": 0.01',
     ):
         assert part in text
+
+
+def test_a_run_page_tells_alarms_and_which_epoch_was_chosen_how(tmp_path: Path):
+    alarm = {"phase": "adapt", "epoch": 3, "name": "collapse", "text": "one class took 95 % of the images"}
+    chosen = {"chosen_phase": "adapt", "chosen_epoch": 2, "result_phase": "adapt", "result_epoch": 2}
+    selection = {"validator": "snd", "applied": True, **chosen, "regret": 1.5}
+    monitor = {"on_collapse": "stop", "stopped": True, "alarms": [alarm]}
+    write_history(write_run(tmp_path / "runs", selection=selection, monitor=monitor), 60.0)
+    text = squeezed(page_of(built(tmp_path / "runs", tmp_path / "board"), "runs/*.html").text)
+    assert "adapt, epoch 3: one class took 95 % of the images" in text
+    assert "It was stopped before its last epoch." in text
+    assert "snd, which sees no label, chose the epoch that scores: adapt, epoch 2" in text
+    assert "the last epoch scores" not in text and "regret in points 1.5" in text
 
 
 def test_a_confusion_matrix_counts_the_held_out_images_alone(site: Path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +23,29 @@ class Confusion:
     classes: tuple[str, ...]
     counts: NDArray[np.int64]
 
-    @property
-    def totals(self) -> list[int]:
-        """Images of each true class."""
-        return [int(total) for total in self.counts.sum(axis=1)]
+    def lines(self) -> list[tuple[str, list[Cell], int]]:
+        """Each true class, its cells, and how many images it has."""
+        totals = self.counts.sum(axis=1)
+        percent = (100.0 * self.counts / totals[:, None].clip(min=1)).tolist()
+        cells = [[Cell.of(value, at == place) for at, value in enumerate(row)] for place, row in enumerate(percent)]
+        return list(zip(self.classes, cells, totals.tolist(), strict=True))
 
-    @property
-    def cells(self) -> list[list[tuple[str, int]]]:
-        """Text and shade (0 to 10) of each cell: percent of its row, empty where that rounds to 0."""
-        percent = 100.0 * self.counts / self.counts.sum(axis=1, keepdims=True).clip(min=1)
-        return [
-            [(f"{value:.0f}" if value >= 0.5 else "", round(value / 10)) for value in row] for row in percent.tolist()
-        ]
+
+class Cell(NamedTuple):
+    """``text``: percent of the row, empty where that rounds to 0; ``look``: classes of the style sheet."""
+
+    text: str
+    look: str
+
+    @classmethod
+    def of(cls, percent: float, diagonal: bool) -> Cell:
+        """The cell of ``percent`` of its row."""
+        if percent < 0.5:
+            return EMPTY
+        return cls(f"{percent:.0f}", f"heat-{round(percent / 10)}{' diagonal' if diagonal else ''}")
+
+
+EMPTY = Cell("", "")
 
 
 def confusion_of(run: StoredRun) -> Confusion | None:

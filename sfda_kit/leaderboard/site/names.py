@@ -27,7 +27,7 @@ def printable(name: str) -> str:
 
     With them a page could not be written, or would not say what it means.
     """
-    return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", name)
+    return name if name.isprintable() else _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", name)
 
 
 _UNSHOWN = re.compile(

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ TICKS = (0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 12 * 3
 """Seconds that a time axis may mark."""
 LETTER, LINE = 5.0, 11.5
 """About the width and the height of a letter beside a point, in points."""
-TICK_COUNT = 6
+TICK_COUNT = 5
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,17 @@ def pareto(table: TaskTable) -> Plot | None:
 
 
 def _blank(right: float = 0.96) -> tuple[Figure, Any]:
+    """Empty axes up to ``right``, the same ones each time: making them anew costs as much as a plot."""
+    figure, axis = _axes(right)
+    for artist in [*axis.lines, *axis.texts]:
+        artist.remove()
+    axis.relim()
+    axis.autoscale()
+    return figure, axis
+
+
+@cache
+def _axes(right: float) -> tuple[Figure, Any]:
     """A figure and its axes at a fixed place: a layout that is computed draws everything two times more."""
     figure = Figure(figsize=SIZE)
     axis = figure.add_axes((0.1, 0.13, right - 0.1, 0.84))
@@ -148,8 +160,8 @@ def _with_settings(row: Row) -> str:
 
 def learning_curves(table: TaskTable, runs: Mapping[str, StoredRun]) -> Plot | None:
     """Metric by epoch, mean over the counted seeds; None where no row has a history with labels."""
-    rows = [row for row in table.rows if row.kind != "oracle"]  # trained with labels, for epochs of its own
-    lines = [(row, values) for row in rows if len(values := mean_curve(row, table.metric, runs)) > 1]
+    shown = [row for row in table.rows if row.kind != "oracle"]  # trained with labels, for epochs of its own
+    lines = [(row, values) for row in shown if len(values := mean_curve(row, table.metric, runs)) > 1]
     if not lines:
         return None
     title = f"Learning curves: {METRICS[table.metric]} by epoch"
@@ -164,7 +176,7 @@ def learning_curves(table: TaskTable, runs: Mapping[str, StoredRun]) -> Plot | N
         _name_lines(axis, [names[row.label] for row, _ in lines], [values for _, values in lines])
         svg = markup(figure, f"curves-{table.id}", title)
     left_out = len(lines) - MAX_LINES
-    note = "Mean over the seeds of a row; epochs of all phases are counted on. The last epoch is the one that scores."
+    note = "Mean over the seeds of a row; epochs of all phases are counted on."
     note += f" The {left_out} lowest rows are in the table alone." if left_out > 0 else ""
     rows = [(row.label, str(len(curve)), *(number(curve[i]) for i in (0, len(curve) // 2, -1))) for row, curve in lines]
     return Plot(svg, title, note, ("method", "epochs", "first", "middle", "last"), tuple(rows))

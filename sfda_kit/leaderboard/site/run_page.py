@@ -71,8 +71,14 @@ def prepare(run: StoredRun, site: Path) -> RunPage:
     curves, confusion = curves_of(history_of(run)), confusion_of(run)
     shown = {name for name, found in (("curves", curves), ("confusion", confusion)) if found}
     pictures = [_picture(path, site, page) for path in pictures_of(run.path) if path.stem not in shown]
-    config = json.dumps(without_folders(run.record.config), indent=2, ensure_ascii=False)
+    config = _sections(without_folders(run.record.config))
     return RunPage(run, page, curves, confusion, tuple(p for p in pictures if p), config, _scores(run))
+
+
+def _sections(config: Mapping[str, Any]) -> str:
+    """``config`` as JSON with a section a line."""
+    lines = (f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in config.items())
+    return "{\n" + ",\n".join(lines) + "\n}"
 
 
 def history_of(run: StoredRun) -> list[dict[str, Any]]:

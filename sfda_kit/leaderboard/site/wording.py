@@ -77,6 +77,8 @@ def without_folders(value: Any) -> Any:
     Where somebody keeps data on a computer concerns no reader of a board, and may name a person.
     """
     if isinstance(value, str):
+        if "/" not in value and "\\" not in value:
+            return value
         return _FOLDERS.sub("\N{HORIZONTAL ELLIPSIS}/", value)
     if isinstance(value, dict):
         return {key: without_folders(entry) for key, entry in value.items()}
