@@ -1,9 +1,11 @@
-"""Seconds to read N made-up run folders and to build the leaderboard from them.
+"""Seconds to read N made-up run folders, to build the leaderboard and its site from them, and to use that.
 
     python benchmarks/speed/board.py [--records 10000] [--folder DIR] [--out benchmarks/speed/board.json]
 
 The folders hold what the board reads: record.json, history.json and a small predictions.parquet. They are kept
 under ``--folder`` and written only where they are missing; without it they are written anew and removed.
+Sorting and filtering are timed on the site's table of all runs in headless Chromium, from the event to the next
+picture on the screen; they are left out where there is no browser.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +29,7 @@ from rich.console import Console
 from sfda_kit.evaluate.metrics import accuracy, mean_class_accuracy
 from sfda_kit.leaderboard import build_board
 from sfda_kit.leaderboard.render.markdown import markdown
+from sfda_kit.leaderboard.site.build import build_site
 from sfda_kit.results.collection import load_runs
 from sfda_kit.versions import versions
 
@@ -34,6 +38,30 @@ SEEDS = 5
 CLASSES = [f"class {number}" for number in range(10)]
 IMAGES, GROUPS = 200, 40
 PARTS = ("transductive", "heldout")
+
+USES = {
+    "sort by a number, by a text": ("th:nth-child(6) .dt-column-order, th:nth-child(3) .dt-column-order", None),
+    "type into the filter": ("input[type=search]", ["t", "tg", "tgkt", "tgkt s3", ""]),
+    "choose a method": ("select", ["shot", "tgkt", ""]),
+}
+"""What is clicked, or given a value after the other, by what it is called."""
+
+UNTIL_SHOWN = """async ([selector, values]) => {
+    const shown = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)));
+    const fields = [...document.querySelectorAll(selector)];
+    const acts = values === null ? fields.map((field) => () => field.click()) : values.map((value) => () => {
+        fields[0].value = value;
+        fields[0].dispatchEvent(new Event(fields[0].tagName === "SELECT" ? "change" : "input"));
+    });
+    const times = [];
+    for (const act of acts) {
+        const start = performance.now();
+        act();
+        await shown();
+        times.push(Math.round(performance.now() - start));
+    }
+    return times;
+}"""
 
 T = TypeVar("T")
 
@@ -144,14 +172,31 @@ def timed(work: Callable[[], T]) -> tuple[dict[str, float], T]:
     return {"wall": round(time.perf_counter() - wall, 2), "cpu": round(time.process_time() - cpu, 2)}, result
 
 
-def measure(folder: Path, records: int) -> dict[str, dict[str, float]]:
+def measure(folder: Path, records: int, site: Path) -> dict[str, dict[str, float]]:
     """Seconds by step."""
     seconds = {}
     seconds["write the run folders"], _ = timed(lambda: write_runs(folder, records))
     seconds["load_runs"], runs = timed(lambda: load_runs([folder]))
     seconds["build_board"], board = timed(lambda: build_board(runs))
     seconds["markdown"], _ = timed(lambda: markdown(board))
+    seconds["build_site"], _ = timed(lambda: build_site(board, runs, site))
     return seconds
+
+
+def use(page: Path) -> dict[str, list[int]] | None:
+    """Milliseconds of loading, sorting and filtering the table on ``page``; None without a browser."""
+    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser_path is None:
+        return None
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
+        tab = browser.new_page()
+        loaded, _ = timed(lambda: tab.goto(page.as_uri()))
+        found = {name: tab.evaluate(UNTIL_SHOWN, [selector, values]) for name, (selector, values) in USES.items()}
+        browser.close()
+    return {"load": [round(1000 * loaded["wall"])], **found}
 
 
 def main() -> None:
@@ -161,11 +206,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        seconds = measure(arguments.folder or Path(temporary), arguments.records)
+        site = Path(temporary) / "site"
+        seconds = measure(arguments.folder or Path(temporary) / "runs", arguments.records, site)
+        milliseconds = use(site / "runs.html")
     for name, value in seconds.items():
         Console().print(f"{name}: {value['wall']:.2f} s, {value['cpu']:.2f} s of processor time")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    found = {"records": arguments.records, "seconds": seconds, "peak_memory_mb": round(peak), "versions": versions()}
+    for name, times in (milliseconds or {}).items():
+        Console().print(f"{name}: {', '.join(map(str, times))} ms")
+    found = {
+        "records": arguments.records,
+        "seconds": seconds,
+        "in_the_browser_ms": milliseconds,
+        "peak_memory_mb": round(peak),
+        "versions": versions(),
+    }
     arguments.out.write_text(json.dumps(found, indent=2) + "\n")
 
 
