@@ -37,6 +37,10 @@ SHIPPED = {
     "dispersion": "sfda-kit-neighbors",
     "weighted-mixup": "sfda-kit-neighbors",
     "jmds": "sfda-kit-neighbors",
+    "ti-predictions": "sfda-kit-alignment",
+    "ti-mmd": "sfda-kit-alignment",
+    "ti-coral": "sfda-kit-alignment",
+    "ti-adversarial": "sfda-kit-alignment",
     "ray": "sfda-kit-ray",
     "slurm": "sfda-kit-slurm",
 }

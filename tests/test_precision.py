@@ -7,6 +7,8 @@ import torch
 
 from sfda_kit.plugins import registry
 from sfda_kit.registry import build
+from sfda_kit.testing.conformance_aligner import with_own_module
+from sfda_kit.testing.networks import small_network
 from sfda_kit.testing.signals import small_step_signals
 
 NAMES = [part.name for part in registry().of_kind("aligner")]
@@ -15,6 +17,7 @@ NAMES = [part.name for part in registry().of_kind("aligner")]
 @pytest.mark.parametrize("name", NAMES)
 def test_losses_under_autocast_are_close_to_those_in_single_precision(name: str):
     aligner = build(registry().get("aligner", name))
+    with_own_module(aligner, small_network())
     exact = aligner(small_step_signals(reads=aligner.reads))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         signals = small_step_signals(reads=aligner.reads)

@@ -17,6 +17,7 @@ from sfda_kit.adapt.loop import (
     batches,
     endless,
     inverse_decay,
+    seeded,
     steps_per_epoch,
     train,
 )
@@ -58,6 +59,7 @@ class PhaseTraining:
         self.aligners: dict[str, Aligner] = {
             name: build(registry().get("aligner", name), aligner.options) for name, aligner in phase.aligners.items()
         }
+        self.own_modules = self._own_modules()
         self.reads = frozenset(signal for aligner in self.aligners.values() for signal in aligner.reads)
         wanted = phase.labeler and (phase.labeler.weight or "pseudo_labels" in self.reads)
         labeler = phase.labeler if wanted else None
@@ -93,7 +95,7 @@ class PhaseTraining:
             name=self.phase.name,
             epochs=self.epochs,
             steps=steps_per_epoch(len(self.context.target), config.batch_size),
-            modules=modules | ({"memory": self.memory} if self.memory else {}),
+            modules=modules | ({"memory": self.memory} if self.memory else {}) | self.own_modules,
             optimizer=self._optimizer(),
             signals=self._steps,
             terms=self._terms(),
@@ -101,6 +103,16 @@ class PhaseTraining:
             seed=self.context.seed,
             autocast=self.context.autocast,
         )
+
+    def _own_modules(self) -> dict[str, nn.Module]:
+        """Parameters of the aligners' own, by the name they have in checkpoints."""
+        context, found = self.context, {}
+        for name, aligner in self.aligners.items():
+            seeded(context.seed, "aligner-initialisation", self.phase.name, name)
+            module = aligner.own_module(context.network)
+            if module is not None:
+                found[f"aligner {name}"] = module.to(context.target.device).train()
+        return found
 
     def _terms(self) -> dict[str, Term]:
         terms: dict[str, Term] = {
@@ -122,6 +134,9 @@ class PhaseTraining:
             parameters = [p for p in part.parameters() if id(p) in trained]
             if parameters:
                 groups.append({"params": parameters, "lr": config.lr * factor})
+        own = [p for module in self.own_modules.values() for p in module.parameters()]
+        if own:
+            groups.append({"params": own, "lr": config.lr})
         return torch.optim.SGD(
             groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=True
         )

@@ -1,8 +1,11 @@
-"""Entropy and information maximisation, shared by aligners, bridges and validators."""
+"""Entropy, divergence and information maximisation, shared by aligners, bridges and validators."""
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor
+
+from sfda_kit.errors import UserError
 
 EPSILON = 1e-5
 """Added inside the logarithm, as SHOT does."""
@@ -21,3 +24,21 @@ def information_maximisation(probabilities: Tensor, diversity: float = 1.0, epsi
     """
     spread = entropy(probabilities.mean(dim=0), epsilon)
     return entropy(probabilities, epsilon).mean() - diversity * spread
+
+
+def softened_divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
+    """T^2 mean_i KL(softmax(teacher_i / T) || softmax(student_i / T)) in nats, 0-d, from logits (B, K).
+
+    No gradient reaches the teacher. The factor T^2 keeps the size of the gradient. Source: Hinton, Vinyals,
+    Dean, "Distilling the Knowledge in a Neural Network" (https://arxiv.org/abs/1503.02531), section 2.1.
+    """
+    wanted = (teacher.detach() / temperature).log_softmax(dim=1)
+    found = (student / temperature).log_softmax(dim=1)
+    return F.kl_div(found, wanted, reduction="batchmean", log_target=True) * temperature**2
+
+
+def positive_temperature(temperature: float, name: str) -> float:
+    """``temperature`` as it is; ``UserError`` naming the part ``name`` unless it is greater than 0."""
+    if temperature <= 0:
+        raise UserError(f"{name}: temperature is {temperature}, expected a number greater than 0.")
+    return temperature

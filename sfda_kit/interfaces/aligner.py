@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.models.network import Network
 
 
 class Aligner(ABC):
@@ -16,7 +17,8 @@ class Aligner(ABC):
 
     Required: ``__call__(signals)``. Optional: ``reads``, names of signals that must be prepared before
     the step (``batch_statistics``, ``memory``, ``pseudo_labels``); ``check(network)``, which raises
-    ``UserError`` when the term cannot apply to a network; ``__init__`` keywords, which become options
+    ``UserError`` when the term cannot apply to a network; ``own_module(network)``, for a term with parameters
+    of its own (a discriminator); ``__init__`` keywords, which become options
     (``--set recipe.aligners.NAME.options.temperature=2``).
 
     A term that reads ``pseudo_labels`` keeps the recipe's labeler at work when the weight of the
@@ -41,3 +43,12 @@ class Aligner(ABC):
     def check(self, network: nn.Module) -> None:
         """Raise ``UserError`` when this term cannot be computed for ``network``. Default: it can."""
         del network
+
+    def own_module(self, network: Network) -> nn.Module | None:
+        """Parameters of the term's own, made for ``network`` and kept in ``self``. Default: none.
+
+        Called once, before the first step of a phase. The phase's optimiser trains them at ``adapt.lr`` with
+        the gradient of the weighted term, and checkpoints hold them; the adapted model does not.
+        """
+        del network
+        return None

@@ -47,11 +47,11 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Output:
         """(B, 3, H, W), normalised -> features (B, D), logits (B, K)."""
         features = self.bottleneck(self.backbone(images))
-        return Output(_single_precision(features), _single_precision(self.classifier(features)))
+        return Output(single_precision(features), single_precision(self.classifier(features)))
 
 
-def _single_precision(values: Tensor) -> Tensor:
-    """Losses of 16-bit answers would be computed with two or three digits: under autocast they are widened."""
+def single_precision(values: Tensor) -> Tensor:
+    """``values`` in 32 bits if they have 16: losses would be computed with two or three digits under autocast."""
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 

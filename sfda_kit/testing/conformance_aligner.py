@@ -26,8 +26,13 @@ class AlignerConformance(PartConformance):
 
     def loss(self, network: Network | None = None, source_network: Network | None = None) -> Tensor:
         """The term on one small step."""
-        aligner: Aligner = self.part()
+        aligner, _ = self.ready()
         return aligner(small_step_signals(network=network, source_network=source_network, reads=aligner.reads))
+
+    def ready(self) -> tuple[Aligner, nn.Module | None]:
+        """The term and, where it has one, its own module, always with the same initial weights."""
+        aligner: Aligner = self.part()
+        return aligner, with_own_module(aligner, small_network())
 
     def test_returns_a_finite_scalar(self) -> None:
         """0-d, finite."""
@@ -58,10 +63,25 @@ class AlignerConformance(PartConformance):
         torch.rand(1)
         assert torch.equal(first, self.loss(small_network()))
 
+    def test_trains_its_own_module(self) -> None:
+        """Every parameter of the term's own is in the loss, with a finite gradient."""
+        aligner, own = self.ready()
+        aligner(small_step_signals(reads=aligner.reads)).backward()  # type: ignore[no-untyped-call]
+        for name, parameter in own.named_parameters() if own is not None else ():
+            assert parameter.grad is not None, f"no gradient reaches {name}"
+            assert bool(parameter.grad.isfinite().all()), f"the gradient of {name} is not finite"
+
     def test_accepts_a_network_with_batch_norm(self) -> None:
         """``check`` finds nothing wrong with an ordinary network."""
         aligner: Aligner = self.part()
         aligner.check(small_network())
+
+
+def with_own_module(aligner: Aligner, network: Network) -> nn.Module | None:
+    """What the core does before the first step; the global random state stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return aligner.own_module(network)
 
 
 def assert_same_state(module: nn.Module, before: dict[str, Tensor]) -> None:

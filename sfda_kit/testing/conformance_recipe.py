@@ -10,8 +10,10 @@ from torch import Tensor
 
 from sfda_kit.interfaces import Phase, Recipe
 from sfda_kit.interfaces.bridge import Bridge
+from sfda_kit.models.network import Network
 from sfda_kit.plugins import registry
 from sfda_kit.registry import build
+from sfda_kit.testing.conformance_aligner import with_own_module
 from sfda_kit.testing.declaration import DeclarationConformance
 from sfda_kit.testing.networks import small_network, small_source_network
 from sfda_kit.testing.signals import small_bank, small_step_signals
@@ -61,14 +63,15 @@ class RecipeConformance(DeclarationConformance):
             assert any(p.grad is not None and bool(p.grad.any()) for p in network.parameters())
 
 
-def phase_loss(phase: Phase, network: torch.nn.Module, bridges: dict[str, Bridge]) -> Tensor:
+def phase_loss(phase: Phase, network: Network, bridges: dict[str, Bridge]) -> Tensor:
     """The weighted sum of a phase's terms on one small step."""
     aligners = {n: build(registry().get("aligner", n), a.options) for n, a in phase.aligners.items()}
     reads = tuple(signal for aligner in aligners.values() for signal in aligner.reads)
-    signals = small_step_signals(network=network, bridges=bridges, reads=reads)  # type: ignore[arg-type]
+    signals = small_step_signals(network=network, bridges=bridges, reads=reads)
     loss = torch.zeros(())
     for name, aligner in aligners.items():
         aligner.check(network)
+        with_own_module(aligner, network)
         loss = loss + phase.aligners[name].weight * aligner(signals)
     if phase.labeler:
         build(registry().get("labeler", phase.labeler.name), phase.labeler.options)(small_bank())

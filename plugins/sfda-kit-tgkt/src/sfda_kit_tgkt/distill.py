@@ -13,9 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch.nn.functional as F
-
-from sfda_kit.errors import UserError
+from sfda_kit.builtin.information import positive_temperature, softened_divergence
 from sfda_kit.interfaces import Aligner
 
 if TYPE_CHECKING:
@@ -28,13 +26,8 @@ class Distill(Aligner):
     """KL divergence in nats from the teacher's to the target model's softmax, (module docstring)."""
 
     def __init__(self, temperature: float = 1.0) -> None:
-        if temperature <= 0:
-            raise UserError(f"distill: temperature is {temperature}, expected a number greater than 0.")
-        self.temperature = temperature
+        self.temperature = positive_temperature(temperature, "distill")
 
     def __call__(self, signals: StepSignals) -> Tensor:
         """Scalar >= 0; gradients reach the adapting network only."""
-        teacher = (signals.teacher_logits.detach() / self.temperature).log_softmax(dim=1)
-        student = (signals.target_logits / self.temperature).log_softmax(dim=1)
-        divergence = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
-        return divergence * self.temperature**2
+        return softened_divergence(signals.teacher_logits, signals.target_logits, self.temperature)

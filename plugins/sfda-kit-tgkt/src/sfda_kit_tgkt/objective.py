@@ -35,10 +35,10 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sfda_kit.builtin.adversary import domain_loss
 from sfda_kit.builtin.information import information_maximisation
 from sfda_kit.interfaces.bridge import Bridge, BridgeObjective
 from sfda_kit.models.shallow import shallow_stage
-from sfda_kit_tgkt.reversal import reverse_gradient
 
 if TYPE_CHECKING:
     from sfda_kit.adapt.signals import BridgeSignals
@@ -88,9 +88,8 @@ class TgmbObjective(BridgeObjective):
 
     def adversarial(self, signals: BridgeSignals) -> Tensor:
         """L_adv >= 0 in nats; descends for the discriminator, ascends for the bridge."""
-        real = self.discriminator(signals.ti_source_maps)
-        bridged = self.discriminator(reverse_gradient(signals.bridged_target_maps, self.reversal))
-        return 0.5 * (F.softplus(-real).mean() + F.softplus(bridged).mean())
+        maps = signals.ti_source_maps, signals.bridged_target_maps
+        return domain_loss(self.discriminator, *maps, self.reversal)
 
 
 def reconstruction(signals: BridgeSignals) -> Tensor:

@@ -1,0 +1,46 @@
+"""Aligner ``ti-coral``: second-order statistics of both halves of TI pairs agree.
+
+Source: Sun, Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", ECCV workshops 2016
+(https://arxiv.org/abs/1607.01719), equations 1 to 3.
+
+Equation: with C_s the covariance (divided by n - 1) of the bottleneck features of the frozen source network on
+the source halves, and C_t that of the adapting network on the target halves, D features,
+
+    L = ||C_s - C_t||_F^2 / (4 D^2)
+
+The mean plays no part, nor does which halves belong together. Divided by 4 D^2 the term is small (D = 256: a
+difference of 1 in every entry gives 1/4), so it takes a larger weight than a cross-entropy; the paper's own
+rule is a weight that makes both losses about equal at the end of training.
+
+No option. Deviation: the paper aligns the last layer's outputs of labelled source and target images; here it is
+the bottleneck's, on pairs without labels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sfda_kit.interfaces import Aligner
+from sfda_kit_alignment.samples import two_pairs, without_autocast
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfda_kit.adapt.signals import StepSignals
+
+
+class TiCoral(Aligner):
+    """Squared distance of covariances (module docstring)."""
+
+    def __call__(self, signals: StepSignals) -> Tensor:
+        """Scalar >= 0; gradients reach the adapting network only."""
+        source, target = two_pairs(signals.ti_source_features, signals.ti_target_features, "ti-coral")
+        with without_autocast(target):
+            difference = covariance(source) - covariance(target)
+            return difference.square().sum() / (4 * target.shape[1] ** 2)
+
+
+def covariance(samples: Tensor) -> Tensor:
+    """(n, D) -> (D, D), divided by n - 1."""
+    centred = samples - samples.mean(dim=0)
+    return centred.T @ centred / (len(samples) - 1)

@@ -1,0 +1,23 @@
+"""What the terms that compare two samples share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sfda_kit.errors import UserError
+
+
+def two_pairs(source: Tensor, target: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    """Both samples (n, D), the source's without gradient; ``UserError`` where one pair is all there is."""
+    if len(target) < 2:
+        raise UserError(
+            f"{name} compares distributions and needs at least 2 TI pairs in a batch, got {len(target)}. Give more "
+            f"pairs or a larger --batch-size, or remove the term (--aligner {name}=0)."
+        )
+    return source.detach(), target
+
+
+def without_autocast(values: Tensor) -> torch.autocast:
+    """A context in which products of features keep their digits under ``--precision bf16``."""
+    return torch.autocast(values.device.type, enabled=False)

@@ -1,0 +1,45 @@
+"""Adversarial learning by gradient reversal: shared by aligners and bridges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sfda_kit.models.network import single_precision
+
+
+class _Reversal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return -ctx.factor * gradients[0], None
+
+
+def reverse_gradient(values: Tensor, factor: float = 1.0) -> Tensor:
+    """``values`` as they are; their gradient is multiplied by ``-factor``.
+
+    Source: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 2016
+    (https://arxiv.org/abs/1505.07818).
+    """
+    return _Reversal.apply(values, factor)  # type: ignore[no-any-return]
+
+
+def domain_loss(
+    discriminator: Callable[[Tensor], Tensor], reference: Tensor, moved: Tensor, factor: float = 1.0
+) -> Tensor:
+    """Mean of -log D(reference) and -log (1 - D(moved)) in nats, 0-d; log 2 where D cannot tell them apart.
+
+    ``discriminator`` gives logits of any shape. One descent step on the loss trains it to tell the two
+    apart, and whatever made ``moved`` to look like ``reference``: its gradient is reversed, ``factor`` times.
+    """
+    told = single_precision(discriminator(reference))
+    mistaken = single_precision(discriminator(reverse_gradient(moved, factor)))
+    return 0.5 * (F.softplus(-told).mean() + F.softplus(mistaken).mean())
