@@ -267,6 +267,22 @@ def test_what_a_run_folder_should_not_hold_costs_only_its_part(tmp_path: Path):
     assert "What it ran on" in text and "Learning curves" not in text and "Confusion matrix" not in text
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1e308, 1e308])
+def test_figures_that_cannot_be_are_shown_and_drawn_nowhere(tmp_path: Path, value: float):
+    names = ("heldout_accuracy", "heldout_mean_class_accuracy", "heldout_calibration_error", "source_accuracy")
+    cost = dict.fromkeys(("wall_s", "peak_memory_mb", "trained_parameters"), value)
+    changes = {"metrics": dict.fromkeys(names, value), "cost": cost}
+    for seed in range(3):
+        for method in ("shot", "tgkt"):
+            folder = write_run(tmp_path / "runs", method, seed, predictions=method == "shot", **changes)
+            write_history(folder, value)
+    site = built(tmp_path / "runs", tmp_path / "board")
+    assert len(list(site.glob("runs/*.html"))) == 6
+    for path in pages(site):
+        assert not re.search(r' (points|d|cx|x|y)="[^"]*(nan|inf|e\+)', path.read_text()), path.name
+
+
 def test_an_older_board_is_replaced_whole(runs: Path, site: Path, tmp_path: Path):
     out = tmp_path / "board"
     built(write_run(tmp_path / "few").parent, out)

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from sfda_kit.leaderboard.site import wording
+from sfda_kit.leaderboard.board import Spread
+from sfda_kit.leaderboard.site import shade, wording
 from sfda_kit.leaderboard.site.recipe import recipe_lines
 
 
@@ -33,9 +34,16 @@ from sfda_kit.leaderboard.site.recipe import recipe_lines
         (wording.probability(0.0314), "0.031"),
         (wording.plain({"a": None, "b": [1.5, True], "c": {"d": "e"}}), "b 1.5, yes, c d e"),
         (wording.plain([]), "–"),
-        (wording.tenth(50, 0, 100), 5),
-        (wording.tenth(math.nan), 0),
-        (wording.tenth(7, 7, 7), 0),
+        (shade.tenth(50, 0, 100), 5),
+        (shade.tenth(math.nan), 0),
+        (shade.tenth(7, 7, 7), 0),
+        (shade.tenth(1e308, 0, 100), 0),
+        (shade.bounds([None, Spread(1e308, None, 1)]), (0.0, 100.0)),
+        (shade.scale([Spread(41.0, 2.0, 3), Spread(58.0, None, 1)]), (40.0, 60.0)),
+        (shade.scale([Spread(100.0, None, 1)]), (90.0, 100.0)),
+        (shade.interval(Spread(50.0, 10.0, 3), 0.0, 100.0), pytest.approx((42.4, 52.0, 61.6))),
+        (shade.interval(Spread(50.0, 1e308, 3), 0.0, 100.0), (0.0, 52.0, 104)),
+        (wording.number(1e308), "1e+308"),
         (wording.arrow("a -> b"), "a → b"),
     ],
 )

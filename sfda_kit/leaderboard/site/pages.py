@@ -11,7 +11,17 @@ from markupsafe import Markup
 
 from sfda_kit.leaderboard.site.names import printable
 from sfda_kit.leaderboard.site.recipe import recipe_lines
+from sfda_kit.leaderboard.site.shade import bounds, interval, is_percent, scale, spreads, tenth
 from sfda_kit.leaderboard.site.wording import FILTERS
+
+DRAWN = {
+    "bounds": bounds,
+    "scale": scale,
+    "interval": interval,
+    "is_percent": is_percent,
+    "spreads": spreads,
+    "tenth": tenth,
+}
 
 
 class Pages:
@@ -42,7 +52,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update({**FILTERS, "points": points, "recipe": recipe_lines, "svg": _svg})
+    made.filters.update({**FILTERS, **DRAWN, "points": points, "recipe": recipe_lines, "svg": _svg})
     return made
 
 

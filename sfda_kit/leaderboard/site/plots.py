@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SIZE = (6.6, 3.9)
 MAX_LINES = len(SERIES)
 """Learning curves that one plot can show apart."""
+LONGEST = 1e9
+"""Seconds beyond which a wall time is none."""
 MAX_POINTS = 40
 """Points of a plot that get a name beside them; more would cover each other."""
 
@@ -94,7 +96,8 @@ def _axes(right: float) -> tuple[Figure, Any]:
 
 
 def _has_both(row: Row, table: TaskTable) -> bool:
-    return table.metric in row.metrics and row.cost.get("wall_s", 0.0) > 0.0
+    score, wall = row.metrics.get(table.metric), row.cost.get("wall_s", 0.0)
+    return score is not None and 0.0 <= score.mean <= 100.0 and 0.0 < wall < LONGEST
 
 
 def _front(points: Sequence[tuple[float, float, Row]]) -> list[tuple[float, float, Row]]:
@@ -177,7 +180,7 @@ def learning_curves(table: TaskTable, runs: Mapping[str, StoredRun]) -> Plot | N
         svg = markup(figure, f"curves-{table.id}", title)
     left_out = len(lines) - MAX_LINES
     note = "Mean over the seeds of a row; epochs of all phases are counted on."
-    note += f" The {left_out} lowest rows are in the table alone." if left_out > 0 else ""
+    note += f" The {left_out} last rows are in the table alone." if left_out > 0 else ""
     rows = [(row.label, str(len(curve)), *(number(curve[i]) for i in (0, len(curve) // 2, -1))) for row, curve in lines]
     return Plot(svg, title, note, ("method", "epochs", "first", "middle", "last"), tuple(rows))
 

@@ -92,11 +92,11 @@ def history_of(run: StoredRun) -> list[dict[str, Any]]:
 
 
 def curve(history: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
-    """``metric`` by epoch, up to the first epoch without it."""
+    """``metric`` by epoch, up to the first epoch without it or with what is no percentage."""
     values: list[float] = []
     for epoch in history:
         value = epoch["metrics"].get(metric)
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not isinstance(value, (int, float)) or not 0.0 <= value <= 100.0:
             break
         values.append(float(value))
     return values

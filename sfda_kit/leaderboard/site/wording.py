@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 NONE = "\N{EN DASH}"
 """Stands where there is no value."""
+LARGE = 1e9
+"""From here on a number is written with an exponent."""
 _MINUS = "\N{MINUS SIGN}"
 _FOLDERS = re.compile(r"(?<![\w/:.~])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"`,:;<>/\\]+[/\\])+(?=[^\s/\\])")
 
@@ -18,7 +20,7 @@ def number(value: float | None, digits: int = 1) -> str:
     """``91.8``; a dash for None and for what is not finite."""
     if value is None or not math.isfinite(value):
         return NONE
-    text = f"{value:.{digits}f}"
+    text = f"{value:.{digits}f}" if abs(value) < LARGE else f"{value:.2g}"
     return text.replace("-", _MINUS) if float(text) else text.lstrip("-")
 
 
@@ -52,7 +54,7 @@ def count(value: float | None) -> str:
 def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
     size, unit = next((pair for pair in units if value >= pair[0]), units[-1])
     scaled = value / size
-    return f"{scaled:.{0 if scaled >= 100 or size == 1 else 1}f}\N{NO-BREAK SPACE}{unit}"
+    return f"{number(scaled, 0 if scaled >= 100 or size == 1 else 1)}\N{NO-BREAK SPACE}{unit}"
 
 
 def probability(value: float | None) -> str:
@@ -111,13 +113,6 @@ def arrow(text: str) -> str:
     return text.replace(" -> ", " \N{RIGHTWARDS ARROW} ")
 
 
-def tenth(value: float | None, low: float = 0.0, high: float = 100.0) -> int:
-    """Shade 0 to 10 of ``value`` on the way from ``low`` to ``high``."""
-    if value is None or not math.isfinite(value) or high <= low:
-        return 0
-    return round(10 * min(max((value - low) / (high - low), 0.0), 1.0))
-
-
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "signed": signed,
@@ -129,5 +124,4 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "without_folders": without_folders,
     "plain": plain,
     "arrow": arrow,
-    "tenth": tenth,
 }
