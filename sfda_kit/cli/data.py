@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sfda_kit.cli import flags
+from sfda_kit.cli import data_verify, flags
 
 if TYPE_CHECKING:
     from sfda_kit.interfaces import Dataset
 
 app = typer.Typer(help="Look at data sets and write synthetic twins of their layouts.", no_args_is_help=True)
+app.command("verify")(data_verify.verify)
 USUAL = ("rgb", "depth")
 
 

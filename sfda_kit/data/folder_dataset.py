@@ -54,6 +54,8 @@ class FolderDataset(Dataset):
     reader: Reader = FileReader()
     merged_classes: Mapping[str, str] = MappingProxyType({})
     """Class on the disk -> class it counts as, where a split merges classes."""
+    problems: tuple[str, ...] = ()
+    """A sentence for each incomplete sample that the scan left out."""
 
     @abstractmethod
     def scan(self) -> Scan:
@@ -63,6 +65,11 @@ class FolderDataset(Dataset):
     def depth_unit(self) -> DepthUnit:
         """The unit of depth files: as configured, else the layout's own."""
         return self.config.depth_unit or self.default_unit
+
+    @property
+    def scanned(self) -> Scan:
+        """What ``scan`` found, with classes merged as the split has it; the disk is walked once."""
+        return self._scan
 
     @cached_property
     def _scan(self) -> Scan:
@@ -132,6 +139,7 @@ class FolderDataset(Dataset):
         """Incomplete samples met by a scan: notices with ``skip_bad``, else one ``DataError``."""
         if problems and not self.config.skip_bad:
             raise DataError(listing(problems, total))
+        self.problems = tuple(problems)
         return tuple(f"left out: {problem}" for problem in problems)
 
 

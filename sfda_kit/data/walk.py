@@ -23,19 +23,26 @@ class Folder:
 def walk(root: Path) -> Iterator[tuple[Folder, list[str]]]:
     """Each real folder under ``root`` once, also through links; a link to a visited one is passed over.
 
+    So is a link to a folder that ``root`` lies in, which would lead to the whole disk.
+
     The list yielded beside each folder names what is entered next; the caller may clear it.
     """
-    waiting, seen = [root], set[tuple[int, int]]()
+    waiting, seen = [root], {_identity(path) for path in root.resolve().parents}
     while waiting:
         path = waiting.pop()
-        status = path.stat()
-        if (status.st_dev, status.st_ino) in seen:
+        identity = _identity(path)
+        if identity in seen:
             continue
-        seen.add((status.st_dev, status.st_ino))
+        seen.add(identity)
         folder = list_folder(path)
         enter = list(folder.folders)
         yield folder, enter
         waiting += [path / name for name in reversed(enter)]
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def find_holder(root: Path, names: Iterable[str], deepest: int) -> Path | None:

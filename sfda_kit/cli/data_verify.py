@@ -1,0 +1,142 @@
+"""``sfda-kit data verify``: every file of a set looked at before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfda_kit.cli import flags, options
+from sfda_kit.errors import SfdaKitError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sfda_kit.data.doctor.findings import Finding
+    from sfda_kit.data.doctor.report import Report
+    from sfda_kit.data.doctor.verify import Progress
+
+WITHOUT = {"method": "source-only"}
+"""No method is run, but a configuration names one."""
+
+
+def verify(
+    dataset: Annotated[str, typer.Argument(help="As `sfda-kit data list` names it.")],
+    data_root: options.DataRoot = None,
+    quick: Annotated[
+        bool, typer.Option("--quick/--deep", help="Headers, names and pairs; deep (default): every pixel and byte.")
+    ] = False,
+    source: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, to check that task alone.")] = None,
+    target: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, with --source.")] = None,
+    split: options.Split = None,
+    tr_classes: Annotated[str | None, typer.Option(help="Task-relevant classes: A,B,...")] = None,
+    ti_classes: Annotated[str | None, typer.Option(help="Task-irrelevant classes: C,D,...")] = None,
+    split_seed: options.SplitSeed = None,
+    group_pattern: options.GroupPattern = None,
+    depth_unit: options.DepthUnit = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="No error where a run with --skip-bad leaves the sample out.")
+    ] = False,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Sizes and hashes to compare with; default: in the cache, written once.")
+    ] = None,
+    fix_manifest: Annotated[
+        bool, typer.Option("--fix-manifest", help="Accept what is on the disk: write the manifest anew.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Findings of each kind that are printed.")] = 20,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0: in this one. Default: one a core.")] = None,
+    set_: options.Assignments = None,
+    json: options.AsJson = False,
+) -> None:
+    """Check a data set: every finding with its path and what to do. Exit code 1 where a run would stop or be wrong."""
+    from sfda_kit.cli.output import results
+    from sfda_kit.data.doctor.verify import Request
+    from sfda_kit.data.doctor.verify import verify as look
+
+    names = ("data_root", "source", "target", "split", "tr_classes", "ti_classes", "split_seed", "group_pattern")
+    here = locals()
+    given = {**WITHOUT, "dataset": dataset, "depth_unit": depth_unit, **{name: here[name] for name in names}}
+    with json_on_failure(json, dataset):
+        config = flags.configuration(given, assignments=set_).dataset
+        told = source is not None and target is not None
+        request = Request(config, told, not quick, skip_bad, fix_manifest, manifest, workers)
+        with _progress(results(True)) as progress:
+            report = look(request, progress)
+    show(results(json), report, limit)
+    if json:
+        flags.print_json(report.as_dict())
+    if report.errors:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def json_on_failure(wanted: bool, dataset: str) -> Iterator[None]:
+    """Under ``--json`` a command that cannot begin prints an object with ``error`` too; the exit code stays."""
+    try:
+        yield
+    except SfdaKitError as error:
+        if wanted:
+            flags.print_json({"status": "failed", "dataset": dataset, "error": str(error)})
+        raise
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Progress]:
+    """A bar on a terminal, nothing elsewhere."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from sfda_kit.cli.output import is_interactive
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not is_interactive(console)) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)
+
+
+def show(console: Console, report: Report, limit: int) -> None:
+    """Findings by kind, errors first; names of files are escaped."""
+    for code, found in report.by_code().items():
+        _show_kind(console, code, found, limit, report.skip_bad)
+    wrong, told = _counted(report.errors, "error"), _counted(report.notices, "notice")
+    looked = f"{report.samples:,} samples, {report.files:,} files, {report.bytes / 1e6:,.1f} MB"
+    line = f"{report.dataset}: {looked}, in {report.seconds:.1f} s: {wrong}, {told}"
+    console.print(line, soft_wrap=True, markup=False)
+    if report.synthetic:
+        console.print("The pictures are synthetic: no figure on them is one of the real set.", markup=False)
+    if report.left_out:
+        advice = "a run with --skip-bad leaves" if not report.skip_bad else "such a run leaves"
+        console.print(f"{advice} {report.left_out} samples out", markup=False)
+    if report.manifest:
+        what = "written to" if report.manifest_written else "at"
+        console.print(f"manifest {what} {_shown(str(report.manifest))}", soft_wrap=True, markup=False)
+
+
+def _show_kind(console: Console, code: str, found: list[Finding], limit: int, skip_bad: bool) -> None:
+    rule = found[0].rule
+    kind = "left out" if skip_bad and rule.skippable else rule.severity
+    style = "bold red" if kind == "error" else "bold yellow"
+    remedies = {one.remedy or rule.remedy for one in found}
+    common = f" {remedies.pop()}" if len(remedies) == 1 else ""
+    console.print(
+        _shown(f"{kind}: {rule.title} ({len(found)}, {code}).{common}"), style=style, soft_wrap=True, markup=False
+    )
+    for one in found[:limit]:
+        own = "" if common else f". {one.remedy or rule.remedy}"
+        where = "" if one.path == "." else f"{one.path}: "
+        line = _shown(f"{where}{one.what}{own}")
+        console.print(f"  {line}", soft_wrap=True, markup=False)
+    if len(found) > limit:
+        console.print(f"  ... and {len(found) - limit} more (--limit, --json)", markup=False)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _shown(text: str) -> str:
+    from sfda_kit.data.doctor.findings import shown
+
+    return shown(text)

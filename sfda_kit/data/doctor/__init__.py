@@ -1,0 +1,1 @@
+"""The doctor for data: every file of a set looked at before anything trains, each finding with its remedy."""
