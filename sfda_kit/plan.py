@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from sfda_kit.config import RunConfig, explain
+from sfda_kit.data.modality import MODALITIES
 from sfda_kit.errors import UserError, nearest
+from sfda_kit.interfaces.encoding import not_of
 from sfda_kit.interfaces.recipe import BridgeConfig, Phase, Recipe
 from sfda_kit.merging import merge_part, merge_recipe, spelt_out
 from sfda_kit.plugins import registry
@@ -72,8 +74,16 @@ class Plan(MethodPlan):
 def resolve(config: RunConfig) -> Plan:
     """Find every part and check that they fit together. Raises ``UserError`` before any work."""
     found = resolve_method(config)
+    for sensor in (config.dataset.source, config.dataset.target):
+        _check_encoding(found, sensor.partition("@")[0])
     dataset = build(registry().get("dataset", config.dataset.name), config=config.dataset)
     return Plan(**vars(found), dataset=dataset)
+
+
+def _check_encoding(found: MethodPlan, modality: str) -> None:
+    allowed = found.encoding.modalities
+    if modality in MODALITIES and modality != "rgb" and allowed is not None and modality not in allowed:
+        raise UserError(not_of(found.config.encoding.name, allowed, modality))
 
 
 def resolve_method(config: RunConfig) -> MethodPlan:
@@ -84,8 +94,7 @@ def resolve_method(config: RunConfig) -> MethodPlan:
     config = with_card_model(config)
     component = registry().get("method", config.method)
     part = component.load()
-    recipe = part if isinstance(part, Recipe) else getattr(part, "recipe", Recipe())
-    recipe = apply_overrides(recipe, config.recipe, component.name)
+    recipe = recipe_of(component, config)
     labelled = bool(getattr(part, "needs_target_labels", False))
     if labelled and component.owner != "sfda-kit":
         raise UserError(f"{component.name!r} of {component.owner} asks for target labels; no plugin may.")
@@ -101,6 +110,13 @@ def resolve_method(config: RunConfig) -> MethodPlan:
     check_parts(recipe, config, method())
     required(config.adapt)
     return MethodPlan(config, component, recipe, method, encoding, labelled)
+
+
+def recipe_of(component: Component, config: RunConfig) -> Recipe:
+    """The recipe of a method with the user's changes. Raises ``UserError``."""
+    part = component.load()
+    recipe = part if isinstance(part, Recipe) else getattr(part, "recipe", Recipe())
+    return apply_overrides(recipe, config.recipe, component.name)
 
 
 def with_card_model(config: RunConfig) -> RunConfig:

@@ -50,10 +50,13 @@ def sfda_kit_register_dataset() -> list[Component]:
 
 @hookimpl
 def sfda_kit_register_encoding() -> list[Component]:
-    module = "sfda_kit.builtin.encodings"
+    module, depth = "sfda_kit.builtin.encodings", "sfda_kit.builtin.depth_encodings"
     return [
         Component("copy", f"{module}:ChannelCopy", "the value in all three channels"),
         Component("jet", f"{module}:Jet", "colour map over the valid range"),
+        Component("disparity", f"{depth}:Disparity", "near over metres, of depth"),
+        Component("normals", f"{depth}:Normals", "surface normals, of depth"),
+        Component("hha", f"{depth}:Hha", "disparity, height, angle with gravity, of depth", "arXiv 1407.5736"),
     ]
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sfda_kit.cli import data_verify, flags
 
 if TYPE_CHECKING:
-    from sfda_kit.interfaces import Dataset
+    from sfda_kit.config import RunConfig
+    from sfda_kit.interfaces import Dataset, Encoding
 
 app = typer.Typer(help="Look at data sets and write synthetic twins of their layouts.", no_args_is_help=True)
 app.command("verify")(data_verify.verify)
@@ -43,6 +44,7 @@ def show(
     number: Annotated[int, typer.Option(min=1, help="Samples to draw.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Which samples.")] = 0,
     depth_unit: Annotated[str | None, typer.Option(help="mm, m or sun-rgbd-bits.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Show this encoding too: jet, normals, hha, ...")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="dataset.options.KEY=VALUE, ...")] = None,
 ) -> None:
     """Draw a sheet of samples as the loader delivers them, each in every modality, with class names."""
@@ -50,9 +52,11 @@ def show(
     from sfda_kit.data.sheet import draw_pairs
 
     given = {"method": "source-only", "dataset": dataset, "data_root": data_root, "depth_unit": depth_unit}
-    opened = _open(given, set_)
+    config = flags.configuration(given | {"encoding": encoding or "copy"}, assignments=set_)
+    opened = _open(config)
+    encode = _encoding(config) if encoding else None
     usual = USUAL if set(USUAL) <= set(opened.modalities) else opened.modalities[:2]
-    rows = draw_pairs(opened, out, modality or usual, domain, number, seed)
+    rows = draw_pairs(opened, out, modality or usual, domain, number, seed, encoding=encode)
     index = opened.index()
     for notice in index.notices:
         results().print(f"notice: {notice}", soft_wrap=True, markup=False)
@@ -62,13 +66,20 @@ def show(
     results().print(f"{line} to {out}", soft_wrap=True, markup=False)
 
 
-def _open(given: dict[str, Any], assignments: list[str] | None) -> Dataset:
+def _open(config: RunConfig) -> Dataset:
     from sfda_kit.plugins import registry
     from sfda_kit.registry import build
 
-    config = flags.configuration(given, assignments=assignments).dataset
-    opened: Dataset = build(registry().get("dataset", config.name), config=config)
+    opened: Dataset = build(registry().get("dataset", config.dataset.name), config=config.dataset)
     return opened
+
+
+def _encoding(config: RunConfig) -> Encoding:
+    from sfda_kit.plugins import registry
+    from sfda_kit.registry import build
+
+    built: Encoding = build(registry().get("encoding", config.encoding.name), config.encoding.options)
+    return built
 
 
 @app.command("make-twin")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from sfda_kit.interfaces.encoding import Encoding
+
 MISSING_COLOUR = "#ff00ff"
 """Of depth that was not measured; no colour of the scale is near it."""
 _CELL_INCHES = 1.25
@@ -30,16 +32,22 @@ def draw_pairs(
     number: int = 24,
     seed: int = 0,
     size: int = 128,
+    encoding: Encoding | None = None,
 ) -> NDArray[np.int64]:
     """Draw ``number`` random samples, one column each and one row a modality; returns their rows.
 
-    Depth is coloured by distance over the sheet's own range, missing pixels in ``MISSING_COLOUR``.
+    Depth is coloured by distance over the sheet's own range, missing pixels in ``MISSING_COLOUR``. With
+    ``encoding`` each modality but RGB has another row: the three channels of a network's input as colours.
     Samples are spread over the classes. Raises ``UserError`` on an unknown domain or an unwritable path,
     ``DataError`` on a bad file.
     """
     index = dataset.index()
     rows = _spread(index, domain, number, seed)
-    pixels = {name: np.asarray(dataset.read(rows, name, size)) for name in modalities}
+    pixels: dict[str, NDArray[Any]] = {}
+    for name in modalities:
+        pixels[name] = np.asarray(dataset.read(rows, name, size))
+        if encoding is not None and name != "rgb":
+            pixels[f"{name} encoded"] = _encoded(pixels[name], name, encoding)
     figure = _figure(dataset, [index.classes[index.label[row]] for row in rows], pixels)
     try:
         out_png.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +55,18 @@ def draw_pairs(
     except OSError as error:
         raise UserError(f"The sheet cannot be written to {out_png} ({error.strerror}). Choose another.") from None
     return rows
+
+
+def _encoded(pixels: NDArray[Any], name: str, encoding: Encoding) -> NDArray[np.uint8]:
+    """(N, S, S) as stored -> (N, S, S, 3) of 8 bits, as the test transform delivers them."""
+    import torch
+
+    from sfda_kit.data.views import ImageView
+
+    side = pixels.shape[1] * 7 // 8  # the share of the stored image that a network sees
+    encoded = ImageView(pixels, modality_of(name), encoding, side).encoded(torch.arange(len(pixels)))
+    shown: NDArray[np.uint8] = (encoded.movedim(1, -1) * 255).round().byte().numpy()
+    return shown
 
 
 def _spread(index: Index, domain: str | None, number: int, seed: int) -> NDArray[np.int64]:
@@ -83,7 +103,7 @@ def _figure(dataset: Dataset, names: Sequence[str], pixels: dict[str, NDArray[An
     for axis in axes.flat:
         axis.set_axis_off()
     for line, (modality, images) in enumerate(pixels.items()):
-        scale = _scale(images) if modality_of(modality).zero_is_missing else None
+        scale = _scale(images) if images.ndim == 3 and modality_of(modality).zero_is_missing else None
         for number, image in enumerate(images):
             axis = axes[number // columns * len(pixels) + line, number % columns]
             shown = _draw(axis, image, scale)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sfda_kit.testing.conformance_aligner import AlignerConformance
     from sfda_kit.testing.conformance_bridge import BridgeConformance
+    from sfda_kit.testing.conformance_encoding import EncodingConformance
     from sfda_kit.testing.conformance_executor import ExecutorConformance
     from sfda_kit.testing.conformance_labeler import LabelerConformance
     from sfda_kit.testing.conformance_method import MethodConformance
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlignerConformance",
     "BridgeConformance",
+    "EncodingConformance",
     "ExecutorConformance",
     "LabelerConformance",
     "MethodConformance",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sfda_kit.adapt.signals import BridgeSignals, StepSignals
     from sfda_kit.models.network import Network
 
-for suite in ("aligner", "bridge", "labeler", "method", "recipe", "tracker", "validator"):
+for suite in ("aligner", "bridge", "encoding", "labeler", "method", "recipe", "tracker", "validator"):
     pytest.register_assert_rewrite(f"sfda_kit.testing.conformance_{suite}")
 pytest.register_assert_rewrite("sfda_kit.testing.declaration")
 

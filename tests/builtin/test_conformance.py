@@ -7,6 +7,7 @@ from typing import ClassVar
 from sfda_kit.testing import (
     AlignerConformance,
     BridgeConformance,
+    EncodingConformance,
     LabelerConformance,
     RecipeConformance,
     ValidatorConformance,
@@ -61,3 +62,38 @@ class TestSourceDrift(ValidatorConformance):
 
 class TestAugmentationConsistency(ValidatorConformance):
     name = "augmentation-consistency"
+
+
+class TestCopyEncoding(EncodingConformance):
+    name = "copy"
+
+
+class TestJet(EncodingConformance):
+    name = "jet"
+
+
+class TestDisparity(EncodingConformance):
+    name = "disparity"
+
+
+class TestDisparityWithMask(EncodingConformance):
+    name = "disparity"
+    options: ClassVar = {"missing": "mask"}
+
+
+class TestNormals(EncodingConformance):
+    name = "normals"
+
+
+class TestNormalsFilled(EncodingConformance):
+    name = "normals"
+    options: ClassVar = {"missing": "inpaint", "radius": 2}
+
+
+class TestHha(EncodingConformance):
+    name = "hha"
+
+
+class TestHhaLevel(EncodingConformance):
+    name = "hha"
+    options: ClassVar = {"gravity": "level", "pitch": 20.0, "camera_height": 1.3}

@@ -12,12 +12,22 @@ from torch import Tensor, nn
 
 from sfda_kit.adapt.bank import FeatureBank, fill_bank
 from sfda_kit.events import Event
-from sfda_kit.interfaces import AdaptationContext, Aligner, EpochState, Method, PseudoLabeler, PseudoLabels, Tracker
+from sfda_kit.interfaces import (
+    AdaptationContext,
+    Aligner,
+    Encoding,
+    EpochState,
+    Method,
+    PseudoLabeler,
+    PseudoLabels,
+    Tracker,
+)
 from sfda_kit.interfaces.bridge import Bridge
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.testing import (
     AlignerConformance,
     BridgeConformance,
+    EncodingConformance,
     LabelerConformance,
     MethodConformance,
     TrackerConformance,
@@ -63,6 +73,40 @@ class Random(Aligner):
 def test_broken_aligners(aligner: type[Aligner], test: str, says: str) -> None:
     with pytest.raises(AssertionError, match=says):
         getattr(suite(AlignerConformance, aligner), f"test_{test}")()
+
+
+class Unclipped(Encoding):
+    def __call__(self, images: Tensor, modality: Any) -> Tensor:
+        return images.expand(-1, 3, -1, -1)
+
+
+class ByBatch(Encoding):
+    def __call__(self, images: Tensor, modality: Any) -> Tensor:
+        return (images / images.amax().clamp(min=1)).clamp(0, 1).expand(-1, 3, -1, -1)
+
+
+class Overwrites(Encoding):
+    def __call__(self, images: Tensor, modality: Any) -> Tensor:
+        return images.clamp_(0, 0.5).expand(-1, 3, -1, -1)
+
+
+class SeesTheHole(Encoding):
+    def __call__(self, images: Tensor, modality: Any) -> Tensor:
+        return (images.amin(dim=(1, 2, 3), keepdim=True) / 3).expand(-1, 3, *images.shape[2:])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "test", "says"),
+    [
+        (Unclipped, "three_channels_between_zero_and_one", "depth: not in"),
+        (ByBatch, "each_image_is_treated_alone", "not close"),
+        (Overwrites, "same_images_give_the_same_values_and_stay_as_they_are", "the images were changed"),
+        (SeesTheHole, "missing_values_do_not_leak", "a hole reaches the border"),
+    ],
+)
+def test_broken_encodings(encoding: type[Encoding], test: str, says: str) -> None:
+    with pytest.raises(AssertionError, match=says):
+        getattr(suite(EncodingConformance, encoding), f"test_{test}")()
 
 
 class FloatLabels(PseudoLabeler):

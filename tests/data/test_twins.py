@@ -100,3 +100,15 @@ def test_a_sheet_shows_pairs_spread_over_the_classes(twin, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
         draw_pairs(dataset, tmp_path / "file" / "b.png", ("rgb",), number=1)
+
+
+def test_a_sheet_shows_an_encoding_below_its_modality(twin, tmp_path, sfda_kit):
+    flags = ["--data-root", twin, "--domain", "kv1", "--number", "3", "--set", "encoding.options.near=1"]
+    plain, encoded = tmp_path / "plain.png", tmp_path / "encoded.png"
+    assert sfda_kit("data", "show", "sun-rgbd", *flags[:-2], "--out", plain).exit_code == 0
+    shown = sfda_kit("data", "show", "sun-rgbd", *flags, "--encoding", "disparity", "--out", encoded)
+    assert shown.exit_code == 0, shown.exception
+    with Image.open(plain) as one, Image.open(encoded) as other:
+        assert other.height > one.height * 1.3
+    unknown = sfda_kit("data", "show", "sun-rgbd", *flags, "--encoding", "hhaa")
+    assert unknown.exit_code == 2 and "hha" in str(unknown.exception)

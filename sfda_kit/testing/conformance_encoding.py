@@ -1,0 +1,74 @@
+"""What any encoding must honour."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sfda_kit.data.modality import MODALITIES, Modality
+from sfda_kit.testing.declaration import PartConformance
+
+
+class EncodingConformance(PartConformance):
+    """Inherit and set ``name`` (and ``options``)::
+
+    class TestMyEncoding(EncodingConformance):
+        name = "my-encoding"
+    """
+
+    kind: ClassVar[str] = "encoding"
+
+    def kinds(self) -> list[Modality]:
+        """RGB, and what the encoding is for."""
+        allowed = self.part().modalities
+        return [kind for kind in MODALITIES.values() if kind.name == "rgb" or allowed is None or kind.name in allowed]
+
+    @staticmethod
+    def images(kind: Modality, batch: int = 3, height: int = 12, width: int = 16) -> Tensor:
+        """(B, C, H, W) in the unit of ``kind``; a slanted surface with a hole where values may be missing."""
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.rand(batch, kind.channels, height, width, generator=generator)
+        if not kind.zero_is_missing:
+            return noise
+        slant = torch.linspace(1.5, 3.0, height)[:, None] + 0.02 * noise
+        slant[..., 3:6, 4:8] = 0
+        return slant
+
+    def test_three_channels_between_zero_and_one(self) -> None:
+        """For any size, one image and many, also where everything or nothing is measured."""
+        encode = self.part()
+        for kind in self.kinds():
+            for images in (self.images(kind), self.images(kind, 1, 9, 7), torch.zeros(2, kind.channels, 8, 8)):
+                encoded = encode(images, kind)
+                assert encoded.shape == (len(images), 3, *images.shape[2:]), f"{kind.name}: {tuple(encoded.shape)}"
+                assert encoded.is_floating_point()
+                assert torch.isfinite(encoded).all(), f"{kind.name}: not finite"
+                assert 0 <= float(encoded.min()) <= float(encoded.max()) <= 1, f"{kind.name}: not in [0, 1]"
+
+    def test_each_image_is_treated_alone(self) -> None:
+        """Otherwise a prediction would depend on what else is in the batch."""
+        encode = self.part()
+        for kind in self.kinds():
+            images = self.images(kind)
+            alone = torch.cat([encode(images[row : row + 1], kind) for row in range(len(images))])
+            torch.testing.assert_close(alone, encode(images, kind), rtol=1e-5, atol=1e-6)
+
+    def test_same_images_give_the_same_values_and_stay_as_they_are(self) -> None:
+        """No state, no chance, nothing written into the batch."""
+        encode = self.part()
+        for kind in self.kinds():
+            images = self.images(kind)
+            before = images.clone()
+            assert torch.equal(encode(images, kind), encode(images, kind)), f"{kind.name}: differs from call to call"
+            assert torch.equal(images, before), f"{kind.name}: the images were changed"
+
+    def test_missing_values_do_not_leak(self) -> None:
+        """Pixels at the border keep their values when a hole opens in the middle."""
+        encode = self.part()
+        for kind in (kind for kind in self.kinds() if kind.zero_is_missing):
+            holed = self.images(kind, height=36, width=48)
+            whole = torch.where(holed > 0, holed, holed.amax(dim=3, keepdim=True))
+            change = (encode(holed, kind)[..., 0, :] - encode(whole, kind)[..., 0, :]).abs()
+            assert float(change.max()) < 0.02, f"{kind.name}: a hole reaches the border"
