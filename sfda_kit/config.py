@@ -226,7 +226,9 @@ def explain(error: ValidationError, what: str, model: type[BaseModel] | None = N
     lines = []
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"]) or what
-        reason = f"{problem['msg']} (got {problem.get('input')!r})"
+        reason = problem["msg"].removeprefix("Value error, ")
+        if not isinstance(given := problem.get("input"), Mapping):  # a whole section says less than the message
+            reason += f" (got {given!r})"
         if model and problem["type"] == "extra_forbidden":
             reason = f"there is no such key. {_nearest_key(model, [str(part) for part in problem['loc']])}"
         lines.append(f"  {where}: {reason}")

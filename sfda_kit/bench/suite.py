@@ -8,8 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from sfda_kit.bench.grid import Grid
 from sfda_kit.config import explain, read_yaml
 from sfda_kit.errors import UserError, nearest
 
@@ -36,6 +37,9 @@ class Suite(BaseModel):
     with a key ``method``. ``models``: names of timm backbones, or a name and settings. ``settings`` hold for
     every cell; a task's, model's and method's settings win, in this order. ``data_root`` may name
     environment variables. ``version`` changes whenever a number could.
+
+    ``grid``: parts and weights to vary (``bench/grid.py``); its variants are methods beside those of ``methods``,
+    which may then be left out. ``expanded`` puts them there.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,12 +49,28 @@ class Suite(BaseModel):
     title: str
     notes: str = ""
     tasks: Named
-    methods: Named
+    methods: Named = {}
     models: Named = {"resnet10t": {}}
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     settings: dict[str, Any] = {}
     data_root: str | None = None
     timeout_minutes: float | None = Field(default=None, gt=0)
+    grid: Grid | None = None
+
+    @model_validator(mode="after")
+    def _has_methods(self) -> Suite:
+        if not self.methods and self.grid is None:
+            raise ValueError("a suite needs `methods`, or a `grid` of parts and weights")
+        return self
+
+    def expanded(self) -> Suite:
+        """With the variants of its grid among its methods. Raises ``UserError`` on a grid that cannot be."""
+        if self.grid is None:
+            return self
+        variants = {variant.name: variant.settings for variant in self.grid.variants(self.settings)}
+        if twice := sorted(set(variants) & set(self.methods)):
+            raise UserError(f"The suite {self.name!r} has a method {twice[0]!r} and a variant of that name.")
+        return self.model_copy(update={"methods": {**self.methods, **variants}})
 
     def only(self, tasks: Iterable[str], methods: Iterable[str], seeds: Iterable[int]) -> Suite:
         """The part with these tasks, methods and seeds (none: all). Raises ``UserError`` on an unknown one."""
@@ -77,16 +97,26 @@ def shipped_suites() -> dict[str, Path]:
 
 
 def load_suite(name_or_path: str) -> Suite:
-    """A shipped suite by name, or a YAML file. Raises ``UserError`` naming every wrong key."""
+    """A shipped suite by name, or a YAML file, its grid expanded. Raises ``UserError`` naming every wrong key."""
+    return read_suite(name_or_path).expanded()
+
+
+def read_suite(name_or_path: str) -> Suite:
+    """A suite as its file says it. Raises ``UserError`` naming every wrong key."""
     shipped = shipped_suites()
     path = shipped.get(name_or_path, Path(name_or_path))
     if not path.exists():
         hint = nearest(name_or_path, shipped)
         raise UserError(f"There is no suite {name_or_path!r}: it is neither a file nor a shipped suite. {hint}")
+    return checked_suite(read_yaml(path), f"suite {path}")
+
+
+def checked_suite(data: Mapping[str, Any], what: str) -> Suite:
+    """``data`` as a suite. Raises ``UserError`` naming every wrong key of ``what``."""
     try:
-        return Suite.model_validate(read_yaml(path))
+        return Suite.model_validate(data)
     except ValidationError as error:
-        raise UserError(explain(error, f"suite {path}", Suite)) from None
+        raise UserError(explain(error, what, Suite)) from None
 
 
 def data_root(suite: Suite, given: Path | None) -> Path | None:

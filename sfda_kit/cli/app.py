@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from sfda_kit import __version__
 from sfda_kit.cli import (
+    ablate,
     adapt,
     bench,
     cache,
@@ -52,6 +53,7 @@ app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(bench.app, name="bench")
+app.command("ablate")(ablate.ablate)
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(results.app, name="results")
 app.add_typer(source.app, name="source")

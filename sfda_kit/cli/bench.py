@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +42,9 @@ Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed;
 ExecutorName = Annotated[str, typer.Option("--executor", help="Where cells run: local, ray, slurm or a plugin's.")]
 ExecutorOptions = Annotated[list[str] | None, typer.Option("--executor-option", help="NAME=VALUE; repeatable.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Cells at once; default: what the place has room for.")]
+OverwriteRule = Annotated[
+    str, typer.Option("--overwrite", help="never, failed or always: which ended cells run again.")
+]
 Trackers = Annotated[list[str] | None, typer.Option("--tracker", help="Follow each cell, e.g. tensorboard.")]
 
 
@@ -55,17 +59,12 @@ def run(
     executor: ExecutorName = "local",
     executor_option: ExecutorOptions = None,
     workers: Workers = None,
-    overwrite: Annotated[str, typer.Option(help="never, failed or always: which ended cells run again.")] = "never",
+    overwrite: OverwriteRule = "never",
     tracker: Trackers = None,
 ) -> None:
     """Run what is missing of a suite; started again it continues where it stopped."""
-    from sfda_kit.bench.runner import BEGUN_AGAIN
-    from sfda_kit.errors import UserError, nearest
-
-    if overwrite not in BEGUN_AGAIN:
-        raise UserError(f"--overwrite {overwrite!r}: {nearest(overwrite, BEGUN_AGAIN)}")
     wanted = _wanted(suite, method, task, seed)
-    _execute(wanted, runs_dir, data_root, executor, executor_option, workers, overwrite, tracker)  # type: ignore[arg-type]
+    _run_and_show(wanted, runs_dir, data_root, executor, executor_option, workers, overwrite, tracker)
 
 
 @app.command("retry")
@@ -78,7 +77,7 @@ def retry(
     workers: Workers = None,
 ) -> None:
     """Run the failed and timed-out cells again, from where they stopped, and what is missing."""
-    _execute(_wanted(suite), runs_dir, data_root, executor, executor_option, workers, "failed", None)
+    _run_and_show(_wanted(suite), runs_dir, data_root, executor, executor_option, workers, "failed", None)
 
 
 @app.command("status")
@@ -89,8 +88,8 @@ def status(suite: SuiteName, runs_dir: RunsDir = None, data_root: DataRoot = Non
     from sfda_kit.cli.output import results
 
     wanted = _wanted(suite)
-    folder = _folder(wanted, runs_dir)
-    show_status(results(), Progress(_resolved(wanted, data_root), folder), wanted)
+    folder = runs_folder(wanted, runs_dir)
+    show_status(results(), Progress(resolved_cells(wanted, data_root), folder), wanted)
 
 
 @app.command("clean")
@@ -106,9 +105,9 @@ def clean(
     from sfda_kit.cli.output import results
 
     wanted = _wanted(suite)
-    folder = _folder(wanted, runs_dir)
+    folder = runs_folder(wanted, runs_dir)
     with sole_runner(folder):
-        cells = removable(_resolved(wanted, data_root), folder, everything)
+        cells = removable(resolved_cells(wanted, data_root), folder, everything)
         if cells and not yes:
             typer.confirm(f"Remove {len(cells)} of {wanted.name}'s cells from {folder}?", abort=True)
         for cell in cells:
@@ -140,46 +139,58 @@ def _wanted(name: str, *chosen: list[Any] | None) -> Suite:
     return suite.only(tasks or (), methods or (), seeds or ())
 
 
-def _folder(suite: Suite, runs_dir: Path | None) -> Path:
+def runs_folder(suite: Suite, runs_dir: Path | None) -> Path:
+    """Where the suite's runs lie: as told, else below ``runs``."""
     return runs_dir or Path("runs") / suite.name
 
 
-def _resolved(suite: Suite, data_root: Path | None) -> list[ResolvedCell]:
+def resolved_cells(suite: Suite, data_root: Path | None) -> list[ResolvedCell]:
+    """Every cell with what it would run. Raises ``UserError`` on a setting that no run has."""
     from sfda_kit.bench.cells import Resolver, expand
 
     resolver = Resolver()
     return [resolver(cell) for cell in expand(suite, data_root)]
 
 
-def _execute(
+def _run_and_show(suite: Suite, runs_dir: Path | None, data_root: Path | None, *how: Any) -> None:
+    from sfda_kit.cli.bench_view import show_status
+    from sfda_kit.cli.output import results
+
+    progress = execute(suite, resolved_cells(suite, data_root), runs_folder(suite, runs_dir), *how)
+    show_status(results(), progress, suite)
+    exit_with(progress)
+
+
+def execute(
     suite: Suite,
-    runs_dir: Path | None,
-    data_root: Path | None,
+    cells: Sequence[ResolvedCell],
+    folder: Path,
     executor: str,
     options: list[str] | None,
     workers: int | None,
-    overwrite: Overwrite,
+    overwrite: str,
     trackers: list[str] | None,
-) -> None:
-    from sfda_kit.bench.runner import run_cells
-    from sfda_kit.cli.bench_view import show_status, watching
+) -> Progress:
+    """Run the cells that are due in ``folder``, with a live view. Raises ``UserError`` on a wrong option."""
+    from sfda_kit.bench.runner import BEGUN_AGAIN, run_cells
+    from sfda_kit.cli.bench_view import watching
     from sfda_kit.cli.output import results
     from sfda_kit.config import parse_assignments
+    from sfda_kit.errors import UserError, nearest
     from sfda_kit.plugins import registry
     from sfda_kit.registry import build
 
-    console = results()
+    if overwrite not in BEGUN_AGAIN:
+        raise UserError(f"--overwrite {overwrite!r}: {nearest(overwrite, BEGUN_AGAIN)}")
+    rule: Overwrite = overwrite  # type: ignore[assignment]
     place = build(registry().get("executor", executor), parse_assignments(options or []), workers=workers)
-    folder = _folder(suite, runs_dir)
-    cells = _resolved(suite, data_root)
     limit = suite.timeout_minutes and 60 * suite.timeout_minutes
-    with watching(console, place.workers or 1) as watch:
-        progress = run_cells(cells, folder, place, overwrite, watch, limit, tuple(trackers or ()))
-    show_status(console, progress, suite)
-    _exit(progress)
+    with watching(results(), place.workers or 1) as watch:
+        return run_cells(cells, folder, place, rule, watch, limit, tuple(trackers or ()))
 
 
-def _exit(progress: Progress) -> None:
+def exit_with(progress: Progress) -> None:
+    """Exit with 1 where a cell failed or was skipped."""
     found = progress.count()
     if found["failed"] or found["skipped"]:
         raise typer.Exit(1)

@@ -62,15 +62,24 @@ def configuration(
     from sfda_kit.merging import merge_settings
 
     data: dict[str, Any] = _of_a_run(read_yaml(file)) if file else {}
-    for flag, value in given.items():
-        if value is not None and value is not False:
-            data = merge_settings(data, _nested(PATHS[flag], _split(value) if flag in LISTS else value))
+    data = merge_settings(data, settings_of(given))
     if aligners:
         data = merge_settings(data, {"recipe": {"aligners": dict(map(_weight, aligners))}})
     data = merge_settings(data, parse_assignments(assignments or ()))
     if "method" not in data:
         raise UserError("Which method? Give --method NAME; `sfda-kit plugins list --kind method` shows them.")
     return load_config(data)
+
+
+def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that were given (``PATHS``) as settings."""
+    from sfda_kit.merging import merge_settings
+
+    data: dict[str, Any] = {}
+    for flag, value in given.items():
+        if value is not None and value is not False:
+            data = merge_settings(data, _nested(PATHS[flag], _split(value) if flag in LISTS else value))
+    return data
 
 
 def _of_a_run(data: dict[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def rank(candidates: Sequence[Candidate], seeds: Sequence[int]) -> Ranking | Non
         comparisons=comparisons,
         versus_best=behind_best(comparisons),
         versus_source=_versus_source(sources, labels),
-        notices=_notices(len(labels), draws),
+        notices=limits(len(labels), draws),
     )
 
 
@@ -102,7 +102,8 @@ def turned(found: Comparison) -> Comparison:
     )
 
 
-def _notices(variants: int, draws: Draws) -> tuple[str, ...]:
+def limits(variants: int, draws: Draws) -> tuple[str, ...]:
+    """What intervals cannot tell with so few seeds or groups of images, in sentences."""
     said = []
     if draws.seeds == 1:
         said.append("One seed: seeds are not resampled, so intervals speak of other images only, not of other seeds.")

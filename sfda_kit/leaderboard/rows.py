@@ -23,14 +23,15 @@ def build_rows(
     candidates: Sequence[Candidate], seeds: Sequence[int], metric: str, ranking: Ranking | None
 ) -> tuple[Row, ...]:
     """Rows in order: ranked, not comparable, without a result, then source-only and oracle."""
-    rows = [_row(candidate, ranking) for candidate in candidates]
+    rows = [build_row(candidate, ranking) for candidate in candidates]
     if not any(row.kind == SOURCE_ONLY and row.seeds for row in rows):
         rows += _baseline_row(candidates, seeds)
     rows = [replace(row, gap_closed=_gap_closed(row, rows, metric)) for row in rows]
     return tuple(sorted(rows, key=lambda row: _place(row, metric)))
 
 
-def _row(candidate: Candidate, ranking: Ranking | None) -> Row:
+def build_row(candidate: Candidate, ranking: Ranking | None) -> Row:
+    """The row of a candidate; one that ``ranking`` does not hold has no rank."""
     results = tuple(_result(entry, entry.record.seed in candidate.counted) for entry in candidate.entries)
     counted = [result for result in results if result.counted]
     row = Row(

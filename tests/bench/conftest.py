@@ -38,7 +38,7 @@ def suite_file(pairs_root: Path, tmp_path: Path) -> Callable[..., Path]:
             "seeds": [0],
         }
         path = tmp_path / "tiny.yaml"
-        path.write_text(yaml.safe_dump({**suite, **changes}))
+        path.write_text(yaml.safe_dump({**suite, **changes}, sort_keys=False))
         return path
 
     return write

@@ -97,16 +97,21 @@ def filled(table: TaskTable) -> list[Column]:
 
 def notes(table: TaskTable) -> Iterator[str]:
     """The sentences under a table: marks, failures, notices, provenance."""
+    yield from row_notes(table.rows)
+    yield from map(plain, table.notices)
+    yield provenance(table)
+
+
+def row_notes(rows: Sequence[Row]) -> Iterator[str]:
+    """What the marks of ``rows`` mean, and why runs did not end well."""
     for kind, (letter, sentence) in MARKS.items():
-        found = [(row, mark) for row in table.rows for mark in row.marks if mark.kind == kind]
+        found = [(row, mark) for row in rows for mark in row.marks if mark.kind == kind]
         if found and kind != "failed":
             yield f"{letter}: {sentence}{_where(found)}."
-    for row in table.rows:
+    for row in rows:
         for result in row.failures:
             status = result.status.replace("_", " ")
             yield f"{MARKS['failed'][0]}: {plain(row.label)}, seed {result.seed}, {status}: {plain(result.reason)}"
-    yield from map(plain, table.notices)
-    yield provenance(table)
 
 
 def _where(found: Sequence[tuple[Row, Mark]]) -> str:

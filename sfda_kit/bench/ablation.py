@@ -1,0 +1,248 @@
+"""A study: a suite made of a grid, and what its finished cells say about each part."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sfda_kit.bench.cells import ResolvedCell, expand
+from sfda_kit.bench.grid import Grid, Variant, identity
+from sfda_kit.bench.suite import Suite, checked_suite
+from sfda_kit.config import digest, load_config
+from sfda_kit.errors import UserError
+from sfda_kit.files import atomic
+from sfda_kit.leaderboard import comparable
+from sfda_kit.leaderboard.comparable import Candidate
+from sfda_kit.leaderboard.effects import Ablation, Block, Factors, GridRow, draw_cells, main_effects
+from sfda_kit.leaderboard.entries import Entry
+from sfda_kit.leaderboard.ranking import limits
+from sfda_kit.leaderboard.rows import build_row
+from sfda_kit.leaderboard.scores import Reader, Scored
+from sfda_kit.leaderboard.statistics import Draws, over_tasks, resamples_for
+from sfda_kit.leaderboard.variants import Variant as Label
+from sfda_kit.merging import merge_settings
+from sfda_kit.results.collection import StoredRun
+
+STUDY_FILE = "study.yaml"
+
+
+def make_study(
+    file: Suite | None,
+    fixed: Mapping[str, Any],
+    factors: Mapping[str, Any],
+    seeds: Sequence[int] = (),
+    one_at_a_time: bool = False,
+    name: str | None = None,
+    root: Path | None = None,
+) -> Suite:
+    """A suite with a grid: that of ``file``, or a new one, with more settings, factors and seeds.
+
+    ``fixed``: settings of every variant, which win over those of ``file``; ``factors``: as ``Grid`` takes them.
+    Raises ``UserError`` on a file without a grid and on everything that ``Grid`` refuses.
+    """
+    if file is not None and file.grid is None:
+        raise UserError(
+            f"The suite {file.name!r} has no grid, so there is nothing to vary. Add `grid: {{factors: ...}}`, or run "
+            f"it with `sfda-kit bench`."
+        )
+    grid = file.grid.model_dump() if file and file.grid else {"base": {}, "factors": {}}
+    if not grid["factors"] and not factors:
+        raise UserError(
+            "The grid is empty: nothing is varied. Give a part or a weight several values, for example "
+            "--bridge copy,unet, --aligner bn-stats=0,0.5 or --set adapt.lr=0.01,0.02."
+        )
+    grid["base"] = merge_settings(grid["base"], fixed)
+    grid["factors"] = {**grid["factors"], **factors}
+    if one_at_a_time:
+        grid["design"] = "one-at-a-time"
+    suite = file.model_dump() if file else _bare(grid["base"], seeds)
+    told = {"seeds": tuple(seeds), "name": name, "data_root": str(root.absolute()) if root else None}
+    changes = {"grid": grid, **{key: value for key, value in told.items() if value}}
+    return checked_suite(suite | changes, f"study {suite['name']}")
+
+
+def _bare(base: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
+    """A suite of one task and one network, those of ``base``."""
+    method = str(base.get("method", "methods"))
+    config = load_config({"method": method, **base})
+    backbone = config.model.backbone
+    if config.source.card is not None:
+        from sfda_kit.models.card import read_card
+
+        backbone = read_card(config.source.card).model.backbone
+    return {
+        "name": f"ablate-{method}",
+        "version": 1,
+        "title": f"ablation of {method}",
+        "tasks": {f"{config.dataset.name}, {config.dataset.source} to {config.dataset.target}": {}},
+        "models": {backbone: {}},
+        "seeds": tuple(seeds) or (0, 1, 2),
+    }
+
+
+def check_study(suite: Suite, root: Path | None = None) -> None:
+    """Raise ``UserError`` on a variant with an unknown part or setting, before any work.
+
+    Parts that exist and do not fit together are no error here: such a cell becomes a row with its reason.
+    """
+    for cell in expand(suite.expanded(), root):
+        try:
+            identity(cell.config.model_dump())
+        except UserError as error:
+            raise UserError(f"The study {suite.name!r}, {cell.method}: {error}") from None
+
+
+def keep_study(suite: Suite, runs_dir: Path) -> Path:
+    """Write the study beside its runs, to be read by ``--config``."""
+    path = runs_dir / STUDY_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as work:
+        told = suite.model_dump(mode="json", exclude_defaults=True)
+        work.write_text(yaml.safe_dump(told, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def build_ablation(suite: Suite, cells: Sequence[ResolvedCell], runs_dir: Path, metric: str) -> Ablation:
+    """Rows, effects and notices of the study ``suite`` from what is finished in ``runs_dir``.
+
+    ``cells``: those of ``suite.expanded()``.
+    """
+    grid = _grid(suite)
+    variants = grid.variants(suite.settings)
+    factors = grid.levels(variants)
+    places = list(product(suite.tasks, suite.models))
+    parts = []
+    for task, model in places:
+        own = [cell for cell in cells if (cell.cell.task, cell.cell.model) == (task, model)]
+        parts.append(_Part(f"{task}; {model}", task, variants, factors, own, runs_dir, metric))
+    blocks = [part.block for part in parts]
+    if len(blocks) > 1:
+        blocks.append(_over_all(parts, variants, factors))
+    one_at_a_time = grid.design != "full"
+    return Ablation(suite.name, suite.title, metric, factors, one_at_a_time, tuple(blocks))
+
+
+def _grid(suite: Suite) -> Grid:
+    if suite.grid is None:
+        raise UserError(f"The suite {suite.name!r} has no grid, so there is nothing to vary.")
+    return suite.grid
+
+
+class _Part:
+    """The grid on one task and network."""
+
+    def __init__(
+        self,
+        title: str,
+        task: str,
+        variants: Sequence[Variant],
+        factors: Factors,
+        cells: Sequence[ResolvedCell],
+        runs_dir: Path,
+        metric: str,
+    ) -> None:
+        self.task, self.variants = task, {variant.name: variant.levels for variant in variants}
+        candidates = _candidates(cells, runs_dir)
+        self.seeds = comparable.table_seeds(candidates)
+        known = {id(entry): one.variant for one in candidates for entry in one.entries}
+        reference = comparable.find_reference([entry for one in candidates for entry in one.entries], known)
+        reader = Reader(metric.partition("_")[0], "mean_class" in metric)
+        marked = [comparable.mark_versions(comparable.mark_seeds(one, self.seeds), reference) for one in candidates]
+        self.candidates = [_scored(one, reader, metric) for one in marked]
+        self.draws, self.there = self._draw(factors)
+        self.block = self._block(title, factors)
+
+    def _draw(self, factors: Factors) -> tuple[Draws | None, list[str]]:
+        """Draws of the variants that may be compared, and their names."""
+        usable = [one for one in self.candidates if one.variant.label in self.variants and _usable(one)]
+        scored = [[_of(one, seed) for seed in self.seeds] for one in usable]
+        if not scored or not self.seeds:
+            return None, []
+        effects = sum(len(levels) - 1 for levels in factors.values())
+        return draw_cells(scored, self.seeds, resamples_for(effects)), [one.variant.label for one in usable]
+
+    def _block(self, title: str, factors: Factors) -> Block:
+        rows = tuple(
+            GridRow(one.variant.label, self.variants.get(one.variant.label, {}), build_row(one, None))
+            for one in self.candidates
+        )
+        notices = [*_differing_weights(self.candidates)]
+        if self.draws is None:
+            return Block(title, rows, (), self.seeds, 0, any(r.row.synthetic for r in rows), tuple(notices))
+        levels = [self.variants[name] for name in self.there]
+        effects = main_effects(self.draws, levels, list(self.variants.values()), factors)
+        notices += limits(2, self.draws)
+        synthetic = any(row.row.synthetic for row in rows)
+        return Block(title, rows, tuple(effects), self.seeds, self.draws.groups, synthetic, tuple(notices))
+
+
+def _over_all(parts: Sequence[_Part], variants: Sequence[Variant], factors: Factors) -> Block:
+    """Effects as means over tasks, of the variants that have a result in each."""
+    title = f"mean over {len(parts)} tasks and networks"
+    synthetic = any(part.block.synthetic for part in parts)
+    shared = [v for v in variants if all(v.name in part.there for part in parts)]
+    if not shared:
+        return Block(title, (), (), (), 0, synthetic, ("No variant has a result everywhere.",))
+    draws = over_tasks([_columns(part, shared) for part in parts], [part.task for part in parts])
+    planned = [variant.levels for variant in variants]
+    effects = main_effects(draws, [variant.levels for variant in shared], planned, factors)
+    seeds = max((part.seeds for part in parts), key=len)
+    return Block(title, (), tuple(effects), seeds, draws.groups, synthetic, ())
+
+
+def _columns(part: _Part, shared: Sequence[Variant]) -> Draws:
+    assert part.draws is not None, "a variant with a result has draws"
+    columns = [part.there.index(variant.name) for variant in shared]
+    return replace(part.draws, estimate=part.draws.estimate[columns], values=part.draws.values[:, columns])
+
+
+def _candidates(cells: Sequence[ResolvedCell], runs_dir: Path) -> list[Candidate]:
+    """Rows in the making, in the order of the suite; one of which nothing has run yet has no entry."""
+    entries: dict[str, list[Entry]] = {cell.cell.method: [] for cell in cells}
+    for cell in cells:
+        folder, record = cell.folder(runs_dir), cell.record(runs_dir)
+        if folder and record:
+            entries[cell.cell.method].append(Entry(StoredRun(folder.path, record)))
+    found = []
+    for name, own in entries.items():
+        own.sort(key=lambda entry: entry.record.seed)
+        kind = own[0].kind if own else "method"
+        candidate = Candidate(Label(name, name, ()), kind, tuple(own))
+        found.append(candidate.marked("oracle") if kind == "oracle" else candidate)
+    return found
+
+
+def _scored(candidate: Candidate, reader: Reader, metric: str) -> Candidate:
+    """With counts of its predictions, and a mark where they are no use or of other images for other seeds."""
+    scored = {entry.record.seed: reader.read(entry.run.path) for entry in candidate.of_seeds(candidate.counted)}
+    images = next((one.images.key for one in scored.values() if one), "")
+    return comparable.mark_predictions(replace(candidate, scored=scored), metric, images)
+
+
+def _usable(candidate: Candidate) -> bool:
+    return bool(candidate.counted) and all(mark.kind == "failed" for mark in candidate.marks)
+
+
+def _of(candidate: Candidate, seed: int) -> Scored:
+    found = (candidate.scored or {})[seed]
+    assert found is not None, "a row without predictions is not compared"
+    return found
+
+
+def _differing_weights(candidates: Sequence[Candidate]) -> list[str]:
+    """A sentence where one source training has led to several models: such cells differ in more than their parts."""
+    weights: dict[str, set[str]] = defaultdict(set)
+    for entry in (entry for one in candidates for entry in one.entries if entry.record.status == "ok"):
+        config, task = entry.record.config, entry.record.task
+        dataset = {key: value for key, value in config["dataset"].items() if key in ("options", "split_seed")}
+        told = [config.get("source"), config.get("model"), config.get("preset"), dataset, task.get("classes")]
+        weights[digest([*told, task.get("source"), entry.record.seed])].add(entry.weights)
+    if any(len(found) > 1 for found in weights.values()):
+        return ["Cells of one seed began with different source models although they were trained alike."]
+    return []

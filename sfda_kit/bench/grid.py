@@ -1,0 +1,215 @@
+"""A grid of parts and weights: factors, their levels, and the variants of a method that they make."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from itertools import product
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from sfda_kit.config import RunConfig, digest, load_config
+from sfda_kit.errors import UserError, nearest
+from sfda_kit.merging import PARTS, merge_settings
+
+Settings = dict[str, Any]
+Levels = dict[str, Settings]
+
+OWN = "own"
+"""The level of a factor that the recipe has by itself, where no level of the grid is equal to it."""
+
+BASE = "recipe as it is"
+"""Name of the variant that a one-at-a-time design varies."""
+
+
+class Variant(NamedTuple):
+    """One point of a grid: its name, its level in every factor, and its settings."""
+
+    name: str
+    levels: dict[str, str]
+    settings: Settings
+
+
+class Grid(BaseModel):
+    """What is varied. ``base``: settings of every variant, such as ``method``.
+
+    ``factors`` by name, in one of three forms: a setting and its values (``bridge: [copy, unet]``,
+    ``adapt.lr: [0.01, 0.02]``), the same under a name of its own (``L_rec: {SETTING: [0, 1]}``), or levels with
+    any settings (``length: {short: {...}, long: {...}}``). Parts and aligners need no ``recipe.`` before them.
+    The first level of a factor is the one that others are compared with.
+
+    ``design``: every combination, or each factor by itself round the recipe's own settings. ``exclude``: levels
+    by factor; a variant that has all of them is left out.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: Settings = {}
+    factors: dict[str, Levels] = Field(min_length=1)
+    design: Literal["full", "one-at-a-time"] = "full"
+    exclude: tuple[dict[str, str], ...] = ()
+
+    @field_validator("factors", mode="before")
+    @classmethod
+    def _spelt_out(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        named = [(_short(str(name)), _levels(str(name), levels)) for name, levels in value.items()]
+        if len(dict(named)) < len(named):
+            raise ValueError(f"a factor stands here twice: {', '.join(name for name, _ in named)}")
+        return dict(named)
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _as_labels(cls, value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            return value
+        return [
+            {_short(str(k)): label(v) for k, v in one.items()} if isinstance(one, Mapping) else one for one in value
+        ]
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Grid:
+        for name, levels in self.factors.items():
+            if len(levels) == 1 and self.design == "full":
+                raise ValueError(
+                    f"the factor {name!r} has one level ({next(iter(levels))}), so there is nothing to compare it "
+                    "with. Give it a second one, or make it a setting of every cell (`base`; --set on the command "
+                    "line)"
+                )
+        for name, level in ((name, level) for one in self.exclude for name, level in one.items()):
+            if name not in self.factors:
+                raise ValueError(f"exclude: there is no factor {name!r}. {nearest(name, self.factors)}")
+            if level not in self.factors[name]:
+                raise ValueError(
+                    f"exclude: the factor {name!r} has no level {level!r}. {nearest(level, self.factors[name])}"
+                )
+        everywhere = any(all("method" in level for level in levels.values()) for levels in self.factors.values())
+        if "method" not in self.base and (self.design != "full" or not everywhere):
+            raise ValueError("which method? Put `method: NAME` into `base` (--method NAME)")
+        return self
+
+    def variants(self, common: Settings) -> list[Variant]:
+        """Every point of the grid; ``common`` are settings that each cell has beside it.
+
+        Raises ``UserError`` when nothing is left to compare.
+        """
+        found = list(self._full()) if self.design == "full" else list(self._one_at_a_time(common))
+        if len(found) < 2:
+            raise UserError("The grid is empty: `exclude` leaves fewer than two variants. Exclude less.")
+        return found
+
+    def levels(self, variants: Sequence[Variant]) -> dict[str, tuple[str, ...]]:
+        """Levels by factor as they stand in ``variants``, first the one that others are compared with."""
+        there = {name: {variant.levels[name] for variant in variants} for name in self.factors}
+        first = {name: variants[0].levels[name] if self.design != "full" else "" for name in self.factors}
+        return {
+            name: tuple(dict.fromkeys(level for level in (first[name], *levels) if level in there[name]))
+            for name, levels in self.factors.items()
+        }
+
+    def _full(self) -> Iterator[Variant]:
+        for chosen in product(*(levels.items() for levels in self.factors.values())):
+            levels = {name: level for name, (level, _) in zip(self.factors, chosen, strict=True)}
+            if not any(one.items() <= levels.items() for one in self.exclude):
+                settings = reduce(merge_settings, (settings for _, settings in chosen), self.base)
+                yield Variant(", ".join(f"{name}={level}" for name, level in levels.items()), levels, settings)
+
+    def _one_at_a_time(self, common: Settings) -> Iterator[Variant]:
+        own = identity(merge_settings(common, self.base))
+        same = {
+            name: [level for level, settings in levels.items() if self._with(common, settings) == own]
+            for name, levels in self.factors.items()
+        }
+        here = {name: next(iter(levels), OWN) for name, levels in same.items()}
+        yield Variant(BASE, here, self.base)
+        for name, levels in self.factors.items():
+            if len(same[name]) == len(levels):
+                raise UserError(
+                    f"The factor {name!r} has no level beside the recipe's own ({', '.join(levels)}), so there is "
+                    "nothing to compare. Give it another one."
+                )
+            for level, settings in levels.items():
+                if level not in same[name]:
+                    yield Variant(f"{name}={level}", {**here, name: level}, merge_settings(self.base, settings))
+
+    def _with(self, common: Settings, settings: Settings) -> str:
+        return identity(merge_settings(merge_settings(common, self.base), settings))
+
+
+def identity(settings: Settings) -> str:
+    """Digest of what ``settings`` come to, the recipe resolved: equal for two ways to say the same.
+
+    Raises ``UserError`` on an unknown part, recipe key or setting.
+    """
+    from sfda_kit.plan import recipe_of
+    from sfda_kit.plugins import registry
+    from sfda_kit.registry import build
+
+    config = load_config(settings)
+    recipe = recipe_of(registry().get("method", config.method), config)
+    objectives = {}
+    for role, bridge in recipe.bridges().items():
+        default = build(registry().get("bridge", bridge.name), bridge.options).default_objective
+        objectives[role] = {**default, **bridge.objective}
+    for phase in recipe.phases:
+        if phase.labeler:
+            registry().get("labeler", phase.labeler.name)
+    parts = recipe.model_dump(mode="json")
+    for role in objectives:
+        parts[f"{role}_bridge"].pop("objective")
+    return digest([config.model_dump(mode="json", exclude={"recipe"}), parts, objectives])
+
+
+def _levels(name: str, value: Any) -> Levels:
+    """The levels of a factor in any of its three forms. Raises ``ValueError``."""
+    if isinstance(value, list):
+        return _of_values(name, _path(name), value)
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((key, values),) = value.items()
+        if isinstance(values, list):
+            return _of_values(name, _path(str(key)), values)
+    if isinstance(value, Mapping) and value and all(isinstance(v, Mapping) or v is None for v in value.values()):
+        return {label(level): dict(settings or {}) for level, settings in value.items()}
+    raise ValueError(
+        f"the factor {name!r} is {value!r}; expected a list of values, {{SETTING: [values]}} or {{LEVEL: settings}}"
+    )
+
+
+def _of_values(name: str, path: Sequence[str], values: Sequence[Any]) -> Levels:
+    if not values:
+        raise ValueError(f"the factor {name!r} has no level: the grid is empty")
+    found: Levels = {}
+    for value in values:
+        if label(value) in found:
+            raise ValueError(f"the factor {name!r} has the level {label(value)} twice")
+        found[label(value)] = reduce(lambda inner, key: {key: inner}, reversed(path), value)
+    return found
+
+
+def _path(name: str) -> list[str]:
+    """Keys that lead to a setting: ``bridge`` -> ``recipe``, ``bridge``."""
+    path = name.split(".")
+    if path[0] in (*PARTS, "aligners", "train", "phases", "options"):
+        path = ["recipe", *path]
+    if path[0] not in RunConfig.model_fields:
+        known = [*PARTS, "aligners.NAME", "train", *RunConfig.model_fields]
+        raise ValueError(f"there is no setting {name!r} to vary. {nearest(path[0], known)}")
+    return path
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("recipe.").removeprefix("aligners.")
+
+
+def label(value: Any) -> str:
+    """A level for people: text as it is, a list joined by +, nothing as ``none``."""
+    if isinstance(value, str):
+        return value
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, (list, tuple)):
+        return "+".join(map(label, value))
+    return json.dumps(value, default=str)
