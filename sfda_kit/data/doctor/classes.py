@@ -55,5 +55,8 @@ def check_split(dataset: Dataset, index: Index) -> Iterator[Finding]:
     try:
         choose_split(dataset, config, index)
     except UserError as error:
-        told = config.tr_classes or config.ti_classes or config.split
-        yield Finding("split" if told else "split-unknown", ".", *split_message(str(error)))
+        if config.tr_classes or config.ti_classes or config.split:
+            yield Finding("split", ".", *split_message(str(error)))
+        else:
+            what = "relevant and irrelevant classes were not named, so their roles were not checked"
+            yield Finding("split-unknown", ".", what, "Name them: --tr-classes A,B --ti-classes C,D, or --split.")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +79,27 @@ class FileFacts:
 
 def look_at(job: Job, look: Look) -> FileFacts:
     """Header and names; with ``look.deep`` also hash, decoding and statistics. Never raises for a bad file."""
+    with _quiet():
+        return _look_at(job, look)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What decoders say of broken files, with names as they stand; the findings say it better."""
+    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
+    before = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL + 1)
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
+
+
+def _look_at(job: Job, look: Look) -> FileFacts:
     facts = FileFacts(job.path)
     path = Path(look.root) / job.path
     if not _is_there(path, facts):
@@ -172,9 +196,7 @@ def _check_modality(header: Header, modality: str, look: Look, facts: FileFacts)
 def _decode(path: Path, job: Job, look: Look, facts: FileFacts) -> None:
     for modality in job.modalities or ("",):
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                pixels = _pixels(path, modality, look)
+            pixels = _pixels(path, modality, look)
         except DataError as error:
             _tell(error, path, facts)
             return

@@ -59,7 +59,9 @@ RULES: dict[str, Rule] = {
     "one-bit": Rule("notice", "pictures of black and white alone", "Is it a mask? Put the picture there."),
     "alpha": Rule("notice", "pictures with transparency", "It is dropped; save without it."),
     "grey-as-rgb": Rule("notice", "grey pictures as rgb", "Is it the other half? Put the colour picture there."),
-    "colour-as-one": Rule("notice", "colour pictures for one channel", "Only the first channel is used; is it rgb?"),
+    "colour-as-one": Rule(
+        "notice", "colour pictures for one channel", "Only the first is used. Is it the rgb half? Swap them."
+    ),
     "constant": Rule("notice", "images of one value", "It shows nothing; remove the sample."),
     "not-finite": Rule("notice", "images with NaN or infinite values", "They count as missing (0); export it anew."),
     # Depth.

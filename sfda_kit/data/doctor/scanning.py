@@ -71,13 +71,16 @@ def placed(code: str, message: str, root: Path) -> Finding:
 
 
 def _leading_path(message: str, root: Path) -> tuple[str, str]:
-    """The longest beginning that exists below ``root``, relative to it; names may hold blanks and colons."""
+    """The longest beginning that exists below ``root``, relative to it; names may hold blanks and colons.
+
+    Of a file that is missing, it is the folder.
+    """
     if not message.startswith(str(root)):
         return ".", message
-    for place in sorted((match.start() for match in re.finditer(r"[ :,]|$", message)), reverse=True):
+    for place in sorted((match.start() for match in re.finditer(r"[ :,/]|$", message)), reverse=True):
         path = message[:place]
         if len(path) >= len(str(root)) and _exists(path):
-            return Path(path).relative_to(root).as_posix(), message[place:].lstrip(" :,")
+            return Path(path).relative_to(root).as_posix(), message[place:].lstrip(" :,/")
     return ".", message
 
 

@@ -112,8 +112,8 @@ def _folder_of(config: DatasetConfig) -> Path:
 
 
 def _jobs(rows: Sequence[Row], tree: Tree, found: Scanned) -> list[Job]:
-    """Each file once. Where the loader lists no sample, all images of the tree."""
-    if found.scan is None:
+    """Each file once. Where the loader knows the layout and lists no sample, all images of the tree."""
+    if found.scan is None and found.dataset is not None:
         return [Job(path) for path in tree.images]
     taken: dict[str, list[str]] = {}
     for row in rows:
