@@ -24,6 +24,7 @@ SHIPPED = {
     "affine": "sfda-kit-tgkt",
     "fcbnconv": "sfda-kit-tgkt",
     "unet": "sfda-kit-tgkt",
+    "vqgan": "sfda-kit-tgkt",
     "distill": "sfda-kit-tgkt",
     "adabn": "sfda-kit-tta",
     "tent": "sfda-kit-tta",

@@ -106,7 +106,7 @@ class BridgeTraining:
         bridge.train()
         checkpoint = Checkpoint(folder / "checkpoint.pt")
         for done in train(stage, checkpoint, self.listener):
-            self.listener(Event("epoch", "bridge", {"epoch": done, "figures": {}}))
+            self.listener(Event("epoch", "bridge", {"epoch": done, "figures": dict(bridge.figures())}))
         save_weights(bridge, folder / WEIGHTS_FILE)
         checkpoint.path.unlink(missing_ok=True)
 

@@ -31,7 +31,8 @@ class Bridge(nn.Module, ABC):
     The input is normalised with the source card's statistics too, so the identity is a valid bridge.
     Required: ``forward``. A bridge with ``trained = True`` also gives ``default_objective`` (weights
     by term name) and ``objective(source_network)``; the core trains it, once, on TI pairs and
-    unlabelled target images with the source network frozen. ``__init__`` keywords become options.
+    unlabelled target images with the source network frozen. Optional: ``figures``, what it tells of itself
+    after each epoch of its training. ``__init__`` keywords become options.
 
     Example::
 
@@ -56,3 +57,7 @@ class Bridge(nn.Module, ABC):
     def objective(self, source_network: Network) -> BridgeObjective:
         """What trains this bridge; called once, only when ``trained``."""
         raise NotImplementedError(f"{type(self).__name__} is trained but names no objective")
+
+    def figures(self) -> Mapping[str, float]:
+        """Label-free figures of its present state in percent, by name. Default: none."""
+        return {}

@@ -30,12 +30,16 @@ class Network(nn.Module):
     """timm backbone -> Linear(d, D) + BatchNorm1d -> weight-normalised Linear(D, K).
 
     With ``bottleneck=0`` (an imported plain classifier) features are the pooled backbone features and
-    the classifier is an ordinary linear layer.
+    the classifier is an ordinary linear layer. ``image_size``: side of the images it is made for, None where
+    that is not known.
     """
 
-    def __init__(self, backbone: nn.Module, width: int, bottleneck: int, classes: int) -> None:
+    def __init__(
+        self, backbone: nn.Module, width: int, bottleneck: int, classes: int, image_size: int | None = None
+    ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.image_size = image_size
         self.bottleneck: nn.Module = nn.Identity()
         self.classifier: nn.Module = nn.Linear(width, classes)
         if bottleneck:
@@ -64,7 +68,7 @@ def build_network(config: ModelConfig, classes: int, pretrained: bool | None = N
     _check_image_size(backbone, config)
     # Some backbones (MobileNetV3, VGG) widen the pooled features before their classifier.
     width: Any = getattr(backbone, "head_hidden_size", None) or backbone.num_features
-    network = Network(backbone, int(width), config.bottleneck, classes)
+    network = Network(backbone, int(width), config.bottleneck, classes, config.image_size)
     return network.to(memory_format=torch.channels_last)
 
 

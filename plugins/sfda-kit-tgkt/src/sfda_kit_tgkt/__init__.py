@@ -12,6 +12,7 @@ def sfda_kit_register_bridge() -> list[Component]:
     return [
         Component("affine", "sfda_kit_tgkt.affine:Affine", "one colour matrix for all pixels (1x1)", PAPER),
         Component("fcbnconv", "sfda_kit_tgkt.fcbnconv:FcBnConv", "per-pixel FC, BatchNorm, conv", PAPER),
+        Component("vqgan", "sfda_kit_tgkt.vqgan:VqGan", "vector-quantised, adversarial", "arXiv 2012.09841"),
         Component("unet", "sfda_kit_tgkt.unet:UNet", "small residual U-Net (default)", PAPER),
     ]
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from sfda_kit_tgkt.discriminators import Level
 from sfda_kit_tgkt.objective import TgmbBridge
 
 
 class Affine(TgmbBridge):
-    """A 1x1 convolution, 12 parameters. Option ``reversal``: see ``objective.py``."""
+    """A 1x1 convolution, 12 parameters. Options ``reversal`` and ``level``: see ``objective.py``."""
 
-    def __init__(self, reversal: float = 1.0) -> None:
-        super().__init__(reversal)
+    def __init__(self, reversal: float = 1.0, level: Level = "shallow") -> None:
+        super().__init__(reversal, level)
         self.mix = nn.Conv2d(3, 3, 1)
         nn.init.dirac_(self.mix.weight)
         nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]

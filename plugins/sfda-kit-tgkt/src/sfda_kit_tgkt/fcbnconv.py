@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from sfda_kit_tgkt.discriminators import Level
 from sfda_kit_tgkt.objective import TgmbBridge
 
 
 class FcBnConv(TgmbBridge):
-    """Options: ``hidden`` channels (64), ``kernel`` (3, odd), ``reversal`` (see ``objective.py``)."""
+    """Options: ``hidden`` channels (64), ``kernel`` (3, odd), ``reversal`` and ``level`` (see ``objective.py``)."""
 
-    def __init__(self, hidden: int = 64, kernel: int = 3, reversal: float = 1.0) -> None:
-        super().__init__(reversal)
+    def __init__(self, hidden: int = 64, kernel: int = 3, reversal: float = 1.0, level: Level = "shallow") -> None:
+        super().__init__(reversal, level)
         self.layers = nn.Sequential(
             nn.Conv2d(3, hidden, 1),
             nn.BatchNorm2d(hidden),

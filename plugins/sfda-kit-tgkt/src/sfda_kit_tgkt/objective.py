@@ -11,16 +11,17 @@ TI pairs, x are unlabelled target images.
 * ``features`` (ours): mean of (F(T(b)) - F(a))^2 over mean of F(a)^2, bottleneck features: a relative
   error, 1 for T(b) that carry nothing, whatever the width or scale of F. A pixel error alone may blur what
   F needs;
-* ``adversarial``: a discriminator D separates a from T(x) on shallow feature maps of F, one logit a
-  location, and T learns to fool it: the mean of -log D(a) and -log (1 - D(T(x))), log 2 when D cannot tell
-  them apart;
+* ``adversarial``: a discriminator D separates a from T(x), and T learns to fool it: the mean of -log D(a)
+  and -log (1 - D(T(x))), log 2 when D cannot tell them apart. Option ``level`` says what D sees:
+  ``shallow`` (default) feature maps of F, one logit a location; ``pixels``, one logit a patch (PatchGAN);
+  or ``bottleneck`` features of F (``discriminators.py``);
 * ``infomax``: mean_i H(p_i) - H(mean_i p_i) of F's softmax on T(x), epsilon 1e-5.
 
 Default weights (ours): 1.0, 1.0, 0.1, 0.3. The paper's objective has no ``features`` term: set it to 0.
 
 Deviations: where the paper's discriminator acts is not known to us. The classes of TI and target images
 differ by construction, so matching deep features would pull target images towards the meanings of TI
-classes; D therefore sees shallow maps, and one location at a time. One backward pass trains both sides: the
+classes; by default D therefore sees shallow maps, and one location at a time. One backward pass trains both sides: the
 gradient is reversed between D and T. The weight of the term scales what D and T receive alike. The bridge
 is trained with an optimiser of the Adam family, whose step does not depend on the scale of a gradient, so D
 learns at full speed for any weight. ``reversal`` (default 1.0) scales only the part of T, for those who
@@ -33,49 +34,41 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from sfda_kit.builtin.adversary import domain_loss
 from sfda_kit.builtin.information import information_maximisation
 from sfda_kit.interfaces.bridge import Bridge, BridgeObjective
-from sfda_kit.models.shallow import shallow_stage
+from sfda_kit_tgkt.discriminators import Level, discriminator, known_level
 
 if TYPE_CHECKING:
     from sfda_kit.adapt.signals import BridgeSignals
     from sfda_kit.models.network import Network
 
 DEFAULT_OBJECTIVE = {"reconstruction": 1.0, "features": 1.0, "adversarial": 0.1, "infomax": 0.3}
-HIDDEN = 64
 
 
 class TgmbBridge(Bridge):
-    """A bridge trained with the TGMB objective; option ``reversal`` as in the module docstring."""
+    """A bridge trained with the TGMB objective; options ``reversal`` and ``level`` as in the module docstring."""
 
     default_objective = DEFAULT_OBJECTIVE
 
-    def __init__(self, reversal: float = 1.0) -> None:
+    def __init__(self, reversal: float = 1.0, level: Level = "shallow") -> None:
         super().__init__()
-        self.reversal = reversal
+        self.reversal, self.level = reversal, known_level(level)
 
     def objective(self, source_network: Network) -> TgmbObjective:
         """The four terms, and a new discriminator."""
-        return TgmbObjective(source_network, self.reversal)
+        return TgmbObjective(source_network, self.reversal, self.level)
 
 
 class TgmbObjective(BridgeObjective):
     """The terms of the module docstring; holds the discriminator's parameters."""
 
-    def __init__(self, source_network: Network, reversal: float = 1.0) -> None:
+    def __init__(self, source_network: Network, reversal: float = 1.0, level: Level = "shallow") -> None:
         super().__init__()
-        self.reversal = reversal
-        width = shallow_stage(source_network)[1]
-        self.discriminator = nn.Sequential(
-            nn.Conv2d(width, HIDDEN, 1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(HIDDEN, HIDDEN, 1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(HIDDEN, 1, 1),
-        )
+        self.reversal, self.level = reversal, level
+        self.discriminator = discriminator(source_network, level)
 
     def terms(self) -> Mapping[str, Callable[[BridgeSignals], Tensor]]:
         """Unweighted terms by name."""
@@ -88,8 +81,16 @@ class TgmbObjective(BridgeObjective):
 
     def adversarial(self, signals: BridgeSignals) -> Tensor:
         """L_adv >= 0 in nats; descends for the discriminator, ascends for the bridge."""
-        maps = signals.ti_source_maps, signals.bridged_target_maps
-        return domain_loss(self.discriminator, *maps, self.reversal)
+        return domain_loss(self.discriminator, *seen(signals, self.level), self.reversal)
+
+
+def seen(signals: BridgeSignals, level: Level) -> tuple[Tensor, Tensor]:
+    """What a discriminator at ``level`` compares: of the source halves a, and of T(x)."""
+    if level == "pixels":
+        return signals.ti_source_images, signals.bridged_target_images
+    if level == "bottleneck":
+        return signals.ti_source_features, signals.bridged_target_features
+    return signals.ti_source_maps, signals.bridged_target_maps
 
 
 def reconstruction(signals: BridgeSignals) -> Tensor:

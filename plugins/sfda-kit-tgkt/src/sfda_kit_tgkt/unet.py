@@ -21,22 +21,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sfda_kit_tgkt.discriminators import Level
 from sfda_kit_tgkt.objective import TgmbBridge
 
 GROUP = 8
 
 
 class UNet(TgmbBridge):
-    """Options: ``width`` at full size (16), ``levels`` of resolution (3), ``reversal`` (``objective.py``)."""
+    """Options: ``width`` at full size (16), ``levels`` of resolution (3); ``reversal``, ``level``: ``objective.py``."""
 
-    def __init__(self, width: int = 16, levels: int = 3, reversal: float = 1.0) -> None:
-        super().__init__(reversal)
+    def __init__(self, width: int = 16, levels: int = 3, reversal: float = 1.0, level: Level = "shallow") -> None:
+        super().__init__(reversal, level)
         widths = [width * 2**level for level in range(levels)]
         steps = list(pairwise(widths))
-        self.stem = _block(3, width)
-        self.down = nn.ModuleList(nn.Sequential(_block(a, b, stride=2), _block(b, b)) for a, b in steps)
+        self.stem = block(3, width)
+        self.down = nn.ModuleList(nn.Sequential(block(a, b, stride=2), block(b, b)) for a, b in steps)
         self.lateral = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in steps)
-        self.up = nn.ModuleList(_block(a, a) for a, _ in steps)
+        self.up = nn.ModuleList(block(a, a) for a, _ in steps)
         self.head = nn.Conv2d(width, 3, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
@@ -55,7 +56,8 @@ class UNet(TgmbBridge):
         return images + self.head(decoded)  # type: ignore[no-any-return]
 
 
-def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """3x3 convolution, GroupNorm, ReLU: (B, inputs, H, W) -> (B, outputs, H / stride, W / stride), rounded up."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
         nn.GroupNorm(outputs // GROUP if outputs % GROUP == 0 else 1, outputs),
