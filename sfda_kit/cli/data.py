@@ -7,29 +7,49 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfda_kit.cli import data_verify, flags
+from sfda_kit.cli import data_crops, data_stats, data_verify, flags, options
 
 if TYPE_CHECKING:
     from sfda_kit.config import RunConfig
     from sfda_kit.interfaces import Dataset, Encoding
+    from sfda_kit.registry import Component
 
 app = typer.Typer(help="Look at data sets and write synthetic twins of their layouts.", no_args_is_help=True)
+app.command("make-crops")(data_crops.make_crops)
 app.command("verify")(data_verify.verify)
+app.command("stats")(data_stats.stats)
 USUAL = ("rgb", "depth")
 
 
 @app.command("list")
-def list_() -> None:
-    """List the data sets that `sfda-kit run --dataset NAME` knows."""
-    from rich.table import Table
+def list_(json: options.AsJson = False) -> None:
+    """List the data sets that `sfda-kit run --dataset NAME` knows, with modalities, licence and citation."""
+    from rich.markup import escape
 
     from sfda_kit.cli.output import results
     from sfda_kit.plugins import registry
 
-    table = Table("name", "from", "what it is", box=None, header_style="bold", pad_edge=False)
-    for part in registry().of_kind("dataset"):
-        table.add_row(part.name, part.owner, part.summary)
-    results().print(table)
+    described = [_described(part) for part in registry().of_kind("dataset")]
+    console = results(json)
+    for one in described:
+        console.print(f"[bold]{escape(one['name'])}[/]  {escape(one['modalities'])}", soft_wrap=True)
+        for key in ("what", "licence", "citation", "from", "error"):
+            if one.get(key):
+                line = one[key] if key == "what" else f"{key}: {one[key]}"
+                console.print(f"  {line}", soft_wrap=True, markup=False)
+    if json:
+        flags.print_json({"datasets": described})
+
+
+def _described(part: Component) -> dict[str, str]:
+    """What a set says of itself; one that cannot be imported costs only its own lines."""
+    told = {"name": part.name, "modalities": "", "what": part.summary, "from": part.owner}
+    try:
+        kind = part.load()
+        told |= {"modalities": ", ".join(kind.modalities), "licence": kind.licence, "citation": kind.citation}
+        return told | {"what": kind.summary}
+    except Exception as error:
+        return told | {"error": str(error)}
 
 
 @app.command("show")
@@ -51,9 +71,9 @@ def show(
     from sfda_kit.cli.output import results
     from sfda_kit.data.sheet import draw_pairs
 
-    given = {"method": "source-only", "dataset": dataset, "data_root": data_root, "depth_unit": depth_unit}
-    config = flags.configuration(given | {"encoding": encoding or "copy"}, assignments=set_)
-    opened = _open(config)
+    given = {"dataset": dataset, "data_root": data_root, "depth_unit": depth_unit}
+    config = flags.without_method(given | {"encoding": encoding or "copy"}, set_)
+    opened = open_dataset(config)
     encode = _encoding(config) if encoding else None
     usual = USUAL if set(USUAL) <= set(opened.modalities) else opened.modalities[:2]
     rows = draw_pairs(opened, out, modality or usual, domain, number, seed, encoding=encode)
@@ -66,7 +86,8 @@ def show(
     results().print(f"{line} to {out}", soft_wrap=True, markup=False)
 
 
-def _open(config: RunConfig) -> Dataset:
+def open_dataset(config: RunConfig) -> Dataset:
+    """The data set that ``config`` names. Raises ``UserError``."""
     from sfda_kit.plugins import registry
     from sfda_kit.registry import build
 
@@ -86,7 +107,7 @@ def _encoding(config: RunConfig) -> Encoding:
 def make_twin(
     layout: Annotated[
         str,
-        typer.Argument(help="sun-rgbd, diml, diml-full, rgb-nir, eurosat, domain-folder or list-file."),
+        typer.Argument(help="sun-rgbd, diml, diml-full, nyuv2, rgb-nir, eurosat, domain-folder or list-file."),
     ],
     out: Annotated[Path, typer.Argument(help="New or empty folder.")],
     frames_per_class: Annotated[

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from sfda_kit.data.doctor.report import Report
     from sfda_kit.data.doctor.verify import Progress
 
-WITHOUT = {"method": "source-only"}
-"""No method is run, but a configuration names one."""
-
 
 def verify(
     dataset: Annotated[str, typer.Argument(help="As `sfda-kit data list` names it.")],
@@ -58,9 +55,9 @@ def verify(
 
     names = ("data_root", "source", "target", "split", "tr_classes", "ti_classes", "split_seed", "group_pattern")
     here = locals()
-    given = {**WITHOUT, "dataset": dataset, "depth_unit": depth_unit, **{name: here[name] for name in names}}
+    given = {"dataset": dataset, "depth_unit": depth_unit, **{name: here[name] for name in names}}
     with json_on_failure(json, dataset):
-        config = flags.configuration(given, assignments=set_).dataset
+        config = flags.without_method(given, set_).dataset
         told = source is not None and target is not None
         request = Request(config, told, not quick, skip_bad, fix_manifest, manifest, workers)
         with _progress(results(True)) as progress:

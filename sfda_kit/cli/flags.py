@@ -82,6 +82,11 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return data
 
 
+def without_method(given: Mapping[str, Any], assignments: Sequence[str] | None = None) -> RunConfig:
+    """As ``configuration``, where nothing is run: a configuration names a method all the same."""
+    return configuration({"method": "source-only", **given}, assignments=assignments)
+
+
 def _of_a_run(data: dict[str, Any]) -> dict[str, Any]:
     """The settings in the ``config.yaml`` of a run folder, which holds what followed from them too."""
     inner = data.get("config")

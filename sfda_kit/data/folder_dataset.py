@@ -96,6 +96,10 @@ class FolderDataset(Dataset):
         """
         return self._files(rows, modality).load(size)
 
+    def peek(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[Any]:
+        """As ``read``, without an entry in the cache."""
+        return self._files(rows, modality).decode(size)
+
     def bad_rows(self, modalities: Sequence[str], rows: NDArray[np.int64] | None = None) -> dict[int, str]:
         """Row -> reason, for rows (default: all) of which an image of ``modalities`` does not decode.
 

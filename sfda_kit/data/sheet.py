@@ -45,7 +45,7 @@ def draw_pairs(
     rows = _spread(index, domain, number, seed)
     pixels: dict[str, NDArray[Any]] = {}
     for name in modalities:
-        pixels[name] = np.asarray(dataset.read(rows, name, size))
+        pixels[name] = np.asarray(dataset.peek(rows, name, size))
         if encoding is not None and name != "rgb":
             pixels[f"{name} encoded"] = _encoded(pixels[name], name, encoding)
     figure = _figure(dataset, [index.classes[index.label[row]] for row in rows], pixels)

@@ -52,7 +52,8 @@ class Dataset(ABC):
     """A set of scenes seen by several sensors.
 
     Required: ``index``, ``splits``, ``read``, ``fingerprint`` and the class attributes below. Optional:
-    call ``progress(what, done, total)``, if the core has set it, while ``read`` takes long.
+    call ``progress(what, done, total)``, if the core has set it, while ``read`` takes long; ``peek``, where
+    ``read`` prepares or keeps more than the rows it is asked for; ``bad_rows``.
 
     ``read(rows, modality, size)`` returns pixels of ``len(rows)`` samples, resized to a square:
 
@@ -92,6 +93,10 @@ class Dataset(ABC):
     @abstractmethod
     def read(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[np.generic]:
         """Pixels of the given rows (see the class docstring). Raises ``DataError`` on a bad file."""
+
+    def peek(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[np.generic]:
+        """The same pixels of a few rows that are only looked at, such as those of a sheet."""
+        return self.read(rows, modality, size)
 
     @abstractmethod
     def fingerprint(self) -> str:

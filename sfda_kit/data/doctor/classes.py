@@ -55,8 +55,16 @@ def check_split(dataset: Dataset, index: Index) -> Iterator[Finding]:
     try:
         choose_split(dataset, config, index)
     except UserError as error:
-        if config.tr_classes or config.ti_classes or config.split:
+        if config.tr_classes or config.ti_classes or config.split or _has_splits(dataset):
             yield Finding("split", ".", *split_message(str(error)))
         else:
             what = "relevant and irrelevant classes were not named, so their roles were not checked"
             yield Finding("split-unknown", ".", what, "Name them: --tr-classes A,B --ti-classes C,D, or --split.")
+
+
+def _has_splits(dataset: Dataset) -> bool:
+    """Whether the set has splits of its own; pairs of a user's cameras have none until classes are named."""
+    try:
+        return bool(dataset.splits())
+    except UserError:
+        return False

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.data.resize import resize_batch
-from sfda_kit.data.rooms.generate import cached_part
+from sfda_kit.data.rooms.generate import cached_part, existing_part, render_scenes
 from sfda_kit.data.rooms.layout import DOMAINS, MODALITY_CODES, Layout, View, parse_options
 from sfda_kit.data.rooms.shapes import CLASSES, TI_SHAPES, TR_SHAPES
 from sfda_kit.errors import UserError, nearest
@@ -56,6 +57,33 @@ class Rooms(Dataset):
 
     def read(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[np.generic]:
         """See ``Dataset``. Renders the parts that ``rows`` belong to, if not in the cache yet."""
+        return self._filled(rows, modality, size, lambda view, scenes: self._native(*view)[scenes])
+
+    def peek(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[np.generic]:
+        """See ``Dataset``. Renders these scenes alone, where their part is not in the cache."""
+        return self._filled(rows, modality, size, self._few)
+
+    def _few(self, view: View, scenes: NDArray[np.int64]) -> NDArray[np.generic]:
+        kept = existing_part(self._folder(), view)
+        if kept is not None:
+            few: NDArray[np.generic] = kept[scenes]
+            return few
+        return np.concatenate([render_scenes(self._layout, view, int(k), int(k) + 1) for k in scenes])
+
+    def _native(self, domain: str, part: str, modality: str) -> NDArray[np.generic]:
+        return cached_part(self._folder(), self._layout, View(domain, part, modality), self.progress)
+
+    def _folder(self) -> Path:
+        return cache_dir() / "rooms" / self.fingerprint()[:16]
+
+    def _filled(
+        self,
+        rows: NDArray[np.int64],
+        modality: str,
+        size: int,
+        native: Callable[[View, NDArray[np.int64]], NDArray[np.generic]],
+    ) -> NDArray[np.generic]:
+        """``rows`` part by part: ``native`` gives the scenes of a view, by their number in it, at full size."""
         if modality not in MODALITY_CODES:
             raise UserError(f"Dataset 'rooms' has no modality {modality!r}. {nearest(modality, self.modalities)}")
         self.index()
@@ -65,13 +93,9 @@ class Rooms(Dataset):
         for (domain, part, start), end in zip(self._starts, ends, strict=True):
             chosen = np.flatnonzero((rows >= start) & (rows < end))
             if chosen.size:
-                native = self._native(domain, part, modality)[rows[chosen] - start]
-                pixels[chosen] = resize_batch(native, size, missing_zero=modality == "depth")
+                scenes = native(View(domain, part, modality), rows[chosen] - start)
+                pixels[chosen] = resize_batch(scenes, size, missing_zero=modality == "depth")
         return pixels
-
-    def _native(self, domain: str, part: str, modality: str) -> NDArray[np.generic]:
-        folder = cache_dir() / "rooms" / self.fingerprint()[:16]
-        return cached_part(folder, self._layout, View(domain, part, modality), self.progress)
 
     def _build_index(self) -> Index:
         names: list[str] = []

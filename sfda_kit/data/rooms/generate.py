@@ -50,7 +50,7 @@ def cached_part(folder: Path, layout: Layout, view: View, progress: Progress | N
 
     Raises ``DataError`` where ``folder`` cannot be written.
     """
-    path = folder / f"{'-'.join(view)}.npy"
+    path = _path(folder, view)
     array = open_mapped(path)
     if array is None:
         try:
@@ -70,6 +70,15 @@ def cached_part(folder: Path, layout: Layout, view: View, progress: Progress | N
         raise DataError(f"The rendered scenes {path} cannot be read back. Check the disk and try again.")
     touch(path)
     return array
+
+
+def existing_part(folder: Path, view: View) -> NDArray[np.generic] | None:
+    """What ``cached_part`` has written, None where it has not."""
+    return open_mapped(_path(folder, view))
+
+
+def _path(folder: Path, view: View) -> Path:
+    return folder / f"{'-'.join(view)}.npy"
 
 
 def _write(path: Path, pixels: NDArray[np.generic]) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,7 @@ def check(tmp_path: Path, data: bytes, suffix: str, modality: str, deep: bool = 
     return [one.code for one in facts.findings if one.rule.severity == "error"]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @USUAL
 @given(SUFFIXES, MODALITIES, st.data(), st.booleans())
 def test_flipped_and_cut_bytes(tmp_path, suffix, modality, data, deep):

@@ -1,0 +1,68 @@
+"""``sfda-kit data stats``: counts and histograms of a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfda_kit.cli import flags, options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sfda_kit.data.statistics import Statistics
+
+
+def stats(
+    dataset: Annotated[str, typer.Argument(help="As `sfda-kit data list` names it.")],
+    data_root: options.DataRoot = None,
+    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("stats.png"),
+    modality: Annotated[list[str] | None, typer.Option(help="Repeatable; default: all of the set.")] = None,
+    number: Annotated[int, typer.Option(min=1, help="Images of each sensor for the histograms.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Which images.")] = 0,
+    source: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, where the loader needs a task.")] = None,
+    target: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, with --source.")] = None,
+    depth_unit: options.DepthUnit = None,
+    set_: options.Assignments = None,
+    json: options.AsJson = False,
+) -> None:
+    """Count samples by class and domain, and draw how bright or far the images of each sensor are."""
+    from sfda_kit.cli.data import open_dataset
+    from sfda_kit.cli.data_verify import json_on_failure
+    from sfda_kit.cli.output import results
+    from sfda_kit.data.statistics import draw, statistics
+
+    given = {"dataset": dataset, "data_root": data_root, "source": source, "target": target, "depth_unit": depth_unit}
+    with json_on_failure(json, dataset):
+        opened = open_dataset(flags.without_method(given, set_))
+        found = statistics(opened, modality or opened.modalities, number, seed)
+        draw(found, out, f"{'synthetic: ' * opened.synthetic}{opened.summary}")
+    show(results(json), found)
+    results(json).print(f"drawn to {out}", soft_wrap=True, markup=False)
+    if json:
+        flags.print_json({"status": "ok", "dataset": dataset, "synthetic": opened.synthetic, **found.as_dict()})
+
+
+def show(console: Console, found: Statistics) -> None:
+    """The table of classes by domains, then one line a sensor."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from sfda_kit.data.doctor.findings import shown
+
+    table = Table("class", box=None, header_style="bold", pad_edge=False)
+    for domain in (*found.domains, "all"):
+        table.add_column(escape(shown(domain)), justify="right")
+    for name, row in zip(found.classes, found.counts, strict=True):
+        table.add_row(escape(shown(name)), *(f"{count:,}" for count in (*row, row.sum())))
+    totals = found.counts.sum(axis=0)
+    table.add_row("all", *(f"{count:,}" for count in (*totals, totals.sum())), style="bold")
+    console.print(table)
+    console.print(f"{found.groups:,} groups", markup=False)
+    for one in found.histograms:
+        sensor = shown(f"{one.modality}@{one.domain}")
+        gaps = f", {one.missing:.1%} missing" if one.missing else ""
+        line = f"{sensor}: mean {one.mean:.3g}, standard deviation {one.std:.3g}{gaps} ({one.images} images)"
+        console.print(line, soft_wrap=True, markup=False)

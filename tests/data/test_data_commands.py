@@ -1,0 +1,113 @@
+"""`data list`, `data show` and `data stats`: what they tell, and what they leave alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sfda_kit.config import DatasetConfig
+from sfda_kit.data.paired_folder import PairedFolder
+from sfda_kit.data.rooms.dataset import Rooms
+from sfda_kit.data.statistics import statistics
+from sfda_kit.errors import DataError, UserError
+from sfda_kit.plugins import registry
+
+FEW = ("--set", "dataset.options.scenes=0.01")
+
+
+def last(result) -> dict:
+    return json.loads(result.stdout.strip().splitlines()[-1])
+
+
+def test_list_tells_modalities_licence_and_citation(sfda_kit):
+    shown = sfda_kit("data", "list").stdout
+    assert "rgb, nir, swir" in shown and "licence: MIT" in shown and "arXiv 1709.00029" in shown
+    sets = {one["name"]: one for one in last(sfda_kit("data", "list", "--json"))["datasets"]}
+    assert set(sets) == set(registry().names("dataset"))
+    assert sets["sun-rgbd"]["modalities"] == "rgb, depth" and sets["sun-rgbd"]["citation"]
+
+
+def test_a_set_that_cannot_be_imported_costs_only_its_own_lines(sfda_kit, monkeypatch):
+    part = registry().get("dataset", "eurosat")
+    broken = type(part)("eurosat", "no.such.module:Set", "a summary", kind="dataset", owner="somebody")
+    monkeypatch.setitem(registry().components, ("dataset", "eurosat"), broken)
+    shown = sfda_kit("data", "list").stdout
+    assert "error: dataset 'eurosat' of somebody declares" in shown and "sun-rgbd" in shown
+
+
+def test_show_renders_the_samples_it_draws_and_no_part(sfda_kit, tmp_path, monkeypatch):
+    rendered: list[int] = []
+
+    from sfda_kit.data.rooms import dataset as rooms
+
+    real = rooms.render_scenes
+    monkeypatch.setattr(
+        rooms, "render_scenes", lambda layout, view, a, b: rendered.append(b - a) or real(layout, view, a, b)
+    )
+    monkeypatch.setattr(rooms, "cached_part", lambda *_: pytest.fail("a whole part was asked for"))
+    assert sfda_kit("data", "show", "rooms", "--out", tmp_path / "s.png", "--number", "3").exit_code == 0
+    assert rendered == [1] * 6 and not (Path(os.environ["SFDA_KIT_CACHE"]) / "rooms").exists()
+
+
+def test_peeking_is_reading(monkeypatch):
+    rooms = Rooms(DatasetConfig(options={"scenes": 0.01}))
+    rows = np.array([3, 0, 30, 50])
+    before = rooms.peek(rows, "depth", 24)
+    np.testing.assert_array_equal(before, rooms.read(rows, "depth", 24))
+    monkeypatch.setattr("sfda_kit.data.rooms.dataset.render_scenes", lambda *_: pytest.fail("it is in the cache"))
+    np.testing.assert_array_equal(before, rooms.peek(rows, "depth", 24))
+
+
+def test_peeking_at_files_leaves_the_cache_alone(pairs_root):
+    found = PairedFolder(DatasetConfig(name="paired-folder", root=pairs_root, source="rgb@cam", target="depth@cam"))
+    rows = np.array([5, 1])
+    seen = found.peek(rows, "depth", 16)
+    assert not (Path(os.environ["SFDA_KIT_CACHE"]) / "decoded").exists()
+    np.testing.assert_array_equal(seen, found.read(rows, "depth", 16))
+
+
+def test_stats_counts_and_draws(sfda_kit, pairs_root, tmp_path):
+    out = tmp_path / "new" / "stats.png"
+    result = sfda_kit(
+        "data", "stats", "paired-folder", "--data-root", pairs_root, "--out", out, "--number", "5",
+        "--modality", "rgb", "--modality", "depth", "--json",
+    )  # fmt: skip
+    told = last(result)
+    assert result.exit_code == 0 and told["classes"]["bar"] == {"cam": 24} and told["groups"] == 8
+    by = {one["modality"]: one for one in told["histograms"]}
+    assert by["depth"]["images"] == 5 and 1.2 < by["depth"]["mean"] < 2.7 and 0 < by["rgb"]["mean"] < 1
+    assert sum(by["rgb"]["shares"]) == pytest.approx(1)
+    assert Image.open(out).width > 300
+
+
+def test_stats_of_a_generated_set(sfda_kit, tmp_path):
+    out = tmp_path / "stats.png"
+    shown = sfda_kit("data", "stats", "rooms", "--number", "2", "--modality", "nir", "--out", out, *FEW).stdout
+    assert "nir@realsense: mean" in shown and "torus" in shown and out.is_file()
+
+
+def test_missing_depth_is_in_no_bin(tmp_path):
+    folder = tmp_path / "cam" / "depth" / "cup"
+    folder.mkdir(parents=True)
+    depth = np.zeros((64, 64), np.uint16)
+    depth[:32] = 2000
+    Image.fromarray(depth).save(folder / "a.png")
+    (one,) = statistics(
+        PairedFolder(DatasetConfig(name="paired-folder", root=tmp_path, source="", target="")), ["depth"]
+    ).histograms
+    assert (one.mean, one.std, one.missing) == (2.0, 0.0, 0.5) and one.shares[-1] == 1.0
+
+
+def test_stats_of_a_modality_that_is_not_there(pairs_root, tmp_path, sfda_kit):
+    found = PairedFolder(DatasetConfig(name="paired-folder", root=pairs_root, source="rgb@cam", target="depth@cam"))
+    with pytest.raises(DataError, match="No image of thermal was found"):
+        statistics(found, ["thermal"])
+    (tmp_path / "file").touch()
+    flags = ("--data-root", pairs_root, "--number", "1", "--modality", "rgb", "--out", tmp_path / "file" / "x.png")
+    refused = sfda_kit("data", "stats", "paired-folder", *flags)
+    assert isinstance(refused.exception, UserError) and "cannot be written" in str(refused.exception)
