@@ -40,6 +40,13 @@ def sfda_kit_register_dataset() -> list[Component]:
         Component("rooms", "sfda_kit.data.rooms.dataset:Rooms", "embedded synthetic scenes, 4 sensors"),
         Component("sun-rgbd", "sfda_kit.data.sun_rgbd:SunRgbd", "SUN RGB-D scenes in the official layout"),
         Component("diml", "sfda_kit.data.diml:Diml", "DIML/CVL RGB-D, samples or full release"),
+        Component(
+            "nyuv2",
+            "sfda_kit.data.nyuv2:Nyuv2",
+            "NYU Depth V2, the official labelled file",
+            requires=("h5py",),
+            extra="hdf5",
+        ),
         Component("rgb-nir", "sfda_kit.data.rgb_nir:RgbNir", "EPFL RGB-NIR Scene, 9 categories"),
         Component("eurosat", "sfda_kit.data.eurosat:Eurosat", "EuroSAT multispectral, RGB to NIR or SWIR"),
         Component("domain-folder", "sfda_kit.data.domain_folder:DomainFolder", "Office-31, VisDA-C and such"),

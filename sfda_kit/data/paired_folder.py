@@ -47,6 +47,7 @@ class PairedFolder(FolderDataset):
         """``config.root`` holds one folder a domain; ``config.depth_unit`` is mm unless given."""
         super().__init__(config)
         self.root = require_folder(config.root, "--data-root")
+        self.mark_synthetic()
         if config.options:
             raise UserError(f"paired-folder has no options, got {', '.join(config.options)}. Leave them out.")
 

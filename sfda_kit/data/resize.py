@@ -21,13 +21,18 @@ def resize(image: NDArray[Any], size: int, *, missing_zero: bool = False) -> NDA
     """
     if size < 1:
         raise UserError(f"An image size of {size} is not possible; give at least 1.")
-    if image.shape[:2] == (size, size):
+    return resize_to(image, size, size, missing_zero=missing_zero)
+
+
+def resize_to(image: NDArray[Any], height: int, width: int, *, missing_zero: bool = False) -> NDArray[Any]:
+    """``resize`` to any height and width."""
+    if image.shape[:2] == (height, width):
         return image
     if missing_zero:
-        return _resize_measured(image, size)
+        return _resize_measured(image, height, width)
     if image.dtype == np.uint8:
-        return _filtered(image, size)
-    return _stored(np.rint(_filtered(image.astype(np.float32), size)), image.dtype)
+        return _filtered(image, height, width)
+    return _stored(np.rint(_filtered(image.astype(np.float32), height, width)), image.dtype)
 
 
 def resize_batch(images: NDArray[Any], size: int, *, missing_zero: bool = False) -> NDArray[Any]:
@@ -38,17 +43,17 @@ def resize_batch(images: NDArray[Any], size: int, *, missing_zero: bool = False)
     return out
 
 
-def _filtered(image: NDArray[Any], size: int) -> NDArray[Any]:
+def _filtered(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     from PIL import Image
 
     # Pillow widens the triangle filter when it shrinks, so this is antialiased, as torch's antialias=True is.
-    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _resize_measured(image: NDArray[Any], size: int) -> NDArray[Any]:
+def _resize_measured(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     measured = (image > 0).astype(np.float32)
-    share = _filtered(measured, size).astype(np.float64)
-    total = _filtered(image.astype(np.float32), size).astype(np.float64)
+    share = _filtered(measured, height, width).astype(np.float64)
+    total = _filtered(image.astype(np.float32), height, width).astype(np.float64)
     mean = np.rint(total / np.maximum(share, _LEAST_VALID))
     return _stored(np.where(share >= _LEAST_VALID, np.maximum(mean, 1), 0), image.dtype)
 

@@ -64,7 +64,8 @@ def verify(request: Request, progress: Progress | None = None) -> Report:
     start, tell = time.perf_counter(), progress or _silent
     kind = registry().get("dataset", request.config.name).load()
     report = Report(request.config.name, str(request.config.root or ""), request.deep, request.skip_bad)
-    if issubclass(kind, FolderDataset):
+    # Samples within one container file are asked from the loader: there is no file of each to look at.
+    if issubclass(kind, FolderDataset) and not getattr(kind, "in_one_file", False):
         _look_at_folder(kind, request, report, tell)
     else:
         from sfda_kit.data.doctor.foreign import look_at_foreign

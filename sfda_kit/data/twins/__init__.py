@@ -32,6 +32,7 @@ TWINS = {
     "sun-rgbd": Twin("sun_rgbd", "--dataset sun-rgbd --source rgb@kv1 --target depth@kv1", 40, 30),
     "diml": Twin("diml", "--dataset diml --source rgb@indoor --target depth@indoor"),
     "diml-full": Twin("diml_full", "--dataset diml --source rgb@indoor --target depth@indoor"),
+    "nyuv2": Twin("nyuv2", "--dataset nyuv2 --source rgb --target depth"),
     "rgb-nir": Twin("rgb_nir", "--dataset rgb-nir --source rgb --target nir"),
     "eurosat": Twin("eurosat", "--dataset eurosat --source rgb --target nir"),
     "domain-folder": Twin("domain_folder", "--dataset domain-folder --source rgb@amazon --target rgb@webcam"),

@@ -1,0 +1,370 @@
+"""The labelled file of NYU Depth V2: as scenes, as crops of objects, and broken in the ways files break."""
+
+from __future__ import annotations
+
+import builtins
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from sfda_kit.config import DatasetConfig
+from sfda_kit.data.nyuv2 import Nyuv2
+from sfda_kit.data.nyuv2_crops import CLASSES, CropRules, boxes, make_crops
+from sfda_kit.data.nyuv2_mat import FILE, Frame, open_labelled, room_of
+from sfda_kit.data.paired_folder import NYU11, PairedFolder
+from sfda_kit.data.twins import make_twin
+from sfda_kit.data.twins.nyuv2 import NAMES, SCENE_TYPES, write_texts
+from sfda_kit.errors import DataError, UserError
+
+h5py = pytest.importorskip("h5py")
+SMALL = CropRules(min_side=20)
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("nyuv2") / "twin"
+    make_twin("nyuv2", out, per_class=2)
+    return out
+
+
+@pytest.fixture
+def mat(twin, tmp_path) -> Path:
+    """A copy to break."""
+    return Path(shutil.copy(twin / FILE, tmp_path / FILE))
+
+
+@pytest.fixture
+def edited(mat) -> Callable[[Callable[[h5py.File], None]], Path]:
+    def edit(change: Callable[[h5py.File], None]) -> Path:
+        with h5py.File(mat, "r+") as file:
+            change(file)
+        return mat
+
+    return edit
+
+
+def write_mat(path: Path, rgb: np.ndarray, depth: np.ndarray, label: np.ndarray, instance: np.ndarray) -> Path:
+    """One frame; all given as (H, W, ...) and stored as MATLAB does."""
+    with h5py.File(path, "w") as file:
+        for name, plane in (
+            ("images", rgb),
+            ("depths", depth),
+            ("rawDepths", np.zeros_like(depth)),
+            ("labels", label),
+            ("instances", instance),
+        ):
+            file[name] = plane.transpose()[None]
+        write_texts(file, "names", ["wall", "chair", "night stand", "picture"])
+        write_texts(file, "scenes", ["office_0001a"])
+        write_texts(file, "sceneTypes", ["office"])
+    return path
+
+
+def frame(*objects: tuple[int, int, slice, slice], shape: tuple[int, int] = (480, 640)) -> Frame:
+    """A wall with rectangles: label, instance, rows, columns."""
+    label, instance = np.ones(shape, np.uint16), np.zeros(shape, np.uint8)
+    for number, which, rows, columns in objects:
+        label[rows, columns], instance[rows, columns] = number, which
+    ramp = np.arange(shape[0] * shape[1]).reshape(shape)
+    rgb = np.stack([ramp % 251, ramp // 640 % 256, ramp % 7], axis=-1).astype(np.uint8)
+    return Frame(rgb, (1000 + ramp % 3000).astype(np.uint16), label, instance)
+
+
+def mat_of(path: Path, one: Frame) -> Path:
+    return write_mat(path, one.rgb, (one.depth / 1000).astype(np.float32), one.label, one.instance)
+
+
+def load(root: Path, **changes: object) -> Nyuv2:
+    return Nyuv2(DatasetConfig(name="nyuv2", root=root, source="rgb", target="depth", **changes))
+
+
+def test_the_twin_has_the_fields_and_axes_of_matlab(twin):
+    with h5py.File(twin / FILE) as file:
+        assert file["images"].shape == (36, 3, 128, 96) and file["images"].dtype == np.uint8
+        assert file["depths"].shape == file["rawDepths"].shape == file["labels"].shape == (36, 128, 96)
+        assert file["depths"].dtype == np.float32 and file["labels"].dtype == np.uint16
+        assert file["names"].shape == (1, len(NAMES)) and file["names"].dtype == h5py.ref_dtype
+        assert file["accelData"].shape == (4, 36)
+        assert bytes(file[file["sceneTypes"][0, 0]][:, 0].astype(np.uint8)) == b"bathroom"
+
+
+def test_columns_first_becomes_rows_first_and_the_white_border_goes(tmp_path):
+    one = frame()
+    with open_labelled(mat_of(tmp_path / FILE, one)) as opened:
+        read = opened.frame(0)
+        assert not opened.depth(0, raw=True).any()
+    assert read.rgb.shape == (426, 560, 3)
+    np.testing.assert_array_equal(read.rgb, one.rgb[45:471, 41:601])
+    np.testing.assert_array_equal(read.depth, one.depth[45:471, 41:601])
+
+
+def test_scenes_are_read_with_types_as_classes_and_videos_as_groups(twin):
+    for root in (twin, twin / FILE):
+        dataset = load(root)
+        index = dataset.index()
+        assert set(index.classes) == set(SCENE_TYPES) and index.domains == ("kinect1",)
+        assert len(index.names) == 36 and "kitchen/nyu0007" in index.names
+        assert dataset.synthetic and len(set(index.group)) == 18
+    with open_labelled(twin / FILE) as mat:
+        row = index.names.index("kitchen/nyu0007")
+        rgb, depth = mat.rgb(6), mat.depth(6)
+    assert (dataset.read(np.array([row]), "rgb", 96)[0].shape) == (96, 96, 3)
+    assert abs(dataset.read(np.array([row]), "rgb", 48)[0].mean() - rgb.mean()) < 2
+    assert abs(dataset.read(np.array([row]), "depth", 48)[0].mean() - depth.mean()) < 60
+    raw = load(twin, options={"depth": "raw"})
+    assert (raw.read(np.arange(36), "depth", 96) == 0).mean() > (dataset.read(np.arange(36), "depth", 96) == 0).mean()
+    assert raw.fingerprint() != dataset.fingerprint()
+
+
+def test_splits(twin):
+    splits = load(twin).splits()
+    assert next(iter(splits)) == "common9"
+    assert len(splits["common9"].tr_classes) == len(splits["common9"].ti_classes) == 9
+    assert len(splits["largest6"].tr_classes) == 6
+
+
+def test_later_parts_of_a_video_are_one_room():
+    assert [room_of(name) for name in ("office_0001a", "furniture_store_0002b", "kitchen_0003", "den_a")] == [
+        *("office_0001", "furniture_store_0002", "kitchen_0003", "den_a")
+    ]
+
+
+def test_boxes_by_hand():
+    """40 pixels are enough, a tenth is added on each side where there is room, 39 are too few."""
+    one = frame(
+        (2, 1, slice(100, 150), slice(200, 240)),
+        (2, 2, slice(0, 60), slice(0, 41)),
+        (3, 1, slice(300, 339), slice(100, 200)),
+        (4, 1, slice(200, 300), slice(400, 500)),
+        shape=(426, 560),
+    )
+    found = boxes(one, {2: "chair", 3: "night stand", 5: "bed"}, CropRules())
+    assert [(box.name, box.rows, box.columns) for box in found] == [
+        ("chair", slice(95, 155), slice(196, 244)),
+        ("chair", slice(0, 66), slice(0, 45)),
+    ]
+
+
+def test_objects_are_in_the_order_of_the_usual_classes_then_of_instances():
+    one = frame(
+        (4, 1, slice(0, 50), slice(0, 50)),
+        (3, 2, slice(0, 50), slice(60, 110)),
+        (3, 1, slice(0, 50), slice(120, 170)),
+        (2, 1, slice(0, 50), slice(180, 230)),
+    )
+    found = boxes(one, {2: "door", 3: "chair", 4: "box"}, CropRules())
+    assert [box.name for box in found] == ["chair", "chair", "door", "box"]
+    assert found[0].columns.start > found[1].columns.start
+    pixels_without_an_instance = frame((3, 0, slice(0, 99), slice(0, 99)))
+    assert not boxes(pixels_without_an_instance, {3: "chair"}, CropRules())
+
+
+def test_crops_are_pairs_of_the_same_pixels(tmp_path):
+    one = frame((2, 1, slice(145, 195), slice(241, 291)), (3, 1, slice(100, 300), slice(400, 600)))
+    counts = make_crops(mat_of(tmp_path / FILE, one), tmp_path / "out", CropRules())
+    assert counts == {"chair": 1, "night_stand": 1}
+    with Image.open(tmp_path / "out/kinect1/depth/chair/nyu0001_00.png") as half:
+        depth = np.asarray(half).astype(np.uint16)
+        assert half.mode.startswith("I")
+    np.testing.assert_array_equal(depth, one.depth[140:200, 236:296])
+    with Image.open(tmp_path / "out/kinect1/rgb/chair/nyu0001_00.jpg") as half:
+        assert half.size == (60, 60) and half.format == "JPEG"
+        difference = np.asarray(half).astype(int)[..., 1] - one.rgb[140:200, 236:296, 1]
+        assert abs(difference).mean() < 30
+    for half in ("rgb/night_stand/nyu0001_01.jpg", "depth/night_stand/nyu0001_01.png"):
+        with Image.open(tmp_path / "out/kinect1" / half) as scaled:
+            assert scaled.size == (96, 104)  # 221 x 240 pixels, clipped at the frame's right edge
+    assert (tmp_path / "out/groups.csv").read_text() == "stem,group\nnyu0001_00,office_0001\nnyu0001_01,office_0001\n"
+
+
+def test_pairs_without_any_depth_are_left_out(tmp_path):
+    path = mat_of(tmp_path / FILE, frame((2, 1, slice(145, 195), slice(241, 291))))
+    with pytest.raises(DataError, match="holds no object of bed"):
+        make_crops(path, tmp_path / "out", CropRules(raw=True))
+    assert not (tmp_path / "out").exists()
+
+
+def test_crops_of_the_twin_are_a_task(twin, tmp_path):
+    counts = make_crops(twin / FILE, tmp_path / "out", SMALL)
+    assert set(counts) == {*NYU11.tr_classes, *NYU11.ti_classes} and set(counts.values()) == {4}
+    config = DatasetConfig(root=tmp_path / "out", source="rgb@kinect1", target="depth@kinect1", split="nyu11")
+    dataset = PairedFolder(config)
+    assert dataset.splits()["nyu11"] == NYU11 and dataset.synthetic
+    assert len(set(dataset.index().group)) == 18
+    assert not any("groups.csv" in notice for notice in dataset.index().notices)
+
+
+def test_names_map_to_the_usual_classes_and_one_part_is_taken(twin, tmp_path):
+    usual = np.array([["wall", "sofa", "cabinet"]], dtype=object)
+    savemat(tmp_path / "map.mat", {"mapClass": [[1, *[2] * (len(NAMES) - 2), 3]], "className": usual})
+    savemat(tmp_path / "splits.mat", {"trainNdxs": [[3], [1]], "testNdxs": [[2]]})
+    counts = make_crops(twin / FILE, tmp_path / "a", SMALL, tmp_path / "map.mat", tmp_path / "splits.mat")
+    assert list(counts) == ["sofa"]
+    stems = {path.stem[:7] for path in (tmp_path / "a").rglob("*.jpg")}
+    assert stems == {"nyu0001", "nyu0003"}
+    make_crops(twin / FILE, tmp_path / "b", SMALL, official=tmp_path / "splits.mat", part="test")
+    assert {path.stem[:7] for path in (tmp_path / "b").rglob("*.jpg")} == {"nyu0002"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"mapClass": [[1, 2]], "className": np.array([["wall"]], dtype=object)}, "maps 2 labels to 1 classes"),
+        ({"mapClass": [[1, 2]]}, "lacks className"),
+    ],
+)
+def test_mappings_that_do_not_fit(twin, tmp_path, fields, says):
+    savemat(tmp_path / "map.mat", fields)
+    with pytest.raises(DataError, match=says):
+        make_crops(twin / FILE, tmp_path / "out", SMALL, tmp_path / "map.mat")
+
+
+def test_official_lists_that_do_not_fit(twin, tmp_path):
+    savemat(tmp_path / "splits.mat", {"trainNdxs": [[1], [999]]})
+    with pytest.raises(DataError, match="trainNdxs names frames that the labelled file of 36 frames"):
+        make_crops(twin / FILE, tmp_path / "out", SMALL, official=tmp_path / "splits.mat")
+    with pytest.raises(UserError, match="no part 'val'; expected train or test"):
+        make_crops(twin / FILE, tmp_path / "out", SMALL, official=tmp_path / "splits.mat", part="val")
+    (tmp_path / "splits.mat").write_bytes(b"rubbish")
+    with pytest.raises(DataError, match="cannot be read as a MATLAB file"):
+        make_crops(twin / FILE, tmp_path / "out", SMALL, official=tmp_path / "splits.mat")
+
+
+@pytest.mark.parametrize("rules", [{"min_side": 0}, {"margin": 1.5}, {"short_side": 2}])
+def test_rules_that_cannot_be(rules):
+    with pytest.raises(UserError, match="expected at least 1 and 8 pixels"):
+        CropRules(**rules)
+
+
+@pytest.mark.parametrize("field", ["images", "labels", "instances", "names", "sceneTypes"])
+def test_missing_fields_are_named(edited, field):
+    path = edited(lambda file: file.__delitem__(field))
+    with pytest.raises(DataError, match=f"lacks {field}; it holds accelData"):
+        load(path).index()
+
+
+def replaced(name: str, values: np.ndarray) -> Callable[[h5py.File], None]:
+    def change(file: h5py.File) -> None:
+        del file[name]
+        file[name] = values
+
+    return change
+
+
+def two_scenes(file: h5py.File) -> None:
+    cells = file["scenes"][:, :2]
+    del file["scenes"]
+    file["scenes"] = cells
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (replaced("images", np.zeros((36, 96, 128, 3), np.uint8)), r"images have the shape \(36, 96, 128, 3\)"),
+        (replaced("images", np.zeros((0, 3, 128, 96), np.uint8)), "images have the shape"),
+        (replaced("labels", np.zeros((36, 96, 128), np.uint16)), r"labels have the shape .* expected \(36, 128, 96\)"),
+        (replaced("depths", np.zeros((35, 128, 96), np.float32)), "depths have the shape"),
+        (replaced("depths", np.zeros((36, 128, 96), np.uint16)), "depths are stored as uint16"),
+        (replaced("scenes", np.zeros((1, 36))), "scenes is no cell array of words"),
+        (two_scenes, "36 images, 2 scenes"),
+    ],
+)
+def test_wrong_shapes_and_types_are_named(edited, change, says):
+    path = edited(change)
+    with pytest.raises(DataError, match=says):
+        load(path).index()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+def test_a_truncated_file_is_an_error_not_a_crash(mat, tmp_path, share):
+    content = mat.read_bytes()
+    mat.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(DataError, match=r"download it again|Download the file again"):
+        make_crops(mat, tmp_path / "out", SMALL)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_old_matlab_file_is_refused(tmp_path):
+    savemat(tmp_path / FILE, {"images": np.zeros((4, 4, 3, 1))})
+    with pytest.raises(DataError, match=r"cannot be opened as a MATLAB 7\.3 file"):
+        load(tmp_path).index()
+
+
+def test_damaged_pixels_are_named_by_frame(mat):
+    with h5py.File(mat) as file:
+        start = file["images"].id.get_chunk_info(3).byte_offset
+    with mat.open("r+b") as out:
+        out.seek(start)
+        out.write(b"\xff" * 40)
+    dataset = load(mat)
+    with pytest.raises(DataError, match=r"images of frame 4 cannot be read"):
+        dataset.read(np.arange(36), "rgb", 16)
+    assert list(dataset.bad_rows(("rgb",))) == [3]
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(DataError, match=f"expected {FILE} or the folder that holds it"):
+        load(tmp_path)
+    with pytest.raises(UserError, match="nyuv2 needs --data-root"):
+        Nyuv2(DatasetConfig(name="nyuv2"))
+
+
+def test_without_h5py_one_is_told_what_to_install(twin, tmp_path, monkeypatch):
+    original = builtins.__import__
+
+    def refuse(name: str, *rest: object, **more: object) -> object:
+        if name == "h5py":
+            raise ImportError(name)
+        return original(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(UserError, match=r"needs the package h5py.*sfda-kit\[hdf5\]"):
+        load(twin).index()
+    with pytest.raises(UserError, match=r"This twin needs the package h5py"):
+        make_twin("nyuv2", tmp_path / "twin", per_class=1)
+
+
+def test_the_command(sfda_kit, twin, tmp_path):
+    made = sfda_kit("data", "make-crops", "nyuv2", twin / FILE, tmp_path / "out", "--min-side", "20")
+    assert made.exit_code == 0, made.exception
+    assert "68 crops written" in made.stdout and "--split nyu11" in made.stdout
+    again = sfda_kit("data", "make-crops", "nyuv2", twin / FILE, tmp_path / "out")
+    assert again.exit_code == 2 and "not an empty folder" in str(again.exception)
+    other = sfda_kit("data", "make-crops", "sun-rgbd", twin / FILE, tmp_path / "b")
+    assert other.exit_code == 2 and "No objects can be cut out of 'sun-rgbd'" in str(other.exception)
+    verified = sfda_kit("data", "verify", "nyuv2", "--data-root", twin)
+    assert verified.exit_code == 0, verified.stdout
+
+
+def test_the_real_crops_follow_these_rules(real_pictures):
+    """Sizes tell: sides of unscaled boxes skip what 40 pixels and a tenth on each side cannot give."""
+    root = real_pictures / "nyuv2-objects"
+    if not root.is_dir():
+        pytest.skip("SFDA_KIT_NYU_DIR holds no nyuv2-objects")
+    depths = sorted((root / "kinect1" / "depth").rglob("*.png"))
+    sizes = [Image.open(path).size for path in depths]
+    assert {path.parent.name for path in depths} == {name.replace(" ", "_") for name in CLASSES}
+    assert max(width for width, _ in sizes) <= 560 and max(height for _, height in sizes) <= 426
+    shorter = Counter(min(size) for size in sizes)
+    assert max(shorter) == 96 and min(shorter) >= 40
+    whole = {side + 2 * int(0.1 * side) for side in range(40, 96)}
+    common = sum(count for side, count in shorter.items() if side in whole or side == 96)
+    assert common > 0.9 * len(sizes)
+    for side in set(range(48, 96)) - whole:  # reached only at the frame's edge
+        assert shorter[side] < min(shorter[near] for near in (side - 2, side + 2) if near in whole and near <= 96)
+    for stem in {path.stem for path in depths}:
+        assert stem[:3] == "nyu" and stem[7] == "_" and 1 <= int(stem[3:7]) <= 1449
+    by_frame: dict[str, list[tuple[str, int]]] = {}
+    for path in depths:
+        order = CLASSES.index(path.parent.name.replace("_", " "))
+        by_frame.setdefault(path.stem[:7], []).append((path.stem, order))
+    for entries in by_frame.values():
+        orders = [order for _, order in sorted(entries)]
+        assert orders == sorted(orders)
+        assert [int(stem[8:]) for stem, _ in sorted(entries)] == list(range(len(entries)))
