@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -239,7 +239,8 @@ def _nearest_key(model: type[BaseModel], path: Sequence[str]) -> str:
     """Sentence naming the keys closest to the last of ``path``, among those of its section."""
     section: Any = model
     for part in path[:-1]:
-        section = section.model_fields[part].annotation
+        annotation = section.model_fields[part].annotation
+        section = next(kind for kind in (*get_args(annotation), annotation) if hasattr(kind, "model_fields"))
     return nearest(path[-1], section.model_fields)
 
 

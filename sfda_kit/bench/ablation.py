@@ -61,7 +61,7 @@ def make_study(
     grid["factors"] = {**grid["factors"], **factors}
     if one_at_a_time:
         grid["design"] = "one-at-a-time"
-    suite = file.model_dump() if file else _bare(grid["base"], seeds)
+    suite = file.model_dump(exclude_defaults=True) if file else _bare(grid["base"], seeds)
     told = {"seeds": tuple(seeds), "name": name, "data_root": str(root.absolute()) if root else None}
     changes = {"grid": grid, **{key: value for key, value in told.items() if value}}
     return checked_suite(suite | changes, f"study {suite['name']}")

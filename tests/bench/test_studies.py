@@ -1,0 +1,29 @@
+"""The studies that come with the project: every file is a grid that expands, with parts that exist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sfda_kit.bench.ablation import check_study
+from sfda_kit.bench.cells import expand
+from sfda_kit.bench.suite import load_suite, read_suite
+
+FILES = sorted((Path(__file__).parents[2] / "benchmarks" / "studies").glob("*.yaml"))
+
+
+def test_there_are_studies():
+    assert len(FILES) >= 12
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_study_expands_to_cells_with_parts_that_exist(path: Path):
+    study = read_suite(str(path))
+    assert study.name == path.stem and study.grid is not None and study.seeds == (0, 1, 2)
+    check_study(study)
+    cells = expand(load_suite(str(path)))
+    variants = study.grid.variants(study.settings)
+    assert len(cells) == len(study.tasks) * len(study.seeds) * (len(variants) + len(study.methods))
+    assert {cell.config.dataset.name for cell in cells} == {"rooms"}
+    assert len({cell.config.digest() for cell in cells}) == len(cells)
