@@ -23,8 +23,8 @@ from sfda_kit.data.doctor.likeness import likeness
 from sfda_kit.data.images import read_image
 from sfda_kit.errors import DataError
 
-_SAMPLED = 1 << 16
-"""Pixels from which the median is taken."""
+_SAMPLED = 1 << 12
+"""Pixels from which the median distance is taken."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True)
 class PixelFacts:
-    """Of decoded pixels: range, share of zeros, median of the rest, and ``likeness``."""
+    """Of decoded pixels: range and ``likeness``; of depth also the share of zeros and the median of the rest."""
 
     least: int
     most: int
@@ -79,27 +79,6 @@ class FileFacts:
 
 def look_at(job: Job, look: Look) -> FileFacts:
     """Header and names; with ``look.deep`` also hash, decoding and statistics. Never raises for a bad file."""
-    with _quiet():
-        return _look_at(job, look)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What decoders say of broken files, with names as they stand; the findings say it better."""
-    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
-    before = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            for logger in loggers:
-                logger.setLevel(logging.CRITICAL + 1)
-            yield
-        finally:
-            for logger, level in zip(loggers, before, strict=True):
-                logger.setLevel(level)
-
-
-def _look_at(job: Job, look: Look) -> FileFacts:
     facts = FileFacts(job.path)
     path = Path(look.root) / job.path
     if not _is_there(path, facts):
@@ -112,6 +91,22 @@ def _look_at(job: Job, look: Look) -> FileFacts:
     if facts.usable and (look.deep or not plain):
         _decode(path, job, look, facts)
     return facts
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what decoders print of broken files, with names as they stand; the findings say it better."""
+    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
+    before = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL + 1)
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
 
 
 def _is_there(path: Path, facts: FileFacts) -> bool:
@@ -219,11 +214,13 @@ def _pixels(path: Path, modality: str, look: Look) -> NDArray[Any]:
 
 
 def _facts_of(pixels: NDArray[Any], modality: str) -> PixelFacts:
-    step = max(1, int(np.sqrt(pixels.size / _SAMPLED)))
-    sampled = pixels[::step, ::step]
-    measured = sampled[sampled > 0] if modality == "depth" else sampled
-    missing = 1 - np.count_nonzero(pixels) / pixels.size if modality == "depth" else 0.0
-    median = float(np.median(measured)) if measured.size else 0.0
+    missing = median = 0.0
+    if modality == "depth":
+        step = max(1, int(np.sqrt(pixels.size / _SAMPLED)))
+        measured = pixels[::step, ::step]
+        measured = measured[measured > 0]
+        missing = 1 - np.count_nonzero(pixels) / pixels.size
+        median = float(np.median(measured)) if measured.size else 0.0
     return PixelFacts(int(np.min(pixels)), int(np.max(pixels)), missing, median, likeness(pixels))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from sfda_kit.data.doctor.file_checks import FileFacts, Job, Look, look_at
+from sfda_kit.data.doctor.file_checks import FileFacts, Job, Look, look_at, quiet
 
 CHUNK = 64
 """Files sent to a process at a time."""
@@ -29,7 +29,8 @@ def look_at_all(jobs: Sequence[Job], look: Look, workers: int, progress: Progres
     if len(jobs) <= ALONE or workers < 1:
         facts = []
         for done, job in enumerate(jobs, start=1):
-            facts.append(look_at(job, look))
+            with quiet():
+                facts.append(look_at(job, look))
             progress(done, len(jobs))
         return facts
     chunks = [jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK)]

@@ -9,7 +9,7 @@ import os
 import pickle
 import sys
 
-from sfda_kit.data.doctor.file_checks import Job, Look, look_at
+from sfda_kit.data.doctor.file_checks import Job, Look, look_at, quiet
 
 
 def main() -> None:
@@ -22,7 +22,9 @@ def main() -> None:
             jobs: list[Job] = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        pickle.dump([look_at(job, look) for job in jobs], answers)
+        with quiet():
+            facts = [look_at(job, look) for job in jobs]
+        pickle.dump(facts, answers)
         answers.flush()
 
 

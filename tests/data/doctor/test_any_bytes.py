@@ -22,6 +22,7 @@ from sfda_kit.errors import DataError
 
 from .conftest import scene
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of decoders about such bytes
 USUAL = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SUFFIXES = st.sampled_from([".png", ".jpg", ".tif", ".npy"])
 MODALITIES = st.sampled_from(["rgb", "depth", "nir"])
@@ -48,7 +49,6 @@ def check(tmp_path: Path, data: bytes, suffix: str, modality: str, deep: bool = 
     return [one.code for one in facts.findings if one.rule.severity == "error"]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 @USUAL
 @given(SUFFIXES, MODALITIES, st.data(), st.booleans())
 def test_flipped_and_cut_bytes(tmp_path, suffix, modality, data, deep):
