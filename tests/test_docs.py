@@ -50,9 +50,9 @@ def test_commands_and_parts_exist(page: Path):
                 continue
             assert flag in flags, f"{page.name}: sfda-kit {command.name} has no {flag}"
             kind = {"--input-bridge": "bridge", "--teacher-bridge": "bridge"}.get(flag, flag.lstrip("-"))
-            name = value.partition("=")[0]
-            if kind in KINDS and name not in PLACEHOLDERS:
-                assert name in registry().names(kind), f"{page.name}: no {kind} {name}"
+            for name in value.partition("=")[0].split(","):
+                if kind in KINDS and name not in PLACEHOLDERS:
+                    assert name in registry().names(kind), f"{page.name}: no {kind} {name}"
             if flag == "--set":
                 parse_assignments([value])
 

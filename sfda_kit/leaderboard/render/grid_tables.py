@@ -120,7 +120,7 @@ def explanation(found: Ablation) -> list[str]:
     return [
         f"Points of accuracy in percent ({METRICS[found.metric]}). {design}{interactions}",
         "Intervals: 95 %, paired by seed and, where the images are the same, by image; not corrected. p: Holm's "
-        "correction over the effects of a table; `differs` is p below 0.05. Costs are medians of one run; its time "
+        "correction over the effects of a table; differs: p below 0.05. Costs are medians of one run; its time "
         "includes training what was not in the cache (source model, bridge).",
         "Effects are measured with target labels: they explain a method; a level picked by them is picked by labels.",
     ]

@@ -18,6 +18,7 @@ def show_ablation(console: Console, found: Ablation) -> None:
         for table in section.tables:
             console.print(Text(table.caption, style="italic"))
             console.print(_table(table))
+            console.print()
         _say(console, section.sentences)
         console.print()
     _say(console, explanation(found))
