@@ -207,6 +207,14 @@ def test_a_method_page_has_its_rows_paper_and_recipe(site: Path):
     assert "input bridge copy" in squeezed(page.text)
 
 
+def test_a_source_only_row_that_other_runs_recorded_is_not_taken_for_theirs(tmp_path: Path):
+    write_run(tmp_path / "runs", "shot")
+    site = built(tmp_path / "runs", tmp_path / "board")
+    assert "run of shot that recorded source-only, seed 0" in page_of(site, "methods/source-only*").values("aria-label")
+    (place,) = [text for text in page_of(site, "runs/*").values("href") if "tasks/" in text]
+    assert place and "Marks of its row" not in page_of(site, "runs/*").text
+
+
 def test_a_method_of_no_installed_package_says_so(attacked: Path):
     assert "No installed package declares this method" in page_of(attacked, "methods/taken-*.html").text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -10,8 +11,12 @@ from matplotlib.figure import Figure
 
 from sfda_kit.leaderboard.board import Overall, OverallRow, RankTests
 from sfda_kit.leaderboard.site.names import label, page_name, printable
-from sfda_kit.leaderboard.site.plots import critical_difference
+from sfda_kit.leaderboard.site.plots import _free, critical_difference, learning_curves, pareto
 from sfda_kit.leaderboard.site.svg import INKS, PAPER, SERIES, drawing, markup
+from sfda_kit.results.collection import load_runs
+
+from .made_runs import only_table, right, write_run
+from .made_site import write_history
 
 
 def drawn(key: str = "plot", name: str = "a $\\frac$ & <b>") -> str:
@@ -79,6 +84,37 @@ def test_a_critical_difference_diagram_names_its_methods_and_its_test():
     assert plot and [row[0] for row in plot.rows] == names
     assert all(label(name) in plot.svg for name in names) and "#1" not in re.findall(r">([^<]*)<", plot.svg)
     assert "critical difference 1.05" in plot.note and "0.05" in plot.note
+
+
+def test_the_front_holds_what_no_cheaper_ranked_row_beats(tmp_path: Path):
+    shares = {"shot": (0.5, 10.0), "tgkt": (0.9, 30.0), "socket": (0.7, 60.0), "oracle": (1.0, 5.0)}
+    for seed in range(3):
+        for method, (share, wall) in shares.items():
+            write_run(tmp_path, method, seed, right(share, seed), cost={"wall_s": wall})
+    plot = pareto(only_table(tmp_path))
+    assert plot and {row[0]: row[3] for row in plot.rows if row[0] in shares} == {
+        "oracle": "no",  # never ranks
+        "tgkt": "yes",
+        "socket": "no",
+        "shot": "yes",
+    }
+    assert plot.rows[0][:3] == ("oracle", "100.0", "5\N{NO-BREAK SPACE}s")
+    assert "hollow" in plot.svg
+
+
+def test_learning_curves_are_means_over_seeds_without_the_oracle(tmp_path: Path):
+    for seed in range(2):
+        for method in ("shot", "oracle"):
+            write_history(write_run(tmp_path, method, seed), 50.0 + 10 * seed)
+    runs = {run.record.run_id: run for run in load_runs([tmp_path])}
+    plot = learning_curves(only_table(tmp_path), runs)
+    assert plot and plot.rows == (("shot", "4", "40.0", "50.0", "55.0"),)
+
+
+def test_a_name_moves_to_the_nearest_free_height():
+    taken = [(0.0, 10.0, 100.0), (0.0, 10.0, 110.0), (50.0, 60.0, 105.0)]
+    assert _free(taken, 5.0, 15.0, 104.0, 8.0) == 92.0
+    assert _free(taken, 20.0, 40.0, 104.0, 8.0) == 104.0
 
 
 def test_without_rank_tests_there_is_no_diagram():

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sfda_kit.leaderboard.board import MARKS, METRICS
 from sfda_kit.leaderboard.site.folder import replaced
@@ -34,6 +34,13 @@ class Place:
 
     table: TaskTable
     row: Row
+
+
+class KnownRun(NamedTuple):
+    """File name of a run's page, without suffix, and its method."""
+
+    page: str
+    method: str
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,9 @@ def build_site(board: Board, runs: Sequence[StoredRun], out: Path) -> Path:
     return out / "index.html"
 
 
-def _known(runs: Iterable[StoredRun]) -> dict[str, str]:
-    """File name of each run's page, by run id."""
-    return {run.record.run_id: page_name(run.record.run_id) for run in runs}
+def _known(runs: Iterable[StoredRun]) -> dict[str, KnownRun]:
+    """What other pages need of each run, by run id."""
+    return {run.record.run_id: KnownRun(page_name(run.record.run_id), run.record.method) for run in runs}
 
 
 def _copy_assets(folder: Path) -> None:
@@ -114,7 +121,7 @@ def _write_methods(pages: Pages, methods: Iterable[MethodPage]) -> None:
 def _write_runs(pages: Pages, board: Board, runs: Sequence[StoredRun]) -> None:
     from sfda_kit.leaderboard.site.run_page import prepare
 
-    places = _places(board)
+    places = _places(board, runs)
     pages.write("runs.html", "runs.html", runs=runs, places=places)
     for run in runs:
         page = prepare(run, pages.folder)
@@ -122,6 +129,13 @@ def _write_runs(pages: Pages, board: Board, runs: Sequence[StoredRun]) -> None:
         pages.write("run.html", f"runs/{page.page}.html", page=page, record=run.record, place=place)
 
 
-def _places(board: Board) -> Mapping[str, Place]:
-    """Table and row by run id."""
-    return {result.run_id: Place(table, row) for table in board.tables for row in table.rows for result in row.results}
+def _places(board: Board, runs: Sequence[StoredRun]) -> Mapping[str, Place]:
+    """Table and row by run id; a source-only row that runs of other methods have recorded is not theirs."""
+    methods = {run.record.run_id: run.record.method for run in runs}
+    return {
+        result.run_id: Place(table, row)
+        for table in board.tables
+        for row in table.rows
+        for result in row.results
+        if methods.get(result.run_id) == row.method
+    }

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -128,26 +129,31 @@ def _time_axis(axis: Any, walls: Sequence[float]) -> None:
 
 
 def _name_points(figure: Figure, axis: Any, points: Sequence[tuple[float, float, Row]]) -> None:
-    """A name beside each point, moved up where it would touch one below."""
+    """A name beside each point, moved where it would touch another name or point."""
     axis.autoscale_view()
     names = short_names([point[2] for point in points])
-    right = axis.get_window_extent().x1
-    placed: list[tuple[float, float, float]] = []
-    pixels = figure.dpi / 72
-    for wall, score, row in sorted(points, key=lambda p: p[1])[-MAX_POINTS:]:
+    right, unit = axis.get_window_extent().x1, figure.dpi / 72
+    shown = sorted(points, key=lambda p: p[1])[-MAX_POINTS:]
+    spots = [tuple(axis.transData.transform(point[:2])) for point in shown]
+    taken = [(x - 4 * unit, x + 4 * unit, y) for x, y in spots]
+    for (x, y), (wall, score, row) in zip(spots, shown, strict=True):
         name = names[row.label]
-        x, y = axis.transData.transform((wall, score))
-        width, height = LETTER * pixels * len(name), y
-        left = x + width + 10 > right
-        start = x - width - 10 if left else x + 10
-        while any(
-            start < end and begin < start + width and abs(height - at) < LINE * pixels for begin, end, at in placed
-        ):
-            height += 1
-        placed.append((start, start + width, height))
-        offset = (-7.0 if left else 7.0, (height - y) / pixels)
+        width = LETTER * unit * len(name)
+        left = x + width + 10 * unit > right
+        start = x - width - 7 * unit if left else x + 7 * unit
+        height = _free(taken, start, start + width, y, LINE * unit)
+        taken.append((start, start + width, height))
         place = {"ha": "right" if left else "left", "va": "center", "textcoords": "offset points"}
-        axis.annotate(name, (wall, score), offset, fontsize=9, color=TEXT, **place)
+        offset = (-7.0 if left else 7.0, (height - y) / unit)
+        far = {"arrowstyle": "-", "color": SERIES[-1], "linewidth": 0.6} if abs(height - y) > LINE * unit else None
+        axis.annotate(name, (wall, score), offset, fontsize=9, color=TEXT, arrowprops=far, **place)
+
+
+def _free(taken: Sequence[tuple[float, float, float]], start: float, end: float, height: float, line: float) -> float:
+    """The height nearest to ``height`` at which nothing of ``taken`` lies within a ``line``."""
+    levels = [at for other, other_end, at in taken if start < other_end and other < end]
+    tried = (height + step * side for step in count() for side in (1, -1))
+    return next(at for at in tried if all(abs(at - level) >= line for level in levels))
 
 
 def short_names(rows: Sequence[Row]) -> dict[str, str]:
@@ -211,7 +217,8 @@ def _name_lines(axis: Any, names: Sequence[str], lines: Sequence[Sequence[float]
 
 def mean_curve(row: Row, metric: str, runs: Mapping[str, StoredRun]) -> list[float]:
     """Mean over the counted seeds of ``metric`` by epoch, as far as every seed goes."""
-    curves = [curve(history_of(runs[r.run_id]), metric) for r in row.results if r.counted and r.run_id in runs]
+    own = [runs[result.run_id] for result in row.results if result.counted and result.run_id in runs]
+    curves = [curve(history_of(run), metric) for run in own if run.record.method == row.method]
     return [mean(values) for values in zip(*curves, strict=False)]
 
 
