@@ -12,7 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from sfda_kit.config import RunConfig, digest, load_config
 from sfda_kit.errors import UserError, nearest
+from sfda_kit.interfaces.recipe import Phase
 from sfda_kit.merging import PARTS, merge_settings
+
+OF_A_RECIPE = tuple(dict.fromkeys((*PARTS, *(key for key in Phase.model_fields if key != "name"), "phases", "options")))
+"""Keys that need no ``recipe.`` before them."""
 
 Settings = dict[str, Any]
 Levels = dict[str, Settings]
@@ -192,10 +196,10 @@ def _of_values(name: str, path: Sequence[str], values: Sequence[Any]) -> Levels:
 def _path(name: str) -> list[str]:
     """Keys that lead to a setting: ``bridge`` -> ``recipe``, ``bridge``."""
     path = name.split(".")
-    if path[0] in (*PARTS, "aligners", "train", "phases", "options"):
+    if path[0] in OF_A_RECIPE:
         path = ["recipe", *path]
     if path[0] not in RunConfig.model_fields:
-        known = [*PARTS, "aligners.NAME", "train", *RunConfig.model_fields]
+        known = [*OF_A_RECIPE, *RunConfig.model_fields]
         raise ValueError(f"there is no setting {name!r} to vary. {nearest(path[0], known)}")
     return path
 
