@@ -53,7 +53,7 @@ def execute(job: Job) -> None:
             run(plan, job.runs_dir, resume=True, listener=silent, trackers=job.trackers)
         except BusyError as error:
             if not told:
-                print(f"{error} This cell waits for it.", file=sys.stderr, flush=True)
+                sys.stderr.write(f"{error} This cell waits for it.\n")
             told = True
             time.sleep(LOOK_AGAIN_S)
         else:
