@@ -141,14 +141,14 @@ def check_parts(recipe: Recipe, config: RunConfig, method: Method) -> None:
     from sfda_kit.models.network import build_network
 
     network = build_network(config.model, classes=2, pretrained=False)
-    for bridge in recipe.bridges().values():
-        _check_bridge(bridge)
+    for role, bridge in recipe.bridges().items():
+        _check_bridge(bridge, is_joint=role == recipe.joint_bridge)
     for phase in recipe.phases:
         _check_phase(phase, network, config.model)
     method.check(network)
 
 
-def _check_bridge(bridge: BridgeConfig) -> None:
+def _check_bridge(bridge: BridgeConfig, is_joint: bool) -> None:
     built = build(registry().get("bridge", bridge.name), bridge.options)
     known = built.default_objective
     for term in bridge.objective:
@@ -157,6 +157,11 @@ def _check_bridge(bridge: BridgeConfig) -> None:
     if built.trained and not any({**known, **bridge.objective}.values()):
         terms = ", ".join(known)
         raise UserError(f"The bridge {bridge.name!r} has no objective left; one of {terms} needs a weight.")
+    if is_joint and not built.trained:
+        raise UserError(
+            f"A phase trains the bridge, and there is nothing to train in {bridge.name!r}. Name another one "
+            "(--bridge unet), or leave it as it is (--set recipe.train_bridge=false)."
+        )
 
 
 def _check_phase(phase: Phase, network: Network, model: ModelConfig) -> None:

@@ -19,6 +19,7 @@ SHIPPED = {
     "socket-official": "sfda-kit-socket",
     "bn-stats": "sfda-kit-socket",
     "tgkt": "sfda-kit-tgkt",
+    "tgkt-joint": "sfda-kit-tgkt",
     "tgmb": "sfda-kit-tgkt",
     "tgmb-paper": "sfda-kit-tgkt",
     "affine": "sfda-kit-tgkt",

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from sfda_kit.models.adapted import load_adapted
+from sfda_kit.results.journal import Journal
 
 from .conftest import last_json
 
@@ -48,3 +52,45 @@ def test_a_level_that_is_none_stops_before_any_work(sfda_kit, on_pairs):
     result = sfda_kit("run", "--method", "tgkt", "--set", "recipe.bridge.options.level=deep", *on_pairs)
     assert result.exit_code == 2 and "expected one of shallow, pixels, bottleneck" in str(result.exception)
     assert not Path("runs").exists()
+
+
+def outcome(summary: dict[str, Any]) -> tuple[Any, ...]:
+    folder = Path(summary["run_dir"])
+    history = json.loads((folder / "history.json").read_text())
+    rows = [(row["epoch"], row["metrics"], row["signals"]) for row in history]
+    return rows, (folder / "predictions.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("bridge", ["unet", "vqgan"])
+def test_joint_training_stopped_between_epochs_ends_as_if_it_was_not(sfda_kit, on_pairs, monkeypatch, bridge):
+    arguments = ("run", "--method", "tgkt-joint", "--bridge", bridge, *on_pairs, "--resume", "--json")
+    record = Journal.epoch
+
+    def stopped(self: Journal, *given: object) -> None:
+        record(self, *given)
+        if len(self.history) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "epoch", stopped)
+        assert sfda_kit(*arguments).exit_code != 0
+    resumed = sfda_kit(*arguments)
+    assert "continuing after epoch 1" in resumed.stderr
+    summary, whole = last_json(resumed), last_json(sfda_kit(*arguments, "--runs-dir", "undisturbed"))
+    assert outcome(summary) == outcome(whole)
+    stages = [event["stage"] for event in events(whole, "stage")]
+    assert "bridge" not in stages and "adapt" in stages
+    assert ("bridge_codes_used" in outcome(whole)[0][-1][2]) == (bridge == "vqgan")
+    assert set(json.loads((Path(whole["run_dir"]) / "record.json").read_text())["baselines"]) == {"source-only"}
+
+
+def test_joint_training_needs_pairs(sfda_kit, on_pairs):
+    result = sfda_kit("run", "--method", "tgkt-joint", *on_pairs, "--set", "dataset.ti_classes=[]")
+    assert result.exit_code == 2 and "--ti-classes" in str(result.exception)
+
+
+def test_an_input_bridge_trained_beside_the_network_is_part_of_the_model(sfda_kit, on_pairs):
+    joint = ("--bridge", "affine", "--set", "recipe.train_bridge=true")
+    summary = last_json(sfda_kit("run", "--method", "socket", *joint, *on_pairs, "--json"))
+    model, _ = load_adapted(Path(summary["run_dir"]))
+    assert not torch.equal(model.input_bridge.mix.weight[:, :, 0, 0], torch.eye(3))

@@ -137,7 +137,7 @@ def test_labels_are_made_for_a_term_that_reads_them_without_their_own_loss(tmp_p
 
 def test_random_numbers_of_a_step_are_its_own() -> None:
     first, again = small_step_signals(), small_step_signals()
-    torch.rand(3, generator=first._inputs.generator)
+    torch.rand(3, generator=first._images.inputs.generator)
     assert torch.equal(torch.rand(4, generator=first.random), torch.rand(4, generator=again.random))
     other = small_step_signals(seed=1)
     assert not torch.equal(torch.rand(4, generator=small_step_signals().random), torch.rand(4, generator=other.random))

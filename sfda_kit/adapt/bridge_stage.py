@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sfda_kit.config import BridgeStageConfig
     from sfda_kit.data.views import GeometryKind, PairView, TargetView
     from sfda_kit.events import Listener
-    from sfda_kit.interfaces.bridge import Bridge
+    from sfda_kit.interfaces.bridge import Bridge, BridgeObjective
     from sfda_kit.interfaces.recipe import BridgeConfig
     from sfda_kit.models.network import Network
 
@@ -50,31 +50,25 @@ class BridgeTraining:
         self.config, self.epochs, self.augmentation, self.seed = config, epochs, augmentation, seed
         self.identity, self.listener, self.autocast = identity, listener, autocast
 
-    def prepare(self, wanted: BridgeConfig) -> Bridge:
-        """The bridge, frozen and in evaluation mode; trained now unless the cache has it.
+    def prepare(self, wanted: BridgeConfig, *, is_trained_later: bool = False) -> Bridge:
+        """The bridge, frozen and in evaluation mode; trained now unless the cache has it, or a phase trains it.
 
         Raises ``UserError`` when a trained bridge is asked for and the task has no TI pairs.
         """
         seeded(self.seed, "bridge-initialisation", wanted.name)
         bridge: Bridge = build(registry().get("bridge", wanted.name), wanted.options)
         bridge.to(self.target.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if bridge.trained:
-            if not self.pairs:
-                raise UserError(
-                    f"The bridge {wanted.name!r} is trained on TI pairs and the task has none. Name TI "
-                    "classes (--ti-classes A,B), give a folder of pairs (--ti-dir), or use --bridge copy."
-                )
-            weights = self.weights(bridge, wanted)
+        if bridge.trained and not self.pairs:
+            raise UserError(
+                f"The bridge {wanted.name!r} is trained on TI pairs and the task has none. Name TI "
+                "classes (--ti-classes A,B), give a folder of pairs (--ti-dir), or use --bridge copy."
+            )
+        if bridge.trained and not is_trained_later:
+            weights = objective_weights(bridge, wanted)
             identity = self._identity(wanted, weights)
             folder = cached_stage("bridge", identity, lambda work: self._train(bridge, weights, work), self.listener)
             load_weights(bridge, folder / WEIGHTS_FILE)
         return bridge.requires_grad_(False).eval()
-
-    @staticmethod
-    def weights(bridge: Bridge, wanted: BridgeConfig) -> dict[str, float]:
-        """Weights of the objective's terms; those of weight 0 are left out."""
-        weights = {**bridge.default_objective, **wanted.objective}
-        return {name: weight for name, weight in weights.items() if weight != 0}
 
     def _identity(self, wanted: BridgeConfig, weights: dict[str, float]) -> dict[str, Any]:
         owner = registry().get("bridge", wanted.name).owner
@@ -89,13 +83,12 @@ class BridgeTraining:
     def _train(self, bridge: Bridge, weights: dict[str, float], folder: Path) -> None:
         objective = bridge.objective(self.source_network).to(self.target.device)
         terms = objective.terms()
-        parameters = [*bridge.parameters(), *objective.parameters()]
         stage = TrainingStage(
             name="bridge",
             epochs=self.epochs,
             steps=self._steps_per_epoch(),
             modules={"bridge": bridge, "objective": objective},
-            optimizer=torch.optim.AdamW(parameters, lr=self.config.lr, weight_decay=self.config.weight_decay),
+            optimizer=bridge_optimizer(bridge, objective, self.config),
             signals=lambda epoch, generator: self._steps(bridge, epoch, generator),
             terms={name: (weight, terms[name]) for name, weight in weights.items()},
             lr_factor=one_cycle,
@@ -126,3 +119,15 @@ class BridgeTraining:
                 self.target, next(targets), self.pairs, next(pairs), self.augmentation, generator, progress
             )
             yield BridgeSignals(inputs, bridge, self.source_network)
+
+
+def objective_weights(bridge: Bridge, wanted: BridgeConfig) -> dict[str, float]:
+    """Weights of the objective's terms; those of weight 0 are left out."""
+    weights = {**bridge.default_objective, **wanted.objective}
+    return {name: weight for name, weight in weights.items() if weight != 0}
+
+
+def bridge_optimizer(bridge: Bridge, objective: BridgeObjective, config: BridgeStageConfig) -> torch.optim.Optimizer:
+    """What trains a bridge and the parameters of its objective, in a stage of its own or beside a network."""
+    parameters = [*bridge.parameters(), *objective.parameters()]
+    return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from sfda_kit.adapt.optimizers import Optimizer
 from sfda_kit.errors import UserError
 from sfda_kit.files import atomic
 
@@ -23,7 +24,7 @@ class Checkpoint:
 
     path: Path
 
-    def save(self, epochs_done: int, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
+    def save(self, epochs_done: int, modules: Mapping[str, nn.Module], optimizer: Optimizer) -> None:
         """Write atomically; a kill at any moment leaves the previous state."""
         state = {
             "epochs_done": epochs_done,
@@ -33,7 +34,7 @@ class Checkpoint:
         with atomic(self.path) as work:
             torch.save(state, work)
 
-    def load(self, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> int:
+    def load(self, modules: Mapping[str, nn.Module], optimizer: Optimizer) -> int:
         """Restore into ``modules`` and ``optimizer``; returns the epochs done, 0 without a checkpoint."""
         if not self.path.exists():
             return 0

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sfda_kit.adapt.checkpoint import Checkpoint
+from sfda_kit.adapt.optimizers import Optimizer
 from sfda_kit.errors import RunError
 from sfda_kit.events import Event, Listener
 
@@ -32,7 +33,7 @@ class TrainingStage:
     epochs: int
     steps: int
     modules: Mapping[str, nn.Module]
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     signals: Callable[[int, torch.Generator], Iterable[Any]]
     terms: Mapping[str, Term]
     lr_factor: Callable[[float], float]

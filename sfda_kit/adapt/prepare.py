@@ -46,7 +46,8 @@ def prepare_context(
         listener,
         autocast,
     )
-    bridges = {role: training.prepare(part) for role, part in plan.recipe.bridges().items()}
+    joint, wanted = plan.recipe.joint_bridge, plan.recipe.bridges()
+    bridges = {role: training.prepare(part, is_trained_later=role == joint) for role, part in wanted.items()}
     return AdaptationContext(
         recipe=plan.recipe,
         config=config.adapt,
@@ -60,6 +61,7 @@ def prepare_context(
         checkpoint_dir=checkpoint_dir,
         listener=listener,
         autocast=autocast,
+        bridge_training=config.bridge_training,
     )
 
 
@@ -77,12 +79,12 @@ def bridge_identity(plan: MethodPlan, card: SourceCard, task_fingerprint: str) -
 
 
 def baseline_models(context: AdaptationContext) -> dict[str, AdaptedModel]:
-    """The source model as it is, and through the recipe's bridge if one is trained."""
+    """The source model as it is, and through the recipe's bridge if one is trained beforehand."""
     from sfda_kit.builtin.bridges import Copy
 
     models = {"source-only": AdaptedModel(Copy(), context.source_network)}
     bridge = context.teacher_bridge or context.input_bridge
-    if bridge.trained:
+    if bridge.trained and not context.recipe.joint_bridge:
         models["bridge"] = AdaptedModel(bridge, context.source_network)
     return models
 

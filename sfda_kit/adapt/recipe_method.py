@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sfda_kit.adapt.bank import FeatureBank, fill_bank
 from sfda_kit.adapt.checkpoint import Checkpoint
+from sfda_kit.adapt.joint_bridge import JointBridge
 from sfda_kit.adapt.loop import (
     Term,
     TrainingStage,
@@ -22,6 +23,7 @@ from sfda_kit.adapt.loop import (
     train,
 )
 from sfda_kit.adapt.memory import TargetMemory
+from sfda_kit.adapt.optimizers import Together
 from sfda_kit.adapt.signals import StepInputs, StepSignals
 from sfda_kit.interfaces.method import EpochState, Method
 from sfda_kit.models.network import AdaptedModel, scope_modules
@@ -72,37 +74,45 @@ class PhaseTraining:
         self.memory: TargetMemory | None = None
         if "memory" in self.reads:
             self.memory = TargetMemory.for_network(context.network, len(context.target))
-        self.bridges: dict[str, nn.Module] = {"input": context.input_bridge}
-        if context.teacher_bridge is not None:
-            self.bridges["teacher"] = context.teacher_bridge
+        self.joint = JointBridge(context, phase.name) if phase.train_bridge else None
 
     def run(self) -> Iterator[EpochState]:
         """Train the phase; one state after each epoch."""
         checkpoint = Checkpoint(self.context.checkpoint_dir / f"{self.phase.name}.pt")
-        for done in train(self._stage(), checkpoint, self.context.listener):
-            yield self.state(done)
+        try:
+            for done in train(self._stage(), checkpoint, self.context.listener):
+                yield self.state(done)
+        finally:
+            if self.joint:
+                self.joint.freeze()
 
     def state(self, epoch: int) -> EpochState:
         """What the network is after ``epoch``, which it must have reached."""
         self.bank = self._fill()
         signals = {"churn": float(self.label_memory.churn)} if self.labeler else {}
+        signals |= self.joint.figures() if self.joint else {}
         return EpochState(self.phase.name, epoch, self.epochs, self.model, self.bank, signals)
 
     def _stage(self) -> TrainingStage:
         config = self.context.config
-        modules: dict[str, nn.Module] = {"network": self.context.network, "labels": self.label_memory}
         return TrainingStage(
             name=self.phase.name,
             epochs=self.epochs,
             steps=steps_per_epoch(len(self.context.target), config.batch_size),
-            modules=modules | ({"memory": self.memory} if self.memory else {}) | self.own_modules,
-            optimizer=self._optimizer(),
+            modules=self._modules(),
+            optimizer=Together(self._optimizer(), self.joint.optimizer) if self.joint else self._optimizer(),
             signals=self._steps,
             terms=self._terms(),
             lr_factor=inverse_decay,
             seed=self.context.seed,
             autocast=self.context.autocast,
         )
+
+    def _modules(self) -> dict[str, nn.Module]:
+        """What a checkpoint holds."""
+        modules: dict[str, nn.Module] = {"network": self.context.network, "labels": self.label_memory}
+        modules |= {"memory": self.memory} if self.memory else {}
+        return modules | self.own_modules | (self.joint.modules if self.joint else {})
 
     def _own_modules(self) -> dict[str, nn.Module]:
         """Parameters of the aligners' own, by the name they have in checkpoints."""
@@ -120,7 +130,7 @@ class PhaseTraining:
         }
         if self.phase.labeler and self.phase.labeler.weight:
             terms["pseudo-label"] = (self.phase.labeler.weight, pseudo_label_loss)
-        return terms
+        return terms | (self.joint.terms() if self.joint else {})
 
     def _optimizer(self) -> torch.optim.Optimizer:
         config, network = self.context.config, self.context.network
@@ -149,6 +159,8 @@ class PhaseTraining:
         context.network.eval()  # what the scope leaves out keeps its running statistics too
         for module in scope_modules(context.network, self.phase.train):
             module.train()
+        if self.joint:
+            self.joint.train()
         pairs = endless(len(context.pairs) if context.pairs else 0, size, generator)
         steps = steps_per_epoch(len(context.target), size)
         for step, rows in enumerate(batches(len(context.target), size, generator)):
@@ -166,10 +178,11 @@ class PhaseTraining:
                 inputs,
                 context.network,
                 context.source_network,
-                self.bridges,
+                self.context.bridges(),
                 self.reads,
                 self.labels,
                 self.memory,
+                self.joint.role if self.joint else None,
             )
 
     def _refresh_labels(self) -> None:

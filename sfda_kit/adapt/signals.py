@@ -38,11 +38,11 @@ class StepInputs:
     progress: float
 
 
-class _Images:
+class StepImages:
     """Images of one step. Both halves of a TI pair get the same crop and flip."""
 
     def __init__(self, inputs: StepInputs) -> None:
-        self._inputs = inputs
+        self.inputs = inputs
         target, pairs = inputs.target, inputs.pairs
         # Drawn now, in a fixed order, so that reading signals in another order changes nothing.
         self._target_geometry = target.draw_geometry(len(inputs.target_rows), inputs.geometry, inputs.generator)
@@ -50,54 +50,82 @@ class _Images:
         if pairs is not None:
             self._pair_geometry = pairs.target.draw_geometry(len(inputs.pair_rows), inputs.geometry, inputs.generator)
 
-    @property
-    def target_rows(self) -> Tensor:
-        """Rows of the target view in this batch, int64 (B,)."""
-        return self._inputs.target_rows
-
-    @property
-    def progress(self) -> float:
-        """Share of the phase's steps done, in [0, 1)."""
-        return self._inputs.progress
-
     @cached_property
     def random(self) -> torch.Generator:
         """Random numbers of this step: what one term draws changes nothing for another, or for later steps."""
-        text = f"{self._inputs.generator.initial_seed()}:{self.progress!r}"
+        text = f"{self.inputs.generator.initial_seed()}:{self.inputs.progress!r}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
         return torch.Generator().manual_seed(seed)
 
     @cached_property
     def target_images(self) -> Tensor:
         """Encoded, normalised target images, (B, 3, H, W)."""
-        return self._inputs.target.batch(self._inputs.target_rows, self._target_geometry)
+        return self.inputs.target.batch(self.inputs.target_rows, self._target_geometry)
 
     @cached_property
     def ti_target_images(self) -> Tensor:
         """Target halves of TI pairs, encoded and normalised, (B', 3, H, W)."""
-        return self._pairs().target.batch(self._inputs.pair_rows, self._pair_geometry)
+        return self._pairs().target.batch(self.inputs.pair_rows, self._pair_geometry)
 
     @cached_property
     def ti_source_images(self) -> Tensor:
         """Source halves of the same TI pairs with the same geometry, normalised, (B', 3, H, W)."""
-        return self._pairs().source.batch(self._inputs.pair_rows, self._pair_geometry)
+        return self._pairs().source.batch(self.inputs.pair_rows, self._pair_geometry)
 
     def _pairs(self) -> PairView:
-        if self._inputs.pairs is None:
+        if self.inputs.pairs is None:
             raise UserError(
                 "This recipe needs TI pairs and the task has none. Name TI classes (--ti-classes A,B), give a "
                 "folder of pairs (--ti-dir), choose a method that needs none (shot, shot-im), or remove the "
                 "term (--aligner NAME=0)."
             )
-        return self._inputs.pairs
+        return self.inputs.pairs
 
 
-class StepSignals(_Images):
+class _Signals:
+    """What signals of every kind have: the images, of their own or shared with others of the same step."""
+
+    def __init__(self, images: StepInputs | StepImages) -> None:
+        self._images = images if isinstance(images, StepImages) else StepImages(images)
+
+    @property
+    def target_rows(self) -> Tensor:
+        """Rows of the target view in this batch, int64 (B,)."""
+        return self._images.inputs.target_rows
+
+    @property
+    def progress(self) -> float:
+        """Share of the phase's steps done, in [0, 1)."""
+        return self._images.inputs.progress
+
+    @property
+    def random(self) -> torch.Generator:
+        """Random numbers of this step: what one term draws changes nothing for later steps."""
+        return self._images.random
+
+    @property
+    def target_images(self) -> Tensor:
+        """Encoded, normalised target images, (B, 3, H, W)."""
+        return self._images.target_images
+
+    @property
+    def ti_target_images(self) -> Tensor:
+        """Target halves of TI pairs, encoded and normalised, (B', 3, H, W)."""
+        return self._images.ti_target_images
+
+    @property
+    def ti_source_images(self) -> Tensor:
+        """Source halves of the same TI pairs with the same geometry, normalised, (B', 3, H, W)."""
+        return self._images.ti_source_images
+
+
+class StepSignals(_Signals):
     """Signals of an adaptation step. B target images, B' TI pairs, D features, K classes.
 
     Gradients flow through the adapting network and a trained bridge only, never through the source
     network's own answers. One forward pass of the target network a view; passes over TI images use
-    their own batch statistics and never touch the running ones.
+    their own batch statistics and never touch the running ones. ``trained_bridge``: role of a bridge
+    that learns in this step; its ``bridge_signals`` share the images and the passes of the bridge.
     """
 
     def __init__(
@@ -109,6 +137,7 @@ class StepSignals(_Images):
         reads: frozenset[str] = frozenset(),
         pseudo_labels: PseudoLabels | None = None,
         memory: TargetMemory | None = None,
+        trained_bridge: str | None = None,
     ) -> None:
         super().__init__(inputs)
         self._network = network
@@ -117,11 +146,31 @@ class StepSignals(_Images):
         self._reads = reads
         self._pseudo_labels = pseudo_labels
         self._memory = memory
+        self._trained_bridge = trained_bridge
         self._statistics: list[Statistics] | None = None
 
     @cached_property
+    def bridge_signals(self) -> BridgeSignals:
+        """What the terms of the bridge's own objective read, where a phase trains it."""
+        if self._trained_bridge is None:
+            raise RuntimeError("no bridge is trained in this step (Phase.train_bridge)")
+        return BridgeSignals(self._images, self._bridges[self._trained_bridge], self._source)
+
+    @property
+    def _seen_target_images(self) -> Tensor:
+        if self._trained_bridge == "input":
+            return self.bridge_signals.bridged_target_images
+        return self._bridge("input", self.target_images)
+
+    @property
+    def _seen_ti_images(self) -> Tensor:
+        if self._trained_bridge == "input":
+            return self.bridge_signals.bridged_ti_images
+        return self._bridge("input", self.ti_target_images)
+
+    @cached_property
     def _target_output(self) -> Output:
-        images = self._bridge("input", self.target_images)
+        images = self._seen_target_images
         if "batch_statistics" not in self._reads:
             return self._network(images)  # type: ignore[no-any-return]
         with captured_statistics(self._network) as self._statistics:
@@ -170,9 +219,11 @@ class StepSignals(_Images):
 
     @cached_property
     def teacher_logits(self) -> Tensor:
-        """Frozen source network on the teacher bridge's (else the input bridge's) images, (B, K)."""
+        """Frozen source network on the teacher bridge's (else the input bridge's) images, (B, K), no gradient."""
+        role = "teacher" if "teacher" in self._bridges else "input"
+        if role == self._trained_bridge:
+            return self.bridge_signals.bridged_target_logits.detach()
         with torch.no_grad():
-            role = "teacher" if "teacher" in self._bridges else "input"
             logits: Tensor = self._source(self._bridge(role, self.target_images)).logits
             return logits
 
@@ -184,7 +235,7 @@ class StepSignals(_Images):
     @cached_property
     def _ti_target_output(self) -> Output:
         with frozen_running_statistics(self._network):
-            return self._network(self._bridge("input", self.ti_target_images))  # type: ignore[no-any-return]
+            return self._network(self._seen_ti_images)  # type: ignore[no-any-return]
 
     @property
     def ti_target_features(self) -> Tensor:
@@ -230,11 +281,11 @@ class StepSignals(_Images):
         return self._bridges[role](images)  # type: ignore[no-any-return]
 
 
-class BridgeSignals(_Images):
+class BridgeSignals(_Signals):
     """Signals of a step that trains a bridge T; the source network F is frozen, gradients reach T."""
 
-    def __init__(self, inputs: StepInputs, bridge: nn.Module, source_network: Network) -> None:
-        super().__init__(inputs)
+    def __init__(self, images: StepInputs | StepImages, bridge: nn.Module, source_network: Network) -> None:
+        super().__init__(images)
         self._bridge = bridge
         self._source = source_network
 

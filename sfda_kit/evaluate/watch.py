@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -133,7 +132,7 @@ class Watch:
         """A fresh network and a lower rate; the method's own checkpoint brings it to the epoch before."""
         factor = self.rollbacks[-1].lr_factor
         self.context.config = self.config.model_copy(update={"lr": self.config.lr * factor})
-        self.context.network = copy.deepcopy(self.context.source_network).requires_grad_(True)
+        self.context.start_over()
 
     def _read_rollbacks(self) -> list[Rollback]:
         if not self.rollbacks_file.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -12,12 +13,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sfda_kit.adapt.bank import FeatureBank
-    from sfda_kit.config import AdaptConfig
+    from sfda_kit.config import AdaptConfig, BridgeStageConfig
     from sfda_kit.data.views import PairView, TargetView
     from sfda_kit.events import Listener
     from sfda_kit.interfaces.bridge import Bridge
     from sfda_kit.interfaces.recipe import Recipe
     from sfda_kit.models.network import AdaptedModel, Network
+
+
+def _bridge_defaults() -> BridgeStageConfig:
+    from sfda_kit.config import BridgeStageConfig
+
+    return BridgeStageConfig()
 
 
 @dataclass
@@ -26,7 +33,7 @@ class AdaptationContext:
 
     ``target`` and ``pairs`` give batches of normalised images; ``source_network`` is frozen and in
     evaluation mode; ``network`` starts as its copy and is what adapts; ``checkpoint_dir`` is where a
-    method keeps what it needs to resume.
+    method keeps what it needs to resume. ``bridge_training``: rates of a bridge that a phase trains.
     """
 
     recipe: Recipe
@@ -41,6 +48,22 @@ class AdaptationContext:
     checkpoint_dir: Path
     listener: Listener
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    bridge_training: BridgeStageConfig = field(default_factory=_bridge_defaults)
+
+    def __post_init__(self) -> None:
+        joint = self.bridges().get(self.recipe.joint_bridge or "")
+        self._untrained = copy.deepcopy(joint.state_dict()) if joint is not None else None
+
+    def bridges(self) -> dict[str, Bridge]:
+        """The bridges by role: ``input``, and ``teacher`` where the recipe has one."""
+        roles = {"input": self.input_bridge}
+        return roles | ({"teacher": self.teacher_bridge} if self.teacher_bridge is not None else {})
+
+    def start_over(self) -> None:
+        """Network, and a bridge that phases train, as they were at first."""
+        self.network = copy.deepcopy(self.source_network).requires_grad_(True)
+        if self._untrained is not None and self.recipe.joint_bridge:
+            self.bridges()[self.recipe.joint_bridge].load_state_dict(self._untrained)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 Scope = Literal["backbone+bottleneck", "backbone", "bottleneck", "batch-norm"]
 
@@ -58,6 +66,10 @@ class Phase(_Strict):
     ``length`` is relative to ``--epochs`` (1 = the main phase). ``train`` names what is updated, running
     statistics included; all else stays in evaluation mode. The classifier is never updated (SHOT's
     source hypothesis).
+
+    ``train_bridge``: the recipe's bridge (the teacher bridge where it has one, else the input bridge) is not
+    trained beforehand; it starts untrained and learns by its objective in the steps of this phase. The network's
+    terms reach an input bridge too, and never a teacher bridge: what teaches is without gradient.
     """
 
     name: str = "adapt"
@@ -65,6 +77,13 @@ class Phase(_Strict):
     labeler: LabelerConfig | None = None
     train: Scope = "backbone+bottleneck"
     length: float = Field(default=1.0, gt=0)
+    train_bridge: bool = False
+
+    @model_serializer(mode="wrap")
+    def _frozen_bridge_unsaid(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Records made before the key existed say nothing of it: the same recipe stays the same run.
+        data: dict[str, Any] = handler(self)
+        return data if data["train_bridge"] else {key: data[key] for key in data if key != "train_bridge"}
 
     @field_validator("labeler", mode="before")
     @classmethod
@@ -113,3 +132,10 @@ class Recipe(_Strict):
         """The bridges in use by role."""
         roles = {"input": self.input_bridge}
         return roles | ({"teacher": self.teacher_bridge} if self.teacher_bridge else {})
+
+    @property
+    def joint_bridge(self) -> str | None:
+        """Role of the bridge that phases train beside the network; None where bridges are trained beforehand."""
+        if not any(phase.train_bridge for phase in self.phases):
+            return None
+        return "teacher" if self.teacher_bridge else "input"

@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sfda_kit.adapt.bridge_stage import objective_weights
 from sfda_kit.interfaces import Phase, Recipe
 from sfda_kit.interfaces.bridge import Bridge
+from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.models.network import Network
 from sfda_kit.plugins import registry
 from sfda_kit.registry import build
@@ -54,25 +56,37 @@ class RecipeConformance(DeclarationConformance):
             assert set(config.objective) <= set(terms), f"{role} bridge: unknown terms in {config.objective}"
 
     def test_each_phase_trains(self) -> None:
-        """One step of each phase gives a finite loss and a gradient."""
+        """One step of each phase gives a finite loss and a gradient, also to a bridge that the phase trains."""
         for phase in self.recipe().phases:
-            network = small_network()
-            loss = phase_loss(phase, network, self.bridges())
+            network, bridges = small_network(), self.bridges()
+            role = self.recipe().joint_bridge if phase.train_bridge else None
+            loss = phase_loss(phase, network, bridges, self.recipe().bridges()[role] if role else None, role)
             assert loss.isfinite(), f"phase {phase.name}: the loss is {float(loss)}"
             loss.backward()  # type: ignore[no-untyped-call]
-            assert any(p.grad is not None and bool(p.grad.any()) for p in network.parameters())
+            for part in [network, *([bridges[role]] if role else [])]:
+                assert any(p.grad is not None and bool(p.grad.any()) for p in part.parameters())
 
 
-def phase_loss(phase: Phase, network: Network, bridges: dict[str, Bridge]) -> Tensor:
-    """The weighted sum of a phase's terms on one small step."""
+def phase_loss(
+    phase: Phase,
+    network: Network,
+    bridges: dict[str, Bridge],
+    trained: BridgeConfig | None = None,
+    role: str | None = None,
+) -> Tensor:
+    """The weighted sum of a phase's terms on one small step, those of the bridge that it trains included."""
     aligners = {n: build(registry().get("aligner", n), a.options) for n, a in phase.aligners.items()}
     reads = tuple(signal for aligner in aligners.values() for signal in aligner.reads)
-    signals = small_step_signals(network=network, bridges=bridges, reads=reads)
+    signals = small_step_signals(network=network, bridges=bridges, reads=reads, trained_bridge=role)
     loss = torch.zeros(())
     for name, aligner in aligners.items():
         aligner.check(network)
         with_own_module(aligner, network)
         loss = loss + phase.aligners[name].weight * aligner(signals)
+    if trained is not None and role is not None:
+        terms = bridges[role].objective(small_source_network()).terms()
+        for name, weight in objective_weights(bridges[role], trained).items():
+            loss = loss + weight * terms[name](signals.bridge_signals)
     if phase.labeler:
         build(registry().get("labeler", phase.labeler.name), phase.labeler.options)(small_bank())
         loss = loss + phase.labeler.weight * F.cross_entropy(signals.target_logits, signals.pseudo_labels)

@@ -61,8 +61,12 @@ def small_step_signals(
     source_network: Network | None = None,
     bridges: Mapping[str, nn.Module] | None = None,
     reads: tuple[str, ...] = (),
+    trained_bridge: str | None = None,
 ) -> StepSignals:
-    """Signals of one adaptation step, with random pseudo-labels of weight 1 and, if read, a random memory."""
+    """Signals of one adaptation step, with random pseudo-labels of weight 1 and, if read, a random memory.
+
+    ``trained_bridge``: role of the bridge among ``bridges`` that learns in the step.
+    """
     labels = torch.randint(0, CLASSES, (IMAGES,), generator=torch.Generator().manual_seed(seed))
     network = network or small_network()
     return StepSignals(
@@ -73,6 +77,7 @@ def small_step_signals(
         frozenset(reads),
         PseudoLabels(labels, torch.ones(IMAGES)),
         small_memory(network, seed) if "memory" in reads else None,
+        trained_bridge,
     )
 
 

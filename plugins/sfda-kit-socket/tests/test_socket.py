@@ -51,7 +51,7 @@ def test_halves_of_a_pair_share_crop_and_flip() -> None:
     signals = small_step_signals(seed=3)
     rgb = small_pairs(seed=3).source
     twin = ImageView(rgb._pixels, modality("rgb"), ChannelCopy(), SIDE, NORMALISATION)
-    signals._inputs.pairs.__dict__.update(PairView(rgb, twin).__dict__)
+    signals._images.inputs.pairs.__dict__.update(PairView(rgb, twin).__dict__)
     assert torch.equal(signals.ti_source_images, signals.ti_target_images)
     still = rgb.batch(torch.arange(len(rgb)))
     assert not torch.equal(signals.ti_source_images, still), "the geometry is drawn at random"

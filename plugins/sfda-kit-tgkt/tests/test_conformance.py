@@ -64,5 +64,9 @@ class TestTgmbPaper(RecipeConformance):
     name = "tgmb-paper"
 
 
+class TestTgktJoint(RecipeConformance):
+    name = "tgkt-joint"
+
+
 class TestTgkt(RecipeConformance):
     name = "tgkt"

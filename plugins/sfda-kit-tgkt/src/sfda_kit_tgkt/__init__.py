@@ -30,4 +30,5 @@ def sfda_kit_register_method() -> list[Component]:
         Component("tgmb", f"{module}:TGMB", "bridge to source-like images, source model as it is", PAPER),
         Component("tgmb-paper", f"{module}:TGMB_PAPER", "TGMB with the paper's bridge and objective", PAPER),
         Component("tgkt", f"{module}:TGKT", "a target model taught through the bridge", PAPER),
+        Component("tgkt-joint", f"{module}:TGKT_JOINT", "TGKT, bridge and target model trained at once", PAPER),
     ]
