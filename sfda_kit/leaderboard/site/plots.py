@@ -131,6 +131,7 @@ def _time_axis(axis: Any, walls: Sequence[float]) -> None:
 def _name_points(figure: Figure, axis: Any, points: Sequence[tuple[float, float, Row]]) -> None:
     """A name beside each point, moved where it would touch another name or point."""
     axis.autoscale_view()
+    axis.autoscale(enable=False)
     names = short_names([point[2] for point in points])
     right, unit = axis.get_window_extent().x1, figure.dpi / 72
     shown = sorted(points, key=lambda p: p[1])[-MAX_POINTS:]
@@ -145,8 +146,10 @@ def _name_points(figure: Figure, axis: Any, points: Sequence[tuple[float, float,
         taken.append((start, start + width, height))
         place = {"ha": "right" if left else "left", "va": "center", "textcoords": "offset points"}
         offset = (-7.0 if left else 7.0, (height - y) / unit)
-        far = {"arrowstyle": "-", "color": SERIES[-1], "linewidth": 0.6} if abs(height - y) > LINE * unit else None
-        axis.annotate(name, (wall, score), offset, fontsize=9, color=TEXT, arrowprops=far, **place)
+        axis.annotate(name, (wall, score), offset, fontsize=9, color=TEXT, **place)
+        if abs(height - y) > LINE * unit:
+            ends = axis.transData.inverted().transform(((x, y), (start + width if left else start, height)))
+            axis.plot(*ends.T, color=SERIES[-1], linewidth=0.6, zorder=1)
 
 
 def _free(taken: Sequence[tuple[float, float, float]], start: float, end: float, height: float, line: float) -> float:
