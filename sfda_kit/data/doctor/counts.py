@@ -35,6 +35,7 @@ SUN_RGBD = {"kv1": 2003, "kv2": 3784, "realsense": 1159, "xtion": 3389}
 SOCKET17 = {"kv1": 1256, "kv2": 2243, "realsense": 723, "xtion": 2516}
 """Images of the 17 relevant classes."""
 DIML_SAMPLES = {"train": 1609, "test": 503}
+NYUV2 = {"kinect1": 1449}
 DOMAINS = (
     {"amazon": 2817, "dslr": 498, "webcam": 795},
     {"Art": 2427, "Clipart": 4365, "Product": 4439, "RealWorld": 4357},
@@ -56,6 +57,8 @@ def check_counts(dataset: str, rows: Sequence[Row]) -> Iterator[Finding]:
     elif dataset == "diml":
         parts = Counter(part for row in rows for part in DIML_SAMPLES if part in row.name.lower().split("/"))
         yield from _differing("part", parts, DIML_SAMPLES) if parts else ()
+    elif dataset == "nyuv2":
+        yield from _differing("sensor", domains, NYUV2)
     elif dataset == "domain-folder":
         official = next((one for one in DOMAINS if set(one) <= set(domains)), {})
         yield from _differing("domain", domains, official)

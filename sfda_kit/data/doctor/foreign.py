@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.data.doctor.classes import check_split
+from sfda_kit.data.doctor.counts import check_counts
 from sfda_kit.data.doctor.findings import Finding, split_message
 from sfda_kit.data.doctor.report import Report
+from sfda_kit.data.folder_dataset import FolderDataset
 from sfda_kit.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ def look_at_foreign(dataset: Dataset, report: Report, progress: Callable[[str, i
     if dataset.synthetic and dataset.config.root is None:
         report.add([Finding("loader", ".", "is rendered when it is used, so only its index was checked")])
         return
+    if isinstance(dataset, FolderDataset):
+        report.add(check_counts(dataset.config.name, dataset.scanned.rows))
     bad = dataset.bad_rows(dataset.modalities)
     report.left_out = len(bad)
     report.add(Finding("unusable-file", index.names[row], *split_message(why)) for row, why in bad.items())
@@ -85,7 +89,7 @@ def _read(
 
 
 def _pixels(dataset: Dataset, rows: NDArray[np.int64], modality: str) -> NDArray[Any]:
-    return np.asarray(dataset.read(rows, modality, _SIZE))
+    return np.asarray(dataset.peek(rows, modality, _SIZE))
 
 
 def _judge(index: Index, row: int, image: NDArray[Any], modality: str, first: dict[str, int]) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from sfda_kit.data.doctor.counts import check_counts
 from sfda_kit.data.doctor.depth import doubtful_unit
 from sfda_kit.data.doctor.duplicates import Place, duplicates, near_duplicates
 from sfda_kit.data.doctor.file_checks import FileFacts, Job, Look
-from sfda_kit.data.doctor.findings import Finding
+from sfda_kit.data.doctor.findings import Finding, split_message
 from sfda_kit.data.doctor.groups_table import unused_lines
 from sfda_kit.data.doctor.manifest import compare, default_path, read_manifest, write_manifest
 from sfda_kit.data.doctor.pairs import turned_pairs
@@ -70,7 +70,11 @@ def verify(request: Request, progress: Progress | None = None) -> Report:
     else:
         from sfda_kit.data.doctor.foreign import look_at_foreign
 
-        look_at_foreign(kind(request.config), report, tell)
+        dataset = kind(request.config)
+        try:
+            look_at_foreign(dataset, report, tell)
+        except DataError as error:
+            report.add([Finding("layout", ".", *split_message(str(error)))])
     report.seconds = time.perf_counter() - start
     return report
 

@@ -184,6 +184,17 @@ def test_broken_sets_are_told(twins, doctor, tmp_path, name):
     assert all(one.as_dict()["remedy"] for one in report.findings)
 
 
+def test_a_set_in_one_file(doctor, tmp_path):
+    pytest.importorskip("h5py")
+    make_twin("nyuv2", tmp_path / "twin", per_class=2)
+    report = doctor(tmp_path / "twin", "nyuv2")
+    assert not report.errors and {one.code for one in report.findings} == {"count"}
+    (mat,) = (tmp_path / "twin").glob("*.mat")
+    mat.write_bytes(mat.read_bytes()[:3000])
+    broken = doctor(tmp_path / "twin", "nyuv2")
+    assert broken.errors == 1 and mat.name in broken.findings[0].what
+
+
 def test_the_whole_list_may_be_broken(twins, doctor, tmp_path):
     own = Path(shutil.copytree(twins("list-file"), tmp_path / "own"))
     (own / "list.csv").write_bytes(b"\xff\xfe\x00")
