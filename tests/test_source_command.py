@@ -244,7 +244,7 @@ def test_data_make_twin_writes_a_layout_that_show_reads(sfda_kit):
     assert "144 synthetic scenes" in sfda_kit("data", "make-twin", "sun-rgbd", "twin", "--frames-per-class", "2").stdout
     assert sfda_kit("data", "show", "sun-rgbd", "--data-root", "twin").exit_code == 0
     assert "not an empty folder" in refusal(sfda_kit("data", "make-twin", "sun-rgbd", "twin"))
-    assert "Known: diml" in refusal(sfda_kit("data", "make-twin", "nyu", "other"))
+    assert "Known: diml" in refusal(sfda_kit("data", "make-twin", "kitti", "other"))
 
 
 def test_a_card_of_a_pretrained_network_brings_its_preset(tmp_path):
