@@ -48,3 +48,10 @@ def autocast(config: ComputeConfig, device: torch.device) -> Callable[[], Abstra
     if config.precision == "bf16":
         return partial(torch.autocast, device.type, dtype=torch.bfloat16)
     return nullcontext
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """A context in which products keep their digits under ``--precision bf16``: distances, covariances."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)

@@ -17,7 +17,7 @@ from sfda_kit.interfaces import PseudoLabels
 from sfda_kit.plugins import registry
 from sfda_kit.registry import build
 from sfda_kit.testing.networks import small_network, small_source_network
-from sfda_kit.testing.signals import IMAGES, small_inputs
+from sfda_kit.testing.signals import IMAGES, small_inputs, small_memory
 
 META = torch.device("meta")
 NORMAL = Normalisation((0.5, 0.4, 0.3), (0.2, 0.1, 0.3))
@@ -41,12 +41,15 @@ def signals(reads: tuple[str, ...] = ()) -> StepSignals:
     bridges = {"input": build(registry().get("bridge", "copy")), "teacher": teacher}
     labels = PseudoLabels(torch.zeros(IMAGES, dtype=torch.long, device=META), torch.ones(IMAGES, device=META))
     networks = (small_network().to(META), small_source_network().to(META))
-    return StepSignals(inputs(), *networks, bridges, frozenset(reads), labels)
+    memory = small_memory(small_network()).to(META)
+    return StepSignals(inputs(), *networks, bridges, frozenset(reads), labels, memory)
 
 
 @pytest.mark.parametrize("name", names("aligner"))
 def test_aligners(name: str):
     aligner = build(registry().get("aligner", name))
+    if (own := aligner.own_module(small_network())) is not None:
+        own.to(META)
     loss = aligner(signals(aligner.reads))
     loss.backward()
     assert loss.device == META

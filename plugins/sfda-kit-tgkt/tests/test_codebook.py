@@ -147,10 +147,10 @@ def test_a_dead_code_is_put_back_to_use() -> None:
     assert float(made.usage[1]) == 0.5
 
 
-def test_fewer_positions_than_codes_revive_as_many() -> None:
+def test_fewer_positions_than_codes_are_shared() -> None:
     made = codebook(torch.full((6, 1), 1000.0))
     made.renew(torch.tensor([1.0, 2.0]).reshape(1, 1, 1, 2), torch.Generator().manual_seed(0))
-    assert sorted(made.codes.flatten().tolist()) == [1.0, 2.0, 1000.0, 1000.0, 1000.0, 1000.0]
+    assert sorted(made.codes.flatten().tolist()) == [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]
 
 
 def test_figures_tell_how_many_codes_are_used_and_how_evenly() -> None:

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sfda_kit.device import without_autocast
 from sfda_kit.interfaces import Aligner
-from sfda_kit_alignment.samples import two_pairs, without_autocast
+from sfda_kit_alignment.samples import two_pairs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,7 @@ class TiCoral(Aligner):
     def __call__(self, signals: StepSignals) -> Tensor:
         """Scalar >= 0; gradients reach the adapting network only."""
         source, target = two_pairs(signals.ti_source_features, signals.ti_target_features, "ti-coral")
-        with without_autocast(target):
+        with without_autocast(target.device):
             difference = covariance(source) - covariance(target)
             return difference.square().sum() / (4 * target.shape[1] ** 2)
 

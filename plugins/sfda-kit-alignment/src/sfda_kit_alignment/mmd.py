@@ -28,9 +28,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
+from sfda_kit.device import without_autocast
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import Aligner
-from sfda_kit_alignment.samples import two_pairs, without_autocast
+from sfda_kit_alignment.samples import two_pairs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +58,7 @@ class TiMmd(Aligner):
     def __call__(self, signals: StepSignals) -> Tensor:
         """Scalar in [0, 2] (``biased``) or [-2, 2]; gradients reach the adapting network only."""
         source, target = two_pairs(signals.ti_source_features, signals.ti_target_features, "ti-mmd")
-        with without_autocast(target):
+        with without_autocast(target.device):
             return mmd(source, target, self.estimator, self.bandwidths)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from sfda_kit.errors import UserError
@@ -16,8 +15,3 @@ def two_pairs(source: Tensor, target: Tensor, name: str) -> tuple[Tensor, Tensor
             f"pairs or a larger --batch-size, or remove the term (--aligner {name}=0)."
         )
     return source.detach(), target
-
-
-def without_autocast(values: Tensor) -> torch.autocast:
-    """A context in which products of features keep their digits under ``--precision bf16``."""
-    return torch.autocast(values.device.type, enabled=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sfda_kit.device import without_autocast
 from sfda_kit.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def nearest_rows(queries: Tensor, features: Tensor, count: int, own_rows: Tensor
     best = queries.new_empty(len(queries), 0)
     rows = own_rows.new_empty(len(queries), 0)
     # In 16 bits near features would tie by the hundred: under autocast the product stays in full precision.
-    with torch.autocast(queries.device.type, enabled=False):
+    with without_autocast(queries.device):
         for start in range(0, len(features), block):
             similarity = queries @ features[start : start + block].T
             candidates = torch.arange(start, start + similarity.shape[1], device=queries.device)

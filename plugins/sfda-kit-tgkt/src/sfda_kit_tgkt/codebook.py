@@ -23,6 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sfda_kit.device import without_autocast
+
 DECAY = 0.95
 REVIVED_BELOW = 0.03
 
@@ -40,7 +42,7 @@ class Codebook(nn.Module):
     def nearest(self, points: Tensor) -> Tensor:
         """Index of the nearest code, int64 (N,), for points (N, size); the first one of equals."""
         codes = self.codes.detach()
-        with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
+        with torch.no_grad(), without_autocast(points.device):
             products = points.detach().to(codes.dtype) @ codes.T
             return (codes.square().sum(dim=1) - 2 * products).argmin(dim=1)
 
@@ -61,14 +63,15 @@ class Codebook(nn.Module):
     def renew(self, encoded: Tensor, generator: torch.Generator) -> None:
         """Count which codes ``encoded`` (B, size, h, w) uses, and put dead ones on some of it."""
         points, count = _points(encoded).detach().to(self.codes.dtype), len(self.codes)
-        is_new = not bool(self.usage.any())
-        shares = torch.bincount(self.nearest(points), minlength=count) / len(points)
-        self.usage.lerp_(shares.to(self.usage), 1 - DECAY)
+        is_new = self.usage.sum() == 0
+        found = self.nearest(points)
+        shares = torch.zeros_like(self.usage).index_add_(0, found, torch.ones_like(found, dtype=self.usage.dtype))
+        self.usage.lerp_(shares / len(points), 1 - DECAY)
         dead = (self.usage < REVIVED_BELOW / count) | is_new
-        rows = torch.randperm(len(points), generator=generator)[: int(dead.sum())]
-        revived = dead.nonzero().flatten()[: len(rows)]
-        self.codes[revived] = points[rows.to(points.device)]
-        self.usage[revived] = 1 / count
+        # One candidate a code, used or not: how many are dead never has to be known, which would stall an accelerator.
+        rows = torch.randperm(len(points), generator=generator)[torch.arange(count) % len(points)]
+        self.codes.copy_(torch.where(dead[:, None], points[rows.to(points.device)], self.codes))
+        self.usage.masked_fill_(dead, 1 / count)
 
     def figures(self) -> dict[str, float]:
         """In percent: codes in use, and the perplexity of the usage (100: all alike; near 0: one code)."""
