@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfda_kit.builtin.encodings import ChannelCopy
-from sfda_kit.data.augment import center_crop, color_jitter, crop_flip, resized_crop
+from sfda_kit.data import views
+from sfda_kit.data.augment import Geometry, center_crop, color_jitter, crop_flip, resized_crop
 from sfda_kit.data.modality import modality
 from sfda_kit.data.views import ImageView, Normalisation, TargetView, stored_size
 
@@ -44,6 +45,40 @@ def test_crop_and_flip_give_an_exact_window(seed: int):
         windows = [pixels[0, 0, y : y + 8, x : x + 8] for y in range(5) for x in range(5)]
         candidates = windows + [window.flip(1) for window in windows]
         assert any(torch.allclose(out, window, atol=1e-5) for window in candidates)
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("rgb", np.uint8), ("nir", np.uint8), ("depth", np.uint16)])
+def test_crops_that_are_copied_are_those_that_would_be_sampled(kind: str, dtype: type):
+    shape = (20, 12, 12, 3) if kind == "rgb" else (20, 12, 12)
+    shown = view(kind, np.random.default_rng(0).integers(1, 250, shape).astype(dtype))
+    rows = torch.tensor([3, 19, 3, 0, 7, 11])
+    geometry = shown.draw_geometry(6, "crop-flip", torch.Generator().manual_seed(3))
+    assert geometry.crop is not None and 0 < int(geometry.crop.mirrored.sum()) < 6
+    sampled = shown.sensor(rows, Geometry(geometry.theta))
+    torch.testing.assert_close(shown.sensor(rows, geometry), sampled, rtol=0, atol=0 if kind == "depth" else 1e-5)
+    some = torch.tensor([4, 1])
+    assert torch.equal(shown.sensor(rows[some], geometry.at(some)), shown.sensor(rows, geometry)[some])
+
+
+@pytest.mark.parametrize("kind", ["crop-flip", "strong"])
+def test_a_batch_in_parts_is_the_batch_as_a_whole(kind: str, monkeypatch: pytest.MonkeyPatch):
+    shown = view("rgb", np.random.default_rng(0).integers(0, 256, (9, 10, 10, 3)).astype(np.uint8))
+    rows, geometry = torch.arange(9), shown.draw_geometry(9, kind, torch.Generator().manual_seed(1))
+    for drawn in (geometry, None):
+        whole = shown.batch(rows, drawn), shown.encoded(rows, drawn)
+        with monkeypatch.context() as patched:
+            patched.setattr(views, "_PART", 3 * 8 * 8 * 2)
+            parts = shown.batch(rows, drawn), shown.encoded(rows, drawn)
+        assert all(torch.equal(one, other) for one, other in zip(whole, parts, strict=True))
+        assert parts[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_stored_pixels_are_never_changed():
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 10, 10, 3)).astype(np.uint8)
+    shown, before = view("rgb", pixels), pixels.copy()
+    shown.batch(torch.arange(4), shown.draw_geometry(4, "crop-flip", torch.Generator().manual_seed(0)))
+    shown.batch(torch.arange(4))
+    assert (pixels == before).all()
 
 
 @pytest.mark.parametrize("kind", ["crop-flip", "strong"])

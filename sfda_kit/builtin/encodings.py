@@ -35,8 +35,9 @@ class ChannelCopy(Encoding):
         return self._unit_range(images, modality).expand(-1, 3, -1, -1)
 
     def _unit_range(self, images: Tensor, modality: Modality) -> Tensor:
-        full_scale = self.max_range if modality.unit == "metres" else 1.0
-        return (images / full_scale).clamp(0, 1)
+        if modality.unit == "metres":
+            images = images / self.max_range
+        return images.clamp(0, 1)
 
 
 class Jet(ChannelCopy):

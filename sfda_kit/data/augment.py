@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 RESIZED_CROP_SCALE = (0.5, 1.0)
 
 
 @dataclass(frozen=True)
+class WholePixels:
+    """Crops at whole pixels of images of ``stored`` pixels: ``top``, ``left`` (B,) and whether mirrored, bool (B,)."""
+
+    stored: int
+    size: int
+    top: Tensor
+    left: Tensor
+    mirrored: Tensor
+
+
+@dataclass(frozen=True)
 class Geometry:
-    """An affine map for each image, (B, 2, 3), from output to input coordinates in [-1, 1]."""
+    """An affine map for each image, (B, 2, 3), from output to input coordinates in [-1, 1].
+
+    ``crop``: the same where it moves whole pixels, which can be copied instead of sampled.
+    """
 
     theta: Tensor
+    crop: WholePixels | None = None
+
+    def at(self, images: Tensor | slice) -> Geometry:
+        """The geometry of some of the images."""
+        crop = self.crop
+        if crop is not None:
+            crop = replace(crop, top=crop.top[images], left=crop.left[images], mirrored=crop.mirrored[images])
+        return Geometry(self.theta[images], crop)
 
     def apply(self, images: Tensor, size: int, nearest: bool) -> Tensor:
         """(B, C, S, S) -> (B, C, size, size). ``nearest`` where averaging would invent values (depth)."""
@@ -36,7 +60,23 @@ def crop_flip(batch: int, stored: int, size: int, generator: torch.Generator) ->
     room = stored - size
     offsets = torch.randint(0, room + 1, (batch, 2), generator=generator)
     center = (2 * offsets - room).float() / stored
-    return _geometry(torch.full((batch,), size / stored), center, generator)
+    geometry = _geometry(torch.full((batch,), size / stored), center, generator)
+    mirrored = geometry.theta[:, 0, 0] < 0
+    return replace(geometry, crop=WholePixels(stored, size, offsets[:, 1], offsets[:, 0], mirrored))
+
+
+def cut(pixels: NDArray[np.generic], rows: NDArray[np.int64], crop: WholePixels) -> Tensor:
+    """The crops of stored images (N, S, S, ...) as they are stored, (B, size, size, ...): each byte is copied once."""
+    cut = np.empty((len(rows), crop.size, crop.size, *pixels.shape[3:]), pixels.dtype)
+    places = zip(rows, crop.top.tolist(), crop.left.tolist(), strict=True)
+    for number, (row, top, left) in enumerate(places):
+        cut[number] = pixels[row, top : top + crop.size, left : left + crop.size]
+    images = torch.from_numpy(cut)
+    # Mirrored one by one in the layout "channels last", for which torch has a fast way.
+    mirrored = images.movedim(-1, 1) if images.ndim == 4 else images[:, None]
+    for number in crop.mirrored.nonzero().flatten().tolist():
+        mirrored[number : number + 1] = mirrored[number : number + 1].flip(3)
+    return images
 
 
 def resized_crop(batch: int, generator: torch.Generator) -> Geometry:

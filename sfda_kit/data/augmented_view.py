@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sfda_kit.data.augment import Geometry
-
 if TYPE_CHECKING:
     from sfda_kit.data.views import GeometryKind, ImageView
 
@@ -28,4 +26,4 @@ class AugmentedView:
 
     def batch(self, rows: Tensor) -> Tensor:
         """(B, 3, size, size), normalised for the source model."""
-        return self.view.batch(rows, Geometry(self.geometry.theta[rows]))
+        return self.view.batch(rows, self.geometry.at(rows))

@@ -145,10 +145,11 @@ class ImageFiles:
             np.lib.format.write_array_header_1_0(out, header)
             for start in range(0, len(self.files), _CHUNK):
                 names = self.files[start : start + _CHUNK]
-                decoded = list(pool.map(lambda name: self._square(name, size), names))
-                bad += [one for one in decoded if isinstance(one, str)]
-                if not bad:
-                    out.write(np.stack([one for one in decoded if not isinstance(one, str)]).tobytes())
+                for one in pool.map(lambda name: self._square(name, size), names):  # written while others decode
+                    if isinstance(one, str):
+                        bad.append(one)
+                    elif not bad:
+                        out.write(np.ascontiguousarray(one).data)
         if bad:
             raise DataError(listing(bad, len(self.files)))
 

@@ -9,27 +9,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.data.decode_cache import FileReader, ImageFiles, Reader, listing
 from sfda_kit.data.depth_units import DepthUnit
+from sfda_kit.data.packed_rows import PackedRows, PackedWords, Row
 from sfda_kit.errors import DataError
 from sfda_kit.interfaces.dataset import Dataset, Index
 
+__all__ = ["SYNTHETIC_MARK", "FolderDataset", "Row", "Scan"]
 SYNTHETIC_MARK = "SYNTHETIC.txt"
 """Lies at the root of a twin, so that nobody takes its figures for those of real pictures."""
-
-
-class Row(NamedTuple):
-    """One scene on the disk. ``files``: modality -> path relative to the root."""
-
-    name: str
-    domain: str
-    scene_class: str
-    files: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -73,13 +66,18 @@ class FolderDataset(Dataset):
 
     @cached_property
     def _scan(self) -> Scan:
-        scan, merged = self.scan(), self.merged_classes
+        scan, merged = self._packed(self.scan()), self.merged_classes
         used = sorted({row.scene_class for row in scan.rows} & set(merged))
         if not used:
             return scan
         rows = [row._replace(scene_class=merged.get(row.scene_class, row.scene_class)) for row in scan.rows]
         notices = tuple(f"class {name!r} counts as {merged[name]!r} in this split" for name in used)
-        return replace(scan, rows=rows, notices=(*scan.notices, *notices))
+        return self._packed(replace(scan, rows=rows, notices=(*scan.notices, *notices)))
+
+    @staticmethod
+    def _packed(scan: Scan) -> Scan:
+        """Kept for as long as the run lasts, so in few bytes a row."""
+        return replace(scan, rows=PackedRows(scan.rows), groups=PackedWords(scan.groups))
 
     @cached_property
     def _index(self) -> Index:
@@ -151,7 +149,7 @@ def _tabulate(scan: Scan) -> Index:
     domains = tuple(sorted({row.domain for row in scan.rows}))
     classes = tuple(sorted({row.scene_class for row in scan.rows}))
     return Index(
-        names=[row.name for row in scan.rows],
+        names=scan.rows.names if isinstance(scan.rows, PackedRows) else [row.name for row in scan.rows],
         domain=_codes([row.domain for row in scan.rows], domains).astype(np.int16),
         label=_codes([row.scene_class for row in scan.rows], classes).astype(np.int16),
         group=_codes(scan.groups, tuple(dict.fromkeys(scan.groups))).astype(np.int32),

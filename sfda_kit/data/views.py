@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sfda_kit.data.modality import Modality
     from sfda_kit.interfaces.encoding import Encoding
 
+_PART = 1_200_000
+"""Values that are worked on at a time on the CPU: some megabytes."""
 GeometryKind = Literal["crop-flip", "strong"]
 
 
@@ -37,7 +39,7 @@ class Normalisation:
         """(B, 3, H, W) in [0, 1] -> normalised."""
         mean = torch.tensor(self.mean, device=images.device)[:, None, None]
         std = torch.tensor(self.std, device=images.device)[:, None, None]
-        return (images - mean) / std
+        return (images - mean).div_(std)
 
     def undo(self, images: Tensor) -> Tensor:
         """Back to [0, 1], clamped, for pictures."""
@@ -73,22 +75,36 @@ class ImageView:
 
     def sensor(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
         """(B, C, size, size) in the modality's unit; without ``geometry`` the test transform."""
-        images = torch.from_numpy(np.ascontiguousarray(self._pixels[rows.numpy()]))
-        if images.dtype is not torch.uint8:  # few accelerators know other unsigned types
-            images = images.float()
-        images = images.to(self.device).float() / self.modality.scale
-        images = images.movedim(-1, 1) if images.ndim == 4 else images[:, None]
+        crop = geometry.crop if geometry and self.device.type == "cpu" else None
+        if crop and (crop.stored, crop.size) == (self._pixels.shape[1], self.image_size):
+            return self._in_units(augment.cut(self._pixels, rows.numpy(), crop))
+        images = self._in_units(torch.from_numpy(np.ascontiguousarray(self._pixels[rows.numpy()])))
         if geometry is None:
             return augment.center_crop(images, self.image_size)
         return geometry.apply(images, self.image_size, nearest=self.modality.zero_is_missing)
 
+    def _in_units(self, images: Tensor) -> Tensor:
+        """(B, S, S) or (B, S, S, 3) as stored -> (B, C, S, S) in the modality's unit, on the device."""
+        if images.dtype is not torch.uint8:  # few accelerators know other unsigned types
+            images = images.float()
+        images = images.to(self.device).float().div_(self.modality.scale)
+        return images.movedim(-1, 1) if images.ndim == 4 else images[:, None]
+
     def encoded(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
         """(B, 3, size, size) in [0, 1]."""
-        return self.encoding(self.sensor(rows, geometry), self.modality)
+        return self._in_parts(rows, geometry, lambda images: self.encoding(images, self.modality))
 
     def batch(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
         """(B, 3, size, size), normalised for the source model."""
-        return self.normalise(self.encoded(rows, geometry))
+        return self._in_parts(rows, geometry, lambda images: self.normalise(self.encoding(images, self.modality)))
+
+    def _in_parts(self, rows: Tensor, geometry: Geometry | None, finish: Callable[[Tensor], Tensor]) -> Tensor:
+        """``finish`` of the sensor's images; on the CPU few at a time, so that they stay in its caches."""
+        most = max(1, _PART // (3 * self.image_size**2)) if self.device.type == "cpu" else len(rows)
+        if len(rows) <= most:
+            return finish(self.sensor(rows, geometry))
+        parts = [slice(start, start + most) for start in range(0, len(rows), most)]
+        return torch.cat([finish(self.sensor(rows[part], geometry.at(part) if geometry else None)) for part in parts])
 
     def normalise(self, images: Tensor) -> Tensor:
         """Encoded images as the network takes them."""
