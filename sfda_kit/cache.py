@@ -12,7 +12,15 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from sfda_kit.data.cache_limit import PIXELS, entry_folders, entry_in_use, last_use, remove_entry, size_of
+from sfda_kit.data.cache_limit import (
+    PIXELS,
+    entry_folders,
+    entry_in_use,
+    is_locked,
+    last_use,
+    remove_entry,
+    size_of,
+)
 from sfda_kit.data.shared_map import is_used, remove_unused
 from sfda_kit.paths import cache_dir
 
@@ -74,7 +82,7 @@ def _stages(root: Path) -> Iterator[CacheEntry]:
         what = f"{folder.parent.name}{_stage_words(_read(about))}"
         if folder.suffix == UNFINISHED:
             what += ", unfinished: a run with --resume continues it"
-        yield CacheEntry("stages", folder, what, size_of(folder), used, _is_locked(folder.with_suffix(".lock")))
+        yield CacheEntry("stages", folder, what, size_of(folder), used, is_locked(folder.with_suffix(".lock")))
 
 
 def _stage_words(identity: dict[str, Any]) -> str:
@@ -138,18 +146,6 @@ def _remove_rooms(folder: Path) -> bool:
     if not stays:
         shutil.rmtree(folder, ignore_errors=True)
     return not stays
-
-
-def _is_locked(path: Path) -> bool:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    except OSError:
-        return False
-    lock.release()
-    return False
 
 
 def _read(path: Path) -> dict[str, Any]:

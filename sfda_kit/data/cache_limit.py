@@ -80,9 +80,12 @@ def remove_entry(folder: Path) -> bool:
 
 def entry_in_use(folder: Path) -> bool:
     """Whether its pixels are mapped by any process, or are being written."""
-    if is_used(folder / PIXELS):
-        return True
-    lock = FileLock(lock_of(folder))
+    return is_used(folder / PIXELS) or is_locked(lock_of(folder))
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process holds the lock; one that cannot be made is held by nobody."""
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
