@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 from sfda_kit.errors import UserError
@@ -14,6 +15,8 @@ from sfda_kit.files import explained
 
 MARK = "sfda-kit-board.json"
 """File that says that a folder is a site of ours, so that a newer one may replace it."""
+MADE_WITH = ("sfda-kit", "jinja2", "matplotlib", "numpy", "pillow", "scikit-posthocs", "scipy")
+"""Packages that a byte of the site depends on."""
 ADVICE = "with --out."
 
 
@@ -33,13 +36,19 @@ def replaced(out: Path) -> Iterator[Path]:
         with explained(out, ADVICE):
             work = room / "new"
             work.mkdir()
-            (work / MARK).write_text(json.dumps({"format": 1}) + "\n", encoding="utf-8")
+            mark = {"format": 1, "made_with": made_with()}
+            (work / MARK).write_text(json.dumps(mark, indent=2) + "\n", encoding="utf-8")
             yield work
             if out.exists():
                 out.replace(room / "old")
             work.replace(out)
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def made_with() -> dict[str, str]:
+    """Versions of what makes a site: with the same ones the same records give the same bytes."""
+    return {name: version(name) for name in MADE_WITH}
 
 
 def _check(out: Path) -> None:
