@@ -183,6 +183,8 @@ def execute(
     if overwrite not in BEGUN_AGAIN:
         raise UserError(f"--overwrite {overwrite!r}: {nearest(overwrite, BEGUN_AGAIN)}")
     rule: Overwrite = overwrite  # type: ignore[assignment]
+    for name in trackers or ():
+        registry().get("tracker", name)  # a wrong name stops before any cell
     place = build(registry().get("executor", executor), parse_assignments(options or []), workers=workers)
     limit = suite.timeout_minutes and 60 * suite.timeout_minutes
     with watching(results(), place.workers or 1) as watch:

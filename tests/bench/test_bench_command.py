@@ -107,6 +107,7 @@ def test_a_skipped_row_goes_when_its_cell_can_run(sfda_kit: Call, suite_file: Wr
         (["--executor", "locale"], "Unknown executor 'locale'. Did you mean 'local'"),
         (["--executor-option", "thread=2"], "no option 'thread'. Did you mean 'threads'"),
         (["--executor-option", "threads=0"], "it needs at least 1"),
+        (["--tracker", "tensorbord"], "Unknown tracker 'tensorbord'. Did you mean 'tensorboard'"),
         (["--method", "tgkt"], "The suite has no method 'tgkt'"),
     ],
 )
