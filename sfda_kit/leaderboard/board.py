@@ -95,8 +95,8 @@ class Comparison:
     """``first`` minus ``second`` on the board's metric, paired by seed and by image.
 
     ``low`` and ``high`` bound the 95 % percentile interval of the bootstrap, not adjusted for other
-    comparisons; ``adjusted`` is the p-value after Holm's correction over the comparisons of the same family,
-    and ``different`` whether it is below 0.05. ``groups``: groups of images (scenes, videos) resampled.
+    comparisons; ``adjusted`` is the p-value adjusted for the false discovery rate over the comparisons of the same
+    family, and ``different`` whether it is below 0.05. ``groups``: groups of images (scenes, videos) resampled.
     """
 
     first: str

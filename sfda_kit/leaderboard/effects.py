@@ -29,7 +29,7 @@ class Effect:
     """``level`` minus ``baseline`` of one factor, in points, a mean over ``averaged`` settings of the other factors.
 
     ``planned``: how many settings the grid has; those without a result for both levels are not averaged.
-    Holm's correction in ``comparison`` is over all effects of a block.
+    ``comparison`` is corrected over all effects of a block.
     """
 
     factor: str

@@ -236,7 +236,7 @@ def test_control_characters_and_turned_text_are_replaced(attacked: Path):
 
 
 def test_pictures_are_made_anew_from_their_pixels(site: Path, attacked: Path):
-    for folder, count in ((site, 1), (attacked, 2)):
+    for folder, count in ((site, 1), (attacked, 1)):
         made = sorted(folder.glob("pictures/*.png"))
         assert len(made) == count
         for path in made:
@@ -256,14 +256,28 @@ def test_pictures_that_are_links_broken_or_too_large_are_left_out(tmp_path: Path
     monkeypatch.setattr(pictures, "MAX_PIXELS", 10_000)
     found = pictures.pictures_of(folder.parent)
     assert "link.png" not in {path.name for path in found}
-    made = {path.name: pictures.reencode(path, tmp_path / "out" / path.name) for path in found}
-    assert made == {"kept.png": (60, 40), "broken.png": None, "drawing.png": None, "large.png": None}
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["kept.png"]
+    made = {path.name: pictures.reencode(path, tmp_path / "out") for path in found}
+    kept = made.pop("kept.png")
+    assert kept and kept[1:] == (60, 40)
+    assert made == {"broken.png": None, "drawing.png": None, "large.png": None}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [kept[0]]
+
+
+def test_pictures_that_are_alike_are_kept_once_with_their_colours(tmp_path: Path):
+    for name in ("one", "two"):
+        write_picture(tmp_path / "pictures" / f"{name}.png")
+    with Image.open(tmp_path / "pictures" / "two.png") as picture:
+        picture.convert("RGB").quantize(16).save(tmp_path / "pictures" / "few.png")
+    made = [pictures.reencode(path, tmp_path / "out") for path in pictures.pictures_of(tmp_path)]
+    assert len(made) == 3 and len(list((tmp_path / "out").iterdir())) == 2
+    with Image.open(tmp_path / "out" / made[0][0]) as few:  # type: ignore[index]
+        assert few.mode == "P"
 
 
 def test_wide_pictures_are_scaled_down(tmp_path: Path):
     write_picture(tmp_path / "pictures" / "wide.png", (3200, 100))
-    assert pictures.reencode(tmp_path / "pictures" / "wide.png", tmp_path / "small.png") == (1600, 50)
+    made = pictures.reencode(tmp_path / "pictures" / "wide.png", tmp_path / "out")
+    assert made and made[1:] == (1600, 50)
 
 
 def test_what_a_run_folder_should_not_hold_costs_only_its_part(tmp_path: Path):

@@ -16,8 +16,8 @@ from sfda_kit.leaderboard.rank_tests import rank_tests
 from sfda_kit.leaderboard.scores import percent
 from sfda_kit.leaderboard.statistics import (
     compare,
+    corrected,
     draw,
-    holm,
     over_tasks,
     pairs_to_compare,
     ranks,
@@ -135,13 +135,13 @@ def test_one_seed_does_not_cover_other_seeds():
     assert covered(1, 60, 0.05, trials=100) < 0.8
 
 
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
+def test_the_correction_by_hand():
+    assert corrected([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
+    assert corrected([0.5, 0.9]) == pytest.approx([0.9, 0.9])
+    assert corrected([]) == []
 
 
-def test_there_are_draws_enough_for_the_smallest_threshold_of_holm():
+def test_there_are_draws_enough_for_the_smallest_threshold():
     for variants in (2, 10, 40):
         pairs = variants * (variants - 1) // 2
         assert 2 / (resamples_for(pairs) + 1) < statistics.LEVEL / pairs

@@ -21,7 +21,7 @@ COLUMNS = 3
 def draw_effects(found: Ablation, path: Path) -> bool:
     """Write the picture; False, and no file, where there is no effect to draw.
 
-    One panel a task and network. Filled points differ from the first level after Holm's correction.
+    One panel a task and network. Filled points differ from the first level after correction.
     """
     blocks = [block for block in found.blocks if block.effects]
     if not blocks:

@@ -46,7 +46,7 @@ def _section(found: Ablation, block: Block) -> Section:
 
 
 def _effects(effects: Sequence[Effect]) -> TextTable:
-    heads = ("factor", "level", "minus", "points [95 %]", "p (Holm)", "differs", "mean over")
+    heads = ("factor", "level", "minus", "points [95 %]", "adjusted p", "differs", "mean over")
     return TextTable("what each part earns", heads, tuple(map(_effect, effects)), 3)
 
 
@@ -119,8 +119,8 @@ def explanation(found: Ablation) -> list[str]:
     interactions = "" if len(found.factors) <= 2 and not found.one_at_a_time else " Interactions are not shown."
     return [
         f"Points of accuracy in percent ({METRICS[found.metric]}). {design}{interactions}",
-        "Intervals: 95 %, paired by seed and, where the images are the same, by image; not corrected. p: Holm's "
-        "correction over the effects of a table; differs: p below 0.05. Costs are medians of one run; its time "
-        "includes training what was not in the cache (source model, bridge).",
+        "Intervals: 95 %, paired by seed and, where the images are the same, by image; not corrected. p: adjusted "
+        "for the false discovery rate over the effects of a table; differs: p below 0.05. Costs are medians of one "
+        "run; its time includes training what was not in the cache (source model, bridge).",
         "Effects are measured with target labels: they explain a method; a level picked by them is picked by labels.",
     ]

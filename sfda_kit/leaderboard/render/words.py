@@ -144,10 +144,11 @@ def explanation(board: Board) -> list[str]:
     """How to read the tables, once a board."""
     return [
         f"Percent, mean ± sample standard deviation over seeds; ranked by {METRICS[board.metric]}. "
-        "Rank: 1 + number of rows significantly better (5 %, Holm's correction over the comparisons of a table); "
-        "= marks a tie.",
+        "Rank: 1 + number of rows significantly better (false discovery rate of 5 % over the comparisons of a "
+        "table); = marks a tie.",
         "Intervals: 95 %, paired by seed and image, for other seeds and other groups of images; not corrected for "
-        "the number of comparisons. Costs are medians of one run.",
+        "the number of comparisons. Costs are medians of one run; its time includes training what was not in the "
+        "cache (source model, bridge).",
     ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 MAX_BYTES = 20 * 2**20
@@ -24,10 +26,11 @@ def pictures_of(run_dir: Path) -> list[Path]:
     return found[:MAX_PICTURES]
 
 
-def reencode(path: Path, to: Path) -> tuple[int, int] | None:
-    """Write the pixels of ``path`` to ``to`` as PNG and return (width, height).
+def reencode(path: Path, folder: Path) -> tuple[str, int, int] | None:
+    """Write the pixels of ``path`` as a PNG in ``folder``; its name, width and height.
 
-    None, and nothing written, where the file is no PNG, is broken, or is larger than the limits.
+    It is named after its bytes, so what many runs drew alike is there once. None, and nothing written,
+    where the file is no PNG, is broken, or is larger than the limits.
     """
     from PIL import Image
 
@@ -40,11 +43,15 @@ def reencode(path: Path, to: Path) -> tuple[int, int] | None:
                 if opened.width * opened.height > MAX_PIXELS:
                     return None
                 transparent = "A" in opened.getbands() or "transparency" in opened.info
-                picture = opened.convert("RGBA" if transparent else "RGB")
+                few_colours = opened.mode == "P" and not transparent and max(opened.size) <= MAX_SIDE
+                picture = opened.copy() if few_colours else opened.convert("RGBA" if transparent else "RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         return None
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
     picture.info.clear()
-    to.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(to, format="PNG", compress_level=COMPRESSION)
-    return picture.width, picture.height
+    made = BytesIO()
+    picture.save(made, format="PNG", compress_level=COMPRESSION)
+    name = f"{hashlib.sha256(made.getvalue()).hexdigest()[:16]}.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(made.getvalue())
+    return name, picture.width, picture.height

@@ -73,7 +73,10 @@ def pareto(table: TaskTable) -> Plot | None:
         (row.label, number(score), seconds(wall), "yes" if id(row) in best else "no")
         for wall, score, row in sorted(points, key=lambda p: -p[1])
     ]
-    note = "The line joins the rows that no other ranked row beats on both. Hollow points do not rank."
+    note = (
+        "The line joins the rows that no other ranked row beats on both. Hollow points do not rank. The time of a run "
+        "includes training what was not in the cache (source model, bridge)."
+    )
     return Plot(svg, title, note, ("method", f"{METRICS[table.metric]} (%)", "wall time", "on the front"), tuple(rows))
 
 

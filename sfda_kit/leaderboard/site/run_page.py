@@ -70,7 +70,7 @@ def prepare(run: StoredRun, site: Path) -> RunPage:
     page = page_name(run.record.run_id)
     curves, confusion = curves_of(history_of(run)), confusion_of(run)
     shown = {name for name, found in (("curves", curves), ("confusion", confusion)) if found}
-    pictures = [_picture(path, site, page) for path in pictures_of(run.path) if path.stem not in shown]
+    pictures = [_picture(path, site) for path in pictures_of(run.path) if path.stem not in shown]
     config = _sections(without_folders(run.record.config))
     return RunPage(run, page, curves, confusion, tuple(p for p in pictures if p), config, _scores(run))
 
@@ -119,8 +119,10 @@ def _scores(run: StoredRun) -> dict[str, dict[str, float]]:
     return {name: values for name, values in found.items() if values}
 
 
-def _picture(path: Path, site: Path, page: str) -> Picture | None:
-    file = f"pictures/{page}-{page_name(path.stem)}.png"
-    size = reencode(path, site / file)
+def _picture(path: Path, site: Path) -> Picture | None:
+    made = reencode(path, site / "pictures")
+    if made is None:
+        return None
+    name, width, height = made
     caption = CAPTIONS.get(path.stem, f"Picture of the run: {path.stem}")
-    return Picture(file, caption, *size) if size else None
+    return Picture(f"pictures/{name}", caption, width, height)
