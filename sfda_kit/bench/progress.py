@@ -30,10 +30,9 @@ class Progress:
 
     def __post_init__(self) -> None:
         self.states: dict[str, State] = {cell.key: cell.state(self.runs_dir) for cell in self.cells}
-        records = (cell.record(self.runs_dir) for cell in self.cells if self.states[cell.key] == "done")
         self.took: dict[str, list[float]] = {}
-        for record in records:
-            if record:
+        for cell in self.cells:
+            if self.states[cell.key] == "done" and (record := cell.record(self.runs_dir)):
                 self._learn(record)
 
     def end(self, cell: ResolvedCell, record: Record) -> None:
