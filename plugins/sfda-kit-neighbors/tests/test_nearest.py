@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sfda_kit_neighbors.nearest import check_count, nearest_rows, positive_count
+from sfda_kit_neighbors.aad import Attraction
+from sfda_kit_neighbors.nearest import check_count, nearest_rows, neighbour_search, positive_count
+from sfda_kit_neighbors.nrc import ReciprocalNeighbors
 
 from sfda_kit.errors import UserError
 
@@ -46,6 +50,19 @@ def test_more_neighbours_than_images_is_a_users_mistake() -> None:
     check_count(2, 3, "attraction.options.neighbors")
     with pytest.raises(UserError, match=r"neighbors is 3, and with 3 target images each has only 2.*neighbors=1"):
         check_count(3, 3, "attraction.options.neighbors")
+
+
+def test_a_search_that_is_not_there_is_named() -> None:
+    assert neighbour_search("torch", "attraction") is nearest_rows
+    with pytest.raises(UserError, match=r"attraction: there is no search 'fais'.*faiss"):
+        Attraction(search="fais")
+
+
+def test_faiss_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)  # what makes an import fail
+    for part, name in ((Attraction, "attraction"), (ReciprocalNeighbors, "reciprocal-neighbors")):
+        with pytest.raises(UserError, match=rf"{name}: the search 'faiss' needs.*'sfda-kit-neighbors\[faiss\]'"):
+            part(search="faiss")
 
 
 def test_a_count_below_the_least_is_refused() -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import Aligner, Recipe
-from sfda_kit_neighbors.nearest import check_count, nearest_rows, positive_count
+from sfda_kit_neighbors.nearest import check_count, neighbour_search, positive_count
 from sfda_kit_neighbors.nrc import agreement
 
 if TYPE_CHECKING:
@@ -36,19 +36,20 @@ PAPER = "https://arxiv.org/abs/2205.04183"
 
 
 class Attraction(Aligner):
-    """- mean_i sum_{k in N_K(i)} <p_i, s_k> (module docstring). Option ``neighbors`` K (3)."""
+    """- mean_i sum_{k in N_K(i)} <p_i, s_k> (module docstring). Options ``neighbors`` K (3), ``search`` (README)."""
 
     reads: ClassVar[tuple[str, ...]] = ("memory",)
 
-    def __init__(self, neighbors: int = 3) -> None:
+    def __init__(self, neighbors: int = 3, search: str = "torch") -> None:
         self.neighbors = positive_count(neighbors, "attraction: neighbors")
+        self.search = neighbour_search(search, "attraction")
 
     def __call__(self, signals: StepSignals) -> Tensor:
         """Scalar in [-K, 0]; gradients reach p_i alone."""
         memory = signals.memory
         check_count(self.neighbors, len(memory.features), "attraction.options.neighbors")
         rows = signals.target_rows.to(memory.features.device)
-        near = nearest_rows(memory.features[rows], memory.features, self.neighbors, rows)
+        near = self.search(memory.features[rows], memory.features, self.neighbors, rows)
         return -agreement(memory.probabilities[near], signals.target_probabilities).sum(dim=1).mean()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 
 from sfda_kit.device import without_autocast
-from sfda_kit.errors import UserError
+from sfda_kit.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,11 +35,27 @@ def nearest_rows(queries: Tensor, features: Tensor, count: int, own_rows: Tensor
             similarity = queries @ features[start : start + block].T
             candidates = torch.arange(start, start + similarity.shape[1], device=queries.device)
             similarity.masked_fill_(candidates == own_rows[:, None], -torch.inf)
-            best = torch.cat([best, similarity], dim=1)
-            rows = torch.cat([rows, candidates.expand(len(queries), -1)], dim=1)
+            # The best of a block join those found so far: the table of all similarities is never copied.
+            inside, found = similarity.topk(min(count, similarity.shape[1]), dim=1)
+            best, rows = torch.cat([best, inside], dim=1), torch.cat([rows, found + start], dim=1)
             best, chosen = best.topk(min(count, best.shape[1]), dim=1)
             rows = rows.gather(1, chosen)
     return rows
+
+
+def neighbour_search(name: str, part: str) -> Callable[[Tensor, Tensor, int, Tensor], Tensor]:
+    """``nearest_rows`` as option ``search`` of ``part`` asks: by ``torch``, or by ``faiss`` with the same result.
+
+    Raises ``UserError`` for another name, and where faiss is asked for and not installed.
+    """
+    if name == "torch":
+        return nearest_rows
+    if name != "faiss":
+        raise UserError(f"{part}: there is no search {name!r}. {nearest(name, ('torch', 'faiss'))}")
+    from sfda_kit_neighbors.faiss_search import nearest_rows_by_faiss, require_faiss
+
+    require_faiss(part)
+    return nearest_rows_by_faiss
 
 
 def check_count(count: int, images: int, option: str) -> None:

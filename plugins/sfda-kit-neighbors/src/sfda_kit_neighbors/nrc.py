@@ -31,7 +31,7 @@ import torch
 
 from sfda_kit.builtin.information import entropy
 from sfda_kit.interfaces import Aligner, Recipe
-from sfda_kit_neighbors.nearest import check_count, nearest_rows, positive_count
+from sfda_kit_neighbors.nearest import check_count, neighbour_search, positive_count
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +45,7 @@ class ReciprocalNeighbors(Aligner):
     """L_N + ``expanded_weight`` L_E + ``self_weight`` L_self (module docstring).
 
     Options: ``neighbors`` K (3), ``expanded`` M (2), ``weak`` r (0.1), ``expanded_weight`` and
-    ``self_weight`` (1 each).
+    ``self_weight`` (1 each), ``search`` (README).
     """
 
     reads: ClassVar[tuple[str, ...]] = ("memory",)
@@ -57,10 +57,12 @@ class ReciprocalNeighbors(Aligner):
         weak: float = 0.1,
         expanded_weight: float = 1.0,
         self_weight: float = 1.0,
+        search: str = "torch",
     ) -> None:
         self.neighbors = positive_count(neighbors, "reciprocal-neighbors: neighbors")
         self.expanded = positive_count(expanded, "reciprocal-neighbors: expanded")
         self.weak, self.expanded_weight, self.self_weight = weak, expanded_weight, self_weight
+        self.search = neighbour_search(search, "reciprocal-neighbors")
 
     def __call__(self, signals: StepSignals) -> Tensor:
         """Scalar, at least -(K + r K M + 1) with weights of 1; gradients reach p_i alone."""
@@ -69,8 +71,8 @@ class ReciprocalNeighbors(Aligner):
         check_count(self.neighbors, len(features), "reciprocal-neighbors.options.neighbors")
         check_count(self.expanded, len(features), "reciprocal-neighbors.options.expanded")
         rows = signals.target_rows.to(features.device)
-        near = nearest_rows(features[rows], features, self.neighbors, rows)
-        beyond = nearest_rows(features[near.flatten()], features, self.expanded, near.flatten())
+        near = self.search(features[rows], features, self.neighbors, rows)
+        beyond = self.search(features[near.flatten()], features, self.expanded, near.flatten())
         beyond = beyond.view(*near.shape, self.expanded)
         reciprocal = (beyond == rows[:, None, None]).any(dim=2)
         affinity = torch.where(reciprocal, 1.0, self.weak)

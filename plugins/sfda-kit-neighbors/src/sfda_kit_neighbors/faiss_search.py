@@ -1,0 +1,52 @@
+"""The same nearest neighbours by faiss, an optional package.
+
+Johnson, Douze, Jegou, "Billion-scale similarity search with GPUs" (https://arxiv.org/abs/1702.08734). The search is
+faiss's exhaustive one (that of its ``IndexFlatIP``), so it is exact as well. No index is kept: the memory changes in
+every step, and copying it into an index would cost more than the search.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import torch
+
+from sfda_kit.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def require_faiss(part: str) -> None:
+    """Raise ``UserError`` unless faiss can be imported; ``part``: which part asks for it."""
+    try:
+        import_module("faiss")
+    except ImportError as error:
+        raise UserError(
+            f"{part}: the search 'faiss' needs the package faiss ({error}). Install it with: "
+            "pip install 'sfda-kit-neighbors[faiss]', or leave the option out: the search by torch finds the same."
+        ) from None
+
+
+@torch.no_grad()
+def nearest_rows_by_faiss(queries: Tensor, features: Tensor, count: int, own_rows: Tensor) -> Tensor:
+    """``nearest_rows`` (see there), compared on the CPU in single precision; the rows are on the queries' device.
+
+    Where several features are equally near and only some of them fit in, which ones is faiss's choice.
+    """
+    import faiss
+
+    faiss.omp_set_num_threads(torch.get_num_threads())  # it has a count of its own
+    query_array, feature_array = (values.cpu().float().numpy() for values in (queries, features))
+    _, found = faiss.knn(query_array, feature_array, count + 1, metric=faiss.METRIC_INNER_PRODUCT)
+    rows = torch.from_numpy(found).to(own_rows.device)
+    return _without(rows, own_rows)
+
+
+def _without(rows: Tensor, own_rows: Tensor) -> Tensor:
+    """``rows`` (Q, K + 1) less each one's own, or its last where copies of it left no place for its own: (Q, K)."""
+    is_own = rows == own_rows[:, None]
+    # A stable sort of booleans moves what is to be dropped to the end and keeps the order of the rest.
+    order = is_own.to(torch.uint8).argsort(dim=1, stable=True)
+    return rows.gather(1, order[:, :-1])
