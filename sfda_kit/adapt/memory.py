@@ -33,8 +33,7 @@ class TargetMemory(nn.Module):
     @classmethod
     def for_network(cls, network: Network, images: int) -> TargetMemory:
         """An empty memory of ``images`` rows, as wide as the network's answers and on its device."""
-        classifier = network.classifier
-        memory = cls(images, int(classifier.in_features), int(classifier.out_features))  # type: ignore[arg-type]
+        memory = cls(images, network.feature_width, network.class_count)
         return memory.to(next(network.parameters()).device)
 
     def fill(self, bank: FeatureBank) -> None:

@@ -200,7 +200,8 @@ class StepSignals(_Signals):
         """Unit features and softmax of all N target images, this batch's (``target_rows``) already renewed."""
         if self._memory is None:
             raise RuntimeError('an aligner that reads memory declares reads = ("memory",)')
-        self._memory.write(self.target_rows, self.target_features, self.target_probabilities)
+        features = self._network.weighed(self.target_features)
+        self._memory.write(self.target_rows, features, self.target_probabilities)
         return self._memory
 
     @property

@@ -31,8 +31,10 @@ class Network(nn.Module):
 
     With ``bottleneck=0`` (an imported plain classifier) features are the pooled backbone features and
     the classifier is an ordinary linear layer. ``image_size``: side of the images it is made for, None where
-    that is not known.
+    that is not known. ``mixing``: what weighs the members of a ``Mixture``; None here.
     """
+
+    mixing: nn.Parameter | None
 
     def __init__(
         self, backbone: nn.Module, width: int, bottleneck: int, classes: int, image_size: int | None = None
@@ -40,6 +42,7 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.image_size = image_size
+        self.mixing = None
         self.bottleneck: nn.Module = nn.Identity()
         self.classifier: nn.Module = nn.Linear(width, classes)
         if bottleneck:
@@ -52,6 +55,24 @@ class Network(nn.Module):
         """(B, 3, H, W), normalised -> features (B, D), logits (B, K)."""
         features = self.bottleneck(self.backbone(images))
         return Output(single_precision(features), single_precision(self.classifier(features)))
+
+    @property
+    def feature_width(self) -> int:
+        """Number D of features."""
+        return int(self.classifier.in_features)  # type: ignore[arg-type]
+
+    @property
+    def class_count(self) -> int:
+        """Number K of classes."""
+        return int(self.classifier.out_features)  # type: ignore[arg-type]
+
+    def backbones(self) -> list[nn.Module]:
+        """The backbone; of a ``Mixture`` each member's."""
+        return [self.backbone]
+
+    def weighed(self, features: Tensor) -> Tensor:
+        """``features`` (B, D) as images are compared by them: unchanged, but in a ``Mixture``."""
+        return features
 
 
 def single_precision(values: Tensor) -> Tensor:
@@ -130,6 +151,6 @@ class AdaptedModel(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Output:
-        """Encoded, normalised target images (B, 3, H, W) -> features and logits."""
+        """Encoded, normalised target images (B, 3, H, W) -> features, weighed in a ``Mixture``, and logits."""
         output: Output = self.network(self.input_bridge(images))
-        return output
+        return Output(self.network.weighed(output.features), output.logits)

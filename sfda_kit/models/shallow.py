@@ -4,34 +4,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from sfda_kit.models.network import Network, Output
 
 
-def shallow_stage(network: Network) -> tuple[nn.Module, int]:
+def shallow_width(network: Network) -> int:
+    """Channels C of the maps of ``shallow_features``."""
+    return sum(_stage(backbone)[1] for backbone in network.backbones())
+
+
+def _stage(backbone: nn.Module) -> tuple[nn.Module, int]:
     """The backbone's second stage as timm lists it (the first residual stage of a ResNet) and its width."""
-    info: list[dict[str, Any]] = list(network.backbone.feature_info)  # type: ignore[arg-type]
+    info: list[dict[str, Any]] = list(backbone.feature_info)  # type: ignore[arg-type]
     stage = info[min(1, len(info) - 1)]
-    return network.backbone.get_submodule(stage["module"]), int(stage["num_chs"])
+    return backbone.get_submodule(stage["module"]), int(stage["num_chs"])
 
 
 def shallow_features(network: Network, images: Tensor) -> tuple[Tensor, Output]:
     """Maps (B, C, h, w) of the shallow stage and the network's output, in one forward pass.
 
-    Token outputs (B, tokens, C) of transformers come back as (B, C, tokens, 1).
+    Token outputs (B, tokens, C) of transformers come back as (B, C, tokens, 1). The maps of a ``Mixture`` are
+    those of its members, one after another, averaged down to the smallest where their sizes differ.
     """
     maps: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
         del module, inputs
-        maps.append(output)
+        maps.append(output if output.ndim == 4 else output.transpose(1, 2)[..., None])
 
-    handle = shallow_stage(network)[0].register_forward_hook(keep)
+    handles = [_stage(backbone)[0].register_forward_hook(keep) for backbone in network.backbones()]
     try:
         output: Output = network(images)
     finally:
-        handle.remove()
-    found = maps[0]
-    return (found if found.ndim == 4 else found.transpose(1, 2)[..., None]), output
+        for handle in handles:
+            handle.remove()
+    return _joined(maps), output
+
+
+def _joined(maps: list[Tensor]) -> Tensor:
+    if len({found.shape[2:] for found in maps}) > 1:
+        height, width = (min(found.shape[side] for found in maps) for side in (2, 3))
+        maps = [F.adaptive_avg_pool2d(found, (height, width)) for found in maps]
+    return torch.cat(maps, dim=1) if len(maps) > 1 else maps[0]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sfda_kit.errors import UserError
+from sfda_kit.models.network import Network
 
 
 class Statistics(NamedTuple):
-    """Per-channel ``mean`` and biased ``variance``, both (C,)."""
+    """Per-channel ``mean`` and biased ``variance``, both (C,); ``is_first`` marks the first layer of a backbone."""
 
     mean: Tensor
     variance: Tensor
+    is_first: bool = False
 
 
 class _BatchMoments(torch.autograd.Function):
@@ -52,6 +55,12 @@ def batch_norm_layers(network: nn.Module) -> list[nn.BatchNorm2d]:
     return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
+def _first_layers(network: nn.Module) -> set[nn.Module]:
+    """The first BatchNorm2d layer of each backbone: a mixture of source models has several."""
+    backbones = network.backbones() if isinstance(network, Network) else [network]
+    return set(chain.from_iterable(islice(batch_norm_layers(backbone), 1) for backbone in backbones))
+
+
 def require_batch_norm(network: nn.Module, wanted_by: str) -> None:
     """Raise ``UserError`` when ``network`` has no BatchNorm2d layer."""
     if not batch_norm_layers(network):
@@ -64,8 +73,8 @@ def require_batch_norm(network: nn.Module, wanted_by: str) -> None:
 
 def stored_statistics(network: nn.Module) -> list[Statistics]:
     """Running statistics of each BatchNorm2d layer."""
-    layers = batch_norm_layers(network)
-    return [Statistics(m.running_mean, m.running_var) for m in layers]  # type: ignore[arg-type]
+    layers, first = batch_norm_layers(network), _first_layers(network)
+    return [Statistics(m.running_mean, m.running_var, m in first) for m in layers]  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -79,9 +88,10 @@ def captured_statistics(network: nn.Module) -> Iterator[list[Statistics]]:
     by_layer: dict[nn.Module, Statistics] = {}
 
     def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        by_layer[module] = Statistics(*_BatchMoments.apply(inputs[0]))
+        mean, variance = _BatchMoments.apply(inputs[0])
+        by_layer[module] = Statistics(mean, variance, module in first)
 
-    layers = batch_norm_layers(network)
+    layers, first = batch_norm_layers(network), _first_layers(network)
     handles = [layer.register_forward_pre_hook(hook) for layer in layers]
     try:
         yield collected

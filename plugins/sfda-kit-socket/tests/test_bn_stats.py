@@ -34,7 +34,7 @@ class TestBnStatsSum(AlignerConformance):
 def statistics(seed: int, widths: tuple[int, ...] = WIDTHS) -> list[Statistics]:
     generator = torch.Generator().manual_seed(seed)
     draws = [torch.randn(2, width, generator=generator, dtype=torch.float64) for width in widths]
-    return [Statistics(mean, 0.5 + raw.abs()) for mean, raw in draws]
+    return [Statistics(mean, 0.5 + raw.abs(), number == 0) for number, (mean, raw) in enumerate(draws)]
 
 
 def step(batch: list[Statistics], source: list[Statistics]) -> SimpleNamespace:
@@ -79,7 +79,8 @@ def test_mean_does_not_depend_on_scale_width_or_depth(seed: int, scale: float, c
 
     def scaled(found: list[Statistics]) -> list[Statistics]:
         wider = [Statistics(s.mean.repeat(copies), s.variance.repeat(copies)) for s in found]
-        return copies * [Statistics(scale * s.mean, scale**2 * s.variance) for s in wider]
+        layers = copies * [Statistics(scale * s.mean, scale**2 * s.variance) for s in wider]
+        return [layers[0]._replace(is_first=True), *layers[1:]]
 
     assert BnStats()(step(scaled(batch), scaled(source))).item() == pytest.approx(expected)
 
@@ -91,7 +92,7 @@ def test_channel_that_never_varied_cannot_blow_up_the_mean() -> None:
 
 
 def test_equal_statistics_give_no_loss_and_no_nan() -> None:
-    batch = [Statistics(m.clone().requires_grad_(), v) for m, v in statistics(0)]
+    batch = [Statistics(s.mean.clone().requires_grad_(), s.variance) for s in statistics(0)]
     loss = BnStats()(step(batch, statistics(0)))
     loss.backward()
     assert loss.item() == 0

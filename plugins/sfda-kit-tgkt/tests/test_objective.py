@@ -14,11 +14,11 @@ from sfda_kit_tgkt.recipes import TGMB_PAPER
 from sfda_kit_tgkt.unet import UNet
 from torch import Tensor, nn
 
-from sfda_kit.models.shallow import shallow_features, shallow_stage
+from sfda_kit.models.shallow import shallow_features, shallow_width
 from sfda_kit.testing.networks import small_source_network
 from sfda_kit.testing.signals import small_bridge_signals
 
-CHANNELS = shallow_stage(small_source_network())[1]
+CHANNELS = shallow_width(small_source_network())
 
 
 def objective(reversal: float = 1.0, dtype: torch.dtype = torch.float32) -> TgmbObjective:
@@ -127,7 +127,7 @@ def test_discriminator_sees_the_shallow_maps_of_the_frozen_source() -> None:
     assert torch.equal(signals.ti_source_maps, expected)
     assert not signals.ti_source_maps.requires_grad
     assert signals.bridged_target_maps.requires_grad
-    assert shallow_stage(source)[1] == expected.shape[1]
+    assert shallow_width(source) == expected.shape[1]
 
 
 def test_papers_objective_has_no_feature_term() -> None:

@@ -56,7 +56,7 @@ class TiAdversarial(Aligner):
 
     def own_module(self, network: Network) -> nn.Module:
         """The discriminator: features (B, D) -> logits (B, 1)."""
-        width, hidden = int(network.classifier.in_features), self.hidden  # type: ignore[arg-type]
+        width, hidden = network.feature_width, self.hidden
         self.discriminator = nn.Sequential(
             nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
         )

@@ -8,6 +8,9 @@ layer's input in the current target batch:
 
     L_BN = sum_l m_l (||mu_l - mu_l^src||_2 + ||var_l - var_l^src||_2),   m_1 = 10, all others 1
 
+With several source models the layers are those of all, m_l is 10 for the first layer of each, and the weights that
+mix their predictions play no part.
+
 Deviation (``mean``, the default, ours): that sum grows with depth, with width and with the square of the
 activations' scale, so a weight found for one backbone fits no other. Each layer's two distances are taken
 relative to the size of what they are compared with, and the layers are averaged:
@@ -22,6 +25,7 @@ near 0) cannot blow up the term.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import torch
@@ -55,12 +59,11 @@ class BnStats(Aligner):
 
     def __call__(self, signals: StepSignals) -> Tensor:
         """Scalar >= 0; gradients reach the adapting network through its target pass."""
-        layers = zip(signals.batch_statistics, signals.source_statistics, strict=True)
-        first, *others = [self._distance(batch, source) for batch, source in layers]
-        total = self.first_weight * first
-        for distance in others:
-            total = total + distance
-        return total / (self.first_weight + len(others)) if self._averages else total
+        weights = [self.first_weight if source.is_first else 1.0 for source in signals.source_statistics]
+        layers = zip(weights, signals.batch_statistics, signals.source_statistics, strict=True)
+        weighted = (weight * self._distance(batch, source) for weight, batch, source in layers)
+        total = reduce(torch.add, weighted)
+        return total / sum(weights) if self._averages else total
 
     def check(self, network: nn.Module) -> None:
         """Raise ``UserError`` when ``network`` has no BatchNorm2d layer."""

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from torch import nn
 
 from sfda_kit.errors import UserError
-from sfda_kit.models.shallow import shallow_stage
+from sfda_kit.models.shallow import shallow_width
 
 if TYPE_CHECKING:
     from sfda_kit.models.network import Network
@@ -47,9 +47,9 @@ def discriminator(source_network: Network, level: Level) -> nn.Module:
     if level == "pixels":
         return patch_discriminator(patch_layers(source_network.image_size))
     if level == "bottleneck":
-        features = int(source_network.classifier.in_features)  # type: ignore[arg-type]
+        features = source_network.feature_width
         return nn.Sequential(nn.Linear(features, HIDDEN), _leaky(), nn.Linear(HIDDEN, HIDDEN), _leaky(), _logit())
-    channels = shallow_stage(source_network)[1]
+    channels = shallow_width(source_network)
     layers = nn.Conv2d(channels, HIDDEN, 1), _leaky(), nn.Conv2d(HIDDEN, HIDDEN, 1), _leaky()
     return nn.Sequential(*layers, nn.Conv2d(HIDDEN, 1, 1))
 

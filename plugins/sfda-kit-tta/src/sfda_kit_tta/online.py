@@ -29,8 +29,7 @@ class OnlineAnswers(nn.Module):
     @classmethod
     def for_network(cls, network: Network, images: int) -> OnlineAnswers:
         """No answers yet; as wide as the network's and on its device."""
-        classifier = network.classifier
-        answers = cls(images, int(classifier.in_features), int(classifier.out_features))  # type: ignore[arg-type]
+        answers = cls(images, network.feature_width, network.class_count)
         return answers.to(next(network.parameters()).device)
 
     @torch.no_grad()

@@ -38,6 +38,7 @@ from sfda_kit_tta.online import tell_what_is_scored
 
 if TYPE_CHECKING:
     from sfda_kit.interfaces import AdaptationContext
+    from sfda_kit.models.network import Network
 
 
 class T3a(Method):
@@ -68,6 +69,14 @@ class T3a(Method):
             online[rows] = source.features[rows] @ sets.means().T
         replace_weights(classifier, sets.means())
         yield EpochState("t3a", 1, 1, model, FeatureBank(source.features, online))
+
+    def check(self, network: Network) -> None:
+        """Raise ``UserError`` when there is not one classifier whose weights class means could replace."""
+        if not isinstance(network.classifier, nn.Linear):
+            raise UserError(
+                "t3a replaces the weights of one classifier, and several source models have one each. Give a single "
+                "--source-card, or use the method tent."
+            )
 
 
 class SupportSets:
