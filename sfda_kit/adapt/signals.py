@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -108,6 +109,16 @@ class _Signals:
         """Encoded, normalised target images, (B, 3, H, W)."""
         return self._images.target_images
 
+    def draw_target_images(self, kind: GeometryKind | None = None, rows: Tensor | None = None) -> Tensor:
+        """Another view of the target batch, or of target ``rows``, with crops and flips drawn from ``random``.
+
+        Encoded and normalised, (B, 3, H, W); each call draws anew. ``kind``: that of the run by default.
+        """
+        inputs = self._images.inputs
+        rows = inputs.target_rows if rows is None else rows
+        geometry = inputs.target.draw_geometry(len(rows), kind or inputs.geometry, self.random)
+        return inputs.target.batch(rows, geometry)
+
     @property
     def ti_target_images(self) -> Tensor:
         """Target halves of TI pairs, encoded and normalised, (B', 3, H, W)."""
@@ -191,9 +202,16 @@ class StepSignals(_Signals):
         """Softmax of ``target_logits``, (B, K)."""
         return self.target_logits.softmax(dim=1)
 
-    def answer(self, images: Tensor) -> Output:
-        """The adapting network on other images (B', 3, H, W), say mixed ones, as on the target batch."""
-        return self._network(self._bridge("input", images))  # type: ignore[no-any-return]
+    def answer(self, images: Tensor, by: nn.Module | None = None, keep_statistics: bool = False) -> Output:
+        """The adapting network on other images (B', 3, H, W), say mixed ones, as on the target batch.
+
+        ``by``: another network instead (a momentum model). ``keep_statistics``: batch statistics are used, and the
+        running ones that inference needs do not follow these images.
+        """
+        network = self._network if by is None else by
+        images = self._bridge("input", images)
+        with frozen_running_statistics(network) if keep_statistics else nullcontext():
+            return network(images)  # type: ignore[no-any-return]
 
     @cached_property
     def memory(self) -> TargetMemory:
