@@ -15,6 +15,10 @@ KINDS = ("bridge", "aligner", "labeler", "method", "dataset", "encoding", "valid
 SHIPPED = {
     "shot-im": "sfda-kit-shot",
     "shot": "sfda-kit-shot",
+    "shot-plus-plus": "sfda-kit-shot",
+    "relative-rotation": "sfda-kit-shot",
+    "mixmatch": "sfda-kit-shot",
+    "entropy-split": "sfda-kit-shot",
     "socket": "sfda-kit-socket",
     "socket-official": "sfda-kit-socket",
     "bn-stats": "sfda-kit-socket",

@@ -1,0 +1,63 @@
+"""Aligner ``relative-rotation``: by how many quarters has this copy been turned?
+
+Source: Liang, Hu, Wang, He, Feng, "Source Data-absent Unsupervised Domain Adaptation through Hypothesis Transfer
+and Labeling Transfer", TPAMI 2021 (https://arxiv.org/abs/2012.07297), section 3.3.
+
+Equation (our notation). x_i: an image of the batch, R_z x: turned by z quarters, z_i drawn from {0, 1, 2, 3}, f:
+bottleneck features, h: a linear head with four outputs,
+
+    L = mean_i CE(z_i, h([f(x_i), f(R_z_i x_i)]))
+
+Both feature vectors go in, so that an object which has no upright pose is no contradiction: relative, not absolute.
+The head is trained beside the network at ``adapt.lr``.
+
+No option. Deviations [ours: these points of the paper are not known to us]: the gradient reaches the network through
+the turned copy alone, f(x_i) is what it is compared with; the head begins untrained; BatchNorm's running statistics do
+not follow the turned copies, which the adapted model never sees. Images are turned as the network takes them: a normal
+of the encoding ``normals`` keeps its direction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from sfda_kit.interfaces import Aligner
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.models.network import Network
+
+QUARTERS = 4
+
+
+class RelativeRotation(Aligner):
+    """Cross-entropy of the module docstring, in nats."""
+
+    head: nn.Module
+
+    def own_module(self, network: Network) -> nn.Module:
+        """The head h: both features (B, 2 D) -> logits (B, 4)."""
+        self.head = nn.Linear(2 * int(network.classifier.in_features), QUARTERS)  # type: ignore[arg-type]
+        return self.head
+
+    def __call__(self, signals: StepSignals) -> Tensor:
+        """Scalar >= 0; log 4 for a head that cannot tell. Gradients reach the network and the head."""
+        images = signals.target_images
+        quarters = torch.randint(QUARTERS, (len(images),), generator=signals.random).to(images.device)
+        turned = signals.answer(turn(images, quarters), keep_statistics=True).features
+        return F.cross_entropy(self.head(torch.cat([signals.target_features.detach(), turned], dim=1)), quarters)
+
+
+def turn(images: Tensor, quarters: Tensor) -> Tensor:
+    """Square images (B, C, S, S), each turned anticlockwise by its number of quarters (B,)."""
+    turned = images.clone()
+    for number in range(1, QUARTERS):
+        chosen = quarters == number
+        turned[chosen] = torch.rot90(images[chosen], number, (2, 3))
+    return turned
