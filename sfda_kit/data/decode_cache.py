@@ -27,6 +27,7 @@ from sfda_kit.data.images import read_image
 from sfda_kit.data.modality import modality as modality_of
 from sfda_kit.data.resize import resize
 from sfda_kit.data.shared_map import open_mapped
+from sfda_kit.data.stored import Stored
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.paths import cache_dir
 
@@ -49,11 +50,20 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class FileReader:
-    """One picture a file: ``read_image``."""
+    """One picture a file: ``read_image``. A subclass may find the bytes of a path elsewhere."""
+
+    def stored(self, path: Path) -> Stored:
+        """Where the bytes of ``path`` lie."""
+        return path
 
     def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[Any]:
         """See ``read_image``."""
-        return read_image(path, modality, depth_unit)
+        return read_image(self.stored(path), modality, depth_unit)
+
+
+def stored(path: Path, reader: Reader) -> Stored:
+    """Where ``reader`` finds the bytes of ``path``."""
+    return reader.stored(path) if isinstance(reader, FileReader) else path
 
 
 @dataclass(frozen=True)
@@ -134,7 +144,8 @@ class ImageFiles:
             repr((_DECODER, self.reader, str(self.root.resolve()), self.modality, self.depth_unit, size)).encode()
         )
         for name in self.files:
-            digest.update(f"{name}\0{_state_of(self.root / name)}\n".encode(errors="surrogateescape"))
+            state = _state_of(stored(self.root / name, self.reader))
+            digest.update(f"{name}\0{state}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()[:32]
 
     def _decode(self, path: Path, size: int) -> None:
@@ -185,9 +196,9 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
 
 
-def _state_of(path: Path) -> str:
+def _state_of(file: Stored) -> str:
     try:
-        status = path.stat()
+        status = file.stat()
     except OSError:
         return "missing"
     return f"{status.st_size} {status.st_mtime_ns}"

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.data.decode_cache import FileReader, ImageFiles, Reader, listing
+from sfda_kit.data.decode_cache import FileReader, ImageFiles, Reader, listing, stored
 from sfda_kit.data.depth_units import DepthUnit
 from sfda_kit.data.packed_rows import PackedRows, PackedWords, Row
 from sfda_kit.errors import DataError
@@ -119,11 +119,17 @@ class FolderDataset(Dataset):
         scan, parts = self._scan, self._scan.parts
         digest = hashlib.sha256(f"{type(self).__name__} {self.depth_unit} {self.reader!r}\n".encode())
         for number, row in enumerate(scan.rows):
-            sizes = [(name, path, _size(self.root / path)) for name, path in sorted(row.files.items())]
+            sizes = [(name, path, self._size(path)) for name, path in sorted(row.files.items())]
             part = -1 if parts is None else parts[number]
             line = (row.name, row.domain, row.scene_class, scan.groups[number], part, sizes)
             digest.update(repr(line).encode(errors="surrogateescape"))
         return digest.hexdigest()
+
+    def _size(self, path: str) -> int:
+        try:
+            return stored(self.root / path, self.reader).stat().st_size
+        except OSError:
+            return -1
 
     def _files(self, rows: NDArray[np.int64], modality: str) -> ImageFiles:
         chosen = [self._scan.rows[row] for row in rows]
@@ -136,6 +142,15 @@ class FolderDataset(Dataset):
         """Call once the root is known: a twin says of itself that no picture of it is real."""
         if (self.root / SYNTHETIC_MARK).is_file():
             self.synthetic = True  # type: ignore[misc]  # of the class, but a twin is an exception
+
+    def holds(self, path: str) -> bool:
+        """Whether there is a file at ``path``, relative to the root, or what stands for one."""
+        return self._size(path) >= 0
+
+    def finding_code(self, problem: str) -> str:
+        """Under which rule ``data verify`` tells one of ``problems``."""
+        del problem
+        return "incomplete-sample"
 
     def settle(self, problems: Sequence[str], total: int) -> tuple[str, ...]:
         """Incomplete samples met by a scan: notices with ``skip_bad``, else one ``DataError``."""
@@ -163,10 +178,3 @@ def _tabulate(scan: Scan) -> Index:
 def _codes(values: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
     code = {value: number for number, value in enumerate(known)}
     return np.asarray([code[value] for value in values], dtype=np.int64)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1

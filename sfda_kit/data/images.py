@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.data.depth_units import DepthUnit, to_millimetres
+from sfda_kit.data.stored import Stored, source_of
 from sfda_kit.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
 
 
-def read_image(path: Path, modality: str, depth_unit: DepthUnit = "mm") -> Pixels:
+def read_image(path: Stored, modality: str, depth_unit: DepthUnit = "mm") -> Pixels:
     """Decode a JPEG, PNG (8, 16 bit), TIFF (8, 16 bit, float32) or NPY file.
 
     Returns ``rgb``: uint8 (H, W, 3); ``depth``: uint16 (H, W) millimetres, 0 = missing; any other
@@ -49,7 +50,7 @@ def read_image(path: Path, modality: str, depth_unit: DepthUnit = "mm") -> Pixel
         raise DataError(f"{path} ({modality}) {error}") from None
 
 
-def _refuse_unreadable(path: Path) -> None:
+def _refuse_unreadable(path: Stored) -> None:
     try:
         status = path.stat()
     except OSError as error:
@@ -62,10 +63,11 @@ def _refuse_unreadable(path: Path) -> None:
         raise DataError("is empty (zero bytes). Copy it again from where it came.")
 
 
-def _load_npy(path: Path) -> Pixels:
+def _load_npy(path: Stored) -> Pixels:
     try:
         # Mapped, so that a header claiming more than the file holds is an error, not an allocation.
-        stored: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+        with source_of(path) as source:
+            stored: Pixels = np.load(source, mmap_mode="r" if isinstance(source, Path) else None, allow_pickle=False)
     except Exception as error:
         raise DataError(
             f"is not a plain NPY array ({_first_line(error)}). Pickled objects are never loaded; "
@@ -79,11 +81,11 @@ def _load_npy(path: Path) -> Pixels:
     return stored[..., :3] if stored.ndim == 3 else stored
 
 
-def _load_picture(path: Path) -> Pixels:
+def _load_picture(path: Stored) -> Pixels:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path, formats=("JPEG", "PNG", "TIFF")) as image:
+        with source_of(path) as source, Image.open(source, formats=("JPEG", "PNG", "TIFF")) as image:
             _refuse_size(*image.size)
             if image.format == "TIFF" and image.mode in ("RGB", "RGBA", "RGBX") and max(image.tag_v2[_BITS]) > 8:
                 return _load_deep_tiff(path)
@@ -102,11 +104,11 @@ def _load_picture(path: Path) -> Pixels:
         raise DataError(f"is truncated or damaged ({_first_line(error)}). Copy it again from where it came.") from None
 
 
-def _load_deep_tiff(path: Path) -> Pixels:
+def _load_deep_tiff(path: Stored) -> Pixels:
     """16 bits a channel: Pillow drops the low byte, and where channels are stored apart it keeps that one."""
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
+    with source_of(path) as source, tifffile.TiffFile(source) as file:
         page = file.pages.first
         stored: Pixels = page.asarray()
         apart = stored.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE

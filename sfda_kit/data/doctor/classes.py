@@ -21,7 +21,8 @@ def empty_classes(rows: Sequence[Row], tree: Tree) -> Iterator[Finding]:
     Where the folders of classes are is told by the samples: the part of a path that is the class.
     """
     holders = {holder for row in rows for holder in _holders(row)}
-    filled = {parent for image in tree.images for parent in _parents(image)}
+    images = (path for row in rows for path in row.files.values())  # they may lie in containers, unseen by the tree
+    filled = {parent for image in (*tree.images, *images) for parent in _parents(image)}
     for holder in sorted(holders & set(tree.folders)):
         for folder in tree.folders[holder]:
             if folder not in filled:

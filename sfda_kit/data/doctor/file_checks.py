@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.data.decode_cache import FileReader, Reader
+from sfda_kit.data.decode_cache import FileReader, Reader, stored
 from sfda_kit.data.depth_units import DepthUnit, to_millimetres
 from sfda_kit.data.doctor.findings import Finding, split_message
 from sfda_kit.data.doctor.headers import SUFFIXES, Header, TooLargeError, read_header
 from sfda_kit.data.doctor.likeness import likeness
 from sfda_kit.data.images import read_image
+from sfda_kit.data.stored import Stored, source_of
 from sfda_kit.errors import DataError
 
 _SAMPLED = 1 << 12
@@ -81,13 +82,14 @@ def look_at(job: Job, look: Look) -> FileFacts:
     """Header and names; with ``look.deep`` also hash, decoding and statistics. Never raises for a bad file."""
     facts = FileFacts(job.path)
     path = Path(look.root) / job.path
-    if not _is_there(path, facts):
+    file = stored(path, look.reader)
+    if not _is_there(file, facts):
         return facts
     plain = isinstance(look.reader, FileReader)
     if plain:
         _check_header(path, job, look, facts)
     if look.deep:
-        facts.sha256 = _hash(path)
+        facts.sha256 = _hash(file)
     if facts.usable and (look.deep or not plain):
         _decode(path, job, look, facts)
     return facts
@@ -109,9 +111,9 @@ def quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _is_there(path: Path, facts: FileFacts) -> bool:
+def _is_there(file: Stored, facts: FileFacts) -> bool:
     try:
-        status = path.stat()
+        status = file.stat()
     except OSError as error:
         facts.add("unusable-file", f"cannot be opened ({error.strerror})", "Put the file there.")
         return False
@@ -123,17 +125,17 @@ def _is_there(path: Path, facts: FileFacts) -> bool:
     return facts.usable
 
 
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
+def _hash(file: Stored) -> str:
+    with file.open("rb") as opened:
         digest = hashlib.sha256()
-        while block := file.read(1 << 20):
+        while block := opened.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
 
 
 def _check_header(path: Path, job: Job, look: Look, facts: FileFacts) -> None:
     try:
-        header = read_header(path)
+        header = read_header(stored(path, look.reader))
     except TooLargeError as error:
         facts.add("too-large", str(error))
         return
@@ -197,7 +199,7 @@ def _decode(path: Path, job: Job, look: Look, facts: FileFacts) -> None:
             return
         if look.deep and modality:
             facts.pixels[modality] = _facts_of(pixels, modality)
-            _check_pixels(path, modality, facts)
+            _check_pixels(stored(path, look.reader), modality, facts)
         if not look.deep:
             return
 
@@ -224,7 +226,7 @@ def _facts_of(pixels: NDArray[Any], modality: str) -> PixelFacts:
     return PixelFacts(int(np.min(pixels)), int(np.max(pixels)), missing, median, likeness(pixels))
 
 
-def _check_pixels(path: Path, modality: str, facts: FileFacts) -> None:
+def _check_pixels(file: Stored, modality: str, facts: FileFacts) -> None:
     found, header = facts.pixels[modality], facts.header
     if found.least == found.most:
         facts.add("constant", f"({modality}) has the value {found.most} in every pixel")
@@ -232,28 +234,29 @@ def _check_pixels(path: Path, modality: str, facts: FileFacts) -> None:
         facts.add("mostly-missing", f"misses {found.missing:.0%} of its depth")
     if header is None:
         return
-    if header.dtype.kind == "f" and (count := _not_finite(path)):
+    if header.dtype.kind == "f" and (count := _not_finite(file)):
         facts.add("not-finite", f"holds {count} values that are NaN or infinite")
-    if modality not in ("rgb", "depth") and header.channels == 3 and header.mode != "P" and _is_coloured(path):
+    if modality not in ("rgb", "depth") and header.channels == 3 and header.mode != "P" and _is_coloured(file):
         facts.add("colour-as-one", f"({modality}) has three channels that differ")
 
 
-def _stored(path: Path) -> NDArray[Any]:
+def _pixels_as_stored(file: Stored) -> NDArray[Any]:
     from PIL import Image
 
-    if path.suffix.lower() == ".npy":
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    with Image.open(path) as image:
-        return np.asarray(image)
+    with source_of(file) as source:
+        if file.suffix.lower() == ".npy":
+            return np.asarray(np.load(source, mmap_mode="r" if isinstance(source, Path) else None, allow_pickle=False))
+        with Image.open(source) as image:
+            return np.asarray(image)
 
 
-def _not_finite(path: Path) -> int:
-    return int(np.count_nonzero(~np.isfinite(_stored(path))))
+def _not_finite(file: Stored) -> int:
+    return int(np.count_nonzero(~np.isfinite(_pixels_as_stored(file))))
 
 
-def _is_coloured(path: Path) -> bool:
-    stored = _stored(path)
-    return stored.ndim == 3 and bool((stored != stored[..., :1]).any())
+def _is_coloured(file: Stored) -> bool:
+    pixels = _pixels_as_stored(file)
+    return pixels.ndim == 3 and bool((pixels != pixels[..., :1]).any())
 
 
 def _tell(error: DataError, path: Path, facts: FileFacts) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sfda_kit.data.images import MAXIMUM_PIXELS
+from sfda_kit.data.stored import Stored, source_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,7 +43,7 @@ class TooLargeError(Exception):
     """A header claims more pixels than are read."""
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Stored) -> Header:
     """Raises ``TooLargeError``, or whatever a decoder makes of broken bytes."""
     header = _of_npy(path) if path.suffix.lower() == ".npy" else _of_picture(path)
     if header.width * header.height > MAXIMUM_PIXELS:
@@ -51,7 +51,7 @@ def read_header(path: Path) -> Header:
     return header
 
 
-def _of_npy(path: Path) -> Header:
+def _of_npy(path: Stored) -> Header:
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -61,11 +61,11 @@ def _of_npy(path: Path) -> Header:
     return Header("NPY", shape[1], shape[0], shape[2] if len(shape) == 3 else 1, dtype)
 
 
-def _of_picture(path: Path) -> Header:
+def _of_picture(path: Stored) -> Header:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=("JPEG", "PNG", "TIFF")) as image:
+        with source_of(path) as source, Image.open(source, formats=("JPEG", "PNG", "TIFF")) as image:
             return _described(image)
     except Image.DecompressionBombError as error:
         raise TooLargeError(f"claims too many pixels ({error})") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,10 @@ def write_manifest(path: Path, dataset: str, root: Path, facts: Collection[FileF
     return len(files)
 
 
-def compare(manifest: Manifest, root: Path, facts: Collection[FileFacts], labels: str) -> Iterator[Finding]:
-    """What is other than it was. Where a file was not hashed its size alone is compared.
+def compare(
+    manifest: Manifest, is_there: Callable[[str], bool], facts: Collection[FileFacts], labels: str
+) -> Iterator[Finding]:
+    """What is other than it was; ``is_there`` tells of a path. Where a file was not hashed its size alone is compared.
 
     Files that lie there and are not of this task (another depth, another modality) are passed over.
     """
@@ -72,7 +74,7 @@ def compare(manifest: Manifest, root: Path, facts: Collection[FileFacts], labels
     for path, (size, sha256) in manifest.files.items():
         one = now.get(path)
         if one is None:
-            if not (root / path).exists():
+            if not is_there(path):
                 yield Finding("vanished", path, "is in the manifest and no longer there")
         elif one.usable and one.size != size:
             yield Finding("changed", path, f"has {one.size} bytes, and had {size}")

@@ -52,7 +52,7 @@ def scan_folder(kind: type[FolderDataset], config: DatasetConfig) -> Scanned:
 
 def _told(dataset: FolderDataset, scan: Scan, no_table: bool) -> Iterable[Finding]:
     problems = dataset.problems
-    yield from (placed("incomplete-sample", problem, dataset.root) for problem in problems)
+    yield from (placed(dataset.finding_code(problem), problem, dataset.root) for problem in problems)
     known = {f"left out: {problem}" for problem in problems}
     for notice in scan.notices:
         if notice not in known and not (no_table and NAME in notice):

@@ -185,7 +185,7 @@ def _keep_manifest(dataset: FolderDataset, facts: dict[str, FileFacts], request:
     before = None if request.fix_manifest else read_manifest(report.manifest)
     labels = dataset.fingerprint()
     if before is not None:
-        report.add(compare(before, dataset.root, facts.values(), labels))
+        report.add(compare(before, dataset.holds, facts.values(), labels))
     elif request.deep:
         write_manifest(report.manifest, report.dataset, dataset.root, facts.values(), labels)
         report.manifest_written = True
