@@ -43,7 +43,7 @@ class RelativeRotation(Aligner):
 
     def own_module(self, network: Network) -> nn.Module:
         """The head h: both features (B, 2 D) -> logits (B, 4)."""
-        self.head = nn.Linear(2 * int(network.classifier.in_features), QUARTERS)  # type: ignore[arg-type]
+        self.head = nn.Linear(2 * network.feature_width, QUARTERS)
         return self.head
 
     def __call__(self, signals: StepSignals) -> Tensor:
