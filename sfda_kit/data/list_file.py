@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,13 +9,11 @@ from pydantic import Field
 
 from sfda_kit.data.dataset_options import DatasetOptions
 from sfda_kit.data.folder_dataset import Row, Scan
-from sfda_kit.data.groups import groups_or_own
 from sfda_kit.data.list_table import Line, read_table
 from sfda_kit.data.modality import MODALITIES
-from sfda_kit.data.split_folder import SplitFolder
+from sfda_kit.data.role_folder import RoleFolder, part_codes
 from sfda_kit.data.walk import require_folder
 from sfda_kit.errors import DataError
-from sfda_kit.interfaces.dataset import PARTS, Split
 
 if TYPE_CHECKING:
     from sfda_kit.config import DatasetConfig
@@ -30,11 +27,8 @@ class ListFileOptions(DatasetOptions):
     images: Path | None = Field(default=None)
 
 
-class ListFile(SplitFolder):
-    """Lines of one domain and pair id are one scene; a line without a pair id is a scene of its own.
-
-    ``role`` is the part that a scene plays; scenes without one are dealt by groups.
-    """
+class ListFile(RoleFolder):
+    """Lines of one domain and pair id are one scene; a line without a pair id is a scene of its own."""
 
     name = "list-file"
     summary = "a CSV or TSV table: path, class, domain, modality, pair, role, group"
@@ -49,17 +43,6 @@ class ListFile(SplitFolder):
         images = self.options.images
         self.root = require_folder(images, "dataset.options.images") if images else self.table.parent
         self.mark_synthetic()
-
-    def splits(self) -> Mapping[str, Split]:
-        """``roles`` first where the table has roles: classes of source and target are TR, those of ti are TI."""
-        index, named = self.index(), super().splits()
-        of = {code: {int(label) for label in index.label[index.part == code]} for code in range(len(PARTS))}
-        relevant, irrelevant = sorted(of[0] | of[1] | of[2]), sorted(of[3])
-        if not relevant:
-            return named
-        names = index.classes
-        roles = Split(tuple(names[code] for code in relevant), tuple(names[code] for code in irrelevant))
-        return {"roles": roles, **named}
 
     def scan(self) -> Scan:
         """Read the table. Lines and scenes that cannot be used are an error, or left out with ``skip_bad``."""
@@ -78,32 +61,17 @@ class ListFile(SplitFolder):
         notices = self.settle(problems, len(rows) + len(problems))
         if not rows:
             raise DataError(f"{self.table} names no image. Write one line for each.")
-        groups, more = self._groups(rows, told)
-        parts = [PARTS.index(role) if role else -1 for role in roles]
-        return Scan(rows, groups, parts, (*notices, *more))
-
-    def _groups(self, rows: list[Row], told: list[str]) -> tuple[list[str], tuple[str, ...]]:
-        """From the column, else as for other folders."""
-        if all(told):
-            return told, ()
-        groups, notices = groups_or_own(self.root, [row.name for row in rows], self.config.group_pattern)
-        return [own or other for own, other in zip(told, groups, strict=True)], notices
+        groups, more = self.groups_of(rows, told)
+        return Scan(rows, groups, part_codes(roles), (*notices, *more))
 
     def _lacking(self, scene: list[Line]) -> str:
         """The half that the task takes from such a scene and that no line gives."""
-        first, held = scene[0], {line.modality for line in scene}
-        source, target = (sensor.partition("@") for sensor in (self.config.source, self.config.target))
-        needed = set()
-        if first.role in ("", "source", "ti") and first.domain == (source[2] or first.domain):
-            needed.add(source[0])
-        if first.role != "source" and first.domain == (target[2] or first.domain):
-            needed.add(target[0])
-        if first.role == "ti" and first.domain == (target[2] or first.domain):
-            needed |= {source[0], target[0]}
-        if not needed - held:
+        first = scene[0]
+        lacking = self.lacking(first.domain, first.role, {line.modality for line in scene})
+        if not lacking:
             return ""
         return (
-            f"{first.path!r} has no {' and no '.join(sorted(needed - held))} half; add a line with the same pair id, "
+            f"{first.path!r} has no {' and no '.join(lacking)} half; add a line with the same pair id, "
             "or a role that needs one half only (source, target-train, target-test)"
         )
 
