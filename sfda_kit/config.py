@@ -28,6 +28,9 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+Augmentation = Literal["crop-flip", "strong", "eager-crop-flip", "eager-strong"]
+"""How training images are cropped: whole pixels, or 50 to 100 % of the area; ``eager``: by torchvision, one by one."""
+
 FEWER = ("ti_pairs", "target_images")
 """Settings of ``DatasetConfig`` that leave images out; they are recorded where they were given."""
 
@@ -85,7 +88,10 @@ class ModelConfig(_Strict):
 
 
 class SourceConfig(_Strict):
-    """Training of the source model. ``floor``: least source accuracy in percent (None: 2x chance)."""
+    """Training of the source model. ``floor``: least source accuracy in percent (None: 2x chance).
+
+    ``card``: a source model to take instead, or several to mix (``models/mixture.py``).
+    """
 
     epochs: int = Field(default=14, ge=1)
     batch_size: int = Field(default=64, ge=2)
@@ -95,11 +101,28 @@ class SourceConfig(_Strict):
     backbone_lr_factor: float = Field(default=1.0, ge=0)
     weight_decay: float = Field(default=0.05, ge=0)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    augmentation: Literal["crop-flip", "strong"] = "crop-flip"
+    augmentation: Augmentation = "crop-flip"
     color_jitter: float = Field(default=0.4, ge=0, le=1)
     held_out: float = Field(default=0.1, gt=0, lt=0.5)
     floor: float | None = Field(default=None, ge=0, le=100)
-    card: Path | None = None
+    card: Path | tuple[Path, ...] | None = None
+
+    @field_validator("card", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """One card in a list is one card; several are a tuple."""
+        if not isinstance(value, (list, tuple)):
+            return value
+        if not value:
+            raise ValueError("expected a card, or several")
+        return value[0] if len(value) == 1 else tuple(value)
+
+    @property
+    def cards(self) -> tuple[Path, ...]:
+        """The source cards given, none where the source model is trained."""
+        if self.card is None:
+            return ()
+        return self.card if isinstance(self.card, tuple) else (self.card,)
 
 
 class BridgeStageConfig(_Strict):
@@ -117,6 +140,7 @@ class AdaptConfig(_Strict):
 
     Its rate for the backbone, a tenth of the bottleneck's, protects ImageNet features and belongs to the
     preset ``pretrained``; a backbone trained from scratch has none to protect and learns at the full rate.
+    ``mixing_lr_factor`` is for the weights that mix several source models; 0 keeps them equal.
 
     ``select``: the validator whose epoch becomes the result, or ``last``. ``validator``: the one whose choice
     is told when nothing is selected. ``validators``: scored at every epoch although they are expensive
@@ -129,12 +153,20 @@ class AdaptConfig(_Strict):
     backbone_lr_factor: float = Field(default=1.0, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-3, ge=0)
-    augmentation: Literal["crop-flip", "strong"] = "crop-flip"
+    augmentation: Augmentation = "crop-flip"
     evaluation_batch_size: int = Field(default=256, ge=1)
     select: PartConfig = PartConfig(name="last")
     validator: PartConfig = PartConfig(name="infomax")
     validators: tuple[str, ...] = ()
     on_collapse: Literal["warn", "stop", "rollback"] = "warn"
+    mixing_lr_factor: float = Field(default=10.0, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _mixing_told_only_if_changed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A run of one source model keeps the digest it had before several could be mixed."""
+        told: dict[str, Any] = handler(self)
+        default = type(self).model_fields["mixing_lr_factor"].default
+        return {key: value for key, value in told.items() if key != "mixing_lr_factor" or value != default}
 
     @field_validator("validators", mode="before")
     @classmethod
@@ -201,11 +233,12 @@ def _starts_pretrained(data: Mapping[str, Any]) -> bool:
     if isinstance(model, Mapping) and model.get("pretrained"):
         return True
     card = source.get("card") if isinstance(source, Mapping) else None
-    if not isinstance(card, (str, Path)):
+    cards = [one for one in (card if isinstance(card, (list, tuple)) else [card]) if isinstance(one, (str, Path))]
+    if not cards:
         return False
     from sfda_kit.models.card import read_card
 
-    return read_card(Path(card)).model.pretrained
+    return any(read_card(Path(one)).model.pretrained for one in cards)
 
 
 def load_config(data: Mapping[str, Any]) -> RunConfig:

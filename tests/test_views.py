@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.data import views
 from sfda_kit.data.augment import Geometry, center_crop, color_jitter, crop_flip, resized_crop
 from sfda_kit.data.modality import modality
-from sfda_kit.data.views import ImageView, Normalisation, TargetView, stored_size
+from sfda_kit.data.views import GeometryKind, ImageView, Normalisation, TargetView, stored_size
 
 NORMAL = Normalisation((0.5, 0.4, 0.3), (0.2, 0.1, 0.3))
 
@@ -60,7 +62,7 @@ def test_crops_that_are_copied_are_those_that_would_be_sampled(kind: str, dtype:
     assert torch.equal(shown.sensor(rows[some], geometry.at(some)), shown.sensor(rows, geometry)[some])
 
 
-@pytest.mark.parametrize("kind", ["crop-flip", "strong"])
+@pytest.mark.parametrize("kind", get_args(GeometryKind))
 def test_a_batch_in_parts_is_the_batch_as_a_whole(kind: str, monkeypatch: pytest.MonkeyPatch):
     shown = view("rgb", np.random.default_rng(0).integers(0, 256, (9, 10, 10, 3)).astype(np.uint8))
     rows, geometry = torch.arange(9), shown.draw_geometry(9, kind, torch.Generator().manual_seed(1))
@@ -81,7 +83,7 @@ def test_stored_pixels_are_never_changed():
     assert (pixels == before).all()
 
 
-@pytest.mark.parametrize("kind", ["crop-flip", "strong"])
+@pytest.mark.parametrize("kind", get_args(GeometryKind))
 def test_both_halves_of_a_pair_get_the_same_geometry(kind: str):
     rng = np.random.default_rng(0)
     gray = rng.integers(0, 256, (4, 10, 10), dtype=np.uint8)

@@ -8,6 +8,7 @@ process and in turn, on all cores; the best of several epochs, since others may 
 * plain: `ImageFolder` with `DataLoader` (one worker a core) and the same transforms, which decodes in every epoch;
 * first epoch: the kit fills its cache, then delivers an epoch;
 * later epoch: the kit maps its cache;
+* eager: the same, but cropped and mirrored one image at a time by torchvision (`adapt.augmentation=eager-crop-flip`);
 * augmentation alone: the same crops, mirroring and normalisation of decoded images that lie in memory.
 
 Targets: a later epoch at least 5 times as fast as plain and at most 1.2 times augmentation alone; the first epoch at
@@ -32,7 +33,7 @@ from rich.console import Console
 from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.data.decode_cache import ImageFiles
 from sfda_kit.data.modality import modality
-from sfda_kit.data.views import ImageView, Normalisation, stored_size
+from sfda_kit.data.views import GeometryKind, ImageView, Normalisation, stored_size
 from sfda_kit.versions import versions
 
 SIZE, BATCH = 224, 64
@@ -72,9 +73,11 @@ def view_of(pixels: np.ndarray) -> ImageView:
     return ImageView(pixels, modality("rgb"), ChannelCopy(), SIZE, Normalisation(MEAN, STD))
 
 
-def kit_batches(view: ImageView, generator: torch.Generator) -> Iterator[torch.Tensor]:
+def kit_batches(
+    view: ImageView, generator: torch.Generator, kind: GeometryKind = "crop-flip"
+) -> Iterator[torch.Tensor]:
     for rows in torch.randperm(len(view), generator=generator).split(BATCH):
-        yield view.batch(rows, view.draw_geometry(len(rows), "crop-flip", generator))
+        yield view.batch(rows, view.draw_geometry(len(rows), kind, generator))
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -91,7 +94,7 @@ def consume(batches: Iterator[object]) -> None:
 def measure(root: Path, names: list[str], epochs: int) -> dict[str, list[float]]:
     generator = torch.Generator().manual_seed(0)
     files = ImageFiles(root, names, "rgb", "mm")
-    times: dict[str, list[float]] = {"plain": [], "first": [], "later": [], "augmentation": []}
+    times: dict[str, list[float]] = {name: [] for name in ("plain", "first", "later", "eager", "augmentation")}
     loader = plain_loader(root)
     consume(iter(loader))  # files into the page cache, for both
     for epoch in range(epochs):
@@ -106,6 +109,7 @@ def measure(root: Path, names: list[str], epochs: int) -> dict[str, list[float]]
             view = view_of(files.load(stored_size(SIZE)))
             consume(kit_batches(view, generator))
             times["later"].append(seconds(lambda view=view: consume(kit_batches(view, generator))))
+            times["eager"].append(seconds(lambda view=view: consume(kit_batches(view, generator, "eager-crop-flip"))))
             ready = view_of(np.array(view._pixels))
             consume(kit_batches(ready, generator))
             times["augmentation"].append(seconds(lambda ready=ready: consume(kit_batches(ready, generator))))

@@ -99,7 +99,10 @@ def _geometry(side: Tensor, center: Tensor, generator: torch.Generator) -> Geome
 def color_jitter(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Brightness, contrast and saturation of each RGB image (B, 3, H, W) in [0, 1] scaled at random.
 
-    Torchvision's jitter draws one factor for a whole batch; here every image has its own.
+    Factors are uniform in [1 - ``strength``, 1 + ``strength``], one of each for every image, as torchvision's
+    ``ColorJitter`` draws them when it sees one image at a time. Three things differ: the order is fixed (torchvision
+    shuffles it); grey is the plain mean of the channels (torchvision: 0.299 R + 0.587 G + 0.114 B); and values are
+    clamped to [0, 1] once, at the end (torchvision: after each of the three). Hue is left alone.
     """
     low = 1.0 - strength
     factors = low + 2 * strength * torch.rand(3, len(images), 1, 1, 1, generator=generator)

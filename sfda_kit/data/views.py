@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sfda_kit.data import augment
+from sfda_kit.config import Augmentation
+from sfda_kit.data import augment, eager
 
 if TYPE_CHECKING:
     from sfda_kit.data.augment import Geometry
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _PART = 1_200_000
 """Values that are worked on at a time on the CPU: some megabytes."""
-GeometryKind = Literal["crop-flip", "strong"]
+GeometryKind = Augmentation
 
 
 def stored_size(image_size: int) -> int:
@@ -113,9 +114,14 @@ class ImageView:
 
     def draw_geometry(self, batch: int, kind: GeometryKind, generator: torch.Generator) -> Geometry:
         """Random geometry for a batch of this view (to be replayed on the other half of a pair)."""
+        stored = self._pixels.shape[1]
         if kind == "strong":
             return augment.resized_crop(batch, generator)
-        return augment.crop_flip(batch, self._pixels.shape[1], self.image_size, generator)
+        if kind == "eager-strong":
+            return eager.resized_boxes(batch, stored, generator)
+        if kind == "eager-crop-flip":
+            return eager.crop_flip_boxes(batch, stored, self.image_size, generator)
+        return augment.crop_flip(batch, stored, self.image_size, generator)
 
 
 class TargetView(ImageView):
