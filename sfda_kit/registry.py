@@ -43,6 +43,8 @@ SHIPPED = {
     "dispersion": "sfda-kit-neighbors",
     "weighted-mixup": "sfda-kit-neighbors",
     "jmds": "sfda-kit-neighbors",
+    "plue": "sfda-kit-plue",
+    "guided-labels": "sfda-kit-plue",
     "ti-predictions": "sfda-kit-alignment",
     "ti-mmd": "sfda-kit-alignment",
     "ti-coral": "sfda-kit-alignment",

@@ -1,0 +1,58 @@
+"""The labels that every target image had in the last epochs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class LabelHistory(nn.Module):
+    """``past``: labels of each of N images in the last T epochs, newest first, int64 (N, T), -1 where there is none;
+    ``current``: those given in this epoch, int64 (N,), -1 where there is none yet.
+
+    All are buffers, so a resumed run continues with them. N is told by ``start``.
+    """
+
+    past: Tensor
+    current: Tensor
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.register_buffer("past", torch.empty(0, epochs, dtype=torch.int64))
+        self.register_buffer("current", torch.empty(0, dtype=torch.int64))
+
+    @property
+    def is_started(self) -> bool:
+        """Whether ``start`` has been called, in this run or in the one that is continued."""
+        return len(self.current) > 0
+
+    def start(self, labels: Tensor) -> None:
+        """Labels (N,) of the epoch before the first."""
+        self.past = labels.new_full((len(labels), self.past.shape[1]), -1)
+        self.past[:, 0] = labels
+        self.current = torch.full_like(labels, -1)
+
+    def record(self, rows: Tensor, labels: Tensor) -> None:
+        """Labels (B,) of a batch of ``rows`` (B,). An image that comes again tells that a new epoch has begun."""
+        if (self.current[rows] >= 0).any():
+            # Images that the epoch left out keep the label they had.
+            newest = torch.where(self.current >= 0, self.current, self.past[:, 0])
+            self.past = torch.cat([newest[:, None], self.past[:, :-1]], dim=1)
+            self.current = torch.full_like(self.current, -1)
+        self.current[rows] = labels
+
+    def agree(self, rows: Tensor, others: Tensor) -> Tensor:
+        """Whether images ``rows`` (B,) and ``others`` (M,) had one label in the same past epoch, bool (B, M)."""
+        found = torch.zeros(len(rows), len(others), dtype=torch.bool, device=rows.device)
+        for mine, theirs in zip(self.past[rows].unbind(1), self.past[others].unbind(1), strict=True):
+            found |= (mine[:, None] == theirs) & (mine >= 0)[:, None]
+        return found
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # A new history has no rows, the saved one has as many as there are images.
+        for name in ("past", "current"):
+            if (saved := state_dict.get(prefix + name)) is not None:
+                setattr(self, name, torch.empty_like(saved, device=getattr(self, name).device))
+        super()._load_from_state_dict(state_dict, prefix, *rest)

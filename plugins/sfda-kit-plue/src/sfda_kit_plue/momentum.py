@@ -1,0 +1,58 @@
+"""A momentum model: a network whose weights follow another's, slowly."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from sfda_kit.models.network import Network, Output
+
+
+class MomentumModel(nn.Module):
+    """Weights m theta_mom + (1 - m) theta, at first those of ``network``; running statistics are the network's.
+
+    It has buffers and no parameters: checkpoints hold it, and nothing trains it. Always in evaluation mode, so that
+    an image's answer does not depend on the batch it is in.
+    """
+
+    network: Network
+
+    def __init__(self, network: Network, momentum: float) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self._averaged = frozenset(name for name, _ in network.named_parameters())
+        self.network = without_parameters(copy.deepcopy(network))
+        self.eval()
+
+    def forward(self, images: Tensor) -> Output:
+        """(B, 3, H, W) -> features and logits."""
+        output: Output = self.network(images)
+        return output
+
+    def train(self, mode: bool = True) -> MomentumModel:
+        """Stays in evaluation mode whatever is asked for."""
+        del mode
+        return super().train(False)
+
+    @torch.no_grad()
+    def follow(self, network: Network) -> None:
+        """One step towards ``network``."""
+        own = self.network.state_dict()
+        for name, value in network.state_dict().items():
+            if name in self._averaged:
+                own[name].lerp_(value, 1 - self.momentum)
+            else:
+                own[name].copy_(value)
+
+
+def without_parameters(network: Network) -> Network:
+    """``network`` with every parameter turned into a buffer of the same name, in place."""
+    for module in network.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            module.register_buffer(name, parameter.detach())
+    return network

@@ -1,0 +1,67 @@
+"""The momentum model follows another network and is trained by nobody."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from sfda_kit_plue.momentum import MomentumModel
+
+from sfda_kit.models.network import Network
+from sfda_kit.testing.networks import SIDE, small_network
+
+
+def moved(network: Network, by: float) -> Network:
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(by)
+    return network
+
+
+def test_it_begins_as_the_network_in_evaluation_mode() -> None:
+    network = small_network()
+    model = MomentumModel(network, 0.9)
+    images = torch.randn(2, 3, SIDE, SIDE)
+    assert torch.equal(model(images).logits, network.eval()(images).logits)
+    assert model.network is not network and len(list(network.parameters())) > 0
+
+
+def test_it_has_no_parameters_and_stays_in_evaluation_mode() -> None:
+    model = MomentumModel(small_network(), 0.9).train()
+    assert list(model.parameters()) == []
+    assert not any(module.training for module in model.modules())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model(torch.randn(4, 3, SIDE, SIDE))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_weights_are_averaged_and_statistics_taken_over() -> None:
+    network = small_network()
+    model = MomentumModel(network, 0.9)
+    start = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    for _ in range(2):
+        moved(network, 1.0)
+        network(torch.randn(4, 3, SIDE, SIDE))
+        model.follow(network)
+    found = model.network.state_dict()
+    for name, value in start.items():
+        expected = 0.9 * (0.9 * value + 0.1 * (value + 1)) + 0.1 * (value + 2)
+        torch.testing.assert_close(found[name], expected)
+    for name, value in network.named_buffers():
+        assert torch.equal(found[name], value)
+
+
+def test_no_gradient_reaches_the_network_it_follows() -> None:
+    network = small_network()
+    model = MomentumModel(network, 0.0)
+    model.follow(network)
+    assert not model(torch.randn(2, 3, SIDE, SIDE)).logits.requires_grad
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_its_state_can_be_saved_and_loaded(momentum: float) -> None:
+    network = small_network()
+    model, fresh = MomentumModel(network, momentum), MomentumModel(small_network(seed=4), momentum)
+    model.follow(moved(network, 0.3))
+    fresh.load_state_dict(model.state_dict())
+    images = torch.randn(2, 3, SIDE, SIDE)
+    assert torch.equal(fresh(images).logits, model(images).logits)
