@@ -59,7 +59,7 @@ SHIPPED = {
 class Component:
     """Declaration of one part; ``target`` is ``package.module:Attribute``, imported on first use.
 
-    ``paper``: link or citation; ``requires``: importable module names beyond the plugin's own
+    ``paper``: link or citation; ``alias``: a second name, under which users may ask for it too; ``requires``: importable module names beyond the plugin's own
     requirements, and ``extra`` the extra of the owner that installs them; ``kind`` and ``owner`` are
     filled in by the core.
     """
@@ -68,6 +68,7 @@ class Component:
     target: str
     summary: str
     paper: str = ""
+    alias: str = ""
     requires: tuple[str, ...] = ()
     extra: str = ""
     kind: str = ""
@@ -100,15 +101,24 @@ class Registry:
 
     components: dict[tuple[str, str], Component] = field(default_factory=dict)
     conflicts: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    claims: dict[tuple[str, str], Component] = field(default_factory=dict)
 
     def add(self, kind: str, component: Component, owner: str) -> None:
-        """Register ``component`` of ``owner``; remembers a conflict instead of choosing a winner."""
-        key = (kind, component.name)
-        if key in self.components:
-            first = self.conflicts.get(key, (self.components[key].owner,))
-            self.conflicts[key] = (*first, owner)
-            return
-        self.components[key] = replace(component, kind=kind, owner=owner)
+        """Register ``component`` of ``owner`` and its alias; remembers a conflict instead of choosing a winner."""
+        component = replace(component, kind=kind, owner=owner)
+        for name in filter(None, (component.name, component.alias)):
+            self._claim((kind, name), component)
+        self.components.setdefault((kind, component.name), component)
+
+    def _claim(self, key: tuple[str, str], component: Component) -> None:
+        first = self.claims.setdefault(key, component)
+        if first is not component:
+            self.conflicts[key] = (*self.conflicts.get(key, (first.owner,)), component.owner)
+
+    def canonical(self, kind: str, name: str) -> str:
+        """The name that ``name`` is an alias of; any other name as it is."""
+        claimed = self.claims.get((kind, name))
+        return claimed.name if claimed and (kind, name) not in self.conflicts else name
 
     def names(self, kind: str) -> list[str]:
         """Names of one kind, sorted."""
@@ -119,14 +129,14 @@ class Registry:
         return [self.components[kind, name] for name in self.names(kind)]
 
     def get(self, kind: str, name: str) -> Component:
-        """The component ``name``; ``UserError`` names both owners of a conflict, or the nearest names."""
-        key = (kind, name)
-        if key in self.conflicts:
-            owners = " and ".join(self.conflicts[key])
-            raise UserError(f"The {kind} {name!r} is claimed by {owners}. Uninstall one of them (pip uninstall ...).")
-        if key not in self.components:
+        """The component called ``name``; ``UserError`` names both owners of a conflict, or the nearest names."""
+        if owners := self.conflicts.get((kind, name)):
+            named = " and ".join(owners)
+            raise UserError(f"The {kind} {name!r} is claimed by {named}. Uninstall one of them (pip uninstall ...).")
+        found = self.components.get((kind, self.canonical(kind, name)))
+        if found is None:
             raise UserError(self._unknown(kind, name))
-        return self.components[key]
+        return found
 
     def _unknown(self, kind: str, name: str) -> str:
         if package := SHIPPED.get(name):

@@ -27,7 +27,8 @@ def list_(
     table = Table("kind", "name", "from", "what it is", box=None, header_style="bold", pad_edge=False)
     for wanted in [kind] if kind else KINDS:
         for part in found.registry.of_kind(wanted):
-            table.add_row(part.kind, part.name, part.owner, part.summary)
+            alias = f" (also called {part.alias})" if part.alias else ""
+            table.add_row(part.kind, part.name, part.owner, part.summary + alias)
     results().print(table)
     for plugin in found.plugins:
         if plugin.error:
