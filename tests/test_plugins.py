@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sfda_kit.config import load_config
 from sfda_kit.errors import UserError
 from sfda_kit.plugins import installation, registry
 
@@ -110,3 +111,28 @@ def test_a_shipped_part_that_is_not_installed_says_what_to_install(monkeypatch: 
     monkeypatch.delitem(found.components, ("method", "tgkt"))
     with pytest.raises(UserError, match="pip install sfda-kit-tgkt"):
         found.get("method", "tgkt")
+
+
+def aliased(name: str, alias: str) -> str:
+    return (
+        "import sfda_kit\n@sfda_kit.hookimpl\ndef sfda_kit_register_method():\n"
+        f"    return [sfda_kit.Component({name!r}, 'sfda_kit_shot.shot:SHOT', 'a method', alias={alias!r})]\n"
+    )
+
+
+def test_an_alias_finds_the_part_and_its_name_is_kept(install: Installer, sfda_kit):
+    install("one_plugin", aliased("long-name", "short"))
+    assert registry().get("method", "short").name == "long-name"
+    assert load_config({"method": "short"}) == load_config({"method": "long-name"})
+    assert "short" not in registry().names("method")
+    listed = sfda_kit("plugins", "list", "--kind", "method")
+    assert "long-name" in listed.stdout and "short" in listed.stdout
+
+
+@pytest.mark.parametrize("second", [("other", "short"), ("short", "")], ids=["alias", "name"])
+def test_an_alias_claimed_twice_belongs_to_nobody(install: Installer, second: tuple[str, str]):
+    install("one_plugin", aliased("long-name", "short"))
+    install("two_plugin", aliased(*second))
+    with pytest.raises(UserError, match="claimed by one_plugin and two_plugin"):
+        registry().get("method", load_config({"method": "short"}).method)
+    assert registry().get("method", "long-name").owner == "one_plugin"
