@@ -91,7 +91,10 @@ def run_dir(result) -> Path:
     return Path(json.loads(result.stdout.splitlines()[-1])["run_dir"])
 
 
-@pytest.mark.parametrize(("method", "epochs"), [("shot", 2), ("nrc", 2), ("cowa-jmds", 2), ("tent", 1), ("oracle", 4)])
+@pytest.mark.parametrize(
+    ("method", "epochs"),
+    [("shot", 2), ("shot-plus-plus", 2), ("nrc", 2), ("cowa-jmds", 2), ("plue", 2), ("tent", 1), ("oracle", 4)],
+)
 def test_killed_after_the_last_epoch_the_result_is_still_written(sfda_kit, on_pairs, monkeypatch, method, epochs):
     from sfda_kit.results import figures
 
@@ -109,7 +112,15 @@ def test_killed_after_the_last_epoch_the_result_is_still_written(sfda_kit, on_pa
 
 
 @pytest.mark.parametrize(
-    ("method", "more"), [("nrc", ()), ("aad", ()), ("cowa-jmds", ()), ("tent", ("--set", "recipe.options.passes=2"))]
+    ("method", "more"),
+    [
+        ("nrc", ()),
+        ("aad", ()),
+        ("cowa-jmds", ()),
+        ("plue", ()),
+        ("shot-plus-plus", ()),
+        ("tent", ("--set", "recipe.options.passes=2")),
+    ],
 )
 def test_stopped_between_epochs_the_memory_of_the_target_continues(sfda_kit, on_pairs, monkeypatch, method, more):
     """What a method remembers of each image is part of the checkpoint, so the second epoch is the same."""

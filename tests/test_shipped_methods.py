@@ -1,4 +1,4 @@
-"""Every method of the plugins sfda-kit-tta and sfda-kit-neighbors, through the command line."""
+"""Every method of sfda-kit-tta, sfda-kit-neighbors and sfda-kit-plue, and SHOT++, through the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sfda_kit.models.network import build_network
 from .conftest import TI, TR, last_json
 
 ONLINE = ("tent", "t3a")
-METHODS = ("adabn", *ONLINE, "nrc", "aad", "cowa-jmds")
+METHODS = ("adabn", *ONLINE, "nrc", "aad", "cowa-jmds", "plue", "shot-plus-plus")
 SIDE = 32
 
 
@@ -59,7 +59,9 @@ def test_runs_is_recorded_and_saves_what_it_adapted(adapt, tmp_path: Path, metho
     run_dir = adapt(method)
     history = json.loads((run_dir / "history.json").read_text())
     online_or_single = method in ("adabn", *ONLINE)
-    assert [row["epoch"] for row in history] == ([1] if online_or_single else [1, 2])
+    phases = ("adapt", "labeling-transfer") if method == "shot-plus-plus" else ("adapt",)
+    expected = [(method, 1)] if online_or_single else [(phase, epoch) for phase in phases for epoch in (1, 2)]
+    assert [(row["phase"], row["epoch"]) for row in history] == expected
     assert all(0 <= row["metrics"]["heldout_accuracy"] <= 100 for row in history)
     model, card = load_adapted(run_dir)
     assert card.method == method
@@ -77,6 +79,9 @@ def test_runs_is_recorded_and_saves_what_it_adapted(adapt, tmp_path: Path, metho
         ("nrc", "test_convnext"),
         ("aad", "test_vit"),
         ("cowa-jmds", "test_convnext"),
+        ("plue", "test_vit"),
+        ("plue", "test_convnext"),
+        ("shot-plus-plus", "test_vit"),
     ],
 )
 def test_backbones_without_batch_norm_adapt(adapt, method: str, backbone: str) -> None:
@@ -84,9 +89,13 @@ def test_backbones_without_batch_norm_adapt(adapt, method: str, backbone: str) -
     assert load_adapted(run_dir)[1].method == method
 
 
-@pytest.mark.parametrize("method", ["adabn", "tent", "t3a", "nrc", "cowa-jmds"])
+@pytest.mark.parametrize("method", ["adabn", "tent", "t3a", "nrc", "cowa-jmds", "plue", "shot-plus-plus"])
 def test_networks_without_a_bottleneck_adapt(adapt, method: str) -> None:
     more = () if method in ("adabn", *ONLINE) else ("--set", "recipe.train=backbone")
+    if method == "shot-plus-plus":
+        more = tuple(
+            f for name in ("adapt", "labeling-transfer") for f in ("--set", f"recipe.phases.{name}.train=backbone")
+        )
     adapt(method, "test_resnet", *more, bottleneck=0)
 
 
@@ -108,8 +117,8 @@ def test_online_methods_say_what_is_scored(adapt, method: str) -> None:
     assert "transductive figures are those of the answers given during the pass" in text
 
 
-@pytest.mark.parametrize("method", ["nrc", "aad"])
+@pytest.mark.parametrize("method", ["nrc", "aad", "plue"])
 def test_too_few_images_for_the_neighbours_asks_for_fewer(adapt, method: str) -> None:
-    part = {"nrc": "reciprocal-neighbors", "aad": "attraction"}[method]
-    with pytest.raises(Exception, match=rf"{part}.options.neighbors is 500, and with \d+ target images"):
+    part = {"nrc": "reciprocal-neighbors", "aad": "attraction", "plue": "guided-labels"}[method]
+    with pytest.raises(Exception, match=rf"{part}.options.neighbors is 500, and (with|each image is)"):
         adapt(method, "test_resnet", "--set", f"recipe.aligners.{part}.options.neighbors=500")
