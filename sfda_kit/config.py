@@ -39,7 +39,8 @@ class DatasetConfig(_Strict):
     """Which scenes, which sensors, and which classes play which role.
 
     ``source`` and ``target`` are ``modality@domain``. ``split_seed`` alone decides how groups are
-    dealt to parts; the run's ``seed`` never does. ``ti_pairs`` and ``target_images`` (training images of the
+    dealt to parts; the run's ``seed`` never does. ``minimum_images`` of a relevant class in each part, else it is
+    left out; 0: only the source needs images of it. ``ti_pairs`` and ``target_images`` (training images of the
     target; the test images stay) ask for fewer than there are, for studies: see ``data/fewer.py``.
     """
 
@@ -54,7 +55,7 @@ class DatasetConfig(_Strict):
     group_pattern: str | None = None
     depth_unit: Literal["mm", "m", "sun-rgbd-bits"] | None = None
     skip_bad: bool = False
-    minimum_images: int = Field(default=5, ge=1)
+    minimum_images: int = Field(default=5, ge=0)
     ti_pairs: int | None = Field(default=None, ge=0)
     target_images: int | None = Field(default=None, ge=2)
     options: dict[str, Any] = Field(default_factory=dict)
@@ -244,8 +245,13 @@ def _starts_pretrained(data: Mapping[str, Any]) -> bool:
 def load_config(data: Mapping[str, Any]) -> RunConfig:
     """Validate ``data`` over the preset's defaults; ``UserError`` names every wrong key and value.
 
-    Unless it is named, the preset follows from the model: pretrained or not, a source card's included.
+    Unless it is named, the preset follows from the model: pretrained or not, a source card's included. A method's
+    alias becomes its name, so that both are the same run.
     """
+    from sfda_kit.plugins import registry
+
+    if isinstance(data.get("method"), str):
+        data = {**data, "method": registry().canonical("method", data["method"])}
     preset = data.get("preset") or ("pretrained" if _starts_pretrained(data) else "scratch")
     defaults: Mapping[str, Any] = PRESETS.get(str(preset), {})
     try:

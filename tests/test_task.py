@@ -137,3 +137,42 @@ def test_a_single_pair_is_left_out_with_a_notice(pairs_root):
 
     task = build_task(Sparse(wanted), wanted)
     assert len(task.rows["ti"]) == 0 and any("single TI pair" in notice for notice in task.notices)
+
+
+def skewed(pairs_root, lacking: str, kept_part: int | None) -> type[PairedFolder]:
+    """The class ``lacking`` has one image, in ``kept_part``; all parts are official."""
+    full = PairedFolder(config(pairs_root)).index()
+    part = np.arange(len(full.label), dtype=np.int8) % 3
+    rows = np.flatnonzero(full.label == full.classes.index(lacking))
+    part[rows] = 3  # no role in this task
+    if kept_part is not None:
+        part[rows[0]] = kept_part
+
+    class Skewed(PairedFolder):
+        def index(self) -> Index:
+            return replace(full, part=part)
+
+    return Skewed
+
+
+@pytest.mark.parametrize(
+    ("minimum", "kept_part", "kept"), [(1, 0, False), (0, 0, True), (0, 1, False), (0, None, False)]
+)
+def test_a_class_that_the_target_lacks_is_kept_if_asked_for(pairs_root, minimum, kept_part, kept):
+    wanted = config(pairs_root, minimum_images=minimum)
+    task = build_task(skewed(pairs_root, "ring", kept_part)(wanted), wanted)
+    assert ("ring" in task.classes) == kept
+    assert any("'ring' is not seen in every part (source 1, target-train 0" in one for one in task.notices) == kept
+    assert any("'ring' left out: fewer than 1 images" in one for one in task.notices) == (not kept)
+
+
+def test_a_part_without_any_image_is_no_task(pairs_root):
+    wanted = config(pairs_root, minimum_images=0)
+    full = PairedFolder(wanted).index()
+
+    class Sources(PairedFolder):
+        def index(self) -> Index:
+            return replace(full, part=np.zeros(len(full.label), np.int8))
+
+    with pytest.raises(DataError, match="is not seen in every part"):
+        build_task(Sources(wanted), wanted)

@@ -162,19 +162,25 @@ def _rows_by_role(
 def _usable_classes(
     index: Index, wanted: tuple[str, ...], selections: Mapping[str, NDArray[np.bool_]], minimum: int
 ) -> tuple[tuple[str, ...], list[str]]:
-    usable, notices = [], []
+    usable: list[str] = []
+    notices: list[str] = []
+    filled = dict.fromkeys(selections, 0)
     for name in wanted:
         if name not in index.classes:
             notices.append(f"TR class {name!r} left out: no image on the disk")
             continue
         code = index.classes.index(name)
         counts = {part: int((selected & (index.label == code)).sum()) for part, selected in selections.items()}
-        if min(counts.values()) < minimum:
-            found = ", ".join(f"{part} {count}" for part, count in counts.items())
-            notices.append(f"TR class {name!r} left out: fewer than {minimum} images in a part ({found})")
+        found = ", ".join(f"{part} {count}" for part, count in counts.items())
+        # A source model cannot know a class that it never saw; the target may lack one, as published tasks do.
+        if min(counts.values()) < minimum or not counts["source"]:
+            notices.append(f"TR class {name!r} left out: fewer than {max(minimum, 1)} images in a part ({found})")
             continue
+        if not all(counts.values()):
+            notices.append(f"TR class {name!r} is not seen in every part ({found})")
         usable.append(name)
-    if len(usable) < 2:
+        filled = {part: filled[part] + count for part, count in counts.items()}
+    if len(usable) < 2 or not all(filled.values()):
         raise DataError(
             "Fewer than two TR classes have enough images in each part:\n  "
             + "\n  ".join(notices or ["no class was asked for"])

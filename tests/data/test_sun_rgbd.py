@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from sfda_kit.data.sun_rgbd_frames import Frame, runs
 from sfda_kit.data.sun_rgbd_official import official_parts
 from sfda_kit.data.task import build_task
 from sfda_kit.errors import DataError, UserError
+
+from ..conftest import FAST, last_json
 
 SENSORS = ("kv1", "kv2", "realsense", "xtion")
 
@@ -251,3 +254,45 @@ def test_real_frames(real_pictures):
     groups = {part: set(task.groups(part)) for part in ("source", "target-train", "target-test", "ti")}
     assert not groups["source"] & groups["target-train"]
     assert not (groups["source"] | groups["target-train"] | groups["ti"]) & groups["target-test"]
+
+
+@pytest.fixture
+def official(twin, tmp_path) -> Path:
+    """A twin with the 17 scenes; as in SUN RGB-D, realsense saw one ``lab`` and one ``home_office``."""
+    root = tmp_path / "official"
+    shutil.copytree(twin / "SUNRGBD", root, copy_function=shutil.copyfile)
+    scenes = shipped_splits("sun-rgbd")["socket17"].tr
+    for sensor in SENSORS:
+        for number, name in enumerate(sorted((root / sensor).rglob("scene.txt"))):
+            again = number >= len(scenes) and sensor == "realsense"
+            scene = [*scenes, "bedroom"][number % 18]
+            name.write_text("bedroom" if again and scene in ("lab", "home_office") else scene)
+    return root
+
+
+def test_the_official_task_keeps_all_its_classes_and_images(official):
+    tasks = {}
+    for source in SENSORS:
+        for target in SENSORS:
+            told = {"source": f"rgb@{source}", "target": f"depth@{target}", "split": "socket17", "minimum_images": 0}
+            wanted = DatasetConfig(name="sun-rgbd", root=official, **told)
+            tasks[source, target] = build_task(SunRgbd(wanted), wanted)
+    assert {task.classes for task in tasks.values()} == {shipped_splits("sun-rgbd")["socket17"].tr}
+    index = tasks["kv1", "kv1"].index
+    for sensor in SENSORS:
+        relevant = (index.label != index.classes.index("bedroom")) & (index.domain == index.domains.index(sensor))
+        kept = tasks[sensor, sensor].rows
+        assert sum(len(kept[part]) for part in ("source", "target-train", "target-test")) == relevant.sum()
+    notices = tasks["kv1", "realsense"].notices
+    assert sum("is not seen in every part" in notice for notice in notices) >= 2
+    fewer = build_task(load(official), load(official).config.model_copy(update={"target": "depth@realsense"}))
+    assert not {"lab", "home_office"} & set(fewer.classes)
+
+
+def test_a_run_with_classes_that_the_target_lacks(sfda_kit, official):
+    flags = ["--dataset", "sun-rgbd", "--data-root", official, "--source", "rgb@kv1", "--target", "depth@realsense"]
+    kept = ["--split", "socket17", "--set", "dataset.minimum_images=0", "--source-floor", "0", "--json"]
+    result = sfda_kit("run", "--method", "source-only", *flags, *kept, *FAST)
+    assert result.exit_code == 0, result.exception
+    record = json.loads((Path(last_json(result)["run_dir"]) / "record.json").read_text())
+    assert len(record["task"]["classes"]) == 17 and any("'lab' is not seen" in one for one in record["notices"])
