@@ -52,6 +52,7 @@ def sfda_kit_register_dataset() -> list[Component]:
         Component("domain-folder", "sfda_kit.data.domain_folder:DomainFolder", "Office-31, VisDA-C and such"),
         Component("list-file", "sfda_kit.data.list_file:ListFile", "images told by a CSV or TSV table"),
         Component("paired-folder", "sfda_kit.data.paired_folder:PairedFolder", "your own paired images"),
+        Component("webdataset", "sfda_kit.data.webdataset:WebDataset", "tar shards in the WebDataset convention"),
     ]
 
 
@@ -61,6 +62,7 @@ def sfda_kit_register_encoding() -> list[Component]:
     return [
         Component("copy", f"{module}:ChannelCopy", "the value in all three channels"),
         Component("jet", f"{module}:Jet", "colour map over the valid range"),
+        Component("stretch", f"{module}:Stretch", "each image over its own range"),
         Component("disparity", f"{depth}:Disparity", "near over metres, of depth"),
         Component("normals", f"{depth}:Normals", "surface normals, of depth"),
         Component("hha", f"{depth}:Hha", "disparity, height, angle with gravity, of depth", "arXiv 1407.5736"),

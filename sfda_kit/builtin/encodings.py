@@ -1,4 +1,4 @@
-"""Three channels out of one, pixel by pixel."""
+"""Three channels out of one, the value of each pixel alone or within the range of its image."""
 
 from __future__ import annotations
 
@@ -56,3 +56,33 @@ class Jet(ChannelCopy):
         value = self._unit_range(images, modality)
         colours = (1.5 - (4 * value - peaks).abs()).clamp(0, 1)
         return colours * (images > 0) if modality.zero_is_missing else colours
+
+
+class Stretch(Encoding):
+    """Each image over its own range, in all three channels; RGB stays as it is.
+
+    Eitel et al., IROS 2015 (https://arxiv.org/abs/1507.06821) stretch each depth image so: a crop of an object
+    spans decimetres, of which a fixed range of metres leaves next to no contrast. What is lost is the distance
+    itself. The lowest and highest ``clip`` share of the measured pixels (default 0.02, ours) are 0.1 and 1;
+    missing stays 0, below all that was measured. An image of one value is 0.1.
+    """
+
+    def __init__(self, clip: float = 0.02) -> None:
+        if not 0 <= clip < 0.5:
+            raise UserError(f"Encoding option clip is {clip}; expected a share of pixels in [0, 0.5).")
+        self.clip = clip
+
+    def __call__(self, images: Tensor, modality: Modality) -> Tensor:
+        """(B, 1 or 3, H, W) in the modality's unit -> (B, 3, H, W) in [0, 1]."""
+        if images.shape[1] == 3:
+            return images.clamp(0, 1)
+        measured = images > 0 if modality.zero_is_missing else torch.ones_like(images, dtype=torch.bool)
+        low, high = self._range(images, measured)
+        share = (images - low) / (high - low).clamp_min(1e-6)
+        return ((0.1 + 0.9 * share.clamp(0, 1)) * measured).expand(-1, 3, -1, -1)
+
+    def _range(self, images: Tensor, measured: Tensor) -> Tensor:
+        """Quantiles of the measured pixels of each image, two of (B, 1, 1, 1); 0 where nothing was measured."""
+        values = images.masked_fill(~measured, torch.nan).flatten(1).float()
+        ends = torch.tensor([self.clip, 1.0 - self.clip], dtype=values.dtype, device=images.device)
+        return torch.nanquantile(values, ends, dim=1).nan_to_num(0.0)[..., None, None, None]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sfda_kit.builtin.encodings import ChannelCopy, Jet
+from sfda_kit.builtin.encodings import ChannelCopy, Jet, Stretch
 from sfda_kit.data.modality import modality
 from sfda_kit.errors import UserError
+from sfda_kit.interfaces import Encoding
 from sfda_kit.plugins import registry
 from sfda_kit.registry import build
 
@@ -25,8 +26,8 @@ def test_copy_scales_and_clips_depth() -> None:
         assert channel[0].tolist() == [0.0, 0.25, 1.0, 1.0]
 
 
-@pytest.mark.parametrize("encoding", [ChannelCopy(), Jet()])
-def test_rgb_stays_as_it_is(encoding: ChannelCopy) -> None:
+@pytest.mark.parametrize("encoding", [ChannelCopy(), Jet(), Stretch()])
+def test_rgb_stays_as_it_is(encoding: Encoding) -> None:
     images = torch.rand(2, 3, 4, 4)
     assert torch.equal(encoding(images, RGB), images)
 
@@ -47,7 +48,33 @@ def test_jet_of_a_modality_without_missing_values_keeps_dark_pixels() -> None:
     assert Jet()(metres(0.0), NIR)[0, :, 0, 0].tolist() == [0.0, 0.0, 0.5]
 
 
-@pytest.mark.parametrize("name", ["copy", "jet"])
+def test_stretch_by_hand() -> None:
+    """The nearest measured pixel is 0.1, the farthest 1, missing black: whatever the distance in metres."""
+    near = Stretch(clip=0)(metres(0.0, 1.0, 1.5, 2.0), DEPTH)
+    torch.testing.assert_close(near[0, :, 0], torch.tensor([0.0, 0.1, 0.55, 1.0]).expand(3, 4))
+    torch.testing.assert_close(Stretch(clip=0)(metres(0.0, 6.0, 6.05, 6.1), DEPTH), near)
+
+
+def test_stretch_clips_outliers_and_takes_dark_near_infrared_for_measured() -> None:
+    values = torch.linspace(1, 2, 101)
+    values[-1] = 9.0  # one pixel of a hundred
+    clipped = Stretch(clip=0.02)(metres(*values.tolist()), DEPTH)[0, 0, 0]
+    assert float(clipped[-3:].min()) == 1.0 and float(clipped[50]) == pytest.approx(0.55, abs=0.01)
+    assert Stretch(clip=0)(metres(0.0, 0.5), NIR)[0, 0, 0].tolist() == pytest.approx([0.1, 1.0])
+
+
+def test_stretch_of_nothing_and_of_one_value() -> None:
+    assert not Stretch()(metres(0.0, 0.0), DEPTH).any()
+    assert Stretch()(metres(0.0, 3.0), DEPTH)[0, 0, 0].tolist() == pytest.approx([0.0, 0.1])
+
+
+@pytest.mark.parametrize("clip", [-0.1, 0.5])
+def test_stretch_of_a_bad_share_is_a_user_error(clip: float) -> None:
+    with pytest.raises(UserError, match="expected a share of pixels"):
+        Stretch(clip=clip)
+
+
+@pytest.mark.parametrize("name", ["copy", "jet", "stretch"])
 @pytest.mark.parametrize("kind", [DEPTH, NIR, RGB])
 def test_every_encoding_is_in_range_and_treats_images_alone(name: str, kind: object) -> None:
     encoding = build(registry().get("encoding", name))
