@@ -59,9 +59,10 @@ SHIPPED = {
 class Component:
     """Declaration of one part; ``target`` is ``package.module:Attribute``, imported on first use.
 
-    ``paper``: link or citation; ``alias``: a second name, under which users may ask for it too; ``requires``: importable module names beyond the plugin's own
-    requirements, and ``extra`` the extra of the owner that installs them; ``kind`` and ``owner`` are
-    filled in by the core.
+    ``paper``: link or citation; ``alias``: a second name, under which users may ask for it too; ``settings``:
+    what a method sets in the configuration unless the user says otherwise (``{"adapt": {"epochs": 20}}``);
+    ``requires``: importable module names beyond the plugin's own requirements, and ``extra`` the extra of the
+    owner that installs them; ``kind`` and ``owner`` are filled in by the core.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Component:
     summary: str
     paper: str = ""
     alias: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     requires: tuple[str, ...] = ()
     extra: str = ""
     kind: str = ""
