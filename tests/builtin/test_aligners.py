@@ -47,6 +47,14 @@ def test_infomax_ignores_the_order_of_images(seed: int) -> None:
     torch.testing.assert_close(information_maximisation(p[order]), information_maximisation(p))
 
 
+@settings(max_examples=25, deadline=None)
+@given(seeds)
+def test_infomax_ignores_the_names_of_classes(seed: int) -> None:
+    p = random_probabilities(seed)
+    order = torch.randperm(4, generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(information_maximisation(p[:, order]), information_maximisation(p))
+
+
 def test_infomax_by_hand() -> None:
     certain_and_spread = torch.eye(4)
     assert float(information_maximisation(certain_and_spread)) == pytest.approx(-math.log(4), abs=1e-4)
@@ -93,6 +101,19 @@ def test_ti_features_and_the_batch_size(reduction: str, growth: float) -> None:
     )
     term = TiFeatures(reduction)  # type: ignore[arg-type]
     torch.testing.assert_close(term(fourfold), growth * term(signals))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds, st.floats(-9, 9), st.floats(0.1, 9), st.sampled_from(["mean", "rms", "frobenius"]))
+def test_ti_features_see_neither_order_nor_origin_nor_axes(
+    seed: int, shift: float, scale: float, reduction: str
+) -> None:
+    signals, generator = features(seed), torch.Generator().manual_seed(seed)
+    order = torch.randperm(4, generator=generator)
+    turn, _ = torch.linalg.qr(torch.randn(6, 6, generator=generator, dtype=torch.float64))
+    moved = SimpleNamespace(**{name: scale * (value + shift)[order] @ turn for name, value in vars(signals).items()})
+    term = TiFeatures(reduction)  # type: ignore[arg-type]
+    torch.testing.assert_close(term(moved), scale ** (2 if reduction == "mean" else 1) * term(signals))
 
 
 @pytest.mark.parametrize("reduction", ["mean", "rms", "frobenius"])

@@ -58,6 +58,33 @@ def test_labels_are_the_papers(seed: int, rounds: int, metric: str) -> None:
     assert found.tolist() == naive_labels(features.tolist(), bank.probabilities.tolist(), rounds, metric)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31 - 1), st.integers(1, 3), st.sampled_from(["cosine", "euclidean"]))
+def test_neither_order_nor_names_of_classes_nor_axes_of_the_features_matter(
+    seed: int, rounds: int, metric: str
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(9, 3, generator=generator, dtype=torch.float64)
+    logits = 2 * torch.randn(9, 4, generator=generator, dtype=torch.float64)
+    images, classes = torch.randperm(9, generator=generator), torch.randperm(4, generator=generator)
+    turn, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))
+    labeler = Centroid(rounds, metric)  # type: ignore[arg-type]
+    straight = labeler(FeatureBank(features, logits)).labels
+    moved = labeler(FeatureBank(features[images] @ turn, logits[images][:, classes])).labels
+    assert torch.equal(classes[moved], straight[images])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31 - 1), st.floats(0.01, 100), st.floats(-50, 50))
+def test_distances_see_neither_scale_nor_origin(seed: int, scale: float, shift: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(9, 3, generator=generator, dtype=torch.float64)
+    logits = 2 * torch.randn(9, 4, generator=generator, dtype=torch.float64)
+    labeler = Centroid(metric="euclidean")
+    moved = labeler(FeatureBank(scale * (features + shift), logits))
+    assert torch.equal(moved.labels, labeler(FeatureBank(features, logits)).labels)
+
+
 def test_corrects_a_wrong_prediction() -> None:
     features = torch.tensor([[5.0, 0.0], [5.0, 0.2], [5.0, -0.2], [0.0, 5.0], [0.2, 5.0]])
     logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 0.5], [0.0, 2.0], [0.0, 2.0]])

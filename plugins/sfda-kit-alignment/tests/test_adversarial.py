@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sfda_kit_alignment.adversarial import TiAdversarial
 from torch import Tensor, nn
 
@@ -47,6 +49,16 @@ def test_is_the_cross_entropy_of_the_discriminator() -> None:
 
     expected = (mean_loss(step.ti_source_features, True) + mean_loss(step.ti_target_features, False)) / 2
     assert adversarial(step).item() == pytest.approx(expected, abs=1e-9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31 - 1))
+def test_neither_the_order_of_pairs_nor_which_halves_belong_together_matters(seed: int) -> None:
+    step, adversarial = signals(seed=seed), term()
+    order = torch.randperm(5, generator=torch.Generator().manual_seed(seed))
+    moved = SimpleNamespace(**{**vars(step), "ti_target_features": step.ti_target_features[order]})
+    torch.testing.assert_close(adversarial(moved), adversarial(step))
+    assert adversarial(step).item() >= 0
 
 
 def test_indifferent_discriminator_gives_log_two() -> None:

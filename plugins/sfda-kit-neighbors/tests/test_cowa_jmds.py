@@ -74,6 +74,20 @@ def test_labels_and_weights_are_the_papers(seed: int, rounds: int) -> None:
     assert found.weights.max() <= 1
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31 - 1), st.floats(0.1, 10))
+def test_neither_order_nor_names_of_classes_nor_axes_nor_lengths_of_features_matter(seed: int, scale: float) -> None:
+    bank, generator = small_bank(seed), torch.Generator().manual_seed(seed)
+    images, classes = torch.randperm(40, generator=generator), torch.randperm(3, generator=generator)
+    turn, _ = torch.linalg.qr(torch.randn(6, 6, generator=generator, dtype=torch.float64))
+    lengths = scale * (1 + torch.rand(40, 1, generator=generator, dtype=torch.float64))
+    features, labeler = bank.features.double(), Jmds(ridge=1e-3)
+    straight = labeler(FeatureBank(features, bank.logits.double()))
+    moved = labeler(FeatureBank((lengths * features)[images] @ turn, bank.logits.double()[images][:, classes]))
+    assert torch.equal(classes[moved.labels], straight.labels[images])
+    torch.testing.assert_close(moved.weights, straight.weights[images], rtol=1e-4, atol=1e-6)
+
+
 def test_clear_clusters_overrule_a_model_that_errs_on_a_few() -> None:
     generator = torch.Generator().manual_seed(0)
     truth = torch.arange(60) % 3
@@ -111,6 +125,24 @@ def test_mixed_loss_is_the_papers(seed: int) -> None:
         entropy = -sum(float(y) * float(logits[i].log_softmax(0)[c]) for c, y in enumerate(target))
         expected += float(g * weights[i] + (1 - g) * weights[j]) * entropy / 5
     assert mixed_loss(logits, share, labels, weights, mate).item() == pytest.approx(expected)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31 - 1))
+def test_neither_order_nor_names_of_classes_matter_to_the_mixed_loss(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(5, 3, generator=generator, dtype=torch.float64)
+    share, weights = torch.rand(2, 5, generator=generator, dtype=torch.float64)
+    labels, mate = torch.randint(3, (5,), generator=generator), torch.randperm(5, generator=generator)
+    images, classes = torch.randperm(5, generator=generator), torch.randperm(3, generator=generator)
+    moved = mixed_loss(
+        logits[images][:, classes],
+        share[images],
+        classes.argsort()[labels[images]],
+        weights[images],
+        images.argsort()[mate[images]],
+    )
+    torch.testing.assert_close(moved, mixed_loss(logits, share, labels, weights, mate))
 
 
 def test_gradcheck() -> None:

@@ -34,6 +34,20 @@ def test_is_the_formula(seed: int, temperature: float) -> None:
     assert found.item() == pytest.approx(temperature**2 * expected, abs=1e-9)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31 - 1), st.floats(-20, 20))
+def test_neither_order_nor_names_of_classes_nor_a_common_logit_matter(seed: int, shift: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    teacher, target = 3 * torch.randn(2, 5, 4, generator=generator, dtype=torch.float64)
+    images, classes = torch.randperm(5, generator=generator), torch.randperm(4, generator=generator)
+    straight = Distill()(SimpleNamespace(teacher_logits=teacher, target_logits=target))
+    moved = SimpleNamespace(
+        teacher_logits=(teacher - shift)[images][:, classes], target_logits=(target + shift)[images][:, classes]
+    )
+    torch.testing.assert_close(Distill()(moved), straight)
+    assert straight.item() >= 0
+
+
 def test_no_gradient_reaches_the_teacher() -> None:
     teacher, target = torch.randn(2, 5, 4).unbind()
     teacher.requires_grad_()

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sfda_kit_tgkt.affine import Affine
 from sfda_kit_tgkt.objective import TgmbObjective, features, infomax, reconstruction
 from sfda_kit_tgkt.recipes import TGMB_PAPER
@@ -52,6 +54,66 @@ def test_features_without_any_content_have_error_one() -> None:
     wanted = torch.randn(4, 6)
     signals = SimpleNamespace(bridged_ti_features=torch.zeros(4, 6), ti_source_features=wanted)
     assert features(signals).item() == pytest.approx(1.0)
+
+
+def halves(seed: int) -> Any:
+    """What the terms on pairs and on logits read, in double precision."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    return SimpleNamespace(
+        bridged_ti_images=drawn(4, 3, 2, 2),
+        ti_source_images=drawn(4, 3, 2, 2),
+        bridged_ti_features=drawn(4, 6),
+        ti_source_features=drawn(4, 6),
+        bridged_target_logits=drawn(4, 5),
+        bridged_target_maps=drawn(4, CHANNELS, 3, 3),
+        ti_source_maps=drawn(4, CHANNELS, 3, 3),
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31 - 1))
+def test_order_of_images_does_not_matter_to_any_term(seed: int) -> None:
+    signals, terms = halves(seed), objective(dtype=torch.float64).terms()
+    order = torch.randperm(4, generator=torch.Generator().manual_seed(seed))
+    shuffled: Any = SimpleNamespace(**{name: value[order] for name, value in vars(signals).items()})
+    for term in terms.values():
+        torch.testing.assert_close(term(shuffled), term(signals))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31 - 1), st.floats(1e-3, 1e3))
+def test_features_see_neither_scale_nor_axes(seed: int, scale: float) -> None:
+    signals = halves(seed)
+    turn, _ = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+    moved: Any = SimpleNamespace(
+        bridged_ti_features=scale * signals.bridged_ti_features @ turn,
+        ti_source_features=scale * signals.ti_source_features @ turn,
+    )
+    torch.testing.assert_close(features(moved), features(signals))
+
+
+@pytest.mark.parametrize(
+    ("term", "read"),
+    [
+        ("reconstruction", "bridged_ti_images"),
+        ("features", "bridged_ti_features"),
+        ("infomax", "bridged_target_logits"),
+        ("adversarial", "bridged_target_maps"),
+    ],
+)
+def test_gradcheck(term: str, read: str) -> None:
+    """Of the adversarial term with its reversal undone."""
+    signals, terms = halves(1), objective(reversal=-1.0, dtype=torch.float64).terms()
+
+    def loss(values: Tensor) -> Tensor:
+        given_values: Any = SimpleNamespace(**{**vars(signals), read: values})
+        return terms[term](given_values)
+
+    assert torch.autograd.gradcheck(loss, getattr(signals, read).requires_grad_())
 
 
 def test_infomax_by_hand() -> None:
