@@ -17,8 +17,9 @@ from sfda_kit.evaluate.label_free import label_free_report
 from sfda_kit.evaluate.watch import Watch
 from sfda_kit.events import Listener
 from sfda_kit.models.adapted import AdaptedCard, save_adapted
-from sfda_kit.models.card import SourceCard, load_source, read_card
-from sfda_kit.models.source_stage import check_floor
+from sfda_kit.models.card import SourceCard
+from sfda_kit.models.source_cards import load_cards, modality_notices, read_cards, with_weights
+from sfda_kit.models.source_stage import check_floors
 from sfda_kit.results.cost import trained_parameters
 from sfda_kit.results.figures import draw_curves, draw_pairs
 from sfda_kit.results.journal import Journal, in_run_folder, new_record
@@ -46,18 +47,18 @@ def adapt_folder(
     listener: Listener,
     trackers: Sequence[str] = (),
 ) -> Record:
-    """Adapt the plan's source card to ``folders`` in a run folder and return the record.
+    """Adapt the plan's source card, or several, to ``folders`` in a run folder and return the record.
 
     A finished matching run is returned as it is under ``resume``. A ``UserError`` passes through; any
     other failure becomes a record with status ``failed``. ``trackers`` names trackers that follow the run.
     """
     following = find_trackers(trackers)
     _check(plan)
-    card_folder = _card_folder(plan.config)
-    card = read_card(card_folder)
+    cards = _cards(plan.config)
+    card = read_cards(cards)
     folders = replace(folders, source_modality=card.modality)
     task = open_folders(folders, card.model.image_size)
-    check_floor(card, plan.config.source.floor)
+    check_floors(cards, plan.config.source.floor)
     identity = _identity(plan, card, task)
 
     def work(folder: RunFolder, tell: Listener) -> Record:
@@ -79,13 +80,13 @@ def _check(plan: MethodPlan) -> None:
         )
 
 
-def _card_folder(config: RunConfig) -> Path:
-    if config.source.card is None:
+def _cards(config: RunConfig) -> tuple[Path, ...]:
+    if not config.source.cards:
         raise UserError(
             "Which source model? Give --source-card DIR, as `sfda-kit source train` or "
             "`sfda-kit source import` prints it."
         )
-    return config.source.card
+    return config.source.cards
 
 
 def _identity(plan: MethodPlan, card: SourceCard, task: FolderTask) -> dict[str, Any]:
@@ -126,7 +127,7 @@ class _FolderWalk:
         self.config = plan.config
         self.device = choose_device(plan.config.compute)
         self.autocast = autocast(plan.config.compute, self.device)
-        self.network, self.card = load_source(_card_folder(plan.config), self.device)
+        self.network, self.card = load_cards(_cards(plan.config), self.device)
         self.record = self._new_record(folder, identity)
         self.listener = tracked(trackers, folder.path, self.record, listener)
         self.journal = Journal(folder, self.record, self.device, self.listener)
@@ -149,7 +150,8 @@ class _FolderWalk:
             **identity["data"],
         }
         source = card.model_dump(mode="json", exclude={"versions", "statistics"})
-        return new_record(folder, self.plan, identity, described, notices=list(task.notices), source=source)
+        notices = [*task.notices, *modality_notices(card)]
+        return new_record(folder, self.plan, identity, described, notices=notices, source=source)
 
     def _adapt(self) -> None:
         inputs = (
@@ -179,7 +181,9 @@ class _FolderWalk:
         self.record.cost["trained_parameters"] = trained_parameters(context)
         folders, path = self.task.folders, self.folder.path
         write_unlabelled_predictions(path, self.task.names, state.bank, source_bank, self.card.classes)
-        adapted = AdaptedCard.describe(self.card, self.plan, folders.target_modality, state.epoch)
+        source = with_weights(self.card, state.model.network)
+        self.record.source = source.model_dump(mode="json", exclude={"versions", "statistics"})
+        adapted = AdaptedCard.describe(source, self.plan, folders.target_modality, state.epoch)
         if folders.target_modality == "depth":
             adapted = adapted.model_copy(update={"depth_unit": folders.depth_unit})
         save_adapted(state.model, adapted, path / "model")

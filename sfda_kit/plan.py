@@ -120,32 +120,39 @@ def recipe_of(component: Component, config: RunConfig) -> Recipe:
 
 
 def with_card_model(config: RunConfig) -> RunConfig:
-    """Under a source card its network is the model; ``UserError`` where the user asks for another."""
-    if config.source.card is None:
+    """Under a source card, or several, their network is the model; ``UserError`` where the user asks for another."""
+    if not config.source.cards:
         return config
-    from sfda_kit.models.card import read_card
+    from sfda_kit.models.source_cards import read_cards
 
-    model = read_card(config.source.card).model
+    model = read_cards(config.source.cards).model
     for key in config.model.model_fields_set:
         wanted, has = getattr(config.model, key), getattr(model, key)
         if wanted != has:
             raise UserError(
-                f"model.{key} is {wanted!r}, but the source card {config.source.card} holds a network with "
-                f"{has!r}. Leave the setting out, or use another card."
+                f"model.{key} is {wanted!r}, but the source card {' + '.join(map(str, config.source.cards))} holds a "
+                f"network with {has!r}. Leave the setting out, or use another card."
             )
     return config.model_copy(update={"model": model})
 
 
 def check_parts(recipe: Recipe, config: RunConfig, method: Method) -> None:
     """Build each part once on an untrained network, so that a misfit is found now."""
-    from sfda_kit.models.network import build_network
-
-    network = build_network(config.model, classes=2, pretrained=False)
+    network = _untrained(config)
     for role, bridge in recipe.bridges().items():
         _check_bridge(bridge, is_joint=role == recipe.joint_bridge)
     for phase in recipe.phases:
         _check_phase(phase, network, config.model)
     method.check(network)
+
+
+def _untrained(config: RunConfig) -> Network:
+    from sfda_kit.models.network import build_network
+    from sfda_kit.models.source_cards import read_cards, untrained
+
+    if len(config.source.cards) > 1:
+        return untrained(read_cards(config.source.cards))
+    return build_network(config.model, classes=2, pretrained=False)
 
 
 def _check_bridge(bridge: BridgeConfig, is_joint: bool) -> None:

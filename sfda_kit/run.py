@@ -17,8 +17,8 @@ from sfda_kit.evaluate.watch import Watch
 from sfda_kit.events import Listener, reading_progress
 from sfda_kit.interfaces.method import AdaptationContext, EpochState, Method
 from sfda_kit.models.adapted import AdaptedCard, save_adapted
-from sfda_kit.models.card import load_source, read_card
-from sfda_kit.models.source_stage import source_folder
+from sfda_kit.models.source_cards import load_cards, modality_notices, read_cards, with_weights
+from sfda_kit.models.source_stage import source_folders
 from sfda_kit.results.cost import trained_parameters
 from sfda_kit.results.journal import Journal, in_run_folder, new_record
 from sfda_kit.results.predictions import write_predictions
@@ -61,8 +61,8 @@ def run_label(config: RunConfig) -> str:
 
 def run_identity(plan: MethodPlan, task: Task) -> dict[str, Any]:
     """What decides a run: a card exchanged at its path, or data changed on the disk, make another one."""
-    card = plan.config.source.card
-    source = read_card(card).fingerprint() if card else None
+    cards = plan.config.source.cards
+    source = read_cards(cards).fingerprint() if cards else None
     return {**plan.identity(), "source": source, "data": task.fingerprint}
 
 
@@ -110,7 +110,8 @@ class _Walk:
     def _new_record(self, folder: RunFolder, identity: dict[str, Any]) -> Record:
         task = self.task
         described = describe_task(task, self.config)
-        notices = list(task.notices)
+        cards = self.config.source.cards
+        notices = [*task.notices, *(modality_notices(read_cards(cards)) if cards else ())]
         synthetic = task.dataset.synthetic
         return new_record(
             folder, self.plan, identity, described, oracle=self.plan.labelled, synthetic=synthetic, notices=notices
@@ -119,8 +120,8 @@ class _Walk:
     def _adapt(self) -> None:
         config = self.config
         self.opener.read_target()
-        source = source_folder(config, self.task, self.opener, self.listener, self.autocast)
-        source_network, self.card = load_source(source, self.device)
+        sources = source_folders(config, self.task, self.opener, self.listener, self.autocast)
+        source_network, self.card = load_cards(sources, self.device)
         normalisation = Normalisation(self.card.mean, self.card.std)
         self.evaluator = self._open_evaluator(normalisation)
         context = prepare_context(
@@ -176,9 +177,10 @@ class _Walk:
         }
         if self.card.accuracy is not None:
             self.record.metrics["source_accuracy"] = self.card.accuracy
-        self.record.source = self.card.model_dump(mode="json", exclude={"versions", "statistics"})
+        source = with_weights(self.card, state.model.network)
+        self.record.source = source.model_dump(mode="json", exclude={"versions", "statistics"})
         self.record.cost["trained_parameters"] = trained_parameters(context)
         write_predictions(self.folder.path, self.evaluated, baselines["source-only"], self.task.classes)
-        adapted = AdaptedCard.describe(self.card, self.plan, self.task.target.modality, state.epoch)
+        adapted = AdaptedCard.describe(source, self.plan, self.task.target.modality, state.epoch)
         save_adapted(state.model, adapted, self.folder.path / "model")
         draw_run(self.folder.path / "pictures", self.journal.history, self.evaluated, self.task.classes, context)

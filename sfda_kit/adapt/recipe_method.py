@@ -144,6 +144,9 @@ class PhaseTraining:
             parameters = [p for p in part.parameters() if id(p) in trained]
             if parameters:
                 groups.append({"params": parameters, "lr": config.lr * factor})
+        if network.mixing is not None:  # no weight decay: it would draw the weights of source models together
+            rate = config.lr * config.mixing_lr_factor
+            groups.append({"params": [network.mixing.requires_grad_(True)], "lr": rate, "weight_decay": 0.0})
         own = [p for module in self.own_modules.values() for p in module.parameters()]
         if own:
             groups.append({"params": own, "lr": config.lr})

@@ -72,10 +72,10 @@ def _bare(base: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
     method = str(base.get("method", "methods"))
     config = load_config({"method": method, **base})
     backbone = config.model.backbone
-    if config.source.card is not None:
-        from sfda_kit.models.card import read_card
+    if config.source.cards:
+        from sfda_kit.models.source_cards import read_cards
 
-        backbone = read_card(config.source.card).model.backbone
+        backbone = read_cards(config.source.cards).model.backbone
     return {
         "name": f"ablate-{method}",
         "version": 1,

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def adapt(
-    source_card: Annotated[Path | None, typer.Option(help="Folder of the source model's card.")] = None,
+    source_card: Annotated[
+        list[Path] | None, typer.Option(help="Folder of the source model's card; repeatable: several are mixed.")
+    ] = None,
     target_dir: Annotated[Path | None, typer.Option(help="Folder of unlabelled target images.")] = None,
     ti_dir: Annotated[
         Path | None, typer.Option(help="Pairs of other subjects: DIR/rgb and DIR/target, matched by stem.")

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sfda_kit.cli.live import sparkline
-from sfda_kit.cli.result_table import show_selection
+from sfda_kit.cli.result_table import show_mixture, show_selection
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +32,7 @@ def show_label_free(console: Console, record: Record) -> None:
     if collapse := record.signals.get("alarms", {}).get("collapse"):
         text = f"{collapse}. Compare with the source model above before you use it."
         console.print(f"[yellow]notice:[/] {text}", soft_wrap=True)
+    show_mixture(console, record)
     show_selection(console, record)
     cost = record.cost
     console.print(

@@ -159,6 +159,8 @@ class LiveReport:
         signals: dict[str, Any] = event.data.get("signals", {})
         if "churn" in signals:
             self.figures["pseudo-label churn"] = f"{100 * signals['churn']:.1f} %"
+        if weights := [value for name, value in signals.items() if name.startswith("alpha_")]:
+            self.figures["weights of source models"] = ", ".join(f"{weight:.2f}" for weight in weights)
         if "histogram" in signals:
             self.figures["predicted classes"] = sparkline(signals["histogram"])
         if signals.get("alarms"):

@@ -20,7 +20,9 @@ GroupPattern = Annotated[str | None, typer.Option(help="Regex over the stem: wha
 DepthUnit = Annotated[str | None, typer.Option(help="mm, m or sun-rgbd-bits.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable images out.")]
 Encoding = Annotated[str | None, typer.Option(help="Sensor values to three channels: copy, jet, ...")]
-SourceCard = Annotated[Path | None, typer.Option(help="Use this source model instead of training.")]
+SourceCard = Annotated[
+    list[Path] | None, typer.Option(help="Use this source model instead of training; repeatable: several are mixed.")
+]
 SourceEpochs = Annotated[int | None, typer.Option(help="Epochs of source training.")]
 SourceFloor = Annotated[float | None, typer.Option(help="Least source accuracy in percent.")]
 Backbone = Annotated[str | None, typer.Option(help="Any timm model.")]

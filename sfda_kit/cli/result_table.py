@@ -39,6 +39,7 @@ def show_record(console: Console, record: Record) -> None:
     source = record.metrics.get("source_accuracy")
     if source is not None:
         console.print(f"source model on held-out source images: {source:.1f} %")
+    show_mixture(console, record)
     show_selection(console, record)
     cost = record.cost
     console.print(
@@ -46,6 +47,13 @@ def show_record(console: Console, record: Record) -> None:
         f"{cost['trained_parameters']:,.0f} parameters trained"
     )
     console.print(f"written to {escape(record.run_dir)}", soft_wrap=True)
+
+
+def show_mixture(console: Console, record: Record) -> None:
+    """The learned weights of several source models, in the order of their cards."""
+    if weights := record.source.get("mixing"):
+        shown = ", ".join(f"{weight:.2f}" for weight in weights)
+        console.print(f"source models mixed with weights {shown}", soft_wrap=True)
 
 
 def show_selection(console: Console, record: Record) -> None:

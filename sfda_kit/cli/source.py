@@ -59,7 +59,7 @@ def _trained(config: RunConfig) -> Path:
     from sfda_kit.data.task import build_task
     from sfda_kit.device import autocast, choose_device
     from sfda_kit.events import Event, reading_progress
-    from sfda_kit.models.source_stage import source_folder
+    from sfda_kit.models.source_stage import source_folders
     from sfda_kit.plan import resolve
 
     plan = resolve(config)
@@ -70,7 +70,7 @@ def _trained(config: RunConfig) -> Path:
         plan.dataset.progress = reading_progress(listener)
         for notice in task.notices:
             listener(Event("notice", data={"text": notice}))
-        return source_folder(config, task, opener, listener, autocast(config.compute, device))
+        return source_folders(config, task, opener, listener, autocast(config.compute, device))[0]
 
 
 def _deliver(folder: Path, out: Path | None) -> None:

@@ -12,6 +12,7 @@ from sfda_kit.evaluate.scoring import Scorer, deciding
 from sfda_kit.evaluate.selection import Candidate, better, candidate, describe_selection
 from sfda_kit.events import Event
 from sfda_kit.files import write_json
+from sfda_kit.models.mixture import mixing_weights
 from sfda_kit.results.record import Alarm, Monitoring, Rollback
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Watch:
         return state
 
     def _epoch(self, state: EpochState, evaluate: Evaluate) -> dict[str, Any]:
-        signals = {**state.signals, **self.monitor.signals(state.bank)}
+        alphas = {f"alpha_{number}": weight for number, weight in enumerate(mixing_weights(state.model.network), 1)}
+        signals = {**state.signals, **alphas, **self.monitor.signals(state.bank)}
         signals["validators"] = self.score(state.model, state.bank)
         earlier = self._earlier(state)
         before = [row["signals"] for row in earlier if row["phase"] == state.phase]

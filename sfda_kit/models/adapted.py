@@ -13,7 +13,8 @@ from sfda_kit.errors import UserError
 from sfda_kit.files import write_json
 from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
 from sfda_kit.models.card import CARD_FILE, WEIGHTS_FILE, SourceCard, load_weights, save_weights, weights_hash
-from sfda_kit.models.network import AdaptedModel, build_network
+from sfda_kit.models.network import AdaptedModel
+from sfda_kit.models.source_cards import untrained
 from sfda_kit.plugins import registry
 from sfda_kit.registry import build
 
@@ -74,7 +75,7 @@ def load_adapted(run: Path, device: torch.device | str = "cpu") -> tuple[Adapted
     except ValidationError as error:
         raise UserError(explain(error, f"model card {file}")) from None
     bridge = build(registry().get("bridge", card.input_bridge.name), card.input_bridge.options)
-    model = AdaptedModel(bridge, build_network(card.source.model, len(card.source.classes), pretrained=False))
+    model = AdaptedModel(bridge, untrained(card.source))
     load_weights(model, folder / WEIGHTS_FILE)
     if weights_hash(model) != card.weights_sha256:
         raise UserError(f"The weights in {folder} do not match the hash in {file}; they have been changed.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -25,7 +25,8 @@ class SourceCard(BaseModel):
     """Description of a source model; ``accuracy`` in percent on held-out source images, None if unknown.
 
     ``mean`` and ``std``: input normalisation for values in [0, 1]; ``statistics``: per-channel mean and
-    deviation of the encoded source images, by modality.
+    deviation of the encoded source images, by modality. ``members``: the cards of a mixture, which has no file of
+    its own; ``mixing``: their weights after adaptation.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +45,14 @@ class SourceCard(BaseModel):
     training: dict[str, Any] = {}
     data: str = ""
     versions: dict[str, str] = {}
+    members: tuple[SourceCard, ...] = ()
+    mixing: tuple[float, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _mixture_told_only_of_one(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A single source model keeps the fingerprint it had before several could be mixed."""
+        told: dict[str, Any] = handler(self)
+        return {key: value for key, value in told.items() if value or key not in ("members", "mixing")}
 
     def fingerprint(self) -> str:
         """Over the weights' hash and all else that the card says of the model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from sfda_kit.config import RunConfig, digest
 from sfda_kit.data.modality import modality
 from sfda_kit.errors import RunError, UserError
 from sfda_kit.models.card import SourceCard, read_card, save_source
+from sfda_kit.models.source_cards import read_cards
 from sfda_kit.models.source_training import channel_statistics, measure_normalisation, train_network
 from sfda_kit.versions import versions
 
@@ -24,28 +25,30 @@ if TYPE_CHECKING:
     from sfda_kit.interfaces import Encoding
 
 
-def source_folder(
+def source_folders(
     config: RunConfig,
     task: Task,
     opener: ViewOpener,
     listener: Listener,
     autocast: Callable[[], AbstractContextManager[Any]],
-) -> Path:
-    """Folder of the source card for this run. Raises ``RunError`` below the accuracy floor."""
-    if config.source.card is not None:
-        folder = config.source.card
-        check_classes(read_card(folder), task.classes, folder)
-        check_modality(read_card(folder), task.source.modality, folder)
+) -> tuple[Path, ...]:
+    """Folder of the source card for this run, or of each that is mixed. Raises ``RunError`` below the floor."""
+    folders = config.source.cards
+    if folders:
+        card = read_cards(folders)
+        check_classes(card, task.classes, folders[0])
+        check_modality(card, task.source.modality, folders[0])
     else:
         identity = source_identity(config, task, opener.encoding)
-        folder = cached_stage(
+        trained = cached_stage(
             "source",
             identity,
             lambda work: _train(config, task, opener, identity, listener, autocast, work),
             listener,
         )
-    check_floor(read_card(folder), config.source.floor)
-    return folder
+        folders = (trained,)
+    check_floors(folders, config.source.floor)
+    return folders
 
 
 def source_identity(config: RunConfig, task: Task, encoding: Encoding) -> dict[str, Any]:
@@ -87,13 +90,18 @@ def check_modality(card: SourceCard, wanted: str, where: Path) -> None:
         )
 
 
-def check_floor(card: SourceCard, floor: float | None) -> None:
-    """Stop when the source model is barely above chance: nothing can be transferred from it."""
+def check_floors(folders: Sequence[Path], floor: float | None) -> None:
+    """Stop when a source model is barely above chance: nothing can be transferred from it."""
+    for folder in folders:
+        _check_floor(read_card(folder), floor, f" {folder}" if len(folders) > 1 else "")
+
+
+def _check_floor(card: SourceCard, floor: float | None, name: str) -> None:
     chance = 100.0 / len(card.classes)
     least = 2 * chance if floor is None else floor
     if card.accuracy is not None and card.accuracy < least:
         raise RunError(
-            f"The source model has {card.accuracy:.1f} % on held-out source images, below the floor of "
+            f"The source model{name} has {card.accuracy:.1f} % on held-out source images, below the floor of "
             f"{least:.1f} % (chance is {chance:.1f} %): there is nothing to transfer. Train it longer "
             "or on larger images (--source-epochs and --image-size of run and source train), or set another "
             "floor (--source-floor)."

@@ -80,7 +80,7 @@ def wrong_facts(facts: Facts) -> Iterator[str]:
         yield "a class is there twice, or is both task-relevant and task-irrelevant"
     if not (task.images.target_train and task.images.target_test):
         yield "a part of its task has no images, so it has no score"
-    if config.dataset.root is not None or (config.source.card and config.source.card.name != str(config.source.card)):
+    if config.dataset.root is not None or any(card.name != str(card) for card in config.source.cards):
         yield "its configuration names a place on a disk: pack the run again"
 
 

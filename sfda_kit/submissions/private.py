@@ -21,14 +21,14 @@ ABSOLUTE_PATH = re.compile(
 def public_record(record: Record) -> Record:
     """``record`` without paths of this disk, with texts of one line and finite numbers; a digest to match.
 
-    The data set's root goes, a source card keeps its last name, and so does a path in a text.
+    The data set's root goes, source cards keep their last names, and so does a path in a text.
     """
     found = record.model_dump(mode="json")
     hidden = _folders(found)
     for section, key in (("dataset", "root"), ("source", "card")):
         settings = found["config"].get(section)
         if isinstance(settings, dict) and settings.get(key):
-            settings[key] = None if key == "root" else last_name(settings[key])
+            settings[key] = None if key == "root" else _last_names(settings[key])
     found["run_id"] = found["run_dir"] = public_run_id(record.run_id)
     found = public(found, hidden)
     found["cost"] = {name: value for name, value in found["cost"].items() if value is not None}
@@ -59,6 +59,10 @@ def public_run_id(run_id: str) -> str:
 def last_name(path: str) -> str:
     """The last part of a path of any system."""
     return PurePosixPath(PureWindowsPath(path).as_posix()).name
+
+
+def _last_names(paths: str | list[str]) -> str | list[str]:
+    return [last_name(path) for path in paths] if isinstance(paths, list) else last_name(paths)
 
 
 def _folders(record: dict[str, Any]) -> tuple[str, ...]:

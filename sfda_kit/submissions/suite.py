@@ -69,8 +69,8 @@ def suite_cells(name: str, expected: SuiteName | None = None) -> list[RunConfig]
 
 def _compared(config: RunConfig) -> dict[str, Any]:
     found = config.model_dump(mode="json", exclude={"method": True, "compute": True, "dataset": {"root"}})
-    if card := found["source"]["card"]:
-        found["source"]["card"] = Path(card).name
+    if cards := [card.name for card in config.source.cards]:
+        found["source"]["card"] = cards[0] if len(cards) == 1 else cards
     return found
 
 
