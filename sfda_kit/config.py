@@ -243,17 +243,20 @@ def _starts_pretrained(data: Mapping[str, Any]) -> bool:
 
 
 def load_config(data: Mapping[str, Any]) -> RunConfig:
-    """Validate ``data`` over the preset's defaults; ``UserError`` names every wrong key and value.
+    """Validate ``data`` over the defaults of preset and method; ``UserError`` names every wrong key and value.
 
     Unless it is named, the preset follows from the model: pretrained or not, a source card's included. A method's
     alias becomes its name, so that both are the same run.
     """
     from sfda_kit.plugins import registry
 
-    if isinstance(data.get("method"), str):
-        data = {**data, "method": registry().canonical("method", data["method"])}
     preset = data.get("preset") or ("pretrained" if _starts_pretrained(data) else "scratch")
     defaults: Mapping[str, Any] = PRESETS.get(str(preset), {})
+    if isinstance(method := data.get("method"), str):
+        name = registry().canonical("method", method)
+        data = {**data, "method": name}
+        if component := registry().components.get(("method", name)):
+            defaults = merge(defaults, component.settings)
     try:
         return RunConfig.model_validate(merge({**defaults, "preset": preset}, data))
     except ValidationError as error:

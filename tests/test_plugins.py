@@ -136,3 +136,11 @@ def test_an_alias_claimed_twice_belongs_to_nobody(install: Installer, second: tu
     with pytest.raises(UserError, match="claimed by one_plugin and two_plugin"):
         registry().get("method", load_config({"method": "short"}).method)
     assert registry().get("method", "long-name").owner == "one_plugin"
+
+
+def test_settings_of_a_method_lie_between_the_preset_and_the_user(install: Installer):
+    settings = "{'adapt': {'epochs': 7, 'batch_size': 9}}"
+    install("one_plugin", aliased("long-name", "short").replace("alias=", f"settings={settings}, alias="))
+    config = load_config({"method": "short", "preset": "pretrained", "adapt": {"batch_size": 32}}).adapt
+    assert (config.epochs, config.batch_size, config.backbone_lr_factor) == (7, 32, 0.1)
+    assert load_config({"method": "shot"}).adapt.epochs == 10
