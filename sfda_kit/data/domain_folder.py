@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -22,17 +22,25 @@ from sfda_kit.errors import DataError, UserError
 from sfda_kit.interfaces.dataset import PARTS, Index
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sfda_kit.config import DatasetConfig
+
+
+_LEAST = 1e-9
+"""A share so small that of each class the second group alone is held out: the first is dealt to training."""
 
 
 class DomainFolderOptions(DatasetOptions):
     """``modality`` of all images. ``held_out``: share of the target images that only the evaluation sees.
 
-    ``lists``: whether list files restrict a domain to the images they name.
+    ``held_out: one`` leaves a single group of each class out (one image, unless groups are told): the nearest to
+    published protocols, which adapt to all target images and are scored on them. ``lists``: whether list files
+    restrict a domain to the images they name.
     """
 
     modality: Literal["rgb", "depth", "nir", "swir", "thermal"] = Field(default="rgb")
-    held_out: float = Field(default=0.2, gt=0, lt=1)
+    held_out: Literal["one"] | Annotated[float, Field(gt=0, lt=1)] = Field(default=0.2)
     lists: bool = Field(default=True)
 
 
@@ -96,10 +104,20 @@ class DomainFolder(SplitFolder):
         rows = np.flatnonzero(index.domain == target)
         groups = [str(index.group[row]) for row in rows]
         strata = [str(index.label[row]) for row in rows]
-        in_training = deal_two(strata, groups, 1 - self.options.held_out, self.config.split_seed)
+        held_out = _LEAST if self.options.held_out == "one" else self.options.held_out
+        in_training = deal_two(strata, groups, 1 - held_out, self.config.split_seed)
         codes = {True: PARTS.index("target-train"), False: PARTS.index("target-test")}
         part[rows] = [codes[in_training[group]] for group in groups]
-        return replace(index, part=part, notices=(*index.notices, *self._unshared(index)))
+        return replace(index, part=part, notices=(*index.notices, *self._unshared(index), *self._published(part)))
+
+    def _published(self, part: NDArray[np.int8]) -> tuple[str, ...]:
+        if self.options.held_out != "one":
+            return ()
+        trained, tested = (int((part == PARTS.index(name)).sum()) for name in ("target-train", "target-test"))
+        return (
+            f"held_out=one: the transductive score, on the {trained} of {trained + tested} target images that the "
+            f"method adapts to, is the one to compare with published numbers; the held-out score is of {tested} images",
+        )
 
     def shared_classes(self) -> tuple[str, ...]:
         """Those that the source and the target domain both have."""

@@ -77,6 +77,35 @@ def test_half_may_be_held_out_and_the_seed_of_the_split_decides_which(twin):
     assert (load(twin).index().part == load(twin).index().part).all()
 
 
+def test_the_published_protocol_adapts_to_all_but_one_image_of_a_class(twin):
+    task = build_task(load(twin, options={"held_out": "one"}), config(twin, minimum_images=1))
+    labels = {part: np.bincount(task.labels(part), minlength=18).tolist() for part in ("target-train", "target-test")}
+    assert labels == {"target-train": [4] * 18, "target-test": [1] * 18}
+    assert not set(task.names("target-train")) & set(task.names("target-test"))
+    (told,) = [notice for notice in task.notices if "held_out=one" in notice]
+    assert "on the 72 of 90 target images" in told and "held-out score is of 18 images" in told
+    assert not any("held_out=one" in notice for notice in load(twin).index().notices)
+
+
+def test_of_a_large_class_too_a_single_image_is_held_out(tmp_path, write_image, rgb):
+    (first,) = [write_image(tmp_path / "train" / "car" / "0.png", rgb[:2, :2])]
+    for domain, count in (("train", 3), ("validation", 400)):
+        for kind in ("car", "truck"):
+            for number in range(count):
+                path = tmp_path / domain / kind / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if path != first:
+                    path.symlink_to(first)
+    index = load(tmp_path, options={"held_out": "one"}, **VISDA).index()
+    assert [(index.part[index.label == label] == 2).sum() for label in range(2)] == [1, 1]
+
+
+@pytest.mark.parametrize("share", [0, 1, "two", -0.1])
+def test_other_shares_are_refused(twin, share):
+    with pytest.raises(UserError, match="held_out"):
+        load(twin, options={"held_out": share})
+
+
 def test_the_fingerprint_does_not_depend_on_the_target(twin):
     assert load(twin).fingerprint() == load(twin, target="rgb@dslr").fingerprint()
 
