@@ -107,7 +107,9 @@ def _encoding(config: RunConfig) -> Encoding:
 def make_twin(
     layout: Annotated[
         str,
-        typer.Argument(help="sun-rgbd, diml, diml-full, nyuv2, rgb-nir, eurosat, domain-folder or list-file."),
+        typer.Argument(
+            help="sun-rgbd, diml, diml-full, nyuv2, rgb-nir, eurosat, domain-folder, list-file or webdataset."
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="New or empty folder.")],
     frames_per_class: Annotated[

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.data.modality import modality as modality_of
+from sfda_kit.data.statistics import holding
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces.dataset import Dataset, Index
 
@@ -38,11 +39,16 @@ def draw_pairs(
 
     Depth is coloured by distance over the sheet's own range, missing pixels in ``MISSING_COLOUR``. With
     ``encoding`` each modality but RGB has another row: the three channels of a network's input as colours.
-    Samples are spread over the classes. Raises ``UserError`` on an unknown domain or an unwritable path,
-    ``DataError`` on a bad file.
+    Samples are spread over the classes; only those are drawn that have all ``modalities``. Raises ``UserError``
+    on an unknown domain or an unwritable path, ``DataError`` on a bad file.
     """
     index = dataset.index()
-    rows = _spread(index, domain, number, seed)
+    whole = np.arange(len(index.label))
+    for name in modalities:
+        whole = holding(dataset, whole, name)
+    if not whole.size:
+        raise UserError(f"No sample has {' and '.join(modalities)}. Ask for other modalities, or for one alone.")
+    rows = _spread(index, domain, number, seed, whole)
     pixels: dict[str, NDArray[Any]] = {}
     for name in modalities:
         pixels[name] = np.asarray(dataset.peek(rows, name, size))
@@ -69,13 +75,12 @@ def _encoded(pixels: NDArray[Any], name: str, encoding: Encoding) -> NDArray[np.
     return shown
 
 
-def _spread(index: Index, domain: str | None, number: int, seed: int) -> NDArray[np.int64]:
-    """Random rows, taken from one class after the other, then sorted by class."""
-    chosen = np.arange(len(index.label))
+def _spread(index: Index, domain: str | None, number: int, seed: int, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Random rows of ``chosen``, taken from one class after the other, then sorted by class."""
     if domain is not None:
         if domain not in index.domains:
             raise UserError(f"No domain {domain!r}. Known: {', '.join(index.domains)}.")
-        chosen = chosen[index.domain == index.domains.index(domain)]
+        chosen = chosen[index.domain[chosen] == index.domains.index(domain)]
     if number < 1 or not chosen.size:
         raise UserError(f"{number} of {chosen.size} samples cannot be drawn. Ask for at least one.")
     chosen = np.random.default_rng(seed).permutation(chosen)

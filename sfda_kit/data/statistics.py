@@ -81,7 +81,7 @@ def statistics(dataset: Dataset, modalities: Sequence[str], number: int = 200, s
 
 def _histogram(dataset: Dataset, index: Index, domain: int, name: str, number: int, seed: int) -> Histogram | None:
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(index.domain == domain))
-    rows = _holding(dataset, rows, name)[:number]
+    rows = holding(dataset, rows, name)[:number]
     if not rows.size:
         return None
     pixels = np.concatenate(
@@ -100,7 +100,7 @@ def _histogram(dataset: Dataset, index: Index, domain: int, name: str, number: i
     )
 
 
-def _holding(dataset: Dataset, rows: NDArray[np.int64], name: str) -> NDArray[np.int64]:
+def holding(dataset: Dataset, rows: NDArray[np.int64], name: str) -> NDArray[np.int64]:
     """Of a set of files, the rows that have the modality; of any other set all."""
     from sfda_kit.data.folder_dataset import FolderDataset
 

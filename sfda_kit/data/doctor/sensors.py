@@ -1,4 +1,4 @@
-"""Which sensors are checked where none are named: all that the folders or the table have."""
+"""Which sensors are checked where none are named: all that the folders, the table or the shards have."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ def assumed_sensors(config: DatasetConfig) -> tuple[str, str]:
         kind = config.options.get("modality", "rgb")
         return f"{kind}@{domains[0]}", f"{kind}@{domains[1 if len(domains) > 2 else 0]}"
     if config.name == "list-file":
-        return _of_table(root, config.options.get("images"))
+        return _most_used(_of_table(root, config.options.get("images")))
+    if config.name == "webdataset":
+        from sfda_kit.data.webdataset import WebDataset
+
+        return _most_used(WebDataset(config).sensors())
     return config.source, config.target
 
 
@@ -63,14 +67,18 @@ def _files(path: Path) -> tuple[str, ...]:
         return ()
 
 
-def _of_table(root: Path, images: object) -> tuple[str, str]:
-    """Sources are rgb where there is any; the target is the other modality with most lines."""
+def _of_table(root: Path, images: object) -> Counter[tuple[str, str]]:
+    """Images of each modality and domain that a table names."""
     from sfda_kit.data.list_file import TABLES
     from sfda_kit.data.list_table import read_table
 
     table = root if root.is_file() else next((root / name for name in TABLES if (root / name).is_file()), root)
     lines, _ = read_table(table, Path(str(images)) if images else table.parent)
-    sensors = Counter((line.modality, line.domain) for line in lines if line.role != "target-test")
+    return Counter((line.modality, line.domain) for line in lines if line.role != "target-test")
+
+
+def _most_used(sensors: Counter[tuple[str, str]]) -> tuple[str, str]:
+    """Sources are rgb where there is any; the target is the other modality with most images."""
     ranked = sorted(sensors, key=lambda one: (one[0] != "rgb", -sensors[one], one))
     source = next(iter(ranked), ("rgb", "default"))
     others = [one for one in ranked if one[0] != source[0]] or [one for one in ranked if one[1] != source[1]]

@@ -37,6 +37,7 @@ TWINS = {
     "eurosat": Twin("eurosat", "--dataset eurosat --source rgb --target nir"),
     "domain-folder": Twin("domain_folder", "--dataset domain-folder --source rgb@amazon --target rgb@webcam"),
     "list-file": Twin("list_file", "--dataset list-file --source rgb@cam --target depth@cam"),
+    "webdataset": Twin("webdataset", "--dataset webdataset --source rgb@cam --target depth@cam"),
 }
 """Layout -> its twin, by the name that ``data make-twin`` takes."""
 

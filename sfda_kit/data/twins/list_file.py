@@ -12,7 +12,8 @@ from sfda_kit.data.twins.scenes import SOLIDS, shoot
 from sfda_kit.data.twins.writing import Progress, mark
 
 RELEVANT = 12
-_HALVES = {"source": ("rgb",), "target-train": ("depth",), "target-test": ("depth",), "ti": ("rgb", "depth")}
+HALVES = {"source": ("rgb",), "target-train": ("depth",), "target-test": ("depth",), "ti": ("rgb", "depth")}
+"""Role -> the modalities that a scene of it is seen in."""
 
 
 def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
@@ -21,9 +22,9 @@ def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
     lines = [("path", "class", "domain", "modality", "pair", "role")]
     for number in range(total):
         kind, count = number % len(SOLIDS), number // len(SOLIDS)
-        role = _role(count, per_class) if kind < RELEVANT else "ti"
+        role = role_of(count, per_class) if kind < RELEVANT else "ti"
         seen = shoot(SOLIDS[kind], "kv2", [seed, 29, number], ("rgb", "depth"))
-        for modality in _HALVES[role]:
+        for modality in HALVES[role]:
             path = f"images/{number:06d}_{modality}.png"
             _save(root / path, seen[modality])
             pair = str(number) if role == "ti" else ""
@@ -35,8 +36,8 @@ def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
     return total
 
 
-def _role(count: int, per_class: int) -> str:
-    """45, 30 and 25 in a hundred."""
+def role_of(count: int, per_class: int) -> str:
+    """The role of scene ``count`` of a class: 45, 30 and 25 in a hundred."""
     share = (count + 0.5) / per_class
     return "source" if share < 0.45 else "target-train" if share < 0.75 else "target-test"
 
