@@ -49,6 +49,8 @@ SHIPPED = {
     "ti-mmd": "sfda-kit-alignment",
     "ti-coral": "sfda-kit-alignment",
     "ti-adversarial": "sfda-kit-alignment",
+    "bridged": "sfda-kit-bridged",
+    "recommended": "sfda-kit-bridged",
     "ray": "sfda-kit-ray",
     "slurm": "sfda-kit-slurm",
 }

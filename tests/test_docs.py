@@ -52,7 +52,7 @@ def test_commands_and_parts_exist(page: Path):
             kind = {"--input-bridge": "bridge", "--teacher-bridge": "bridge"}.get(flag, flag.lstrip("-"))
             for name in value.partition("=")[0].split(","):
                 if kind in KINDS and name not in PLACEHOLDERS:
-                    assert name in registry().names(kind), f"{page.name}: no {kind} {name}"
+                    assert registry().canonical(kind, name) in registry().names(kind), f"{page.name}: no {kind} {name}"
             if flag == "--set":
                 parse_assignments([value])
 

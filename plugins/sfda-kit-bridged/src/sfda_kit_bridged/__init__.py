@@ -1,0 +1,18 @@
+"""The recommended composition: declarations only, parts are imported on first use."""
+
+from __future__ import annotations
+
+from sfda_kit import Component, hookimpl
+
+
+@hookimpl
+def sfda_kit_register_method() -> list[Component]:
+    return [
+        Component(
+            "bridged",
+            "sfda_kit_bridged.bridged:BRIDGED",
+            "a bridge, TI pairs first, then target images",
+            alias="recommended",
+            settings={"adapt": {"augmentation": "strong"}},
+        )
+    ]
