@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sfda_kit.data.decode_cache import FileReader
 from sfda_kit.data.depth_units import DepthUnit, to_millimetres
+from sfda_kit.data.stored import Stored
 from sfda_kit.errors import DataError, UserError
 
 if TYPE_CHECKING:
@@ -150,11 +152,15 @@ def _inside(picture: NDArray[Any]) -> NDArray[Any]:
 
 
 @dataclass(frozen=True)
-class MatReader:
-    """Reads rows of ``Nyuv2`` as if each frame were a file ``<mat>/<frame>``. ``size``: of the file, for the cache."""
+class MatReader(FileReader):
+    """Reads rows of ``Nyuv2`` as if each frame were a file ``<mat>/<frame>``. ``size``: of the whole file."""
 
     size: int
     raw: bool
+
+    def stored(self, path: Path) -> Stored:
+        """The whole file: what was decoded of a frame is forgotten when that changes."""
+        return path.parent
 
     def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[Any]:
         """See ``sfda_kit.data.decode_cache.Reader``; frames are numbered from 1."""

@@ -368,3 +368,12 @@ def test_the_real_crops_follow_these_rules(real_pictures):
         orders = [order for _, order in sorted(entries)]
         assert orders == sorted(orders)
         assert [int(stem[8:]) for stem, _ in sorted(entries)] == list(range(len(entries)))
+
+
+def test_frames_changed_within_the_file_are_read_anew(mat):
+    rows = np.array([0, 1])
+    before = load(mat).read(rows, "rgb", 16)
+    with h5py.File(mat, "r+") as file:
+        file["images"][0] = 255 - file["images"][0]
+    changed = load(mat).read(rows, "rgb", 16)
+    assert (changed[0] != before[0]).any() and (changed[1] == before[1]).all()

@@ -40,7 +40,7 @@ def duplicates(places: Sequence[Place], facts: Mapping[str, FileFacts]) -> Itera
         first_path, first = shared[0]
         for path, other in shared[1:]:
             if path != first_path and (code := _code(first, other)):
-                yield Finding(code, path, f"is the same file as {first_path}{_between(code, first, other)}")
+                yield Finding(code, path, f"is the same as {first_path}{_between(code, first, other)}")
 
 
 def _code(first: Place, other: Place) -> str:

@@ -198,8 +198,9 @@ def _decode(path: Path, job: Job, look: Look, facts: FileFacts) -> None:
             _tell(error, path, facts)
             return
         if look.deep and modality:
-            facts.pixels[modality] = _facts_of(pixels, modality)
-            _check_pixels(stored(path, look.reader), modality, facts)
+            facts.pixels[modality] = facts_of(pixels, modality)
+            check_values(modality, facts)
+            _check_stored(stored(path, look.reader), modality, facts)
         if not look.deep:
             return
 
@@ -215,7 +216,8 @@ def _pixels(path: Path, modality: str, look: Look) -> NDArray[Any]:
         raise
 
 
-def _facts_of(pixels: NDArray[Any], modality: str) -> PixelFacts:
+def facts_of(pixels: NDArray[Any], modality: str) -> PixelFacts:
+    """Of decoded pixels (H, W) or (H, W, 3); depth in millimetres."""
     missing = median = 0.0
     if modality == "depth":
         step = max(1, int(np.sqrt(pixels.size / _SAMPLED)))
@@ -226,12 +228,18 @@ def _facts_of(pixels: NDArray[Any], modality: str) -> PixelFacts:
     return PixelFacts(int(np.min(pixels)), int(np.max(pixels)), missing, median, likeness(pixels))
 
 
-def _check_pixels(file: Stored, modality: str, facts: FileFacts) -> None:
-    found, header = facts.pixels[modality], facts.header
+def check_values(modality: str, facts: FileFacts) -> None:
+    """What decoded pixels tell: images that show nothing."""
+    found = facts.pixels[modality]
     if found.least == found.most:
         facts.add("constant", f"({modality}) has the value {found.most} in every pixel")
     if modality == "depth" and found.missing > 0.9:
         facts.add("mostly-missing", f"misses {found.missing:.0%} of its depth")
+
+
+def _check_stored(file: Stored, modality: str, facts: FileFacts) -> None:
+    """What is only seen in the file as it is: its values before they were converted."""
+    header = facts.header
     if header is None:
         return
     if header.dtype.kind == "f" and (count := _not_finite(file)):

@@ -22,15 +22,19 @@ _ADVICE = "Name another file with --manifest."
 
 @dataclass(frozen=True)
 class Manifest:
-    """``files``: path below the root -> size in bytes and SHA-256. ``labels``: the set's fingerprint."""
+    """``files``: path below the root -> size in bytes and SHA-256. ``labels``: the set's fingerprint.
+
+    Of a set that is asked row by row, names of images take the place of paths (``rows.look_at_rows``).
+    """
 
     files: dict[str, tuple[int, str]]
     labels: str
 
 
-def default_path(dataset: str, root: Path) -> Path:
+def default_path(dataset: str, root: Path | None) -> Path:
     """In the user's cache: data may be read-only, and a file among images would be one more to explain."""
-    place = hashlib.sha256(str(root.resolve()).encode(errors="surrogateescape")).hexdigest()[:16]
+    where = str(root.resolve()) if root else ""
+    place = hashlib.sha256(where.encode(errors="surrogateescape")).hexdigest()[:16]
     return cache_dir() / "manifests" / f"{dataset}-{place}.json"
 
 
@@ -50,14 +54,14 @@ def read_manifest(path: Path) -> Manifest | None:
         ) from None
 
 
-def write_manifest(path: Path, dataset: str, root: Path, facts: Collection[FileFacts], labels: str) -> int:
+def write_manifest(path: Path, dataset: str, root: Path | None, facts: Collection[FileFacts], labels: str) -> int:
     """Write what was found of all usable files; returns how many. Raises ``UserError`` when it cannot be written."""
     files = {
         _text(one.path): {"bytes": one.size, "sha256": one.sha256}
         for one in sorted(facts, key=lambda one: one.path)
         if one.usable and one.sha256
     }
-    about = {"version": VERSION, "dataset": dataset, "root": _text(str(root)), "sfda-kit": __version__}
+    about = {"version": VERSION, "dataset": dataset, "root": _text(str(root or "")), "sfda-kit": __version__}
     with atomic(path, _ADVICE) as work:
         work.write_text(json.dumps({**about, "labels": labels, "files": files}, indent=1) + "\n", encoding="utf-8")
     return len(files)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from sfda_kit.errors import DataError, UserError
 
 if TYPE_CHECKING:
     from sfda_kit.config import DatasetConfig
+    from sfda_kit.interfaces.dataset import Dataset
 
 Progress = Callable[[str, int, int], None]
 """Called with what is looked at, how many are done and how many there are (0: not known yet)."""
@@ -72,7 +73,8 @@ def verify(request: Request, progress: Progress | None = None) -> Report:
 
         dataset = kind(request.config)
         try:
-            look_at_foreign(dataset, report, tell)
+            if facts := look_at_foreign(dataset, report, tell):
+                _keep_manifest(dataset, request.config.root, facts, lambda _: False, request, report)
         except DataError as error:
             report.add([Finding("layout", ".", *split_message(str(error)))])
     report.seconds = time.perf_counter() - start
@@ -164,7 +166,7 @@ def _look_at_samples(
         report.add(duplicates(places, facts))
         report.add(near_duplicates(places, facts))
         report.add(doubtful_unit(facts.values(), dataset.depth_unit))
-    _keep_manifest(dataset, facts, request, report)
+    _keep_manifest(dataset, dataset.root, facts, dataset.holds, request, report)
 
 
 def _places(dataset: FolderDataset, rows: Sequence[Row]) -> list[Place]:
@@ -179,15 +181,22 @@ def _places(dataset: FolderDataset, rows: Sequence[Row]) -> list[Place]:
     ]
 
 
-def _keep_manifest(dataset: FolderDataset, facts: dict[str, FileFacts], request: Request, report: Report) -> None:
+def _keep_manifest(
+    dataset: Dataset,
+    root: Path | None,
+    facts: Mapping[str, FileFacts],
+    is_there: Callable[[str], bool],
+    request: Request,
+    report: Report,
+) -> None:
     """Compare with the manifest; write it where there is none yet, or where the user accepts what is there."""
-    report.manifest = request.manifest or default_path(report.dataset, dataset.root)
+    report.manifest = request.manifest or default_path(report.dataset, root)
     before = None if request.fix_manifest else read_manifest(report.manifest)
     labels = dataset.fingerprint()
     if before is not None:
-        report.add(compare(before, dataset.holds, facts.values(), labels))
+        report.add(compare(before, is_there, facts.values(), labels))
     elif request.deep:
-        write_manifest(report.manifest, report.dataset, dataset.root, facts.values(), labels)
+        write_manifest(report.manifest, report.dataset, root, facts.values(), labels)
         report.manifest_written = True
 
 

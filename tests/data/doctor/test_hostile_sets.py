@@ -185,11 +185,18 @@ def test_broken_sets_are_told(twins, doctor, tmp_path, name):
 
 
 def test_a_set_in_one_file(doctor, tmp_path):
-    pytest.importorskip("h5py")
+    h5py = pytest.importorskip("h5py")
     make_twin("nyuv2", tmp_path / "twin", per_class=2)
     report = doctor(tmp_path / "twin", "nyuv2")
-    assert not report.errors and {one.code for one in report.findings} == {"count"}
+    assert not report.errors and {one.code for one in report.findings} == {"count"} and report.manifest_written
     (mat,) = (tmp_path / "twin").glob("*.mat")
+    with h5py.File(mat, "r+") as file:
+        file["images"][2] = file["images"][0]
+        file["depths"][3] = 0
+    found = {(one.code, one.path.rpartition("/")[2]) for one in doctor(tmp_path / "twin", "nyuv2").findings}
+    copied = {code for code, path in found if path == "nyu0003 (rgb)"}
+    assert "changed" in copied and any("duplicate" in code for code in copied)
+    assert ("unusable-file", "nyu0004") in found
     mat.write_bytes(mat.read_bytes()[:3000])
     broken = doctor(tmp_path / "twin", "nyuv2")
     assert broken.errors == 1 and mat.name in broken.findings[0].what
