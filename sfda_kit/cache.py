@@ -1,4 +1,4 @@
-"""What lies in the user cache, and clearing it: decoded images, trained stages, rendered rooms."""
+"""What lies in the user cache, and clearing it: decoded images, trained stages, rendered rooms, places in shards."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from sfda_kit.data.cache_limit import (
 from sfda_kit.data.shared_map import is_used, remove_unused
 from sfda_kit.paths import cache_dir
 
-Kind = Literal["decoded", "stages", "rooms"]
-KINDS: tuple[Kind, ...] = ("decoded", "stages", "rooms")
+Kind = Literal["decoded", "stages", "rooms", "shards"]
+KINDS: tuple[Kind, ...] = ("decoded", "stages", "rooms", "shards")
 UNFINISHED = ".partial"
 
 
@@ -47,14 +47,14 @@ class CacheEntry:
 
 def entries(kinds: Collection[Kind] = KINDS) -> list[CacheEntry]:
     """All entries of these kinds, the last used first."""
-    listed = {"decoded": _decoded, "stages": _stages, "rooms": _rooms}
+    listed = {"decoded": _decoded, "stages": _stages, "rooms": _rooms, "shards": _shards}
     found = [entry for kind in KINDS if kind in kinds for entry in listed[kind](cache_dir() / kind)]
     return sorted(found, key=lambda entry: -entry.last_used)
 
 
 def clear(found: Iterable[CacheEntry]) -> tuple[list[CacheEntry], list[CacheEntry]]:
     """Remove entries; returns those removed, and those that stay because they are in use."""
-    remove = {"decoded": remove_entry, "stages": _remove_stage, "rooms": _remove_rooms}
+    remove = {"decoded": remove_entry, "stages": _remove_stage, "rooms": _remove_rooms, "shards": _remove_indices}
     removed: list[CacheEntry] = []
     kept: list[CacheEntry] = []
     for entry in found:
@@ -107,6 +107,17 @@ def _rooms(root: Path) -> Iterator[CacheEntry]:
         what = f"{len(parts)} parts by {domains or 'no sensor'}" + (f" ({options})" if options else "")
         in_use = any(is_used(path) for path in parts)
         yield CacheEntry("rooms", folder, what, size_of(folder), last_use(folder), in_use)
+
+
+def _shards(root: Path) -> Iterator[CacheEntry]:
+    """All indices as one entry: each is small, and read whole into memory."""
+    if count := sum(1 for _ in root.glob("*.json")):
+        yield CacheEntry("shards", root, f"places of images in {count} shards", size_of(root), last_use(root), False)
+
+
+def _remove_indices(folder: Path) -> bool:
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def _remove_stage(folder: Path) -> bool:

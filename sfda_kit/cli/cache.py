@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from sfda_kit.cache import CacheEntry, Kind
 
 app = typer.Typer(help="Decoded images, trained stages and rendered rooms that runs share.", no_args_is_help=True)
-WORDS = {"decoded": "decoded images", "stages": "trained stages", "rooms": "rendered rooms"}
+WORDS = {
+    "decoded": "decoded images",
+    "stages": "trained stages",
+    "rooms": "rendered rooms",
+    "shards": "indices of shards",
+}
 
 
 @app.command("info")
@@ -48,6 +53,7 @@ def clear(
     decoded: Annotated[bool, typer.Option("--decoded", help="Decoded images: read again when needed.")] = False,
     stages: Annotated[bool, typer.Option("--stages", help="Source models and bridges: trained again.")] = False,
     rooms: Annotated[bool, typer.Option("--rooms", help="Rendered rooms: rendered again.")] = False,
+    shards: Annotated[bool, typer.Option("--shards", help="Indices of tar shards: made again.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="All of these.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
@@ -57,10 +63,11 @@ def clear(
     from sfda_kit.cli.output import results
     from sfda_kit.errors import UserError
 
-    asked: list[tuple[Kind, bool]] = [("decoded", decoded), ("stages", stages), ("rooms", rooms)]
+    asked: list[tuple[Kind, bool]] = [("decoded", decoded), ("stages", stages), ("rooms", rooms), ("shards", shards)]
     kinds = [kind for kind, wanted in asked if wanted or everything]
     if not kinds:
-        raise UserError("Say what to clear: --decoded, --stages, --rooms or --all. `sfda-kit cache info` lists it.")
+        every = ", ".join(f"--{kind}" for kind, _ in asked)
+        raise UserError(f"Say what to clear: {every} or --all. `sfda-kit cache info` lists it.")
     found = entries(kinds)
     if not found:
         results().print(f"nothing to clear: no {' or '.join(WORDS[kind] for kind in kinds)}")

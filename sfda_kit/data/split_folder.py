@@ -38,6 +38,10 @@ class SplitFolder(FolderDataset):
         classes = self.shared_classes()
         return {name: named.resolve(classes, counts) for name, named in self._named.items()}
 
+    def merges(self, split: str) -> Mapping[str, str]:
+        """Class on the disk -> class it counts as, under the named split ``split``."""
+        return self._named[split].merge if split in self._named else {}
+
     def shared_classes(self) -> Sequence[str]:
         """The classes that ``tr: shared`` and ``ti: rest`` stand for: all on the disk."""
         return self.index().classes

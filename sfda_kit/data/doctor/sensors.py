@@ -24,11 +24,11 @@ def assumed_sensors(config: DatasetConfig) -> tuple[str, str]:
         kind = config.options.get("modality", "rgb")
         return f"{kind}@{domains[0]}", f"{kind}@{domains[1 if len(domains) > 2 else 0]}"
     if config.name == "list-file":
-        return _most_used(_of_table(root, config.options.get("images")))
+        return most_used(_of_table(root, config.options.get("images")))
     if config.name == "webdataset":
         from sfda_kit.data.webdataset import WebDataset
 
-        return _most_used(WebDataset(config).sensors())
+        return most_used(WebDataset(config).sensors())
     return config.source, config.target
 
 
@@ -77,7 +77,7 @@ def _of_table(root: Path, images: object) -> Counter[tuple[str, str]]:
     return Counter((line.modality, line.domain) for line in lines if line.role != "target-test")
 
 
-def _most_used(sensors: Counter[tuple[str, str]]) -> tuple[str, str]:
+def most_used(sensors: Counter[tuple[str, str]]) -> tuple[str, str]:
     """Sources are rgb where there is any; the target is the other modality with most images."""
     ranked = sorted(sensors, key=lambda one: (one[0] != "rgb", -sensors[one], one))
     source = next(iter(ranked), ("rgb", "default"))

@@ -29,7 +29,7 @@ def write_whole(out: Path, write: Callable[[Path], int]) -> int:
         work.chmod(0o755)
         work.replace(out)
     except OSError as error:
-        raise UserError(f"The twin cannot be written to {out} ({error.strerror}). Choose another folder.") from None
+        raise UserError(f"{out} cannot be written ({error.strerror}). Choose another folder.") from None
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)

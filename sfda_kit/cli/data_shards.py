@@ -1,0 +1,63 @@
+"""``sfda-kit data make-shards``: a set of many files as a few tars."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfda_kit.cli import flags, options
+
+if TYPE_CHECKING:
+    from sfda_kit.config import DatasetConfig
+    from sfda_kit.data.shards.make import Made
+
+
+def make_shards(
+    dataset: Annotated[str, typer.Argument(help="As `sfda-kit data list` names it; it has to lie in files.")],
+    out: Annotated[Path, typer.Argument(help="New or empty folder.")],
+    data_root: options.DataRoot = None,
+    shard_size: Annotated[int, typer.Option(min=1, help="Megabytes of one shard.")] = 1000,
+    source: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, where only that task is complete.")] = None,
+    target: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, with --source.")] = None,
+    group_pattern: options.GroupPattern = None,
+    depth_unit: options.DepthUnit = None,
+    skip_bad: options.SkipBad = False,
+    set_: options.Assignments = None,
+) -> None:
+    """Write a set as tar shards (WebDataset): the same bytes, with class, domain, role and group."""
+    from sfda_kit.cli.output import errors, results
+    from sfda_kit.data.doctor.sensors import assumed_sensors
+    from sfda_kit.data.shards.make import make_shards as make
+    from sfda_kit.plugins import registry
+    from sfda_kit.registry import build
+
+    given = {"dataset": dataset, "data_root": data_root, "source": source, "target": target, "skip_bad": skip_bad}
+    given |= {"group_pattern": group_pattern, "depth_unit": depth_unit}
+    config = flags.without_method(given, set_).dataset
+    if source is None or target is None:
+        assumed = assumed_sensors(config)
+        config = config.model_copy(update=dict(zip(("source", "target"), assumed, strict=True)))
+    opened = build(registry().get("dataset", dataset), config=config)
+    with errors().status("copying ...") as status:
+        made = make(opened, out, shard_size * 10**6, lambda done, total: status.update(f"sample {done:,} of {total:,}"))
+    line = f"{made.samples:,} samples written to {out}, in {made.shards:,} shards"
+    results().print(line, soft_wrap=True, markup=False)
+    unit = opened.depth_unit if "depth" in {modality for modality, _ in made.sensors} else "mm"
+    results().print(f"try: sfda-kit run --method shot {_flags(made, out, config, unit)}", soft_wrap=True, markup=False)
+
+
+def _flags(made: Made, out: Path, config: DatasetConfig, unit: str) -> str:
+    from sfda_kit.data.doctor.sensors import most_used
+    from sfda_kit.data.shards.make import SPLITS
+
+    source, target = most_used(made.sensors)
+    words = ["--dataset", "webdataset", "--data-root", str(out), "--source", source, "--target", target]
+    words += ["--depth-unit", unit] if unit != "mm" else []
+    if made.splits:
+        words += ["--set", f"dataset.options.splits={out / SPLITS}", "--split", config.split or made.splits[0]]
+    elif config.name == "paired-folder":
+        return f"{shlex.join(words)} --tr-classes A,B --ti-classes C"
+    return shlex.join(words)
