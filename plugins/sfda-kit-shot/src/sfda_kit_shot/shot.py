@@ -9,6 +9,9 @@ from class centroids (two rounds, cosine), renewed at the start of every epoch. 
 Defaults: the classifier is frozen, backbone and bottleneck adapt; SGD with momentum 0.9, the backbone at a
 tenth of the bottleneck's rate, batch 64.
 
+With several source cards the recipes adapt a mixture of their models, as DECISION does (https://arxiv.org/abs/2104.01845);
+formulas and deviations are in ``sfda_kit/models/mixture.py``.
+
 Deviations: the smoothing of labels and the optimiser of the source stage belong to the run's preset, not to
 the method, so that all methods start from one source model. An epoch's labels come from one inference pass
 that also serves the evaluation; the transform of that pass is the test transform, as in the paper.

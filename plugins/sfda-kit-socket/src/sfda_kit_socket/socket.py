@@ -11,6 +11,10 @@ Equation: L = L_IM + 0.3 L_PL + 0.5 L_BN + 0.5 L_TI. L_IM and L_PL are SHOT's, L
 relative and averaged over layers, L_TI divided by the square root of the batch; pseudo-labels are SHOT's
 two-round cosine ones. ``socket-official`` keeps the official sums, and one round of Euclidean centroids.
 
+With several source cards both adapt a mixture of their models with learned weights
+(``sfda_kit/models/mixture.py``): L_IM and L_PL are those of the mixed prediction, L_TI and L_BN take all source
+models alike [ours].
+
 Deviations, in both: the two halves of a pair share crop and flip; TI images pass the target network with
 batch statistics that never enter the running ones; the teacher is in evaluation mode; source statistics
 stay fixed. The official code draws the geometry of the halves independently and mixes TI into the running
