@@ -108,7 +108,7 @@ def test_one_card_in_a_list_is_the_run_of_that_card(run):
     assert not any(name.startswith("alpha_") for name in record["signals"])
 
 
-def test_flags_and_settings_name_the_same_cards_and_the_order_is_part_of_the_run(run):
+def test_flags_and_settings_name_the_same_cards_and_an_exchanged_card_is_another_run(run):
     first = run_dir(run("shot", *BOTH))
     assert run_dir(run("shot", "--set", "source.card=[A,B]")) == first
     write_card(Path("B"), seed=7)
