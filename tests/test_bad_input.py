@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -146,6 +147,22 @@ def test_a_bad_image_stops_the_run_or_is_left_out_and_recorded(sfda_kit, own_pai
     assert skipped.exit_code == 0
     record = (Path(last_json(skipped)["run_dir"]) / "record.json").read_text()
     assert all(f"bar{number:02d}.png" in record for number in range(8))
+
+
+def test_copies_across_parts_stop_the_run_or_are_left_out_and_recorded(sfda_kit, own_pairs):
+    depth = own_pairs / "cam" / "depth"
+    for number in range(1, 24):  # in every group, so in every part
+        shutil.copy(depth / "bar" / "bar00.png", depth / "bar" / f"bar{number:02d}.png")
+    flags = [*flags_for(own_pairs, source_floor="0"), "--set", "dataset.minimum_images=0"]
+    stopped = sfda_kit("run", "--method", "source-only", *flags)
+    assert stopped.exit_code == 2 and "held-out images are not unseen" in str(stopped.exception)
+    assert "source:" not in stopped.output
+    (depth / "corner" / "corner03.png").unlink()  # half a pair too
+    skipped = sfda_kit("run", "--method", "source-only", *flags, "--skip-bad", "--json")
+    assert skipped.exit_code == 0, skipped.exception
+    record = json.loads((Path(last_json(skipped)["run_dir"]) / "record.json").read_text())
+    told = "\n".join(record["notices"])
+    assert told.count("is held out and the same as cam/depth/bar/bar") >= 3 and "corner03" in told
 
 
 def test_a_bad_target_image_stops_the_run_before_anything_is_trained(sfda_kit, own_pairs):

@@ -116,15 +116,16 @@ def load_card(name_or_path: str) -> Card:
         raise UserError(explain(error, f"card {path}", Card)) from None
 
 
-def runs_of(card: Card, root: Path | None = None) -> list[CardRun]:
+def runs_of(card: Card, root: Path | None = None, skip_bad: bool = False) -> list[CardRun]:
     """Every run of the card, seeds innermost. Raises ``UserError`` on settings that no run has."""
-    return [_run(card, number, seed, root) for number in range(len(card.tasks)) for seed in card.seeds]
+    here: dict[str, Any] = {"root": str(root)} if root is not None else {}
+    here |= {"skip_bad": True} if skip_bad else {}
+    return [_run(card, number, seed, here) for number in range(len(card.tasks)) for seed in card.seeds]
 
 
-def _run(card: Card, number: int, seed: int, root: Path | None) -> CardRun:
-    settings: Mapping[str, Any] = merge_settings(card.config, card.tasks[number])
-    if root is not None:
-        settings = merge_settings(settings, {"dataset": {"root": str(root)}})
+def _run(card: Card, number: int, seed: int, here: Mapping[str, Any]) -> CardRun:
+    """``here``: what of the data set is this disk's and no matter of the card."""
+    settings: Mapping[str, Any] = merge_settings(merge_settings(card.config, card.tasks[number]), {"dataset": here})
     try:
         config = load_config(merge_settings(settings, {"method": card.method, "seed": seed}))
     except UserError as error:

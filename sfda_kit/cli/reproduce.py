@@ -22,6 +22,7 @@ def reproduce(
     card: Annotated[str | None, typer.Argument(help="A shipped card (--list) or a YAML file.")] = None,
     runs_dir: options.RunsDir = Path("runs"),
     data_root: options.DataRoot = None,
+    skip_bad: options.SkipBad = False,
     list_: Annotated[bool, typer.Option("--list", help="Show the shipped cards.")] = False,
     json: options.AsJson = False,
 ) -> None:
@@ -35,7 +36,7 @@ def reproduce(
     if card is None:
         raise UserError("Which card? `sfda-kit reproduce --list` shows those that come with the toolkit.")
     with _json_on_failure(json, card):
-        verdict = execute(card, runs_dir, data_root, json)
+        verdict = execute(card, runs_dir, data_root, skip_bad, json)
     if json:
         flags.print_json(verdict.summary())
     raise typer.Exit(0 if verdict.inside else 1)
@@ -52,7 +53,7 @@ def _json_on_failure(wanted: bool, card: str) -> Iterator[None]:
         raise
 
 
-def execute(name: str, runs_dir: Path, data_root: Path | None, json: bool) -> Verdict:
+def execute(name: str, runs_dir: Path, data_root: Path | None, skip_bad: bool, json: bool) -> Verdict:
     """Run what is missing of the card, one run after the other, and show the verdict."""
     from rich.markup import escape
 
@@ -63,7 +64,7 @@ def execute(name: str, runs_dir: Path, data_root: Path | None, json: bool) -> Ve
     from sfda_kit.plan import resolve
 
     card = load_card(name)
-    runs = runs_of(card, data_root)
+    runs = runs_of(card, data_root, skip_bad)
     for run in runs[:: len(card.seeds)]:
         resolve(run.config)  # a name that is unknown here stops before the first task is run
     console = results(json)

@@ -66,18 +66,15 @@ class FolderDataset(Dataset):
 
     @cached_property
     def _scan(self) -> Scan:
-        scan, merged = self._packed(self.scan()), self.merged_classes
-        used = sorted({row.scene_class for row in scan.rows} & set(merged))
+        scan, merged = self.scan(), self.merged_classes
+        rows = PackedRows(scan.rows)  # kept for as long as the run lasts, so in few bytes a row
+        scan = replace(scan, rows=rows, groups=PackedWords(scan.groups))
+        used = sorted(set(rows.classes.known) & set(merged))
         if not used:
             return scan
-        rows = [row._replace(scene_class=merged.get(row.scene_class, row.scene_class)) for row in scan.rows]
+        renamed = [row._replace(scene_class=merged.get(row.scene_class, row.scene_class)) for row in rows]
         notices = tuple(f"class {name!r} counts as {merged[name]!r} in this split" for name in used)
-        return self._packed(replace(scan, rows=rows, notices=(*scan.notices, *notices)))
-
-    @staticmethod
-    def _packed(scan: Scan) -> Scan:
-        """Kept for as long as the run lasts, so in few bytes a row."""
-        return replace(scan, rows=PackedRows(scan.rows), groups=PackedWords(scan.groups))
+        return replace(scan, rows=PackedRows(renamed), notices=(*scan.notices, *notices))
 
     @cached_property
     def _index(self) -> Index:
@@ -92,11 +89,11 @@ class FolderDataset(Dataset):
 
         The cache keeps one entry for each set of rows: ask for a whole view at once.
         """
-        return self._files(rows, modality).load(size)
+        return self.image_files(rows, modality).load(size)
 
     def peek(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[Any]:
         """As ``read``, without an entry in the cache."""
-        return self._files(rows, modality).decode(size)
+        return self.image_files(rows, modality).decode(size)
 
     def bad_rows(self, modalities: Sequence[str], rows: NDArray[np.int64] | None = None) -> dict[int, str]:
         """Row -> reason, for rows (default: all) of which an image of ``modalities`` does not decode.
@@ -107,7 +104,7 @@ class FolderDataset(Dataset):
         reasons: dict[int, str] = {}
         for modality in modalities:
             held = [int(row) for row in chosen if modality in self._scan.rows[row].files]
-            for position, reason in self._files(np.asarray(held, dtype=np.int64), modality).bad().items():
+            for position, reason in self.image_files(np.asarray(held, dtype=np.int64), modality).bad().items():
                 reasons.setdefault(held[position], reason)
         return reasons
 
@@ -131,7 +128,8 @@ class FolderDataset(Dataset):
         except OSError:
             return -1
 
-    def _files(self, rows: NDArray[np.int64], modality: str) -> ImageFiles:
+    def image_files(self, rows: NDArray[np.int64], modality: str) -> ImageFiles:
+        """The files of ``rows``. Raises ``DataError`` where a row has no image of ``modality``."""
         chosen = [self._scan.rows[row] for row in rows]
         lacking = sorted({row.domain for row in chosen if modality not in row.files})
         if lacking:
@@ -161,20 +159,23 @@ class FolderDataset(Dataset):
 
 
 def _tabulate(scan: Scan) -> Index:
-    domains = tuple(sorted({row.domain for row in scan.rows}))
-    classes = tuple(sorted({row.scene_class for row in scan.rows}))
+    """Column by column: making every row once more would take most of the time of a large set."""
+    rows = scan.rows if isinstance(scan.rows, PackedRows) else PackedRows(scan.rows)
+    groups = scan.groups if isinstance(scan.groups, PackedWords) else PackedWords(scan.groups)
+    domains, classes = (tuple(sorted(column.known)) for column in (rows.domains, rows.classes))
     return Index(
-        names=scan.rows.names if isinstance(scan.rows, PackedRows) else [row.name for row in scan.rows],
-        domain=_codes([row.domain for row in scan.rows], domains).astype(np.int16),
-        label=_codes([row.scene_class for row in scan.rows], classes).astype(np.int16),
-        group=_codes(scan.groups, tuple(dict.fromkeys(scan.groups))).astype(np.int32),
-        part=np.asarray(scan.parts if scan.parts is not None else [-1] * len(scan.rows), dtype=np.int8),
+        names=rows.names,
+        domain=_codes(rows.domains, domains).astype(np.int16),
+        label=_codes(rows.classes, classes).astype(np.int16),
+        group=groups.codes,
+        part=np.asarray(scan.parts if scan.parts is not None else [-1] * len(rows), dtype=np.int8),
         domains=domains,
         classes=classes,
         notices=scan.notices,
     )
 
 
-def _codes(values: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
-    code = {value: number for number, value in enumerate(known)}
-    return np.asarray([code[value] for value in values], dtype=np.int64)
+def _codes(words: PackedWords, known: Sequence[str]) -> NDArray[np.int64]:
+    """Places in ``known`` of all ``words``."""
+    code = {word: number for number, word in enumerate(known)}
+    return np.asarray([code[word] for word in words.known], dtype=np.int64)[words.codes]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from sfda_kit.data.copies import refuse_copies
 from sfda_kit.data.modality import modality
 from sfda_kit.data.views import (
     EvaluationView,
@@ -41,6 +42,7 @@ class ViewOpener:
         source, target = self.task.source.modality, self.task.target.modality
         for part, kind in (("target-train", target), ("target-test", target), ("ti", target), ("ti", source)):
             self._pixels(part, kind)
+        refuse_copies(self.task)
 
     def source(self) -> LabelledView:
         """Labelled source images, not normalised yet."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.config import DatasetConfig, digest
+from sfda_kit.data.copies import without_copies
 from sfda_kit.data.deal import deal_parts
 from sfda_kit.data.fewer import fewer
 from sfda_kit.data.modality import modality
@@ -86,6 +87,9 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
     keep, notices = _without_bad(dataset, config, source, target, len(index.label))
     parts = deal_parts(index, config.split_seed)
     rows, classes, left_out = _rows_by_role(index, split, parts, source, target, config.minimum_images, keep)
+    if config.skip_bad:
+        rows, copied = without_copies(dataset, rows, source.modality, target.modality)
+        left_out += copied
     rows, thinned = fewer(rows, index, config)
     ti = tuple(sorted({index.classes[int(c)] for c in index.label[rows["ti"]]}))
     notices = [*index.notices, *notices, *left_out, *thinned]

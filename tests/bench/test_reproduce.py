@@ -87,6 +87,16 @@ def test_inside_and_outside_the_band_without_running_twice(reproduce):
     assert "nothing that the card knows of differs" in shown.stdout
 
 
+def test_bad_files_may_be_left_out(reproduce):
+    card = Card.model_validate(tiny())
+    assert not any(run.config.dataset.skip_bad for run in runs_of(card, Path("data")))
+    assert all(run.config.dataset.skip_bad for run in runs_of(card, Path("data"), skip_bad=True))
+    once = tiny(seeds=[0])
+    told = last_json(reproduce(once, "--skip-bad", "--json"))
+    record = json.loads((Path(told["runs"][0]["run_dir"]) / "record.json").read_text())
+    assert record["config"]["dataset"]["skip_bad"] is True
+
+
 def test_what_differs_from_the_card_is_told_and_decides_nothing(reproduce):
     changes = {
         "versions": {"torch": "1.0", "sfda-kit-nowhere": "3.2"},
