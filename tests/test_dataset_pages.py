@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from sfda_kit.config import parse_assignments
 from sfda_kit.data.dataset_options import parse_options
@@ -73,3 +74,22 @@ def test_the_page_of_eurosat_names_the_scales_in_use():
     options = Eurosat.options_model.model_validate({}).model_dump()
     for name in ("rgb_full_scale", "infrared_full_scale"):
         assert f"{options[name]:,} (`dataset.options.{name}`)" in text
+
+
+SHEETS = ("diml", "domain-folder", "eurosat", "list-file", "nyuv2", "rgb-nir", "sun-rgbd")
+
+
+@pytest.mark.parametrize("name", SHEETS)
+def test_a_page_shows_its_set_and_tells_the_command_that_drew_it(name):
+    text = (FOLDER / f"{name}.md").read_text()
+    picture = f"docs/images/{name}.png"
+    assert f"(../images/{name}.png)" in text
+    assert f"sfda-kit data make-twin {name} OUT --frames-per-class 1\n" in text
+    (drawn,) = re.findall(r"(?m)^sfda-kit data show .*$", text.replace("\\\n", " "))
+    words = shlex.split(drawn)
+    assert words[3] == name and words[words.index("--out") + 1] == picture
+    given = [value for flag, value in pairwise(words) if flag == "--set"]
+    options = parse_assignments(given).get("dataset", {}).get("options", {})
+    parse_options(registry().get("dataset", name).load().options_model, options, name)
+    with Image.open(FOLDER.parents[1] / picture) as image:
+        image.verify()
