@@ -79,7 +79,8 @@ class Stretch(Encoding):
         measured = images > 0 if modality.zero_is_missing else torch.ones_like(images, dtype=torch.bool)
         low, high = self._range(images, measured)
         share = (images - low) / (high - low).clamp_min(1e-6)
-        return ((0.1 + 0.9 * share.clamp(0, 1)) * measured).expand(-1, 3, -1, -1)
+        stretched: Tensor = (0.1 + 0.9 * share.clamp(0, 1)) * measured
+        return stretched.expand(-1, 3, -1, -1)
 
     def _range(self, images: Tensor, measured: Tensor) -> Tensor:
         """Quantiles of the measured pixels of each image, two of (B, 1, 1, 1); 0 where nothing was measured."""

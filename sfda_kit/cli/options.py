@@ -18,7 +18,9 @@ Split = Annotated[str | None, typer.Option(help="Named split of TR and TI classe
 SplitSeed = Annotated[int | None, typer.Option(help="Fixes how groups are dealt to parts.")]
 GroupPattern = Annotated[str | None, typer.Option(help="Regex over the stem: what never is split.")]
 DepthUnit = Annotated[str | None, typer.Option(help="mm, m or sun-rgbd-bits.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable images and held-out copies out, and record which.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave unreadable images and held-out copies out, and record which.")
+]
 Encoding = Annotated[str | None, typer.Option(help="Sensor values to three channels: copy, jet, ...")]
 SourceCard = Annotated[
     list[Path] | None, typer.Option(help="Use this source model instead of training; repeatable: several are mixed.")
