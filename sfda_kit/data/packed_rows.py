@@ -84,12 +84,12 @@ class PackedWords(_Packed[str]):
 
 
 class PackedRows(_Packed[Row]):
-    """Rows of a scan, column by column. ``names``: of all rows."""
+    """Rows of a scan, column by column. ``names``, ``domains`` and ``classes``: of all rows."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.names = PackedTexts(row.name for row in rows)
-        self._domains = PackedWords([row.domain for row in rows])
-        self._classes = PackedWords([row.scene_class for row in rows])
+        self.domains = PackedWords([row.domain for row in rows])
+        self.classes = PackedWords([row.scene_class for row in rows])
         modalities = dict.fromkeys(name for row in rows for name in row.files)
         # No path is empty, so an empty one stands for none.
         self._files = {name: PackedTexts(row.files.get(name, "") for row in rows) for name in modalities}
@@ -99,4 +99,4 @@ class PackedRows(_Packed[Row]):
 
     def _item(self, number: int) -> Row:
         files = {name: path for name, paths in self._files.items() if (path := paths[number])}
-        return Row(self.names[number], self._domains[number], self._classes[number], files)
+        return Row(self.names[number], self.domains[number], self.classes[number], files)
