@@ -73,18 +73,22 @@ def _write_samples(
     dataset: FolderDataset, chosen: Collection[int], writer: ShardWriter, progress: Progress | None
 ) -> None:
     scan = dataset.scanned
-    # Where each sample is its own group nobody told them, and others may be told later.
-    told = len(set(scan.groups)) < len(scan.groups)
     keys: set[str] = set()
     for done, number in enumerate(chosen, start=1):
         row = scan.rows[number]
         part = -1 if scan.parts is None else scan.parts[number]
-        group = scan.groups[number] if told else ""
-        labels = Labels(row.scene_class, row.domain, group, PARTS[part] if part >= 0 else "")
+        role = PARTS[part] if part >= 0 else ""
+        labels = Labels(row.scene_class, row.domain, _told_group(scan.groups[number], row), role)
         images = {_ending(modality, path): _bytes(dataset, path) for modality, path in row.files.items()}
         writer.write(_key(row, keys), labels, images)
         if progress:
             progress(done, len(chosen))
+
+
+def _told_group(group: str, row: Row) -> str:
+    """Empty where the sample is its own group for want of another: one may be told later, of the shards."""
+    kind, _, name = group.partition(" ")
+    return "" if kind in ("sample", "stem") and name and row.name.endswith(name) else group
 
 
 def _key(row: Row, taken: set[str]) -> str:
