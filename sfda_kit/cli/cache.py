@@ -13,7 +13,7 @@ from sfda_kit.cli import options
 if TYPE_CHECKING:
     from sfda_kit.cache import CacheEntry, Kind
 
-app = typer.Typer(help="Decoded images, trained stages and rendered rooms that runs share.", no_args_is_help=True)
+app = typer.Typer(help="Decoded images, trained stages, rendered rooms and indices of shards that runs share.", no_args_is_help=True)
 WORDS = {
     "decoded": "decoded images",
     "stages": "trained stages",
