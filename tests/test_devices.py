@@ -14,12 +14,14 @@ from sfda_kit.data.augment import color_jitter
 from sfda_kit.data.modality import modality
 from sfda_kit.data.views import ImageView, Normalisation
 from sfda_kit.interfaces import PseudoLabels
+from sfda_kit.models.network import Network
 from sfda_kit.plugins import registry
 from sfda_kit.registry import build
 from sfda_kit.testing.networks import small_network, small_source_network
 from sfda_kit.testing.signals import IMAGES, small_inputs, small_memory
 
 META = torch.device("meta")
+DATA_DEPENDENT = ("mixmatch",)
 NORMAL = Normalisation((0.5, 0.4, 0.3), (0.2, 0.1, 0.3))
 
 
@@ -36,21 +38,23 @@ def inputs() -> StepInputs:
     return given
 
 
-def signals(reads: tuple[str, ...] = ()) -> StepSignals:
+def signals(reads: tuple[str, ...] = (), network: Network | None = None) -> StepSignals:
     teacher = build(registry().get("bridge", "unet")).to(META)
     bridges = {"input": build(registry().get("bridge", "copy")), "teacher": teacher}
     labels = PseudoLabels(torch.zeros(IMAGES, dtype=torch.long, device=META), torch.ones(IMAGES, device=META))
-    networks = (small_network().to(META), small_source_network().to(META))
+    networks = (network or small_network().to(META), small_source_network().to(META))
     memory = small_memory(small_network()).to(META)
     return StepSignals(inputs(), *networks, bridges, frozenset(reads), labels, memory)
 
 
 @pytest.mark.parametrize("name", names("aligner"))
 def test_aligners(name: str):
-    aligner = build(registry().get("aligner", name))
-    if (own := aligner.own_module(small_network())) is not None:
+    if name in DATA_DEPENDENT:
+        pytest.skip("how many images it splits off depends on their values, which the meta device does not have")
+    aligner, network = build(registry().get("aligner", name)), small_network().to(META)
+    if (own := aligner.own_module(network)) is not None:
         own.to(META)
-    loss = aligner(signals(aligner.reads))
+    loss = aligner(signals(aligner.reads, network))
     loss.backward()
     assert loss.device == META
 
