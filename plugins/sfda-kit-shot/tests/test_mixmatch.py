@@ -28,9 +28,20 @@ class TestMixMatch(AlignerConformance):
     name = "mixmatch"
 
 
+class TestMixMatchOfRenewedLabels(AlignerConformance):
+    name = "mixmatch"
+    options: ClassVar = {"keep_labels": False}
+
+
 class TestMixMatchOfOneView(AlignerConformance):
     name = "mixmatch"
     options: ClassVar = {"views": 1, "alpha": 0.1, "temperature": 1.0}
+
+
+def ready(**options: Any) -> MixMatch:
+    found = MixMatch(**options)
+    found.own_module(small_network())
+    return found
 
 
 def step(network: Network, weights: Tensor, progress: float = 0.5) -> StepSignals:
@@ -105,7 +116,7 @@ def test_each_image_keeps_the_larger_share() -> None:
 
 def test_the_step_is_the_papers() -> None:
     """Split, guess, targets and mixing by hand, with the numbers that the step draws."""
-    term, network = MixMatch(unlabelled_weight=20.0), small_network()
+    term, network = ready(unlabelled_weight=20.0), small_network()
     found = term(step(network, halves(), progress=0.25))
     fresh, other = step(small_network(), halves(), progress=0.25), small_network()
     second = fresh.draw_target_images()
@@ -133,7 +144,7 @@ def test_the_step_is_the_papers() -> None:
 )
 def test_any_split_of_the_batch_gives_a_loss_and_finite_gradients(weights: Tensor) -> None:
     network = small_network()
-    loss = MixMatch()(step(network, weights))
+    loss = ready()(step(network, weights))
     loss.backward()
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     assert loss > 0 and all(g.isfinite().all() for g in gradients) and any(g.any() for g in gradients)
@@ -141,7 +152,7 @@ def test_any_split_of_the_batch_gives_a_loss_and_finite_gradients(weights: Tenso
 
 def test_unlabelled_images_count_more_and_more() -> None:
     def loss(progress: float, weight: float) -> float:
-        return MixMatch(unlabelled_weight=weight)(step(small_network(), torch.zeros(IMAGES), progress)).item()
+        return ready(unlabelled_weight=weight)(step(small_network(), torch.zeros(IMAGES), progress)).item()
 
     assert loss(0.0, 100.0) == 0
     for progress in (0.25, 0.75):  # the step's random numbers are those of its progress
@@ -149,14 +160,21 @@ def test_unlabelled_images_count_more_and_more() -> None:
     assert loss(0.5, 100.0) == pytest.approx(100 * loss(0.5, 1.0), rel=1e-5)
 
 
-def test_running_statistics_follow_the_images_of_the_guess_and_no_mixture() -> None:
-    network, reference = small_network(), small_network()
-    MixMatch()(step(network, halves()))
-    fresh = step(reference, halves())
-    second = fresh.draw_target_images()
-    for images in (fresh.target_images, second):
-        reference(images)
-    assert all(torch.equal(a, b) for a, b in zip(network.buffers(), reference.buffers(), strict=True))
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_an_image_keeps_the_label_it_first_had(is_kept: bool) -> None:
+    """A second step with other labels and another split is one with the first, where they are kept."""
+    term, plain = ready(keep_labels=is_kept), ready(keep_labels=False)
+    term(step(small_network(), halves()))
+    again = step(small_network(), 1 - halves())
+    again._pseudo_labels = PseudoLabels((again._pseudo_labels.labels + 1) % CLASSES, 1 - halves())
+    expected = plain(step(small_network(), halves()) if is_kept else step_like(again))
+    torch.testing.assert_close(term(again), expected)
+
+
+def step_like(signals: StepSignals) -> StepSignals:
+    found = step(small_network(), halves())
+    found._pseudo_labels = signals._pseudo_labels
+    return found
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,13 @@ one-hot targets; U are ``views`` V views of each of the others. C classes, T the
     L = mean over X of CE(y, p(x))  +  w mean over U of |y - p(x)|^2 / C
     w = ``unlabelled_weight`` times the share of the phase's steps done
 
+Labels, and which images have one, are those that the labeler gave when the phase first saw an image: a labelled set
+stays what it is. With ``keep_labels`` false they are the labeler's of each epoch, which follow the network's errors.
+
 Defaults: T = 0.5, V = 2, alpha = 0.75, unlabelled weight 100 (the paper's starting points).
 
 Deviations: X and U share one batch in the proportion that the labels have in it, instead of two batches of one size, so
-that each image is used once an epoch. The rise of w lasts the whole phase [ours; the paper: 16 000 steps]. BatchNorm's
-running statistics follow the images of the guess, never the mixed ones.
+that each image is used once an epoch. The rise of w lasts the whole phase [ours; the paper: 16 000 steps].
 """
 
 from __future__ import annotations
@@ -26,44 +28,59 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 from sfda_kit.builtin.information import positive_temperature
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import Aligner
+from sfda_kit_shot.first_labels import FirstLabels
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.models.network import Network
 
 
 class MixMatch(Aligner):
-    """L of the module docstring. Options ``alpha``, ``temperature``, ``views`` and ``unlabelled_weight``."""
+    """L of the module docstring. Options: see there."""
 
     reads: ClassVar[tuple[str, ...]] = ("pseudo_labels",)
+    kept: FirstLabels
 
     def __init__(
-        self, alpha: float = 0.75, temperature: float = 0.5, views: int = 2, unlabelled_weight: float = 100.0
+        self,
+        alpha: float = 0.75,
+        temperature: float = 0.5,
+        views: int = 2,
+        unlabelled_weight: float = 100.0,
+        keep_labels: bool = True,
     ) -> None:
         if not alpha > 0 or views < 1 or unlabelled_weight < 0:
             raise UserError(
                 f"mixmatch: got alpha={alpha!r}, views={views!r}, unlabelled_weight={unlabelled_weight!r}; expected "
                 "alpha above 0, views of at least 1 and an unlabelled_weight of 0 or more."
             )
-        self.alpha, self.views, self.unlabelled_weight = alpha, views, unlabelled_weight
+        self.alpha, self.views, self.unlabelled_weight, self.keep_labels = alpha, views, unlabelled_weight, keep_labels
         self.temperature = positive_temperature(temperature, "mixmatch")
+
+    def own_module(self, network: Network) -> nn.Module | None:
+        """The labels that are kept, where they are."""
+        del network
+        self.kept = FirstLabels()
+        return self.kept if self.keep_labels else None
 
     def __call__(self, signals: StepSignals) -> Tensor:
         """Scalar >= 0; gradients reach the network through its answers to mixed images."""
-        is_easy = signals.pseudo_label_weights > 0
+        given, is_easy = signals.pseudo_labels, signals.pseudo_label_weights > 0
+        if self.keep_labels:
+            given, is_easy = self.kept(signals.target_rows.to(given.device), given, is_easy)
         views = [signals.target_images, *(signals.draw_target_images() for _ in range(self.views - 1))]
         hard = sharpen(self._guess(signals, views[1:])[~is_easy], self.temperature)
-        labels = F.one_hot(signals.pseudo_labels[is_easy], hard.shape[1]).to(hard)
+        labels = F.one_hot(given[is_easy], hard.shape[1]).to(hard)
         images = torch.cat([views[0][is_easy], *(view[~is_easy] for view in views)])
         targets = torch.cat([labels, hard.repeat(self.views, 1)])
         share = self.shares(len(images), signals.random).to(images)
         mate = torch.randperm(len(images), generator=signals.random).to(images.device)
-        logits = signals.answer(mix(images, share, mate), keep_statistics=True).logits
+        logits = signals.answer(mix(images, share, mate)).logits
         weight = self.unlabelled_weight * signals.progress
         return mixmatch_loss(logits, mix(targets, share, mate), len(labels), weight)
 

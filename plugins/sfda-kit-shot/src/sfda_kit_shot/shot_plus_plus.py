@@ -13,9 +13,9 @@ Defaults: the weights are those of the authors' own commands for Office, Office-
 0.2). Both phases last ``--epochs`` [ours].
 
 Deviations: labeling transfer goes on from the adapted network with its classifier frozen, as every phase here does
-[ours: which network the authors begin it with is not known to us]. Its split and labels are renewed at the start of
-every epoch rather than kept from the first phase, as all labels are here. Those of the parts are told in
-``rotation.py``, ``entropy_split.py`` and ``mixmatch.py``.
+[ours: which network the authors begin it with is not known to us]. Its split and labels are those of the network that
+the first phase ends with; few images, left out of the first epoch's last batch, get theirs an epoch later. The
+deviations of the parts are told in ``rotation.py``, ``entropy_split.py`` and ``mixmatch.py``.
 """
 
 from __future__ import annotations

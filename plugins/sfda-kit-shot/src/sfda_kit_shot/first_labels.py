@@ -1,0 +1,41 @@
+"""The labels that images had when a phase first saw them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class FirstLabels(nn.Module):
+    """``labels``: int64 (M,), -1 where the image has not been seen yet; ``is_labelled``: bool (M,).
+
+    M grows with the rows that are seen. Both are buffers, so a resumed run keeps the same labels.
+    """
+
+    labels: Tensor
+    is_labelled: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("labels", torch.empty(0, dtype=torch.int64))
+        self.register_buffer("is_labelled", torch.empty(0, dtype=torch.bool))
+
+    def forward(self, rows: Tensor, labels: Tensor, is_labelled: Tensor) -> tuple[Tensor, Tensor]:
+        """What images ``rows`` (B,) were given at first, and keep; for new ones what is given now."""
+        missing = max(0, int(rows.max()) + 1 - len(self.labels))
+        self.labels = F.pad(self.labels, (0, missing), value=-1)
+        self.is_labelled = F.pad(self.is_labelled, (0, missing), value=False)
+        is_new = self.labels[rows] < 0
+        self.labels[rows[is_new]] = labels[is_new]
+        self.is_labelled[rows[is_new]] = is_labelled[is_new]
+        return self.labels[rows], self.is_labelled[rows]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # Empty ones take the size of those saved.
+        for name in ("labels", "is_labelled"):
+            if (saved := state_dict.get(prefix + name)) is not None:
+                setattr(self, name, torch.empty_like(saved, device=getattr(self, name).device))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
