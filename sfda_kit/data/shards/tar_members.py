@@ -51,8 +51,11 @@ def members(file: TarBytes, length: int, damage: list[str]) -> Iterator[Member]:
     """
     end = 0
     try:
+        start = file.read(_BLOCK)
+        file.seek(0)
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
-            while (found := tar.next()) is not None:
+            # Some versions of tarfile seek before the beginning of a tar without members.
+            while any(start) and (found := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined]  # it would keep them all
                 if found.size < 0 or tar.offset <= end:
                     damage.append(f"is damaged at byte {end:,} (a header leads backwards). {_COPY}")
