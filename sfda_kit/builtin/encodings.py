@@ -32,7 +32,7 @@ class ChannelCopy(Encoding):
 
     def __call__(self, images: Tensor, modality: Modality) -> Tensor:
         """(B, 1 or 3, H, W) in the modality's unit -> (B, 3, H, W) in [0, 1]."""
-        return self._unit_range(images, modality).expand(-1, 3, -1, -1)
+        return images if images.shape[1] == 3 else self._unit_range(images, modality).expand(-1, 3, -1, -1)
 
     def _unit_range(self, images: Tensor, modality: Modality) -> Tensor:
         if modality.unit == "metres":
@@ -75,7 +75,7 @@ class Stretch(Encoding):
     def __call__(self, images: Tensor, modality: Modality) -> Tensor:
         """(B, 1 or 3, H, W) in the modality's unit -> (B, 3, H, W) in [0, 1]."""
         if images.shape[1] == 3:
-            return images.clamp(0, 1)
+            return images
         measured = images > 0 if modality.zero_is_missing else torch.ones_like(images, dtype=torch.bool)
         low, high = self._range(images, measured)
         share = (images - low) / (high - low).clamp_min(1e-6)
