@@ -76,7 +76,7 @@ def test_the_page_of_eurosat_names_the_scales_in_use():
         assert f"{options[name]:,} (`dataset.options.{name}`)" in text
 
 
-SHEETS = ("diml", "domain-folder", "eurosat", "list-file", "nyuv2", "rgb-nir", "sun-rgbd")
+SHEETS = ("diml", "domain-folder", "eurosat", "list-file", "nyuv2", "rgb-nir", "sun-rgbd", "webdataset")
 
 
 @pytest.mark.parametrize("name", SHEETS)
