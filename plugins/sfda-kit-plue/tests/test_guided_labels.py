@@ -16,7 +16,7 @@ from torch import Tensor
 from sfda_kit.adapt.recipe_method import PhaseTraining, RecipeMethod
 from sfda_kit.adapt.signals import StepSignals
 from sfda_kit.errors import UserError
-from sfda_kit.models.network import AdaptedModel, Network
+from sfda_kit.models.network import AdaptedModel, Network, frozen_running_statistics
 from sfda_kit.testing import AlignerConformance, RecipeConformance
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import CLASSES, small_network
@@ -68,8 +68,6 @@ def test_the_step_is_the_papers() -> None:
     strong, second = fresh.draw_target_images("strong"), fresh.draw_target_images("strong")
     source_labels = [int(row.argmax()) for row in fresh.memory.probabilities]
     momentum = settled_network()
-    momentum.load_state_dict(other.state_dict())  # the weak pass of the step has moved its statistics
-    momentum.eval()
     with torch.no_grad():
         weak, keys = momentum(fresh.target_images), unit(momentum(second).features)
     bank, answers = unit(weak.features), weak.logits.softmax(1)
@@ -99,9 +97,24 @@ def test_the_memory_then_holds_the_momentum_models_answers() -> None:
     network = small_network()
     guided, signals = term(network), signals_of(network)
     guided(signals)
-    answer = guided.momentum_model(signals.target_images)
+    with frozen_running_statistics(network):
+        answer = network(signals.target_images)  # the momentum model is the network in the first step
     torch.testing.assert_close(signals.memory.features, unit(answer.features))
     torch.testing.assert_close(signals.memory.probabilities, answer.logits.softmax(1))
+
+
+def test_the_momentum_model_follows_in_every_step() -> None:
+    network = small_network()
+    guided = term(network, momentum=0.75)
+    guided(signals_of(network))
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1.0)
+    guided(signals_of(network, seed=1))
+    found = guided.momentum_model.network.state_dict()
+    for name, value in before.items():
+        torch.testing.assert_close(found[name], value + 0.25)
 
 
 def test_running_statistics_follow_the_weak_view_alone() -> None:

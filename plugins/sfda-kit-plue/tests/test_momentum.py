@@ -6,7 +6,7 @@ import pytest
 import torch
 from sfda_kit_plue.momentum import MomentumModel
 
-from sfda_kit.models.network import Network
+from sfda_kit.models.network import Network, frozen_running_statistics
 from sfda_kit.testing.networks import SIDE, small_network
 
 
@@ -25,18 +25,29 @@ def test_it_begins_as_the_network_in_evaluation_mode() -> None:
     assert model.network is not network and len(list(network.parameters())) > 0
 
 
-def test_it_has_no_parameters_and_stays_in_evaluation_mode() -> None:
+def test_it_has_no_parameters_and_is_never_put_into_training_mode() -> None:
     model = MomentumModel(small_network(), 0.9).train()
     assert list(model.parameters()) == []
     assert not any(module.training for module in model.modules())
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    model(torch.randn(4, 3, SIDE, SIDE))
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("part", ["backbone", "bottleneck"])
+def test_it_normalises_by_the_batch_where_the_network_does(part: str) -> None:
+    network = small_network().eval()
+    getattr(network, part).train()
+    model = MomentumModel(network, 0.9)
+    model.follow(network)
+    images = torch.randn(4, 3, SIDE, SIDE)
+    with frozen_running_statistics(network):
+        expected = network(images).logits
+    assert torch.equal(model(images).logits, expected)
+    assert not torch.equal(expected, network.eval()(images).logits)
 
 
 def test_weights_are_averaged_and_statistics_taken_over() -> None:
     network = small_network()
     model = MomentumModel(network, 0.9)
+    source = {name: value.clone() for name, value in network.named_buffers()}
     start = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     for _ in range(2):
         moved(network, 1.0)
@@ -47,7 +58,7 @@ def test_weights_are_averaged_and_statistics_taken_over() -> None:
         expected = 0.9 * (0.9 * value + 0.1 * (value + 1)) + 0.1 * (value + 2)
         torch.testing.assert_close(found[name], expected)
     for name, value in network.named_buffers():
-        assert torch.equal(found[name], value)
+        assert torch.equal(found[name], value) and not torch.equal(value, source[name])
 
 
 def test_no_gradient_reaches_the_network_it_follows() -> None:
@@ -59,7 +70,7 @@ def test_no_gradient_reaches_the_network_it_follows() -> None:
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
 def test_its_state_can_be_saved_and_loaded(momentum: float) -> None:
-    network = small_network()
+    network = small_network().eval()
     model, fresh = MomentumModel(network, momentum), MomentumModel(small_network(seed=4), momentum)
     model.follow(moved(network, 0.3))
     fresh.load_state_dict(model.state_dict())

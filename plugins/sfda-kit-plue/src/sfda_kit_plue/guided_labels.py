@@ -97,7 +97,7 @@ class GuidedLabels(Aligner):
             self.history.start(memory.probabilities.argmax(dim=1))
         model = self.momentum_model
         model.follow(self.network)
-        weak, key = (signals.answer(images, by=model) for images in (signals.target_images, other))
+        weak, key = (signals.answer(images, model, keep_statistics=True) for images in (signals.target_images, other))
         memory.write(rows, model.network.weighed(weak.features), weak.logits.softmax(dim=1))
         return F.normalize(model.network.weighed(key.features), dim=1)
 

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class MomentumModel(nn.Module):
-    """Weights m theta_mom + (1 - m) theta, at first those of ``network``; running statistics are the network's.
+    """Weights m theta_mom + (1 - m) theta, at first those of ``network``.
 
-    It has buffers and no parameters: checkpoints hold it, and nothing trains it. Always in evaluation mode, so that
-    an image's answer does not depend on the batch it is in.
+    It has buffers and no parameters: checkpoints hold it, and nothing trains it. BatchNorm takes the statistics of
+    the batch where the network does, as is usual in momentum contrast; all else is in evaluation mode.
     """
 
     network: Network
@@ -34,19 +34,22 @@ class MomentumModel(nn.Module):
         return output
 
     def train(self, mode: bool = True) -> MomentumModel:
-        """Stays in evaluation mode whatever is asked for."""
+        """Its mode follows the network, whatever is asked for."""
         del mode
         return super().train(False)
 
     @torch.no_grad()
     def follow(self, network: Network) -> None:
-        """One step towards ``network``."""
+        """One step towards ``network``, whose running statistics and modes of BatchNorm it takes over."""
         own = self.network.state_dict()
         for name, value in network.state_dict().items():
             if name in self._averaged:
                 own[name].lerp_(value, 1 - self.momentum)
             else:
                 own[name].copy_(value)
+        for mine, its in zip(self.network.modules(), network.modules(), strict=True):
+            if isinstance(mine, nn.modules.batchnorm._BatchNorm):
+                mine.training = its.training
 
 
 def without_parameters(network: Network) -> Network:

@@ -24,9 +24,8 @@ hundred steps that small target sets take.
 Deviations: the classifier is frozen, as in every phase here. The bank's own features are the negatives, one of each
 image, where the paper has a queue. Of more than ``bank`` (16384) images as many are drawn in each step, as neighbours
 and negatives. An image is kept out of its own neighbours. Strong views are crops of 50 to 100 % of the area and flips:
-jitter of colours has no meaning for depth. The momentum model runs in evaluation mode with the running statistics of
-the adapting network, which follow the weak views. Before the first epoch, labels are the source model's. The
-optimiser is the run's.
+jitter of colours has no meaning for depth. Running statistics follow the weak views alone. Before the first epoch, bank
+and labels are the source model's. The optimiser is the run's.
 """
 
 from __future__ import annotations
