@@ -2,7 +2,7 @@
 
     python benchmarks/speed/verify.py [--files 20000] [--repeats 3] [--out benchmarks/speed/verify.json]
 
-A tree of pairs (JPEG and 16-bit PNG, 320 x 240) is written from a few rendered scenes with noise of their own.
+A tree of pairs (JPEG and 16-bit PNG, 640 x 480) is written from a few rendered scenes with noise of their own.
 The bound is the loader's own reader over the same files, in as many plain processes as there are cores, each
 with its share; `deep` also hashes, compares and takes statistics. Each figure is the median of the repeats,
 taken in turn; the page cache is warm in all of them.
@@ -30,7 +30,7 @@ from sfda_kit.data.doctor.verify import Request, verify
 from sfda_kit.data.twins.scenes import SOLIDS, shoot
 from sfda_kit.versions import versions
 
-WIDTH, HEIGHT = 320, 240
+WIDTH, HEIGHT = 640, 480
 READ = """
 import sys
 from pathlib import Path
