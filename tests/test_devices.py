@@ -50,7 +50,7 @@ def signals(reads: tuple[str, ...] = (), network: Network | None = None) -> Step
 @pytest.mark.parametrize("name", names("aligner"))
 def test_aligners(name: str):
     if name in DATA_DEPENDENT:
-        pytest.skip("it asks for values (whether its history began, which images are easy), and the meta device has none")
+        pytest.skip("it asks for values, and the meta device has none")
     aligner, network = build(registry().get("aligner", name)), small_network().to(META)
     if (own := aligner.own_module(network)) is not None:
         own.to(META)

@@ -13,7 +13,8 @@ from sfda_kit.cli import options
 if TYPE_CHECKING:
     from sfda_kit.cache import CacheEntry, Kind
 
-app = typer.Typer(help="Decoded images, trained stages, rendered rooms and indices of shards that runs share.", no_args_is_help=True)
+HELP = "Decoded images, trained stages, rendered rooms and indices of shards that runs share."
+app = typer.Typer(help=HELP, no_args_is_help=True)
 WORDS = {
     "decoded": "decoded images",
     "stages": "trained stages",
