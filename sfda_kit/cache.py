@@ -112,7 +112,7 @@ def _rooms(root: Path) -> Iterator[CacheEntry]:
 def _shards(root: Path) -> Iterator[CacheEntry]:
     """All indices as one entry: each is small, and read whole into memory."""
     if count := sum(1 for _ in root.glob("*.json")):
-        yield CacheEntry("shards", root, f"places of images in {count} shards", size_of(root), last_use(root), False)
+        yield CacheEntry("shards", root, f"places of images; shards: {count}", size_of(root), last_use(root), False)
 
 
 def _remove_indices(folder: Path) -> bool:

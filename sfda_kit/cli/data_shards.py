@@ -43,7 +43,7 @@ def make_shards(
     opened = build(registry().get("dataset", dataset), config=config)
     with errors().status("copying ...") as status:
         made = make(opened, out, shard_size * 10**6, lambda done, total: status.update(f"sample {done:,} of {total:,}"))
-    line = f"{made.samples:,} samples written to {out}, in {made.shards:,} shards"
+    line = f"{made.samples:,} samples written to {out}; shards: {made.shards:,}"
     results().print(line, soft_wrap=True, markup=False)
     unit = opened.depth_unit if "depth" in {modality for modality, _ in made.sensors} else "mm"
     results().print(f"try: sfda-kit run --method shot {_flags(made, out, config, unit)}", soft_wrap=True, markup=False)

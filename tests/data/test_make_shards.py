@@ -128,7 +128,7 @@ def test_the_command_prints_one_that_runs(sfda_kit, pairs_root, tmp_path):
     out = tmp_path / "my shards"
     made = sfda_kit("data", "make-shards", "paired-folder", out, "--data-root", pairs_root)
     assert made.exit_code == 0, made.exception
-    assert "144 samples written to" in made.stdout and "in 1 shards" in made.stdout
+    assert "144 samples written to" in made.stdout and "shards: 1" in made.stdout
     words = shlex.split(made.stdout.split("try: sfda-kit ")[1])
     assert words[words.index("--source") + 1] == "rgb@cam" and words[words.index("--target") + 1] == "depth@cam"
     assert words[words.index("--tr-classes") + 1] == "A,B"
@@ -141,7 +141,7 @@ def test_the_command_prints_one_that_runs(sfda_kit, pairs_root, tmp_path):
 def test_shards_are_made_of_shards(sfda_kit, tmp_path):
     make_twin("webdataset", tmp_path / "twin", per_class=2)
     made = sfda_kit("data", "make-shards", "webdataset", tmp_path / "out", "--data-root", tmp_path / "twin")
-    assert made.exit_code == 0 and "36 samples" in made.stdout and "in 1 shards" in made.stdout
+    assert made.exit_code == 0 and "36 samples" in made.stdout and "shards: 1" in made.stdout
     assert sorted(labels_in(tmp_path / "out").items()) == sorted(labels_in(tmp_path / "twin").items())
 
 
@@ -159,7 +159,7 @@ def test_indices_are_listed_and_cleared_with_the_cache(sfda_kit, tmp_path):
     make_twin("webdataset", tmp_path / "twin", per_class=1)
     WebDataset(DatasetConfig(name="webdataset", root=tmp_path / "twin", **CAM)).index()
     (entry,) = entries(["shards"])
-    assert entry.what == "places of images in 1 shards" and entry.size > 100 and not entry.in_use
+    assert entry.what == "places of images; shards: 1" and entry.size > 100 and not entry.in_use
     assert "indices of shards" in sfda_kit("cache", "info").stdout
     assert sfda_kit("cache", "clear", "--shards", "--yes").exit_code == 0
     assert not entries(["shards"]) and clear([entry])[0]
