@@ -54,9 +54,14 @@ def test_options_reach_slurm(slurm: None, tmp_path: Path) -> None:
     options = {"cpus": 2, "memory": 1.5, "minutes": 30, "partition": "all", "sbatch": "--comment='two words' --hold"}
     ended = in_background(build_slurm(workers=1, **options).run([small_job(tmp_path, seed) for seed in range(2)]))
     scripts = tmp_path / ".slurm"
-    wait_for(lambda: "JobName=sfda-kit" in command("scontrol", "show", "job"), "the job")
-    shown = command("scontrol", "--oneliner", "show", "job")
-    for fact in ("Partition=all", "TimeLimit=00:30:00", "NumCPUs=2", "MinMemoryNode=1.50G", "Comment=two words"):
+
+    def own() -> str:  # Slurm remembers the jobs of other tests for a while
+        jobs = command("scontrol", "--oneliner", "show", "job").splitlines()
+        return "\n".join(job for job in jobs if "Comment=two words" in job)
+
+    wait_for(lambda: bool(own()), "the job")
+    shown = own()
+    for fact in ("JobName=sfda-kit", "Partition=all", "TimeLimit=00:30:00", "NumCPUs=2", "MinMemoryNode=1.50G"):
         assert fact in shown, shown
     assert "ArrayTaskThrottle=1" in shown
     assert "Requeue=1" in shown
