@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.data.decode_cache import LISTED, stored
+from sfda_kit.data.stored import sha256_of
 from sfda_kit.errors import DataError
 
 if TYPE_CHECKING:
@@ -99,11 +100,7 @@ class _Named:
 
     def whole(self, name: str) -> str:
         """Hash of all bytes; ``name`` may be of any file below the root."""
-        digest = hashlib.sha256()
-        with self._stored(name).open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+        return sha256_of(self._stored(name))
 
     def _stored(self, name: str) -> Stored:
         return stored(self.files.root / name, self.files.reader)

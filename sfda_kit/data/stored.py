@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,3 +47,12 @@ def source_of(file: Stored) -> Iterator[Path | IO[bytes]]:
         return
     with file.open("rb") as opened:
         yield opened
+
+
+def sha256_of(file: Stored) -> str:
+    """Hex digest of all its bytes. Raises ``OSError`` where it cannot be read."""
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import stat
 import warnings
@@ -21,7 +20,7 @@ from sfda_kit.data.doctor.findings import Finding, split_message
 from sfda_kit.data.doctor.headers import SUFFIXES, Header, TooLargeError, read_header
 from sfda_kit.data.doctor.likeness import likeness
 from sfda_kit.data.images import read_image
-from sfda_kit.data.stored import Stored, source_of
+from sfda_kit.data.stored import Stored, sha256_of, source_of
 from sfda_kit.errors import DataError
 
 _SAMPLED = 1 << 12
@@ -89,7 +88,7 @@ def look_at(job: Job, look: Look) -> FileFacts:
     if plain:
         _check_header(path, job, look, facts)
     if look.deep:
-        facts.sha256 = _hash(file)
+        facts.sha256 = sha256_of(file)
     if facts.usable and (look.deep or not plain):
         _decode(path, job, look, facts)
     return facts
@@ -123,14 +122,6 @@ def _is_there(file: Stored, facts: FileFacts) -> bool:
     elif not status.st_size:
         facts.add("empty-file", "is empty (zero bytes)")
     return facts.usable
-
-
-def _hash(file: Stored) -> str:
-    with file.open("rb") as opened:
-        digest = hashlib.sha256()
-        while block := opened.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _check_header(path: Path, job: Job, look: Look, facts: FileFacts) -> None:
