@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from sfda_kit.adapt.growing_buffers import GrowingBuffers
 
 
-class LabelHistory(nn.Module):
+class LabelHistory(GrowingBuffers):
     """``past``: labels of each of N images in the last T epochs, newest first, int64 (N, T), -1 where there is none;
     ``current``: those given in this epoch, int64 (N,), -1 where there is none yet.
 
@@ -49,10 +49,3 @@ class LabelHistory(nn.Module):
         for mine, theirs in zip(self.past[rows].unbind(1), self.past[others].unbind(1), strict=True):
             found |= (mine[:, None] == theirs) & (mine >= 0)[:, None]
         return found
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        # A new history has no rows, the saved one has as many as there are images.
-        for name in ("past", "current"):
-            if (saved := state_dict.get(prefix + name)) is not None:
-                setattr(self, name, torch.empty_like(saved, device=getattr(self, name).device))
-        super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from sfda_kit.adapt.growing_buffers import GrowingBuffers
 
 
-class FirstLabels(nn.Module):
+class FirstLabels(GrowingBuffers):
     """``labels``: int64 (M,), -1 where the image has not been seen yet; ``is_labelled``: bool (M,).
 
     M grows with the rows that are seen. Both are buffers, so a resumed run keeps the same labels.
@@ -32,10 +32,3 @@ class FirstLabels(nn.Module):
         self.labels[rows[is_new]] = labels[is_new]
         self.is_labelled[rows[is_new]] = is_labelled[is_new]
         return self.labels[rows], self.is_labelled[rows]
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        # Empty ones take the size of those saved.
-        for name in ("labels", "is_labelled"):
-            if (saved := state_dict.get(prefix + name)) is not None:
-                setattr(self, name, torch.empty_like(saved, device=getattr(self, name).device))
-        super()._load_from_state_dict(state_dict, prefix, *rest)

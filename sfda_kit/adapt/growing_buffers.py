@@ -1,0 +1,18 @@
+"""Buffers that have a row for each image seen, of which a new module has none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class GrowingBuffers(nn.Module):
+    """A module whose buffers take the size of those in a checkpoint, so that a resumed run has them all."""
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        for name, buffer in list(self.named_buffers(recurse=False)):
+            if (saved := state_dict.get(prefix + name)) is not None:
+                setattr(self, name, torch.empty_like(saved, device=buffer.device))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
