@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.adapt.prepare import fill_baselines, prepare_context
+from sfda_kit.adapt.prepare import baseline_models, fill_baselines, prepare_context
 from sfda_kit.data.folder_task import Folders, FolderTask, open_folders
 from sfda_kit.data.views import Normalisation
 from sfda_kit.device import autocast, choose_device
@@ -175,7 +175,9 @@ class _FolderWalk:
         watch = Watch(context, banks, self.journal)
         state = watch.run(self.plan.method, _agreement)
         self._finish(context, state, banks["source-only"])
-        self.record.signals["models"] = label_free_report(banks | {"adapted": state.bank}, watch.score.of_bank)
+        models = {**baseline_models(context), "adapted": state.model}
+        pairs = {name: watch.pairs(model) for name, model in models.items()} if watch.pairs else {}
+        self.record.signals["models"] = label_free_report(banks | {"adapted": state.bank}, pairs, watch.score.of_bank)
 
     def _finish(self, context: AdaptationContext, state: EpochState, source_bank: FeatureBank) -> None:
         self.record.cost["trained_parameters"] = trained_parameters(context)

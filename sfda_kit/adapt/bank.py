@@ -41,6 +41,20 @@ class FeatureBank:
         return self.logits.argmax(dim=1)
 
 
+@dataclass(frozen=True)
+class PairBanks:
+    """TI pairs, row by row: ``source`` is the source model's bank on the source halves, ``target`` that of the model
+    that is judged, on the target halves."""
+
+    source: FeatureBank
+    target: FeatureBank
+
+    @cached_property
+    def agreement(self) -> float:
+        """Share of pairs, in [0, 1], of which both halves are predicted as the same class."""
+        return float((self.source.predictions == self.target.predictions).float().mean())
+
+
 @torch.inference_mode()
 def fill_bank(model: nn.Module, view: Images, batch_size: int = 256) -> FeatureBank:
     """Features and logits of every row of ``view`` in order; every module keeps its mode.

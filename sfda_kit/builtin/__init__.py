@@ -80,6 +80,7 @@ def sfda_kit_register_validator() -> list[Component]:
         Component("knn-agreement", f"{neighbours}:KnnAgreement", "neighbours in feature space are predicted alike"),
         Component("source-agreement", f"{module}:SourceAgreement", "predictions of the source model are kept"),
         Component("source-drift", f"{module}:SourceDrift", "small divergence from the source model's predictions"),
+        Component("pair-agreement", f"{module}:PairAgreement", "both halves of a TI pair are predicted alike"),
         Component("augmentation-consistency", f"{module}:AugmentationConsistency", "crops are predicted alike"),
         Component("balance", f"{module}:Balance", "predicted classes are spread"),
     ]

@@ -11,7 +11,7 @@ from sfda_kit.builtin.information import entropy, information_maximisation
 from sfda_kit.interfaces import Validator
 
 if TYPE_CHECKING:
-    from sfda_kit.adapt.bank import FeatureBank
+    from sfda_kit.adapt.bank import FeatureBank, PairBanks
 
 
 class Entropy(Validator):
@@ -62,6 +62,24 @@ class SourceDrift(Validator):
         source = source_bank.logits.log_softmax(dim=1)
         divergence = (source.exp() * (source - bank.logits.log_softmax(dim=1))).sum(dim=1)
         return -max(0.0, float(divergence.mean()))
+
+
+class PairAgreement(Validator):
+    """Share of TI pairs, in [0, 1], whose target half is predicted as the source model predicts the source half.
+
+    What the source model says of an object of another class is no truth, but the object is the same: a model that
+    reads the new sensor well says it again. No label and no score of the target images is involved. A method
+    trained on the pairs has seen them, so among methods those are favoured; a collapsed model scores the share of
+    the class that it predicts.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("pairs",)
+
+    def __call__(self, bank: FeatureBank, source_bank: FeatureBank, pairs: PairBanks | None = None) -> float:
+        del bank, source_bank
+        if pairs is None:
+            raise TypeError("pair-agreement compares the halves of TI pairs; give `pairs`")
+        return pairs.agreement
 
 
 class AugmentationConsistency(Validator):

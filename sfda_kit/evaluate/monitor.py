@@ -11,7 +11,7 @@ from sfda_kit.evaluate.collapse import effective_classes, is_collapsed
 from sfda_kit.evaluate.evaluation import label_free_signals
 
 if TYPE_CHECKING:
-    from sfda_kit.adapt.bank import FeatureBank
+    from sfda_kit.adapt.bank import FeatureBank, PairBanks
 
 UNSURE = 0.9
 """Share of the highest possible mean entropy, log K, above which predictions say next to nothing."""
@@ -29,21 +29,24 @@ class Monitor:
     """Reads the bank that each epoch leaves; ``banks`` holds ``source-only`` and, if trained, ``bridge``.
 
     The bridge is the reference where there is one: it is what adaptation starts to learn from, and with a
-    large gap the source model alone may be near chance.
+    large gap the source model alone may be near chance. ``pairs``: those of the source model.
     """
 
-    def __init__(self, banks: Mapping[str, FeatureBank], validator: str) -> None:
+    def __init__(self, banks: Mapping[str, FeatureBank], validator: str, pairs: PairBanks | None = None) -> None:
         self.banks, self.validator = banks, validator
         self.name = "bridge" if "bridge" in banks else "source-only"
         self.reference = label_free_signals(banks[self.name], banks["source-only"])
+        self.pair_agreement = None if pairs is None else pairs.agreement
 
-    def signals(self, bank: FeatureBank) -> dict[str, Any]:
+    def signals(self, bank: FeatureBank, pairs: PairBanks | None = None) -> dict[str, Any]:
         """``histogram``, ``entropy`` (nats), ``source_agreement``, ``bridge_agreement`` (where a bridge is
-        trained) and ``effective_classes``."""
+        trained), ``effective_classes`` and, of the TI pairs of the same model, ``pair_agreement``."""
         found = label_free_signals(bank, self.banks["source-only"])
         if "bridge" in self.banks:
             same = bank.predictions == self.banks["bridge"].predictions
             found["bridge_agreement"] = float(same.float().mean())
+        if pairs is not None:
+            found["pair_agreement"] = pairs.agreement
         return found | {"effective_classes": effective_classes(found["histogram"])}
 
     def alarms(self, signals: Signals, before: Sequence[Signals]) -> dict[str, str]:
@@ -51,13 +54,15 @@ class Monitor:
 
         ``collapse`` (see ``evaluate.collapse``); ``unsure``: mean entropy near log K, and above the
         reference's; ``drift``: the reference is agreed with less often than by chance;
-        ``negative-transfer``: for two epochs in a row agreement and the validator's score fell while
-        confidence rose.
+        ``pair-disagreement``: on TI pairs the model says of the target half what the source model says of
+        the source half less often than the source model itself does; ``negative-transfer``: for two epochs
+        in a row agreement and the validator's score fell while confidence rose.
         """
         found = {
             "collapse": self._collapse(signals),
             "unsure": self._unsure(signals),
             "drift": self._drift(signals),
+            "pair-disagreement": self._pair_disagreement(signals),
             "negative-transfer": self._negative_transfer([*before, signals]),
         }
         return {name: text for name, text in found.items() if text}
@@ -84,6 +89,15 @@ class Monitor:
         if agreement > chance - ROUNDING:
             return ""
         return f"agrees with {self.name} on {agreement:.1%} of the images, by chance it would on {chance:.1%}"
+
+    def _pair_disagreement(self, signals: Signals) -> str:
+        agreement = signals.get("pair_agreement")
+        if agreement is None or self.pair_agreement is None or agreement >= self.pair_agreement:
+            return ""
+        return (
+            f"both halves of a TI pair are predicted alike for {agreement:.1%} of the pairs, by the source model, not "
+            f"adapted, for {self.pair_agreement:.1%}: adaptation may be making the model worse"
+        )
 
     def _negative_transfer(self, epochs: Sequence[Signals]) -> str:
         recent = epochs[-PATIENCE - 1 :]

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.adapt.bank import FeatureBank, fill_bank
+from sfda_kit.adapt.bank import FeatureBank, PairBanks, fill_bank
 from sfda_kit.data.augmented_view import AugmentedView
+from sfda_kit.errors import UserError
 from sfda_kit.events import Event, Listener
 from sfda_kit.plugins import registry
 from sfda_kit.registry import Component, build
@@ -37,16 +38,31 @@ def required(config: AdaptConfig) -> dict[str, Validator]:
 
 
 class Scorer:
-    """Scores models on the unlabelled target images: by every validator that is asked for or cheap."""
+    """Scores models on the unlabelled target images: by every validator that is asked for or cheap.
+
+    Raises ``UserError`` where one that is asked for by name reads TI pairs and the task has none.
+    """
 
     def __init__(self, context: AdaptationContext, source_bank: FeatureBank) -> None:
         self.context, self.source_bank = context, source_bank
         self.required = required(context.config)
+        if context.pairs is None:
+            self._leave_out_readers_of_pairs()
         self.validators = dict(self.required)
         for component in registry().of_kind("validator"):
             if component.name not in self.validators and (found := self._cheap(component)):
                 self.validators[component.name] = found
         self.augmented = AugmentedView(context.target, context.config.augmentation, context.seed)
+
+    def _leave_out_readers_of_pairs(self) -> None:
+        config = self.context.config
+        for name in [name for name, validator in self.required.items() if "pairs" in validator.reads]:
+            if name == deciding(config) or name in config.validators:
+                raise UserError(
+                    f"The validator {name!r} reads TI pairs and the task has none. Name TI classes (--ti-classes A,B), "
+                    "give a folder of pairs (--ti-dir), or choose another validator."
+                )
+            del self.required[name]
 
     def _cheap(self, component: Component) -> Validator | None:
         try:
@@ -55,21 +71,22 @@ class Scorer:
             _left_out(component.name, error, self.context.listener)
             return None
         too_many = validator.pairwise and len(self.source_bank.logits) > PAIRWISE_IMAGES
-        return None if validator.reads or too_many else validator
+        readable = {"pairs"} if self.context.pairs is not None else set()
+        return None if too_many or not set(validator.reads) <= readable else validator
 
-    def __call__(self, model: nn.Module, bank: FeatureBank) -> dict[str, float | None]:
-        """Scores of one epoch by name, None where one is not finite; ``bank`` is that of ``model``."""
-        extra: dict[str, FeatureBank] = {}
+    def __call__(self, model: nn.Module, bank: FeatureBank, pairs: PairBanks | None = None) -> dict[str, float | None]:
+        """Scores of one epoch by name, None where one is not finite; ``bank`` and ``pairs`` are those of ``model``."""
+        extra = _known(pairs)
         if any("augmented" in validator.reads for validator in self.validators.values()):
             size = self.context.config.evaluation_batch_size
             extra["augmented"] = fill_bank(model, self.augmented, size)
         return self._scores(bank, extra)
 
-    def of_bank(self, bank: FeatureBank) -> dict[str, float | None]:
+    def of_bank(self, bank: FeatureBank, pairs: PairBanks | None = None) -> dict[str, float | None]:
         """Scores by the validators that read nothing else."""
-        return self._scores(bank, {})
+        return self._scores(bank, _known(pairs))
 
-    def _scores(self, bank: FeatureBank, extra: Mapping[str, FeatureBank]) -> dict[str, float | None]:
+    def _scores(self, bank: FeatureBank, extra: Mapping[str, Any]) -> dict[str, float | None]:
         scores: dict[str, float | None] = {}
         for name, validator in sorted(self.validators.items()):
             if not set(validator.reads) <= set(extra):
@@ -85,6 +102,10 @@ class Scorer:
                 continue
             scores[name] = score if math.isfinite(score) else None
         return scores
+
+
+def _known(pairs: PairBanks | None) -> dict[str, Any]:
+    return {} if pairs is None else {"pairs": pairs}
 
 
 def _left_out(name: str, error: Exception, listener: Listener) -> None:

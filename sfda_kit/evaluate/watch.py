@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfda_kit.adapt.kept_state import KeptState
 from sfda_kit.evaluate.monitor import Monitor
+from sfda_kit.evaluate.pair_reader import PairReader
 from sfda_kit.evaluate.scoring import Scorer, deciding
 from sfda_kit.evaluate.selection import Candidate, better, candidate, describe_selection
 from sfda_kit.events import Event
@@ -42,7 +43,8 @@ class Watch:
         self.validator = deciding(context.config)
         self.applied = context.config.select.name != "last"
         self.score = Scorer(context, banks["source-only"])
-        self.monitor = Monitor(banks, self.validator)
+        self.pairs = PairReader(context) if context.pairs is not None else None
+        self.monitor = Monitor(banks, self.validator, self.pairs(context.source_network) if self.pairs else None)
         self.kept = KeptState(context.checkpoint_dir / "kept.safetensors")
         self.rollbacks_file = context.checkpoint_dir / "rollbacks.json"
         self.rollbacks = self._read_rollbacks()
@@ -78,8 +80,9 @@ class Watch:
 
     def _epoch(self, state: EpochState, evaluate: Evaluate) -> dict[str, Any]:
         alphas = {f"alpha_{number}": weight for number, weight in enumerate(mixing_weights(state.model.network), 1)}
-        signals = {**state.signals, **alphas, **self.monitor.signals(state.bank)}
-        signals["validators"] = self.score(state.model, state.bank)
+        pairs = self.pairs(state.model) if self.pairs else None
+        signals = {**state.signals, **alphas, **self.monitor.signals(state.bank, pairs)}
+        signals["validators"] = self.score(state.model, state.bank, pairs)
         earlier = self._earlier(state)
         before = [row["signals"] for row in earlier if row["phase"] == state.phase]
         signals["alarms"] = self.monitor.alarms(signals, before)

@@ -15,10 +15,11 @@ class Validator(ABC):
     Required: ``__call__(bank, source_bank)``; ``bank`` is the model's, ``source_bank`` the source
     model's on the same images (features (N, D), logits (N, K)). The order of images must not matter.
 
-    Optional: ``reads = ("augmented",)``, for a third argument ``augmented``: the model's bank on the same
-    images in the same order, each cropped and flipped at random, and alike in every epoch. That costs a
-    pass over the images. ``pairwise = True``, where the time grows with N squared. Validators of either
-    kind are scored only where asked for, pairwise ones also on small sets.
+    Optional: ``reads``, names of keyword arguments that the validator takes beside the two banks.
+    ``"augmented"``: the model's bank on the same images in the same order, each cropped and flipped at
+    random, and alike in every epoch. That costs a pass over the images, so such a validator is scored
+    only where asked for. ``"pairs"``: the ``PairBanks`` of the TI pairs; scored where there are pairs.
+    ``pairwise = True``, where the time grows with N squared: scored on small sets, and where asked for.
 
     Keyword arguments of ``__init__`` become options (``--set adapt.select.options.KEY=VALUE``).
 

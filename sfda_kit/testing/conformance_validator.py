@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from sfda_kit.adapt.bank import FeatureBank
+from sfda_kit.adapt.bank import FeatureBank, PairBanks
 from sfda_kit.testing.declaration import PartConformance
 from sfda_kit.testing.signals import small_bank
 
@@ -23,9 +23,10 @@ class ValidatorConformance(PartConformance):
     kind: ClassVar[str] = "validator"
 
     def score(self, bank: FeatureBank, source: FeatureBank, augmented: FeatureBank) -> float:
-        """A score by a new validator, which gets ``augmented`` if it reads it."""
+        """A score by a new validator, which gets what it reads: ``augmented``, or it and ``source`` as pairs."""
         validator: Any = self.part()
-        found = validator(bank, source, augmented) if "augmented" in validator.reads else validator(bank, source)
+        extra = {"augmented": augmented, "pairs": PairBanks(source, augmented)}
+        found = validator(bank, source, **{name: extra[name] for name in validator.reads})
         assert isinstance(found, float), f"a score is a float, got {type(found).__name__}"
         assert math.isfinite(found)
         return found

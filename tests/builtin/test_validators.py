@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfda_kit.adapt.bank import FeatureBank
+from sfda_kit.adapt.bank import FeatureBank, PairBanks
 from sfda_kit.builtin import neighbour_validators
 from sfda_kit.builtin.neighbour_validators import KnnAgreement, Snd
 from sfda_kit.errors import UserError
@@ -27,7 +27,8 @@ NAMES = [part.name for part in registry().of_kind("validator") if part.owner == 
 
 def score(name: str, bank: FeatureBank, source: FeatureBank, augmented: FeatureBank) -> float:
     validator: Any = build(registry().get("validator", name))
-    found: float = validator(bank, source, augmented) if validator.reads else validator(bank, source)
+    extra = {"augmented": augmented, "pairs": PairBanks(source, bank)}
+    found: float = validator(bank, source, **{signal: extra[signal] for signal in validator.reads})
     return found
 
 
@@ -44,6 +45,7 @@ def of_logits(logits: torch.Tensor, features: torch.Tensor | None = None) -> Fea
         ("source-agreement", 1.0, 0.25, 0.25),
         ("source-drift", 0.0, -37.5, -math.log(4)),
         ("augmentation-consistency", 1.0, 0.25, 0.25),
+        ("pair-agreement", 1.0, 0.25, 0.25),
         ("snd", math.log(3), math.log(3), math.log(3)),
         ("balance", 1.0, 0.0, 0.0),
     ],

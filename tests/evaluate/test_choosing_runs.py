@@ -322,7 +322,7 @@ def test_labels_change_no_choice(sink, monkeypatch):
     assert after.record["metrics"] != before.record["metrics"]
 
 
-CHEAP = {"balance", "bnm", "entropy", "infomax", "source-agreement", "source-drift"}
+CHEAP = {"balance", "bnm", "entropy", "infomax", "pair-agreement", "source-agreement", "source-drift"}
 
 
 def test_every_epoch_has_the_cheap_scores_and_expensive_ones_on_request(sink, monkeypatch):
@@ -335,6 +335,18 @@ def test_every_epoch_has_the_cheap_scores_and_expensive_ones_on_request(sink, mo
     monkeypatch.setattr(scoring, "PAIRWISE_IMAGES", 10)
     assert "snd" not in sink("--epochs", "1").history[0]["signals"]["validators"]
     assert "snd" in sink("--epochs", "1", "--select", "snd").history[0]["signals"]["validators"]
+
+
+def test_pairs_are_read_where_there_are_some(sink, sfda_kit, on_pairs):
+    """The share of an epoch is that of its model, by hand; the reference is the source model's own."""
+    ran = sink("--epochs", "1")
+    signals = ran.history[0]["signals"]
+    assert 0 <= signals["pair_agreement"] == signals["validators"]["pair-agreement"] <= 1
+    without = ("--epochs", "1", "--set", "dataset.ti_classes=[]", "--set", "adapt.validators=all")
+    signals = sink(*without).history[0]["signals"]
+    assert "pair_agreement" not in signals and "pair-agreement" not in signals["validators"]
+    result = sfda_kit("run", "--method", "sinking", *on_pairs, *without, "--select", "pair-agreement")
+    assert result.exit_code == 2 and "reads TI pairs and the task has none" in str(result.exception)
 
 
 def test_watching_changes_no_training(sink):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfda_kit.adapt.bank import FeatureBank
+from sfda_kit.adapt.bank import FeatureBank, PairBanks
 from sfda_kit.evaluate.collapse import effective_classes, is_collapsed
 from sfda_kit.evaluate.monitor import Monitor
 
@@ -74,6 +74,22 @@ def test_collapse_drift_and_unsure_predictions_are_told_apart():
     assert names(monitor, of_classes([1, 2, 3, 0] * 5)) == ["drift"]
     assert names(monitor, of_classes(EVEN, confidence=0.1)) == ["unsure"]
     assert names(Monitor({"source-only": of_classes(EVEN, confidence=0.05)}, "infomax"), of_classes(EVEN)) == []
+
+
+def test_a_model_that_loses_what_the_source_model_knew_of_the_pairs_is_told():
+    """The reference: the source model says the same of 2 of 4 pairs. Fewer is an alarm, as many is none."""
+    halves = of_classes([0, 1, 2, 3])
+    start, worse, as_good = (
+        PairBanks(halves, of_classes(codes)) for codes in ([0, 1, 1, 1], [0, 0, 1, 1], [1, 1, 2, 2])
+    )
+    monitor = Monitor({"source-only": of_classes(EVEN)}, "infomax", start)
+
+    def found(pairs: PairBanks | None) -> dict[str, str]:
+        return monitor.alarms({**monitor.signals(of_classes(EVEN), pairs), "validators": {}}, [])
+
+    assert monitor.signals(of_classes(EVEN), worse)["pair_agreement"] == 0.25
+    assert "for 25.0% of the pairs, by the source model, not adapted, for 50.0%" in found(worse)["pair-disagreement"]
+    assert found(as_good) == found(None) == {}
 
 
 def test_alarms_give_figures():
