@@ -1,4 +1,5 @@
-"""How well each validator chooses: regret, rank correlation with held-out accuracy, collapsed picks.
+"""How well each validator chooses: regret, rank correlation with held-out accuracy, collapsed picks; and which alarms
+told of runs that ended below their source model.
 
     python benchmarks/studies/validators.py RECORDS... [--out DIR]
 
@@ -41,6 +42,17 @@ HEADINGS = {
     "runs_ranked": "of runs",
     "rank_methods": "Spearman over methods",
     "groups": "of groups",
+}
+
+
+ALARM_HEADINGS = {
+    "alarm": "alarm",
+    "caught": "raised, below source",
+    "missed": "silent, below source",
+    "false": "raised, not below source",
+    "silent": "silent, not below source",
+    "loss_caught": "points lost, raised",
+    "loss_missed": "points lost, silent",
 }
 
 
@@ -154,10 +166,40 @@ def _last_row(runs: Sequence[StoredRun]) -> dict[str, Any]:
     }
 
 
-def markdown(rows: Sequence[Mapping[str, Any]], left_out: int) -> str:
-    lines = ["# How well validators choose", "", "| " + " | ".join(HEADINGS.values()) + " |"]
-    lines.append("| --- |" + " ---: |" * (len(HEADINGS) - 1))
-    lines += ["| " + " | ".join(_cell(row[name]) for name in HEADINGS) + " |" for row in rows]
+def judge_alarms(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+    """One row an alarm: does it stand after the last epoch, and is the model then below the source model?"""
+    ends = [_end(run) for run in runs if run.record.method != "source-only"]
+    return [_alarm_row(name, ends) for name in sorted({name for _, alarms in ends for name in alarms})]
+
+
+def _end(run: StoredRun) -> tuple[float, frozenset[str]]:
+    """Points of held-out accuracy that the last epoch lost, negative where it won, and its alarms."""
+    last = run.history[-1]
+    lost = run.record.baselines["source-only"][RANKED_BY] - last["metrics"][RANKED_BY]
+    return lost, frozenset(last["signals"].get("alarms", {}))
+
+
+def _alarm_row(name: str, ends: Sequence[tuple[float, frozenset[str]]]) -> dict[str, Any]:
+    raised, silent = [lost for lost, alarms in ends if name in alarms], [lost for lost, a in ends if name not in a]
+    caught, missed = [lost for lost in raised if lost > 0], [lost for lost in silent if lost > 0]
+    return {
+        "alarm": name,
+        "caught": len(caught),
+        "missed": len(missed),
+        "false": len(raised) - len(caught),
+        "silent": len(silent) - len(missed),
+        "loss_caught": statistics.mean(caught) if caught else None,
+        "loss_missed": statistics.mean(missed) if missed else None,
+    }
+
+
+def _table(headings: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = ["| " + " | ".join(headings.values()) + " |", "| --- |" + " ---: |" * (len(headings) - 1)]
+    return lines + ["| " + " | ".join(_cell(row[name]) for name in headings) + " |" for row in rows]
+
+
+def markdown(rows: Sequence[Mapping[str, Any]], alarms: Sequence[Mapping[str, Any]], left_out: int) -> str:
+    lines = ["# How well validators choose", "", *_table(HEADINGS, rows)]
     note = (
         "Regret: points of held-out accuracy between the best epoch of a run and the one chosen, mean over runs. "
         "Spearman's rho of score and held-out accuracy: within a run over its epochs, and over the methods of one "
@@ -165,7 +207,11 @@ def markdown(rows: Sequence[Mapping[str, Any]], left_out: int) -> str:
         "runs (see their number) cannot be compared by regret. "
         f"{left_out} runs left out: failed, without labels, or trained on target labels."
     )
-    return "\n".join([*lines, "", note, ""])
+    lines += ["", note, "", "## Alarms after the last epoch", ""]
+    if not alarms:
+        return "\n".join([*lines, "None was raised.", ""])
+    note = "Runs of methods; below source: held-out accuracy under that of the source model, not adapted."
+    return "\n".join([*lines, *_table(ALARM_HEADINGS, alarms), "", note, ""])
 
 
 def _cell(value: Any) -> str:
@@ -174,14 +220,15 @@ def _cell(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def write(rows: Sequence[Mapping[str, Any]], left_out: int, folder: Path) -> None:
-    """``validators.csv`` and ``validators.md`` in ``folder``."""
+def write(rows: Sequence[Mapping[str, Any]], alarms: Sequence[Mapping[str, Any]], text: str, folder: Path) -> None:
+    """``validators.csv``, ``alarms.csv`` and ``validators.md`` in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "validators.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(HEADINGS), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    (folder / "validators.md").write_text(markdown(rows, left_out), encoding="utf-8")
+    for name, headings, found in (("validators", HEADINGS, rows), ("alarms", ALARM_HEADINGS, alarms)):
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(headings), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(found)
+    (folder / "validators.md").write_text(text, encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -193,9 +240,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = [run for run in found if usable(run)]
     if not runs:
         raise SystemExit(f"None of the {len(found)} records has a history with metrics; give finished runs.")
-    rows = summarise(runs)
-    write(rows, len(found) - len(runs), given.out)
-    Console(width=200).print(markdown(rows, len(found) - len(runs)), markup=False)
+    rows, alarms = summarise(runs), judge_alarms(runs)
+    text = markdown(rows, alarms, len(found) - len(runs))
+    write(rows, alarms, text, given.out)
+    Console(width=200).print(text, markup=False)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,19 @@ def test_regret_ranks_collapsed_picks_and_vetoes_by_hand(study, records, tmp_pat
     assert "3 runs left out" in text and "3 runs left out" in capsys.readouterr().out
 
 
+def test_alarms_are_held_against_what_became_of_the_run(study, records, tmp_path):
+    """By hand: run two ends at 10 of 40 with the alarm; a run that ends at 30 without, one at 50 with it."""
+    write_run(records, "four", [30.0], {"good": [1]})
+    write_run(records, "five", [50.0], {"good": [1]}, collapsed=(1,))
+    write_run(records, "six", [39.0, 60.0], {"good": [1, 2]}, collapsed=(1,))  # the alarm has gone by the end
+    write_run(records, "source-only", [40.0], {"good": [1]})
+    study.main([str(records), "--out", str(tmp_path / "out")])
+    (row,) = csv.DictReader((tmp_path / "out" / "alarms.csv").open())
+    assert [row[name] for name in ("alarm", "caught", "missed", "false", "silent")] == ["collapse", "1", "1", "1", "3"]
+    assert (float(row["loss_caught"]), float(row["loss_missed"])) == (30.0, 10.0)
+    assert "| collapse | 1 | 1 | 1 | 3 | 30.00 | 10.00 |" in (tmp_path / "out" / "validators.md").read_text()
+
+
 def test_runs_of_other_tasks_and_seeds_are_not_ranked_together(study, tmp_path):
     for k, name in enumerate("abcd"):
         write_run(tmp_path, name, [50.0 + k], {"v": [k]}, seed=k % 2)
