@@ -13,7 +13,9 @@ from typer.testing import Result
 from sfda_kit.leaderboard.site.folder import MARK, made_with
 
 ROOT = Path(__file__).parents[2]
-MINI = ROOT / "benchmarks" / "results" / "rooms-mini"
+RESULTS = ROOT / "benchmarks" / "results"
+MINI = RESULTS / "rooms-mini"
+BOARDS = ("rooms-mini", "nyu-objects")
 RECORDS = [json.loads(path.read_text()) for path in sorted(MINI.glob("records/*/record.json"))]
 
 
@@ -21,22 +23,33 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_suite_is_complete():
+@pytest.mark.parametrize("suite", BOARDS)
+def test_the_suite_is_complete(suite: str, monkeypatch: pytest.MonkeyPatch):
     from sfda_kit.bench.cells import expand
     from sfda_kit.bench.suite import load_suite
 
-    cells = {(cell.config.method, cell.seed) for cell in expand(load_suite("rooms-mini"))}
-    assert {(record["method"], record["seed"]) for record in RECORDS} == cells
-    assert len(RECORDS) == len(cells) and {record["status"] for record in RECORDS} == {"ok"}
+    monkeypatch.setenv("SFDA_KIT_NYU_DIR", "anywhere")
+    records = [json.loads(path.read_text()) for path in (RESULTS / suite).glob("records/*/record.json")]
+    cells = {(cell.config.method, cell.seed) for cell in expand(load_suite(suite))}
+    assert {(record["method"], record["seed"]) for record in records} == cells
+    assert len(records) == len(cells) and {record["status"] for record in records} == {"ok"}
 
 
-def test_the_board_is_made_again_byte_by_byte(sfda_kit: Callable[..., Result], tmp_path: Path):
-    committed, here = json.loads((MINI / "board" / MARK).read_text())["made_with"], made_with()
+def test_no_picture_of_the_crops_is_published():
+    """The set carries no licence to publish its images."""
+    pictures = (".png", ".jpg", ".jpeg", ".webp")
+    assert [path for path in (RESULTS / "nyu-objects").rglob("*") if path.suffix in pictures] == []
+
+
+@pytest.mark.parametrize("suite", BOARDS)
+def test_the_board_is_made_again_byte_by_byte(suite: str, sfda_kit: Callable[..., Result], tmp_path: Path):
+    folder = RESULTS / suite
+    committed, here = json.loads((folder / "board" / MARK).read_text())["made_with"], made_with()
     if committed != here:
         other = {name: f"{committed[name]} -> {here[name]}" for name in here if committed[name] != here[name]}
         pytest.skip(f"the committed board was made with other versions: {other}")
-    sfda_kit("leaderboard", "build", MINI / "records", "--out", tmp_path / "board")
-    assert files(tmp_path / "board") == files(MINI / "board")
+    sfda_kit("leaderboard", "build", folder / "records", "--out", tmp_path / "board")
+    assert files(tmp_path / "board") == files(folder / "board")
 
 
 def test_every_row_has_a_card():
