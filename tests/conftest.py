@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
+
+STUDIES = Path(__file__).parents[1] / "benchmarks" / "studies"
 
 TR = ("bar", "disc", "ring", "cross")
 TI = ("corner", "stripe")
@@ -92,6 +96,15 @@ def sfda_kit() -> Callable[..., Result]:
         return result
 
     return call
+
+
+def load_study(name: str) -> ModuleType:
+    """The script ``benchmarks/studies/<name>.py`` as a module."""
+    spec = importlib.util.spec_from_file_location(name, STUDIES / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def last_json(result: Result) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -11,18 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ..conftest import FAST, TI, TR, last_json
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "studies" / "source_knowledge.py"
+from ..conftest import FAST, TI, TR, last_json, load_study
 
 
 @pytest.fixture
 def study() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("source_knowledge", SCRIPT)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_study("source_knowledge")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -13,16 +12,12 @@ import pytest
 
 from sfda_kit.results.record import Record
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "studies" / "validators.py"
+from ..conftest import load_study
 
 
 @pytest.fixture(scope="module")
 def study() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("validators_study", SCRIPT)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_study("validators")
 
 
 def write_run(
