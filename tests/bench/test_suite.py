@@ -31,12 +31,25 @@ def test_a_methods_settings_win_over_the_models_and_the_tasks_and_the_suites(sui
 
 
 def test_a_cell_is_known_by_what_decides_its_run(suite_file: Write) -> None:
-    variants = {"a": {"method": "shot"}, "same": {"method": "shot"}, "b": {"method": "shot", "adapt": {"lr": 0.02}}}
+    variants = {
+        "a": {"method": "shot"},
+        "same": {"method": "shot"},
+        "its own setting": {"method": "shot", "recipe": {"train": "backbone+bottleneck"}},
+        "another rate": {"method": "shot", "adapt": {"lr": 0.02}},
+        "another term": {"method": "shot", "recipe": {"labeler": "none"}},
+    }
     cells = expand(load_suite(str(suite_file(methods=variants, seeds=[0, 1]))))
     resolver = Resolver()
-    keys = [resolver(cell).key for cell in cells]
-    assert keys[0] == keys[2] and keys[1] == keys[3]
-    assert len(set(keys)) == 4
+    first, second = ([resolver(cell).key for cell in cells if cell.seed == seed] for seed in (0, 1))
+    for keys in (first, second):
+        assert keys[0] == keys[1] == keys[2]
+    assert len({*first, *second}) == 6
+
+
+def test_cells_that_cannot_run_are_told_apart_by_what_they_ask_for(suite_file: Write) -> None:
+    variants = {part: {"method": "shot", "recipe": {"labeler": part}} for part in ("nonesuch", "neither")}
+    cells = [Resolver()(cell) for cell in expand(load_suite(str(suite_file(methods=variants, seeds=[0]))))]
+    assert all(cell.reason for cell in cells) and cells[0].key != cells[1].key
 
 
 def test_changed_data_make_other_cells(suite_file: Write, pairs_root: Path, tmp_path: Path) -> None:
