@@ -20,10 +20,10 @@ def test_there_are_studies():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_study_expands_to_cells_with_parts_that_exist(path: Path):
     study = read_suite(str(path))
-    assert study.name == path.stem and study.grid is not None and study.seeds == (0, 1, 2)
+    assert study.name == path.stem and study.grid is not None and study.seeds[:3] == (0, 1, 2)
     check_study(study)
     cells = expand(load_suite(str(path)))
     variants = study.grid.variants(study.settings)
     assert len(cells) == len(study.tasks) * len(study.seeds) * (len(variants) + len(study.methods))
-    assert {cell.config.dataset.name for cell in cells} == {"rooms"}
+    assert {cell.config.dataset.name for cell in cells} == {"paired-folder" if "crops" in path.stem else "rooms"}
     assert len({cell.config.digest() for cell in cells}) == len(cells)
