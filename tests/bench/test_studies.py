@@ -18,7 +18,8 @@ def test_there_are_studies():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_study_expands_to_cells_with_parts_that_exist(path: Path):
+def test_a_study_expands_to_cells_with_parts_that_exist(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SFDA_KIT_NYU_DIR", str(tmp_path))
     study = read_suite(str(path))
     assert study.name == path.stem and study.grid is not None and study.seeds[:3] == (0, 1, 2)
     check_study(study)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -25,12 +28,17 @@ def show_ablation(console: Console, found: Ablation) -> None:
 
 
 def _table(found: TextTable) -> Table:
+    """Figures never wrap; their heads do, to the width of the figures, and leave the room to names."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, head in enumerate(found.heads):
-        left = number < found.left
-        table.add_column(Text(head), justify="left" if left else "right", overflow="fold", no_wrap=not left)
-    for cells in found.rows:
-        table.add_row(*map(Text, cells))
+        if number < found.left:
+            table.add_column(Text(head), overflow="fold")
+        else:
+            width = max((cell_len(row[number]) for row in found.rows), default=0)
+            lines = wrap(head, max(width, 1), break_long_words=False)
+            table.add_column(Text("\n".join(lines)), justify="right", no_wrap=True)
+    for row in found.rows:
+        table.add_row(*map(Text, row))
     return table
 
 
