@@ -14,6 +14,7 @@ from sfda_kit.bench.ablation import build_ablation
 from sfda_kit.bench.cells import expand
 from sfda_kit.bench.suite import Suite, checked_suite
 from sfda_kit.leaderboard.effects import Ablation
+from sfda_kit.leaderboard.render import grid_figure
 from sfda_kit.leaderboard.render.grid_files import cells_csv, effects_csv, markdown, write_files
 from sfda_kit.results.record import Record
 
@@ -69,6 +70,15 @@ def test_several_tasks_are_followed_by_their_mean(tmp_path: Path):
     found = reported(tmp_path, study(["a", "b"]), share)
     assert [block.effects[0].comparison.difference for block in found.blocks] == pytest.approx([30, 10, 20])
     assert found.blocks[-1].title == "mean over 2 tasks and networks" and found.blocks[-1].rows == ()
+
+
+def test_every_panel_of_the_picture_has_numbers_on_its_axis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    drawn: list[Any] = []
+    monkeypatch.setattr(grid_figure, "save_figure", lambda figure, path: drawn.append(figure))
+    assert grid_figure.draw_effects(reported(tmp_path, study(["a", "b", "c", "d"]), bridge_earns), tmp_path / "x.png")
+    panels = [axis for axis in drawn[0].axes if axis.get_visible()]
+    assert len(panels) == 5  # on two lines of three: the last of the first line has none below it
+    assert all(axis.xaxis.get_tick_params()["labelbottom"] for axis in panels)
 
 
 def test_a_cell_without_every_seed_is_marked_and_not_averaged(tmp_path: Path):

@@ -51,6 +51,7 @@ def _panel(axis: Any, block: Block, metric: str) -> None:
     axis.axvline(0, color="0.6", linewidth=0.8, linestyle=":")
     axis.set_yticks(range(len(block.effects)), [_label(effect) for effect in block.effects])
     axis.set_ylim(len(block.effects) - 0.5, -0.5)
+    axis.tick_params(labelbottom=True)  # with a shared axis only the last line of panels would have numbers
     synthetic = " (synthetic)" if block.synthetic else ""
     axis.set(title=plain(block.title) + synthetic, xlabel=f"points, {metric}")
 
