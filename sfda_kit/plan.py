@@ -95,6 +95,9 @@ def resolve_method(config: RunConfig) -> MethodPlan:
     component = registry().get("method", config.method)
     part = component.load()
     recipe = recipe_of(component, config)
+    plain = config.model_copy(update={"recipe": {}})
+    if recipe == recipe_of(component, plain):
+        config = plain  # settings that are the method's own anyway make no other run
     labelled = bool(getattr(part, "needs_target_labels", False))
     if labelled and component.owner != "sfda-kit":
         raise UserError(f"{component.name!r} of {component.owner} asks for target labels; no plugin may.")

@@ -14,7 +14,7 @@ from sfda_kit.config import RunConfig, digest, load_config
 from sfda_kit.errors import UserError
 from sfda_kit.merging import merge_settings
 from sfda_kit.results.record import Record, read_record
-from sfda_kit.results.store import RunFolder, find_run, run_key
+from sfda_kit.results.store import RunFolder, find_run
 
 if TYPE_CHECKING:
     from sfda_kit.data.task import Task
@@ -54,8 +54,8 @@ class ResolvedCell:
 
     @cached_property
     def key(self) -> str:
-        """Content address of everything that decides the run."""
-        return run_key(self.identity)
+        """Content address: the digest of everything that decides the run."""
+        return digest(dict(self.identity))
 
     def folder(self, runs_dir: Path) -> RunFolder | None:
         """Its run folder: a finished one, else the newest; None before its first start."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -92,7 +92,7 @@ def open_run(runs_dir: Path, label: str, identity: dict[str, Any], resume: bool)
 
     Raises ``UserError`` when ``runs_dir`` cannot be written.
     """
-    key = run_key(identity)
+    key = digest(identity)
     if resume and (found := find_run(runs_dir, label, key)):
         return found
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
@@ -106,14 +106,6 @@ def open_run(runs_dir: Path, label: str, identity: dict[str, Any], resume: bool)
         RunFolder(folder).remove_if_unused()
         raise
     return RunFolder(folder)
-
-
-def run_key(identity: Mapping[str, Any]) -> str:
-    """Digest of what decides a run. Where the recipe is resolved, changes to it count by what they come to: a setting
-    that was the recipe's own already makes no other run."""
-    if "recipe" not in identity:
-        return digest(dict(identity))
-    return digest({**identity, "config": {**identity["config"], "recipe": {}}})
 
 
 def find_run(runs_dir: Path, label: str, key: str) -> RunFolder | None:

@@ -44,6 +44,8 @@ def test_a_cell_is_known_by_what_decides_its_run(suite_file: Write) -> None:
     for keys in (first, second):
         assert keys[0] == keys[1] == keys[2]
     assert len({*first, *second}) == 6
+    configured = [resolver(cell).identity["config"] for cell in cells if cell.method in ("a", "its own setting")]
+    assert configured[:2] == configured[2:], "a run found again is a run of the suite when it is handed in, too"
 
 
 def test_cells_that_cannot_run_are_told_apart_by_what_they_ask_for(suite_file: Write) -> None:
