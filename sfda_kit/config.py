@@ -142,6 +142,8 @@ class AdaptConfig(_Strict):
     Its rate for the backbone, a tenth of the bottleneck's, protects ImageNet features and belongs to the
     preset ``pretrained``; a backbone trained from scratch has none to protect and learns at the full rate.
     ``mixing_lr_factor`` is for the weights that mix several source models; 0 keeps them equal.
+    ``steps_per_epoch`` of a recipe's phases; None: one pass over the target images, which are few steps where
+    the images are few.
 
     ``select``: the validator whose epoch becomes the result, or ``last``. ``validator``: the one whose choice
     is told when nothing is selected. ``validators``: scored at every epoch although they are expensive
@@ -161,13 +163,14 @@ class AdaptConfig(_Strict):
     validators: tuple[str, ...] = ()
     on_collapse: Literal["warn", "stop", "rollback"] = "warn"
     mixing_lr_factor: float = Field(default=10.0, ge=0)
+    steps_per_epoch: int | None = Field(default=None, ge=1)
 
     @model_serializer(mode="wrap")
-    def _mixing_told_only_if_changed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A run of one source model keeps the digest it had before several could be mixed."""
+    def _later_keys_told_only_if_changed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A run keeps the digest it had before these settings existed."""
         told: dict[str, Any] = handler(self)
-        default = type(self).model_fields["mixing_lr_factor"].default
-        return {key: value for key, value in told.items() if key != "mixing_lr_factor" or value != default}
+        later = {key: type(self).model_fields[key].default for key in ("mixing_lr_factor", "steps_per_epoch")}
+        return {key: value for key, value in told.items() if key not in later or value != later[key]}
 
     @field_validator("validators", mode="before")
     @classmethod

@@ -15,7 +15,6 @@ from sfda_kit.adapt.joint_bridge import JointBridge
 from sfda_kit.adapt.loop import (
     Term,
     TrainingStage,
-    batches,
     endless,
     inverse_decay,
     seeded,
@@ -57,7 +56,9 @@ class PhaseTraining:
 
     def __init__(self, context: AdaptationContext, phase: Phase, model: AdaptedModel) -> None:
         self.context, self.phase, self.model = context, phase, model
-        self.epochs = max(1, round(context.config.epochs * phase.length))
+        config = context.config
+        self.epochs = max(1, round(config.epochs * phase.length))
+        self.steps = config.steps_per_epoch or steps_per_epoch(len(context.target), config.batch_size)
         self.aligners: dict[str, Aligner] = {
             name: build(registry().get("aligner", name), aligner.options) for name, aligner in phase.aligners.items()
         }
@@ -94,11 +95,10 @@ class PhaseTraining:
         return EpochState(self.phase.name, epoch, self.epochs, self.model, self.bank, signals)
 
     def _stage(self) -> TrainingStage:
-        config = self.context.config
         return TrainingStage(
             name=self.phase.name,
             epochs=self.epochs,
-            steps=steps_per_epoch(len(self.context.target), config.batch_size),
+            steps=self.steps,
             modules=self._modules(),
             optimizer=Together(self._optimizer(), self.joint.optimizer) if self.joint else self._optimizer(),
             signals=self._steps,
@@ -164,13 +164,13 @@ class PhaseTraining:
             module.train()
         if self.joint:
             self.joint.train()
+        targets = endless(len(context.target), size, generator)
         pairs = endless(len(context.pairs) if context.pairs else 0, size, generator)
-        steps = steps_per_epoch(len(context.target), size)
-        for step, rows in enumerate(batches(len(context.target), size, generator)):
-            progress = (epoch + step / steps) / self.epochs
+        for step in range(self.steps):
+            progress = (epoch + step / self.steps) / self.epochs
             inputs = StepInputs(
                 context.target,
-                rows,
+                next(targets),
                 context.pairs,
                 next(pairs),
                 context.config.augmentation,
