@@ -142,8 +142,9 @@ class AdaptConfig(_Strict):
     Its rate for the backbone, a tenth of the bottleneck's, protects ImageNet features and belongs to the
     preset ``pretrained``; a backbone trained from scratch has none to protect and learns at the full rate.
     ``mixing_lr_factor`` is for the weights that mix several source models; 0 keeps them equal.
-    ``steps_per_epoch`` of a recipe's phases; None: one pass over the target images, which are few steps where
-    the images are few.
+    ``steps_per_epoch`` of a recipe's phases: a number, ``pass`` for one pass over the target images, or ``auto``:
+    a pass, and more where it has fewer than ``loop.FEWEST_STEPS`` steps (ours; images too few for that are
+    otherwise hardly adapted to, see the study target-images).
 
     ``select``: the validator whose epoch becomes the result, or ``last``. ``validator``: the one whose choice
     is told when nothing is selected. ``validators``: scored at every epoch although they are expensive
@@ -163,7 +164,7 @@ class AdaptConfig(_Strict):
     validators: tuple[str, ...] = ()
     on_collapse: Literal["warn", "stop", "rollback"] = "warn"
     mixing_lr_factor: float = Field(default=10.0, ge=0)
-    steps_per_epoch: int | None = Field(default=None, ge=1)
+    steps_per_epoch: int | Literal["auto", "pass"] = "auto"
 
     @model_serializer(mode="wrap")
     def _later_keys_told_only_if_changed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -171,6 +172,14 @@ class AdaptConfig(_Strict):
         told: dict[str, Any] = handler(self)
         later = {key: type(self).model_fields[key].default for key in ("mixing_lr_factor", "steps_per_epoch")}
         return {key: value for key, value in told.items() if key not in later or value != later[key]}
+
+    @field_validator("steps_per_epoch", mode="before")
+    @classmethod
+    def _number_or_word(cls, value: Any) -> Any:
+        # one sentence where pydantic would tell what is wrong with each member of the union
+        if value in ("auto", "pass") or (isinstance(value, int) and value >= 1):
+            return value
+        raise ValueError("expected auto, pass or a whole number from 1")
 
     @field_validator("validators", mode="before")
     @classmethod

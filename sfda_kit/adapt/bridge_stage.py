@@ -106,7 +106,7 @@ class BridgeTraining:
     def _steps_per_epoch(self) -> int:
         assert self.pairs is not None
         size = self.config.batch_size
-        return max(steps_per_epoch(len(self.target), size), steps_per_epoch(len(self.pairs), size))
+        return max(steps_per_epoch(len(images), size, "auto") for images in (self.target, self.pairs))
 
     def _steps(self, bridge: Bridge, epoch: int, generator: torch.Generator) -> Iterable[BridgeSignals]:
         assert self.pairs is not None

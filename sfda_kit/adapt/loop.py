@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from sfda_kit.errors import RunError
 from sfda_kit.events import Event, Listener
 
 Term = tuple[float, Callable[[Any], Tensor]]
+
+FEWEST_STEPS = 10
+"""Of an epoch of adaptation or of a bridge, where nothing else is wanted: a handful of steps trains nothing."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +127,11 @@ def endless(count: int, size: int, generator: torch.Generator) -> Iterator[Tenso
         yield from batches(count, size, generator) if count else [torch.empty(0, dtype=torch.long)]
 
 
-def steps_per_epoch(count: int, size: int) -> int:
-    """Number of batches that ``batches`` yields."""
-    return max(1, count // size)
+def steps_per_epoch(count: int, size: int, wanted: int | Literal["auto", "pass"] = "pass") -> int:
+    """``wanted``; ``pass``: the number of batches that ``batches`` yields; ``auto``: at least ``FEWEST_STEPS``."""
+    if isinstance(wanted, int):
+        return wanted
+    return max(1 if wanted == "pass" else FEWEST_STEPS, count // size)
 
 
 def inverse_decay(progress: float) -> float:

@@ -58,7 +58,7 @@ class PhaseTraining:
         self.context, self.phase, self.model = context, phase, model
         config = context.config
         self.epochs = max(1, round(config.epochs * phase.length))
-        self.steps = config.steps_per_epoch or steps_per_epoch(len(context.target), config.batch_size)
+        self.steps = steps_per_epoch(len(context.target), config.batch_size, config.steps_per_epoch)
         self.aligners: dict[str, Aligner] = {
             name: build(registry().get("aligner", name), aligner.options) for name, aligner in phase.aligners.items()
         }
