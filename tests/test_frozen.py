@@ -36,7 +36,7 @@ def context(recipe: Recipe, folder: Path, **given: object) -> AdaptationContext:
     """A context as the core hands it to a method, on random images."""
     values = {
         "recipe": recipe,
-        "config": AdaptConfig(epochs=2, batch_size=4),
+        "config": AdaptConfig(epochs=2, batch_size=4, steps_per_epoch="pass"),
         "seed": 0,
         "target": small_target(),
         "pairs": small_pairs(),

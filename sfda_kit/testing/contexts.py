@@ -22,7 +22,7 @@ def small_context(folder: Path, **given: Any) -> AdaptationContext:
     network = given.pop("network", None) or small_network()
     values: dict[str, Any] = {
         "recipe": Recipe(),
-        "config": AdaptConfig(epochs=2, batch_size=4, evaluation_batch_size=6),
+        "config": AdaptConfig(epochs=2, batch_size=4, evaluation_batch_size=6, steps_per_epoch="pass"),
         "seed": 0,
         "target": small_target(),
         "pairs": small_pairs(),
