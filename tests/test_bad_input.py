@@ -190,7 +190,7 @@ def test_a_source_model_at_chance_stops_the_run(sfda_kit, pairs_root):
 
 def test_weights_that_overflow_are_never_saved_as_a_checkpoint(sfda_kit, pairs_root):
     arguments = flags_for(pairs_root, epochs="3", source_floor="0", batch_size="16")
-    steps = ["--set", "adapt.lr=1e38", "--set", "adapt.batch_size=500"]  # one step an epoch
+    steps = ["--set", "adapt.lr=1e38", "--set", "adapt.steps_per_epoch=1"]
     result = sfda_kit("run", "--method", "shot", *arguments, *steps, "--json")
     assert result.exit_code == 1 and "outputs are no longer finite" in last_json(result)["error"]
     assert not list(Path("runs").glob("*/checkpoints/adapt.pt"))

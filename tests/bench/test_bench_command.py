@@ -47,7 +47,7 @@ def test_a_failing_cell_is_a_row_with_its_reason_and_can_be_retried(sfda_kit: Ca
     result = sfda_kit("bench", suite)
     assert result.exit_code == 1
     assert "1 done, 1 failed" in result.output
-    assert "explodes, 1 of its cells: The network" in result.output
+    assert "explodes, 1 of its cells: The loss term" in result.output
     failed = next(record for record in records(Path("runs/tiny")) if record["status"] == "failed")
     assert "Lower the learning rate" in failed["error"]
     assert "0 to run" in sfda_kit("bench", suite).output
