@@ -148,10 +148,10 @@ def test_killed_before_the_checkpoints_were_removed_a_finished_run_is_reported(s
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "remove_checkpoints", killed)
         stopped = shot()
-        assert stopped.exit_code != 0 and "adapt 1/" in stopped.stderr
+        assert stopped.exit_code != 0 and "epochs of" in stopped.stderr
     (left,) = Path("runs").glob("*/checkpoints")
     result = shot()
-    assert "already finished" in result.stderr and "adapt 1/" not in result.stderr
+    assert "already finished" in result.stderr and "epochs of" not in result.stderr
     assert not left.exists() and run_dir(result) == left.parent
 
 
