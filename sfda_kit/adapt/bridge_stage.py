@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sfda_kit.adapt.checkpoint import Checkpoint
-from sfda_kit.adapt.loop import TrainingStage, endless, one_cycle, seeded, steps_per_epoch, train
-from sfda_kit.adapt.signals import BridgeSignals, StepInputs
+from sfda_kit.adapt.loop import TrainingStage, one_cycle, seeded, steps_per_epoch, train
+from sfda_kit.adapt.signals import BridgeSignals, epoch_inputs
 from sfda_kit.adapt.stage_cache import cached_stage
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event
@@ -109,15 +109,9 @@ class BridgeTraining:
         return max(steps_per_epoch(len(images), size, "auto") for images in (self.target, self.pairs))
 
     def _steps(self, bridge: Bridge, epoch: int, generator: torch.Generator) -> Iterable[BridgeSignals]:
-        assert self.pairs is not None
         size, steps = self.config.batch_size, self._steps_per_epoch()
-        targets = endless(len(self.target), size, generator)
-        pairs = endless(len(self.pairs), size, generator)
-        for step in range(steps):
-            progress = (epoch + step / steps) / self.epochs
-            inputs = StepInputs(
-                self.target, next(targets), self.pairs, next(pairs), self.augmentation, generator, progress
-            )
+        views = (self.target, self.pairs, self.augmentation, generator)
+        for inputs in epoch_inputs(*views, size=size, steps=steps, epoch=epoch, epochs=self.epochs):
             yield BridgeSignals(inputs, bridge, self.source_network)
 
 

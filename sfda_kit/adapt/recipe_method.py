@@ -15,7 +15,6 @@ from sfda_kit.adapt.joint_bridge import JointBridge
 from sfda_kit.adapt.loop import (
     Term,
     TrainingStage,
-    endless,
     inverse_decay,
     seeded,
     steps_per_epoch,
@@ -23,7 +22,7 @@ from sfda_kit.adapt.loop import (
 )
 from sfda_kit.adapt.memory import TargetMemory
 from sfda_kit.adapt.optimizers import Together
-from sfda_kit.adapt.signals import StepInputs, StepSignals
+from sfda_kit.adapt.signals import StepSignals, epoch_inputs
 from sfda_kit.interfaces.method import EpochState, Method
 from sfda_kit.models.network import AdaptedModel, scope_modules
 from sfda_kit.plugins import registry
@@ -155,7 +154,7 @@ class PhaseTraining:
         )
 
     def _steps(self, epoch: int, generator: torch.Generator) -> Iterable[StepSignals]:
-        context, size = self.context, self.context.config.batch_size
+        context = self.context
         self._refresh_labels()
         if self.memory is not None and not self.memory.is_filled:
             self.memory.fill(self.bank or self._fill())
@@ -164,19 +163,8 @@ class PhaseTraining:
             module.train()
         if self.joint:
             self.joint.train()
-        targets = endless(len(context.target), size, generator)
-        pairs = endless(len(context.pairs) if context.pairs else 0, size, generator)
-        for step in range(self.steps):
-            progress = (epoch + step / self.steps) / self.epochs
-            inputs = StepInputs(
-                context.target,
-                next(targets),
-                context.pairs,
-                next(pairs),
-                context.config.augmentation,
-                generator,
-                progress,
-            )
+        size, views = context.config.batch_size, (context.target, context.pairs, context.config.augmentation, generator)
+        for inputs in epoch_inputs(*views, size=size, steps=self.steps, epoch=epoch, epochs=self.epochs):
             yield StepSignals(
                 inputs,
                 context.network,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from sfda_kit.adapt.loop import endless
 from sfda_kit.errors import UserError
 from sfda_kit.models.network import frozen_running_statistics
 from sfda_kit.models.shallow import shallow_features
@@ -37,6 +38,25 @@ class StepInputs:
     geometry: GeometryKind
     generator: torch.Generator
     progress: float
+
+
+def epoch_inputs(
+    target: TargetView,
+    pairs: PairView | None,
+    geometry: GeometryKind,
+    generator: torch.Generator,
+    *,
+    size: int,
+    steps: int,
+    epoch: int,
+    epochs: int,
+) -> Iterator[StepInputs]:
+    """Inputs of the ``steps`` of one epoch: batches of ``size``, pass after pass over images and pairs."""
+    rows = endless(len(target), size, generator)
+    pair_rows = endless(len(pairs) if pairs else 0, size, generator)
+    for step in range(steps):
+        progress = (epoch + step / steps) / epochs
+        yield StepInputs(target, next(rows), pairs, next(pair_rows), geometry, generator, progress)
 
 
 class StepImages:
