@@ -20,7 +20,7 @@ from rich.console import Console
 from scipy import stats
 
 from sfda_kit.bench.card import Card, Expected, Metric, Origin
-from sfda_kit.config import digest
+from sfda_kit.config.digest import digest
 from sfda_kit.results.collection import load_runs
 from sfda_kit.results.record import Record
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sfda_kit.hookspecs import hookimpl
-from sfda_kit.registry import Component
+from sfda_kit.plugins.hookspecs import hookimpl
+from sfda_kit.plugins.registry import Component
 
 __all__ = ["Component", "__version__", "hookimpl"]
 __version__ = "0.1.0"

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from sfda_kit.config import ComputeConfig
+from sfda_kit.config.models import ComputeConfig
 from sfda_kit.errors import UserError
 
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1

@@ -10,7 +10,7 @@ PACKAGES = ("sfda-kit", "torch", "torchvision", "timm", "numpy", "pillow", "scik
 
 def versions() -> dict[str, str]:
     """Python, platform, the main libraries and every installed plugin package."""
-    from sfda_kit.plugins import installation
+    from sfda_kit.plugins.discovery import installation
 
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for name in PACKAGES:

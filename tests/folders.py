@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sfda_kit.config import ModelConfig
-from sfda_kit.models.card import SourceCard, save_source
+from sfda_kit.config.models import ModelConfig
 from sfda_kit.models.network import build_network
+from sfda_kit.source.source_card import SourceCard, save_source
 
 from .conftest import TI, TR, shape_mask
 

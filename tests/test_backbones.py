@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from sfda_kit.inference.adapted_model import load_adapted
 from sfda_kit.interfaces import Recipe
-from sfda_kit.models.adapted import load_adapted
-from sfda_kit.models.card import load_source
-from sfda_kit.plugins import registry
-from sfda_kit.registry import build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
+from sfda_kit.source.source_card import load_source
 
 from .conftest import TI, TR, last_json
 from .test_shipped_methods import SIDE, write_random

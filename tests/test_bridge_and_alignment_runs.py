@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from sfda_kit.models.adapted import load_adapted
+from sfda_kit.inference.adapted_model import load_adapted
 from sfda_kit.results.journal import Journal
 
 from .conftest import last_json

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from sfda_kit.adapt.stage_cache import cached_stage
-from sfda_kit.cache import clear, entries
 from sfda_kit.cli.cache import size_text
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.rooms.dataset import Rooms
+from sfda_kit.config.models import DatasetConfig
+from sfda_kit.data.cache_contents import clear, entries
 from sfda_kit.data.shared_map import open_mapped
 from sfda_kit.paths import cache_dir
+from sfda_kit.rooms.dataset import Rooms
+from sfda_kit.training.stage_cache import cached_stage
 
 from .conftest import last_json
 

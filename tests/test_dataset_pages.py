@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sfda_kit.config import parse_assignments
-from sfda_kit.data.dataset_options import parse_options
-from sfda_kit.data.eurosat import CLASSES, Eurosat
-from sfda_kit.data.named_splits import shipped_splits
-from sfda_kit.data.rgb_nir import CATEGORIES
-from sfda_kit.data.split_folder import SplitFolder
-from sfda_kit.data.twins import TWINS
-from sfda_kit.plugins import registry
+from sfda_kit.config.yaml import parse_assignments
+from sfda_kit.datasets.dataset_options import parse_options
+from sfda_kit.datasets.eurosat import CLASSES, Eurosat
+from sfda_kit.datasets.named_splits import shipped_splits
+from sfda_kit.datasets.rgb_nir import CATEGORIES
+from sfda_kit.datasets.split_folder import SplitFolder
+from sfda_kit.datasets.twins import TWINS
+from sfda_kit.plugins.discovery import registry
 
 FOLDER = Path(__file__).parents[1] / "docs" / "datasets"
 PAGES = sorted(FOLDER.glob("*.md"))

@@ -12,9 +12,9 @@ import pytest
 import typer
 
 from sfda_kit.cli.app import app
-from sfda_kit.config import parse_assignments
-from sfda_kit.plugins import registry
-from sfda_kit.registry import KINDS
+from sfda_kit.config.yaml import parse_assignments
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import KINDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from sfda_kit.adapt.bank import fill_bank
-from sfda_kit.adapt.prepare import baseline_models
-from sfda_kit.adapt.recipe_method import RecipeMethod
+from sfda_kit.adaptation.feature_bank import fill_bank
+from sfda_kit.adaptation.prepare import baseline_models
+from sfda_kit.adaptation.recipe_method import RecipeMethod
 from sfda_kit.builtin.bridges import Copy
-from sfda_kit.config import AdaptConfig
+from sfda_kit.config.models import AdaptConfig
 from sfda_kit.events import Event, silent
 from sfda_kit.interfaces import AdaptationContext, Recipe
 from sfda_kit.interfaces.bridge import Bridge

@@ -14,22 +14,23 @@ from sfda_kit_tgkt.fcbnconv import FcBnConv
 from sfda_kit_tgkt.recipes import TGKT, TGKT_JOINT
 from sfda_kit_tgkt.unet import UNet
 
-from sfda_kit.adapt.bridge_stage import BridgeTraining
-from sfda_kit.adapt.loop import seeded
-from sfda_kit.adapt.optimizers import Together
-from sfda_kit.adapt.prepare import baseline_models
-from sfda_kit.adapt.recipe_method import RecipeMethod
+from sfda_kit.adaptation.bridge_stage import BridgeTraining
+from sfda_kit.adaptation.prepare import baseline_models
+from sfda_kit.adaptation.recipe_method import RecipeMethod
 from sfda_kit.builtin.aligners import InfoMax
 from sfda_kit.builtin.bridges import Copy
-from sfda_kit.config import BridgeStageConfig, load_config
+from sfda_kit.config.loading import load_config
+from sfda_kit.config.models import BridgeStageConfig
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event, silent
 from sfda_kit.interfaces import AdaptationContext, Recipe
 from sfda_kit.interfaces.recipe import BridgeConfig
-from sfda_kit.plan import resolve_method
+from sfda_kit.runs.plan import resolve_method
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import small_network, small_source_network
 from sfda_kit.testing.signals import small_pairs, small_step_signals, small_target
+from sfda_kit.training.loop import seeded
+from sfda_kit.training.optimizers import Together
 
 JOINT = Recipe.model_validate(
     {"teacher_bridge": "unet", "aligners": {"distill": 1.0, "ti-features": 1.0}, "train_bridge": True}

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from sfda_kit.adapt.checkpoint import Checkpoint
-from sfda_kit.adapt.loop import (
+from sfda_kit.errors import RunError, UserError
+from sfda_kit.events import Event, silent
+from sfda_kit.training.checkpoint import Checkpoint
+from sfda_kit.training.loop import (
     TrainingStage,
     batches,
     endless,
@@ -23,8 +25,6 @@ from sfda_kit.adapt.loop import (
     steps_per_epoch,
     train,
 )
-from sfda_kit.errors import RunError, UserError
-from sfda_kit.events import Event, silent
 
 TARGETS = torch.randn(20, 3, generator=torch.Generator().manual_seed(5))
 

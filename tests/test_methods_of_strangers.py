@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from sfda_kit import Component
-from sfda_kit.adapt.bank import fill_bank
+from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.interfaces import AdaptationContext, EpochState, Method, Recipe
 from sfda_kit.models.network import AdaptedModel
-from sfda_kit.plugins import registry
+from sfda_kit.plugins.discovery import registry
 from sfda_kit.results.journal import Journal
 
 from .conftest import last_json

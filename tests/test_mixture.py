@@ -12,18 +12,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sfda_kit.adapt.bank import FeatureBank, fill_bank
-from sfda_kit.adapt.recipe_method import RecipeMethod
+from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
+from sfda_kit.adaptation.recipe_method import RecipeMethod
 from sfda_kit.builtin.aligners import InfoMax, TiFeatures
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.builtin.centroid import Centroid
-from sfda_kit.config import AdaptConfig
+from sfda_kit.config.models import AdaptConfig
 from sfda_kit.interfaces import Recipe
 from sfda_kit.models.mixture import Member, Mixture, mixing_weights
 from sfda_kit.models.network import AdaptedModel, Network, frozen_copy
 from sfda_kit.models.shallow import shallow_features, shallow_width
-from sfda_kit.plugins import registry
-from sfda_kit.registry import build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import SIDE, SmallBackbone, small_network
 from sfda_kit.testing.signals import small_step_signals, small_target

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from sfda_kit import registry
-from sfda_kit.adapt.bank import fill_bank
+from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.cli import flags
 from sfda_kit.data.task import build_task
 from sfda_kit.data.views import ImageView, stored_size
 from sfda_kit.events import silent
 from sfda_kit.interfaces import AdaptationContext, EpochState, Method
-from sfda_kit.models.card import read_card
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.paths import cache_dir
-from sfda_kit.plan import resolve
-from sfda_kit.run import run
+from sfda_kit.plugins import registry
+from sfda_kit.runs.labelled import run
+from sfda_kit.runs.plan import resolve
+from sfda_kit.source.source_card import read_card
 
 from .conftest import TI, TR
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sfda_kit.config import load_config
+from sfda_kit.config.loading import load_config
 from sfda_kit.errors import UserError
-from sfda_kit.plugins import installation, registry
+from sfda_kit.plugins.discovery import installation, registry
 
 Installer = Callable[[str, str], None]
 

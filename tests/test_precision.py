@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sfda_kit.interfaces import Aligner
-from sfda_kit.plugins import registry
-from sfda_kit.registry import build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
 from sfda_kit.testing.conformance_aligner import with_own_module
 from sfda_kit.testing.networks import small_network
 from sfda_kit.testing.signals import small_step_signals

@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
+from sfda_kit.inference.adapted_model import AdaptedCard, load_adapted, save_adapted
 from sfda_kit.interfaces.recipe import BridgeConfig
-from sfda_kit.models.adapted import AdaptedCard, load_adapted, save_adapted
-from sfda_kit.models.card import load_source
 from sfda_kit.models.network import AdaptedModel
-from sfda_kit.plugins import registry
-from sfda_kit.registry import build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
+from sfda_kit.source.source_card import load_source
 
 from .conftest import TR
 from .folders import SIDE, write_card, write_folders

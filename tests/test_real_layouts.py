@@ -17,7 +17,7 @@ def record_of(summary: dict) -> dict:
 
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from sfda_kit.data.twins import make_twin
+    from sfda_kit.datasets.twins import make_twin
 
     out = tmp_path_factory.mktemp("twin") / "sun"
     with pytest.MonkeyPatch.context() as patch:

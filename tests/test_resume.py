@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sfda_kit.config import load_config
+from sfda_kit.config.loading import load_config
 from sfda_kit.errors import UserError
 from sfda_kit.results.journal import Journal
 from sfda_kit.results.store import RunFolder, open_run

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from sfda_kit.config import load_config
-from sfda_kit.models.adapted import load_adapted
-from sfda_kit.models.card import SourceCard, load_source, read_card, save_source
+from sfda_kit.config.loading import load_config
+from sfda_kit.inference.adapted_model import load_adapted
 from sfda_kit.models.mixture import Mixture
-from sfda_kit.models.source_cards import load_cards, read_cards
 from sfda_kit.results.journal import Journal
+from sfda_kit.source.source_card import SourceCard, load_source, read_card, save_source
+from sfda_kit.source.source_cards import load_cards, read_cards
 
 from .conftest import TI, TR, last_json
 from .folders import SIDE, write_card, write_folders
@@ -238,7 +238,7 @@ def test_a_member_of_another_modality_takes_part_and_is_told_of(run):
 def test_a_record_is_published_without_paths_and_passes_its_checks(run, cards):
     from sfda_kit.results.record import Record
     from sfda_kit.submissions.checks import wrong_facts
-    from sfda_kit.submissions.private import public_record
+    from sfda_kit.submissions.redaction import public_record
     from sfda_kit.submissions.schema import check_facts
 
     given = ("--source-card", str(cards / "A"), "--source-card", str(cards / "B"))
@@ -258,7 +258,7 @@ def test_a_single_card_and_settings_without_mixing_keep_their_digests():
 
 def test_networks_of_several_kinds_are_mixed(sfda_kit, cards):
     """Another backbone, without a bottleneck."""
-    from sfda_kit.config import ModelConfig
+    from sfda_kit.config.models import ModelConfig
     from sfda_kit.models.network import build_network
 
     write_folders(Path())

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from sfda_kit.config import ModelConfig
-from sfda_kit.models.adapted import load_adapted
-from sfda_kit.models.card import SourceCard, load_source, save_source
+from sfda_kit.config.models import ModelConfig
+from sfda_kit.inference.adapted_model import load_adapted
 from sfda_kit.models.network import build_network
+from sfda_kit.source.source_card import SourceCard, load_source, save_source
 
 from .conftest import TI, TR, last_json
 

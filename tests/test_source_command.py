@@ -12,8 +12,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from sfda_kit.config import load_config
-from sfda_kit.models.card import load_source, read_card
+from sfda_kit.config.loading import load_config
+from sfda_kit.source.source_card import load_source, read_card
 
 from .conftest import TR, last_json
 from .folders import SIDE, write_card, write_folders

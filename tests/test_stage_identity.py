@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 import torch
 
-from sfda_kit.adapt.prepare import bridge_identity
+from sfda_kit.adaptation.prepare import bridge_identity
 from sfda_kit.builtin.encodings import ChannelCopy, Jet
 from sfda_kit.cli.flags import configuration
-from sfda_kit.config import ModelConfig
+from sfda_kit.config.models import ModelConfig
 from sfda_kit.data.modality import Modality
 from sfda_kit.data.task import build_task
 from sfda_kit.interfaces.recipe import PartConfig
-from sfda_kit.models.card import SourceCard
-from sfda_kit.models.source_stage import source_identity
-from sfda_kit.models.source_training import hold_out
-from sfda_kit.plan import resolve, resolve_method
+from sfda_kit.runs.plan import resolve, resolve_method
+from sfda_kit.source.source_card import SourceCard
+from sfda_kit.source.source_stage import source_identity
+from sfda_kit.source.source_training import hold_out
 
 CARD = SourceCard(
     model=ModelConfig(backbone="test_resnet", image_size=32),

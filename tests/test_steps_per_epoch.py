@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from sfda_kit.adapt.bridge_stage import BridgeTraining
-from sfda_kit.adapt.loop import steps_per_epoch
-from sfda_kit.adapt.recipe_method import RecipeMethod
-from sfda_kit.config import AdaptConfig, BridgeStageConfig, load_config
+from sfda_kit.adaptation.bridge_stage import BridgeTraining
+from sfda_kit.adaptation.recipe_method import RecipeMethod
+from sfda_kit.config.loading import load_config
+from sfda_kit.config.models import AdaptConfig, BridgeStageConfig
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event
 from sfda_kit.interfaces import Recipe
@@ -21,6 +21,7 @@ from sfda_kit.models.network import frozen_copy
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import small_network
 from sfda_kit.testing.signals import small_pairs, small_target
+from sfda_kit.training.loop import steps_per_epoch
 
 TWO_PHASES = Recipe.model_validate(
     {

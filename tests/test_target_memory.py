@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sfda_kit import Component
-from sfda_kit.adapt.bank import FeatureBank, fill_bank
-from sfda_kit.adapt.memory import TargetMemory
-from sfda_kit.adapt.recipe_method import PhaseTraining, RecipeMethod
-from sfda_kit.adapt.signals import StepSignals
+from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
+from sfda_kit.adaptation.recipe_method import PhaseTraining, RecipeMethod
+from sfda_kit.adaptation.step_signals import StepSignals
+from sfda_kit.adaptation.target_memory import TargetMemory
 from sfda_kit.interfaces import Aligner, PseudoLabeler, PseudoLabels, Recipe
 from sfda_kit.models.network import AdaptedModel
-from sfda_kit.plugins import registry
+from sfda_kit.plugins.discovery import registry
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import CLASSES, small_network
 from sfda_kit.testing.signals import small_bank, small_memory, small_step_signals

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.deal import SHARES, deal_parts
-from sfda_kit.data.paired_folder import PairedFolder
-from sfda_kit.data.rooms.dataset import Rooms
+from sfda_kit.config.models import DatasetConfig
+from sfda_kit.data.group_split import SHARES, deal_parts
 from sfda_kit.data.task import build_task
+from sfda_kit.datasets.paired_folder import PairedFolder
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.interfaces.dataset import PARTS, Index
+from sfda_kit.rooms.dataset import Rooms
 
 from .conftest import TI, TR
 

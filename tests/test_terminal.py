@@ -178,5 +178,5 @@ def test_ctrl_c_where_nothing_can_be_resumed(sfda_kit, monkeypatch):
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sfda_kit.plugins.installation", interrupted)
+    monkeypatch.setattr("sfda_kit.plugins.discovery.installation", interrupted)
     assert str(sfda_kit("plugins", "list").exception) == "Interrupted"

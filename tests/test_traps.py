@@ -41,26 +41,26 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sfda_kit.adapt.bank import fill_bank
-from sfda_kit.adapt.bridge_stage import BridgeTraining
-from sfda_kit.adapt.kept_state import KeptState
-from sfda_kit.adapt.recipe_method import RecipeMethod
+from sfda_kit.adaptation.bridge_stage import BridgeTraining
+from sfda_kit.adaptation.feature_bank import fill_bank
+from sfda_kit.adaptation.recipe_method import RecipeMethod
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.builtin.encodings import ChannelCopy
-from sfda_kit.config import AdaptConfig, BridgeStageConfig, DatasetConfig
+from sfda_kit.config.models import AdaptConfig, BridgeStageConfig, DatasetConfig
 from sfda_kit.data.augment import Geometry
 from sfda_kit.data.modality import modality
-from sfda_kit.data.paired_folder import PairedFolder
 from sfda_kit.data.task import build_task
-from sfda_kit.data.twins import make_twin
 from sfda_kit.data.unlabelled_folder import find_pairs
 from sfda_kit.data.views import TargetView
+from sfda_kit.datasets.paired_folder import PairedFolder
+from sfda_kit.datasets.twins import make_twin
 from sfda_kit.events import silent
 from sfda_kit.interfaces import AdaptationContext, EpochState, Recipe
 from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.models.network import AdaptedModel
-from sfda_kit.plugins import registry
-from sfda_kit.registry import build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
+from sfda_kit.runs.best_checkpoint import KeptState
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import small_network
 from sfda_kit.testing.signals import NORMALISATION, small_target

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sfda_kit.data.twins import TWINS, run_flags
+from sfda_kit.datasets.twins import TWINS, run_flags
 
 from .conftest import FAST, last_json
 

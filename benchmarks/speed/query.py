@@ -22,7 +22,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sfda_kit.config import RunConfig
+from sfda_kit.config.models import RunConfig
 from sfda_kit.results.query import query
 from sfda_kit.results.record import Record
 from sfda_kit.versions import versions

@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from sfda_kit.adapt.bank import FeatureBank
+from sfda_kit.adaptation.feature_bank import FeatureBank
 from sfda_kit.evaluate.monitor import Monitor
-from sfda_kit.plugins import registry
-from sfda_kit.registry import build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
 from sfda_kit.versions import versions
 
 SIZES = ((1000, 12), (5000, 12), (5000, 65), (20000, 65))

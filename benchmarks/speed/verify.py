@@ -25,9 +25,9 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.doctor.verify import Request, verify
-from sfda_kit.data.twins.scenes import SOLIDS, shoot
+from sfda_kit.config.models import DatasetConfig
+from sfda_kit.datasets.twins.scenes import SOLIDS, shoot
+from sfda_kit.verify.dataset import Request, verify
 from sfda_kit.versions import versions
 
 WIDTH, HEIGHT = 640, 480

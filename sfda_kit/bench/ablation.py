@@ -14,7 +14,9 @@ import yaml
 from sfda_kit.bench.cells import ResolvedCell, expand
 from sfda_kit.bench.grid import Grid, Variant, identity
 from sfda_kit.bench.suite import Suite, checked_suite
-from sfda_kit.config import digest, load_config
+from sfda_kit.config.digest import digest
+from sfda_kit.config.loading import load_config
+from sfda_kit.config.merging import merge_settings
 from sfda_kit.errors import UserError
 from sfda_kit.files import atomic
 from sfda_kit.leaderboard import comparable
@@ -26,7 +28,6 @@ from sfda_kit.leaderboard.rows import build_row
 from sfda_kit.leaderboard.scores import Reader, Scored
 from sfda_kit.leaderboard.statistics import Draws, over_tasks, resamples_for
 from sfda_kit.leaderboard.variants import Variant as Label
-from sfda_kit.merging import merge_settings
 from sfda_kit.results.collection import StoredRun
 
 STUDY_FILE = "study.yaml"
@@ -73,7 +74,7 @@ def _bare(base: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
     config = load_config({"method": method, **base})
     backbone = config.model.backbone
     if config.source.cards:
-        from sfda_kit.models.source_cards import read_cards
+        from sfda_kit.source.source_cards import read_cards
 
         backbone = read_cards(config.source.cards).model.backbone
     return {

@@ -9,9 +9,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from sfda_kit.config import RunConfig, explain, load_config, read_yaml
+from sfda_kit.config.explain import explain
+from sfda_kit.config.loading import load_config
+from sfda_kit.config.merging import merge_settings
+from sfda_kit.config.models import RunConfig
+from sfda_kit.config.yaml import read_yaml
 from sfda_kit.errors import UserError, nearest
-from sfda_kit.merging import merge_settings
 
 Metric = Literal[
     "transductive_accuracy",

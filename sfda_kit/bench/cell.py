@@ -35,16 +35,16 @@ def main() -> None:
 
 
 def execute(job: Job) -> None:
-    """Run or resume the cell in this process. Raises what ``sfda_kit.run.run`` raises.
+    """Run or resume the cell in this process. Raises what ``sfda_kit.runs.labelled.run`` raises.
 
     A killed runner may leave a worker behind that still holds the run, and a cluster may start a cell
     elsewhere before it has ended on a node that was lost. So a run that is locked is waited for: it is
     then found finished, or continued.
     """
-    from sfda_kit.config import RunConfig
+    from sfda_kit.config.models import RunConfig
     from sfda_kit.events import silent
-    from sfda_kit.plan import resolve
-    from sfda_kit.run import run
+    from sfda_kit.runs.labelled import run
+    from sfda_kit.runs.plan import resolve
 
     plan = resolve(RunConfig.model_validate(job.config))
     told = False

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sfda_kit.bench.suite import Suite, data_root
-from sfda_kit.config import RunConfig, digest, load_config
+from sfda_kit.config.digest import digest
+from sfda_kit.config.loading import load_config
+from sfda_kit.config.merging import merge_settings
+from sfda_kit.config.models import RunConfig
 from sfda_kit.errors import UserError
-from sfda_kit.merging import merge_settings
 from sfda_kit.results.record import Record, read_record
 from sfda_kit.results.store import RunFolder, find_run
 
 if TYPE_CHECKING:
     from sfda_kit.data.task import Task
-    from sfda_kit.plan import Plan
+    from sfda_kit.runs.plan import Plan
 
 State = Literal["done", "failed", "skipped", "unfinished", "missing"]
 
@@ -115,7 +117,7 @@ class Resolver:
 
     def __call__(self, cell: Cell) -> ResolvedCell:
         """The cell with its identity; a cell that cannot run here comes back with the reason."""
-        from sfda_kit.run import describe_task, run_identity, run_label
+        from sfda_kit.runs.labelled import describe_task, run_identity, run_label
 
         label = run_label(cell.config)
         try:
@@ -126,7 +128,7 @@ class Resolver:
         return ResolvedCell(cell, label, run_identity(plan, task), describe_task(task, cell.config))
 
     def _plan(self, config: RunConfig) -> Plan:
-        from sfda_kit.plan import resolve
+        from sfda_kit.runs.plan import resolve
 
         key = digest(config.model_dump(mode="json", exclude={"seed"}))
         if key not in self._plans:
@@ -136,8 +138,8 @@ class Resolver:
 
     def _task(self, config: RunConfig) -> Task:
         from sfda_kit.data.task import build_task
-        from sfda_kit.plugins import registry
-        from sfda_kit.registry import build
+        from sfda_kit.plugins.discovery import registry
+        from sfda_kit.plugins.registry import build
 
         key = digest(config.dataset.model_dump(mode="json"))
         if key not in self._tasks:
@@ -146,7 +148,7 @@ class Resolver:
         return self._tasks[key]
 
     def _as_far_as_known(self, config: RunConfig) -> dict[str, Any]:
-        from sfda_kit.run import describe_task
+        from sfda_kit.runs.labelled import describe_task
 
         try:
             return describe_task(self._task(config), config)

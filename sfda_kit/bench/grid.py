@@ -10,10 +10,12 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sfda_kit.config import RunConfig, digest, load_config
+from sfda_kit.config.digest import digest
+from sfda_kit.config.loading import load_config
+from sfda_kit.config.merging import PARTS, merge_settings
+from sfda_kit.config.models import RunConfig
 from sfda_kit.errors import UserError, nearest
 from sfda_kit.interfaces.recipe import Phase
-from sfda_kit.merging import PARTS, merge_settings
 
 OF_A_RECIPE = tuple(dict.fromkeys((*PARTS, *(key for key in Phase.model_fields if key != "name"), "phases", "options")))
 """Keys that need no ``recipe.`` before them."""
@@ -148,9 +150,9 @@ def identity(settings: Settings) -> str:
 
     Raises ``UserError`` on an unknown part, recipe key or setting.
     """
-    from sfda_kit.plan import recipe_of
-    from sfda_kit.plugins import registry
-    from sfda_kit.registry import build
+    from sfda_kit.plugins.discovery import registry
+    from sfda_kit.plugins.registry import build
+    from sfda_kit.runs.plan import recipe_of
 
     config = load_config(settings)
     recipe = recipe_of(registry().get("method", config.method), config)

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from sfda_kit.bench.cells import ResolvedCell, State, configured
 from sfda_kit.bench.progress import Progress
-from sfda_kit.config import digest
+from sfda_kit.config.digest import digest
 from sfda_kit.errors import UserError
 from sfda_kit.files import explained
 from sfda_kit.interfaces.executor import Executor, Job, Outcome

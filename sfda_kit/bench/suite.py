@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from sfda_kit.bench.grid import Grid
-from sfda_kit.config import explain, read_yaml
+from sfda_kit.config.explain import explain
+from sfda_kit.config.yaml import read_yaml
 from sfda_kit.errors import UserError, nearest
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sfda_kit.hookspecs import hookimpl
-from sfda_kit.registry import Component
+from sfda_kit.plugins.hookspecs import hookimpl
+from sfda_kit.plugins.registry import Component
 
 
 @hookimpl
@@ -37,22 +37,22 @@ def sfda_kit_register_method() -> list[Component]:
 @hookimpl
 def sfda_kit_register_dataset() -> list[Component]:
     return [
-        Component("rooms", "sfda_kit.data.rooms.dataset:Rooms", "embedded synthetic scenes, 4 sensors"),
-        Component("sun-rgbd", "sfda_kit.data.sun_rgbd:SunRgbd", "SUN RGB-D scenes in the official layout"),
-        Component("diml", "sfda_kit.data.diml:Diml", "DIML/CVL RGB-D, samples or full release"),
+        Component("rooms", "sfda_kit.rooms.dataset:Rooms", "embedded synthetic scenes, 4 sensors"),
+        Component("sun-rgbd", "sfda_kit.datasets.sun_rgbd:SunRgbd", "SUN RGB-D scenes in the official layout"),
+        Component("diml", "sfda_kit.datasets.diml:Diml", "DIML/CVL RGB-D, samples or full release"),
         Component(
             "nyuv2",
-            "sfda_kit.data.nyuv2:Nyuv2",
+            "sfda_kit.datasets.nyuv2:Nyuv2",
             "NYU Depth V2, the official labelled file",
             requires=("h5py",),
             extra="hdf5",
         ),
-        Component("rgb-nir", "sfda_kit.data.rgb_nir:RgbNir", "EPFL RGB-NIR Scene, 9 categories"),
-        Component("eurosat", "sfda_kit.data.eurosat:Eurosat", "EuroSAT multispectral, RGB to NIR or SWIR"),
-        Component("domain-folder", "sfda_kit.data.domain_folder:DomainFolder", "Office-31, VisDA-C and such"),
-        Component("list-file", "sfda_kit.data.list_file:ListFile", "images told by a CSV or TSV table"),
-        Component("paired-folder", "sfda_kit.data.paired_folder:PairedFolder", "your own paired images"),
-        Component("webdataset", "sfda_kit.data.webdataset:WebDataset", "tar shards in the WebDataset convention"),
+        Component("rgb-nir", "sfda_kit.datasets.rgb_nir:RgbNir", "EPFL RGB-NIR Scene, 9 categories"),
+        Component("eurosat", "sfda_kit.datasets.eurosat:Eurosat", "EuroSAT multispectral, RGB to NIR or SWIR"),
+        Component("domain-folder", "sfda_kit.datasets.domain_folder:DomainFolder", "Office-31, VisDA-C and such"),
+        Component("list-file", "sfda_kit.datasets.list_file:ListFile", "images told by a CSV or TSV table"),
+        Component("paired-folder", "sfda_kit.datasets.paired_folder:PairedFolder", "your own paired images"),
+        Component("webdataset", "sfda_kit.shards.dataset:WebDataset", "tar shards in the WebDataset convention"),
     ]
 
 

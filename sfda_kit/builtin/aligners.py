@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Literal, get_args
 import torch
 import torch.nn.functional as F
 
-from sfda_kit.builtin.information import information_maximisation
+from sfda_kit.adaptation.information import information_maximisation
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import Aligner
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.adaptation.step_signals import StepSignals
 
 Reduction = Literal["mean", "rms", "frobenius"]
 

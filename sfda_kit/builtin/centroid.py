@@ -13,7 +13,7 @@ from sfda_kit.interfaces import PseudoLabeler, PseudoLabels
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adapt.bank import FeatureBank
+    from sfda_kit.adaptation.feature_bank import FeatureBank
 
 Metric = Literal["cosine", "euclidean"]
 

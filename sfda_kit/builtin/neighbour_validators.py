@@ -13,7 +13,7 @@ from sfda_kit.errors import UserError
 from sfda_kit.interfaces import Validator
 
 if TYPE_CHECKING:
-    from sfda_kit.adapt.bank import FeatureBank
+    from sfda_kit.adaptation.feature_bank import FeatureBank
 
 BLOCK = 1024
 """Rows of the N x N matrix in memory at a time."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from sfda_kit.builtin.information import entropy, information_maximisation
+from sfda_kit.adaptation.information import entropy, information_maximisation
 from sfda_kit.interfaces import Validator
 
 if TYPE_CHECKING:
-    from sfda_kit.adapt.bank import FeatureBank, PairBanks
+    from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
 
 
 class Entropy(Validator):

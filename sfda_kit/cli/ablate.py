@@ -97,8 +97,8 @@ def of_flags(
     told: dict[str, Any], aligners: Sequence[str], assignments: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings of every cell, and factors: parts always vary, other settings where several values are given."""
-    from sfda_kit.config import parse_assignments
-    from sfda_kit.merging import merge_settings
+    from sfda_kit.config.merging import merge_settings
+    from sfda_kit.config.yaml import parse_assignments
 
     factors: dict[str, Any] = {part: levels(told[part]) for part in PARTS if told.get(part)}
     fixed = flags.settings_of({key: value for key, value in told.items() if key not in (*PARTS, "data_root")})

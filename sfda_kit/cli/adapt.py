@@ -11,7 +11,7 @@ import typer
 from sfda_kit.cli import flags, options
 
 if TYPE_CHECKING:
-    from sfda_kit.config import RunConfig
+    from sfda_kit.config.models import RunConfig
     from sfda_kit.results.record import Record
 
 
@@ -66,12 +66,12 @@ def execute(
     trackers: Sequence[str] = (),
 ) -> Record:
     """Resolve, adapt with a live view, and show the report."""
-    from sfda_kit.adapt_folder import adapt_folder
     from sfda_kit.cli.label_free_table import show_label_free
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results
     from sfda_kit.data.folder_task import Folders
-    from sfda_kit.plan import resolve_method
+    from sfda_kit.runs.plan import resolve_method
+    from sfda_kit.runs.unlabelled import adapt_folder
 
     console = results(json)
     plan = resolve_method(config)

@@ -175,10 +175,10 @@ def execute(
     from sfda_kit.bench.runner import BEGUN_AGAIN, run_cells
     from sfda_kit.cli.bench_view import watching
     from sfda_kit.cli.output import results
-    from sfda_kit.config import parse_assignments
+    from sfda_kit.config.yaml import parse_assignments
     from sfda_kit.errors import UserError, nearest
-    from sfda_kit.plugins import registry
-    from sfda_kit.registry import build
+    from sfda_kit.plugins.discovery import registry
+    from sfda_kit.plugins.registry import build
 
     if overwrite not in BEGUN_AGAIN:
         raise UserError(f"--overwrite {overwrite!r}: {nearest(overwrite, BEGUN_AGAIN)}")

@@ -11,7 +11,7 @@ import typer
 from sfda_kit.cli import options
 
 if TYPE_CHECKING:
-    from sfda_kit.cache import CacheEntry, Kind
+    from sfda_kit.data.cache_contents import CacheEntry, Kind
 
 HELP = "Decoded images, trained stages, rendered rooms and indices of shards that runs share."
 app = typer.Typer(help=HELP, no_args_is_help=True)
@@ -28,8 +28,8 @@ def info(as_json: options.AsJson = False) -> None:
     """List what the cache holds: size, last use, and what each entry is."""
     from rich.table import Table
 
-    from sfda_kit.cache import entries
     from sfda_kit.cli.output import results
+    from sfda_kit.data.cache_contents import entries
     from sfda_kit.data.cache_limit import LIMIT_VARIABLE, cache_limit
     from sfda_kit.paths import cache_dir
 
@@ -59,9 +59,9 @@ def clear(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove what runs can make again. Runs and their models lie elsewhere; what is in use stays."""
-    from sfda_kit.cache import clear as remove
-    from sfda_kit.cache import entries
     from sfda_kit.cli.output import results
+    from sfda_kit.data.cache_contents import clear as remove
+    from sfda_kit.data.cache_contents import entries
     from sfda_kit.errors import UserError
 
     asked: list[tuple[Kind, bool]] = [("decoded", decoded), ("stages", stages), ("rooms", rooms), ("shards", shards)]

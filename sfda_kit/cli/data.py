@@ -10,9 +10,9 @@ import typer
 from sfda_kit.cli import data_crops, data_shards, data_stats, data_verify, flags, options
 
 if TYPE_CHECKING:
-    from sfda_kit.config import RunConfig
+    from sfda_kit.config.models import RunConfig
     from sfda_kit.interfaces import Dataset, Encoding
-    from sfda_kit.registry import Component
+    from sfda_kit.plugins.registry import Component
 
 app = typer.Typer(help="Look at data sets and write synthetic twins of their layouts.", no_args_is_help=True)
 app.command("make-crops")(data_crops.make_crops)
@@ -28,7 +28,7 @@ def list_(json: options.AsJson = False) -> None:
     from rich.markup import escape
 
     from sfda_kit.cli.output import results
-    from sfda_kit.plugins import registry
+    from sfda_kit.plugins.discovery import registry
 
     described = [_described(part) for part in registry().of_kind("dataset")]
     console = results(json)
@@ -70,7 +70,7 @@ def show(
 ) -> None:
     """Draw a sheet of samples as the loader delivers them, each in every modality, with class names."""
     from sfda_kit.cli.output import results
-    from sfda_kit.data.sheet import draw_pairs
+    from sfda_kit.datasets.sample_sheet import draw_pairs
 
     given = {"dataset": dataset, "data_root": data_root, "depth_unit": depth_unit}
     config = flags.without_method(given | {"encoding": encoding or "copy"}, set_)
@@ -89,16 +89,16 @@ def show(
 
 def open_dataset(config: RunConfig) -> Dataset:
     """The data set that ``config`` names. Raises ``UserError``."""
-    from sfda_kit.plugins import registry
-    from sfda_kit.registry import build
+    from sfda_kit.plugins.discovery import registry
+    from sfda_kit.plugins.registry import build
 
     opened: Dataset = build(registry().get("dataset", config.dataset.name), config=config.dataset)
     return opened
 
 
 def _encoding(config: RunConfig) -> Encoding:
-    from sfda_kit.plugins import registry
-    from sfda_kit.registry import build
+    from sfda_kit.plugins.discovery import registry
+    from sfda_kit.plugins.registry import build
 
     built: Encoding = build(registry().get("encoding", config.encoding.name), config.encoding.options)
     return built
@@ -120,8 +120,8 @@ def make_twin(
 ) -> None:
     """Write synthetic scenes exactly as a public data set lies on a disk, to try its loader."""
     from sfda_kit.cli.output import errors, results
-    from sfda_kit.data.twins import make_twin as write_twin
-    from sfda_kit.data.twins import run_flags
+    from sfda_kit.datasets.twins import make_twin as write_twin
+    from sfda_kit.datasets.twins import run_flags
 
     with errors().status("rendering ...") as status:
         count = write_twin(

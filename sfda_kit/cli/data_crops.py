@@ -28,8 +28,8 @@ def make_crops(
     import shlex
 
     from sfda_kit.cli.output import errors, results
-    from sfda_kit.data.nyuv2_crops import DOMAIN, CropRules
-    from sfda_kit.data.nyuv2_crops import make_crops as cut
+    from sfda_kit.datasets.nyuv2_crops import DOMAIN, CropRules
+    from sfda_kit.datasets.nyuv2_crops import make_crops as cut
     from sfda_kit.errors import UserError, nearest
 
     if layout not in LAYOUTS:

@@ -11,8 +11,8 @@ import typer
 from sfda_kit.cli import flags, options
 
 if TYPE_CHECKING:
-    from sfda_kit.config import DatasetConfig
-    from sfda_kit.data.shards.make import Made
+    from sfda_kit.config.models import DatasetConfig
+    from sfda_kit.shards.make import Made
 
 
 def make_shards(
@@ -29,10 +29,10 @@ def make_shards(
 ) -> None:
     """Write a set as tar shards (WebDataset): the same bytes, with class, domain, role and group."""
     from sfda_kit.cli.output import errors, results
-    from sfda_kit.data.doctor.sensors import assumed_sensors
-    from sfda_kit.data.shards.make import make_shards as make
-    from sfda_kit.plugins import registry
-    from sfda_kit.registry import build
+    from sfda_kit.plugins.discovery import registry
+    from sfda_kit.plugins.registry import build
+    from sfda_kit.shards.make import make_shards as make
+    from sfda_kit.verify.sensors import assumed_sensors
 
     given = {"dataset": dataset, "data_root": data_root, "source": source, "target": target, "skip_bad": skip_bad}
     given |= {"group_pattern": group_pattern, "depth_unit": depth_unit}
@@ -50,8 +50,8 @@ def make_shards(
 
 
 def _flags(made: Made, out: Path, config: DatasetConfig, unit: str) -> str:
-    from sfda_kit.data.doctor.sensors import most_used
-    from sfda_kit.data.shards.make import SPLITS
+    from sfda_kit.shards.make import SPLITS
+    from sfda_kit.verify.sensors import most_used
 
     source, target = most_used(made.sensors)
     words = ["--dataset", "webdataset", "--data-root", str(out), "--source", source, "--target", target]

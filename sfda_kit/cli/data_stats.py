@@ -12,7 +12,7 @@ from sfda_kit.cli import flags, options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sfda_kit.data.statistics import Statistics
+    from sfda_kit.datasets.channel_statistics import Statistics
 
 
 def stats(
@@ -32,7 +32,7 @@ def stats(
     from sfda_kit.cli.data import open_dataset
     from sfda_kit.cli.data_verify import json_on_failure
     from sfda_kit.cli.output import results
-    from sfda_kit.data.statistics import draw, statistics
+    from sfda_kit.datasets.channel_statistics import draw, statistics
 
     given = {"dataset": dataset, "data_root": data_root, "source": source, "target": target, "depth_unit": depth_unit}
     with json_on_failure(json, dataset):
@@ -50,7 +50,7 @@ def show(console: Console, found: Statistics) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from sfda_kit.data.doctor.findings import shown
+    from sfda_kit.verify.findings import shown
 
     table = Table("class", box=None, header_style="bold", pad_edge=False)
     for domain in (*found.domains, "all"):

@@ -15,9 +15,9 @@ from sfda_kit.errors import SfdaKitError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sfda_kit.data.doctor.findings import Finding
-    from sfda_kit.data.doctor.report import Report
-    from sfda_kit.data.doctor.verify import Progress
+    from sfda_kit.verify.dataset import Progress
+    from sfda_kit.verify.findings import Finding
+    from sfda_kit.verify.report import Report
 
 
 def verify(
@@ -50,8 +50,8 @@ def verify(
 ) -> None:
     """Check a data set: every finding with its path and what to do. Exit code 1 where a run would stop or be wrong."""
     from sfda_kit.cli.output import results
-    from sfda_kit.data.doctor.verify import Request
-    from sfda_kit.data.doctor.verify import verify as look
+    from sfda_kit.verify.dataset import Request
+    from sfda_kit.verify.dataset import verify as look
 
     names = ("data_root", "source", "target", "split", "tr_classes", "ti_classes", "split_seed", "group_pattern")
     here = locals()
@@ -134,6 +134,6 @@ def _counted(number: int, what: str) -> str:
 
 
 def _shown(text: str) -> str:
-    from sfda_kit.data.doctor.findings import shown
+    from sfda_kit.verify.findings import shown
 
     return shown(text)

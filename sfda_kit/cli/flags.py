@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sfda_kit.errors import InterruptError, SfdaKitError, UserError
 
 if TYPE_CHECKING:
-    from sfda_kit.config import RunConfig
+    from sfda_kit.config.models import RunConfig
 
 PATHS = {
     "method": "method",
@@ -58,8 +58,9 @@ def configuration(
     assignments: Sequence[str] | None = None,
 ) -> RunConfig:
     """YAML file, then flags, then ``--set``: later wins. Raises ``UserError``."""
-    from sfda_kit.config import load_config, parse_assignments, read_yaml
-    from sfda_kit.merging import merge_settings
+    from sfda_kit.config.loading import load_config
+    from sfda_kit.config.merging import merge_settings
+    from sfda_kit.config.yaml import parse_assignments, read_yaml
 
     data: dict[str, Any] = _of_a_run(read_yaml(file)) if file else {}
     data = merge_settings(data, settings_of(given))
@@ -73,7 +74,7 @@ def configuration(
 
 def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """The flags that were given (``PATHS``) as settings."""
-    from sfda_kit.merging import merge_settings
+    from sfda_kit.config.merging import merge_settings
 
     data: dict[str, Any] = {}
     for flag, value in given.items():

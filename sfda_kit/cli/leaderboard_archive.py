@@ -59,7 +59,7 @@ def verify(
     """Check archives of strangers: say what was checked, or every reason to refuse them (exit code 1)."""
     from sfda_kit.cli.output import results
     from sfda_kit.submissions.add import read_archive_file
-    from sfda_kit.submissions.contained import verify_contained
+    from sfda_kit.submissions.sandbox import verify_contained
 
     rules, console = _rules(suite, data_root), results(as_json)
     reports = {path: verify_contained(read_archive_file(path), rules, timeout) for path in archives}

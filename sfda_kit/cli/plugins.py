@@ -18,8 +18,8 @@ def list_(
 
     from sfda_kit.cli.output import errors, results
     from sfda_kit.errors import UserError, nearest
-    from sfda_kit.plugins import installation
-    from sfda_kit.registry import KINDS
+    from sfda_kit.plugins.discovery import installation
+    from sfda_kit.plugins.registry import KINDS
 
     if kind and kind not in KINDS:
         raise UserError(f"Unknown kind {kind!r}. {nearest(kind, KINDS)}")

@@ -13,8 +13,8 @@ from sfda_kit.cli.output import errors
 
 if TYPE_CHECKING:
     from sfda_kit.data.depth_units import DepthUnit
-    from sfda_kit.models.adapted import AdaptedCard
-    from sfda_kit.predict import Prediction
+    from sfda_kit.inference.adapted_model import AdaptedCard
+    from sfda_kit.inference.predictor import Prediction
 
 FORMATS = ("csv", "json")
 
@@ -30,11 +30,11 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")] = "auto",
 ) -> None:
     """Predict path, class and probability of images with the model of a run."""
-    from sfda_kit.config import ComputeConfig
+    from sfda_kit.config.models import ComputeConfig
     from sfda_kit.device import choose_device
     from sfda_kit.errors import DataError
-    from sfda_kit.models.adapted import load_adapted
-    from sfda_kit.predict import Predictor, find_images, refuse
+    from sfda_kit.inference.adapted_model import load_adapted
+    from sfda_kit.inference.predictor import Predictor, find_images, refuse
 
     check_choice("--format", format_, FORMATS)
     chosen = choose_device(ComputeConfig(device=device))

@@ -61,7 +61,7 @@ def execute(name: str, runs_dir: Path, data_root: Path | None, skip_bad: bool, j
     from sfda_kit.bench.reproduce import judge
     from sfda_kit.cli.output import results
     from sfda_kit.cli.run import execute as execute_run
-    from sfda_kit.plan import resolve
+    from sfda_kit.runs.plan import resolve
 
     card = load_card(name)
     runs = runs_of(card, data_root, skip_bad)

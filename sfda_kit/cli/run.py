@@ -11,7 +11,7 @@ import typer
 from sfda_kit.cli import flags, options
 
 if TYPE_CHECKING:
-    from sfda_kit.config import RunConfig
+    from sfda_kit.config.models import RunConfig
     from sfda_kit.results.record import Record
 
 
@@ -68,8 +68,8 @@ def execute(config: RunConfig, runs_dir: Path, resume: bool, json: bool, tracker
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results
     from sfda_kit.cli.result_table import show_record
-    from sfda_kit.plan import resolve
-    from sfda_kit.run import run as run_plan
+    from sfda_kit.runs.labelled import run as run_plan
+    from sfda_kit.runs.plan import resolve
 
     console = results(json)
     plan: Any = resolve(config)

@@ -12,9 +12,9 @@ from sfda_kit.cli import flags, options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sfda_kit.config import RunConfig
-    from sfda_kit.models.card import SourceCard
-    from sfda_kit.models.importing import Matching
+    from sfda_kit.config.models import RunConfig
+    from sfda_kit.source.importing import Matching
+    from sfda_kit.source.source_card import SourceCard
 
 app = typer.Typer(help="Source models and their cards.", no_args_is_help=True)
 SHOWN = 8
@@ -59,8 +59,8 @@ def _trained(config: RunConfig) -> Path:
     from sfda_kit.data.task import build_task
     from sfda_kit.device import autocast, choose_device
     from sfda_kit.events import Event, reading_progress
-    from sfda_kit.models.source_stage import source_folders
-    from sfda_kit.plan import resolve
+    from sfda_kit.runs.plan import resolve
+    from sfda_kit.source.source_stage import source_folders
 
     plan = resolve(config)
     task = build_task(plan.dataset, config.dataset)
@@ -88,7 +88,7 @@ def copy_card(folder: Path, out: Path) -> Path:
 
     from sfda_kit.errors import UserError
     from sfda_kit.files import atomic
-    from sfda_kit.models.card import CARD_FILE, WEIGHTS_FILE
+    from sfda_kit.source.source_card import CARD_FILE, WEIGHTS_FILE
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out {out} is not an empty folder. Nothing was copied; name a new one. The card is {folder}")
@@ -105,7 +105,7 @@ def show(
 ) -> None:
     """Show what a source model is, knows and expects."""
     from sfda_kit.cli.output import results
-    from sfda_kit.models.card import load_source
+    from sfda_kit.source.source_card import load_source
 
     found = load_source(card)[1]
     if json:
@@ -160,8 +160,8 @@ def import_(
     """Make a source card of a timm classifier that was fine-tuned elsewhere, and print its folder."""
     from sfda_kit.cli.output import errors
     from sfda_kit.data.modality import modality as known
-    from sfda_kit.models.foreign_weights import read_state
-    from sfda_kit.models.importing import check, match, network_for, normalisation_of, save_imported
+    from sfda_kit.source.foreign_weights import read_state
+    from sfda_kit.source.importing import check, match, network_for, normalisation_of, save_imported
 
     names = _names(classes)
     known(modality)

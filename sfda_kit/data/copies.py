@@ -58,7 +58,7 @@ def copies_of(dataset: Dataset, rows: Mapping[str, Rows], source: str, target: s
     Compared are images of the modality ``target``; those of the source too where ``source`` is the same one. Only
     sets of image files are looked at: of a set in one file, or one that a plugin reads, nothing is known here.
     """
-    from sfda_kit.data.folder_dataset import FolderDataset
+    from sfda_kit.datasets.folder_dataset import FolderDataset
 
     if not isinstance(dataset, FolderDataset) or getattr(dataset, "in_one_file", False):
         return {}

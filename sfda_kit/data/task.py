@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.config import DatasetConfig, digest
+from sfda_kit.config.digest import digest
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.copies import without_copies
-from sfda_kit.data.deal import deal_parts
-from sfda_kit.data.fewer import fewer
+from sfda_kit.data.group_split import deal_parts
 from sfda_kit.data.modality import modality
+from sfda_kit.data.subsample import fewer
 from sfda_kit.errors import DataError, UserError, nearest
 from sfda_kit.interfaces.dataset import PARTS, Dataset, Index, Split
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sfda_kit.config import Augmentation
+from sfda_kit.config.models import Augmentation
 from sfda_kit.data import augment, eager
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.adapt.bank import FeatureBank, fill_bank
-from sfda_kit.builtin.information import entropy
+from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
+from sfda_kit.adaptation.information import entropy
 from sfda_kit.evaluate.metrics import accuracy, calibration_error, confusion, mean_class_accuracy
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sfda_kit.evaluate.evaluation import label_free_signals
 
 if TYPE_CHECKING:
-    from sfda_kit.adapt.bank import FeatureBank, PairBanks
+    from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
 
 Score = Callable[["FeatureBank", "PairBanks | None"], dict[str, float | None]]
 """Scores of a bank, and of the TI pairs of the same model, by validator; None where one is not finite."""

@@ -11,7 +11,7 @@ from sfda_kit.evaluate.collapse import effective_classes, is_collapsed
 from sfda_kit.evaluate.evaluation import label_free_signals
 
 if TYPE_CHECKING:
-    from sfda_kit.adapt.bank import FeatureBank, PairBanks
+    from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
 
 UNSURE = 0.9
 """Share of the highest possible mean entropy, log K, above which predictions say next to nothing."""

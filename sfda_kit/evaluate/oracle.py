@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from sfda_kit.adapt.bank import fill_bank
-from sfda_kit.adapt.checkpoint import Checkpoint
-from sfda_kit.adapt.loop import train
+from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.interfaces.method import EpochState, Method
 from sfda_kit.interfaces.recipe import Recipe
 from sfda_kit.models.network import AdaptedModel
-from sfda_kit.models.source_training import SupervisedTrainer
+from sfda_kit.source.source_training import SupervisedTrainer
+from sfda_kit.training.checkpoint import Checkpoint
+from sfda_kit.training.loop import train
 
 if TYPE_CHECKING:
-    from sfda_kit.config import SourceConfig
+    from sfda_kit.config.models import SourceConfig
     from sfda_kit.data.views import LabelledView
     from sfda_kit.interfaces import AdaptationContext
 

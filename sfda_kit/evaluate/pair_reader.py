@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sfda_kit.adapt.bank import FeatureBank, Images, PairBanks, fill_bank
+from sfda_kit.adaptation.feature_bank import FeatureBank, Images, PairBanks, fill_bank
 
 if TYPE_CHECKING:
     from sfda_kit.interfaces import AdaptationContext

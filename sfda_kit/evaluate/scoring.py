@@ -6,17 +6,17 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.adapt.bank import FeatureBank, PairBanks, fill_bank
+from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks, fill_bank
 from sfda_kit.data.augmented_view import AugmentedView
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event, Listener
-from sfda_kit.plugins import registry
-from sfda_kit.registry import Component, build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import Component, build
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from sfda_kit.config import AdaptConfig
+    from sfda_kit.config.models import AdaptConfig
     from sfda_kit.interfaces import AdaptationContext, Validator
 
 PAIRWISE_IMAGES = 5000

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.adaptation.step_signals import StepSignals
     from sfda_kit.models.network import Network
 
 

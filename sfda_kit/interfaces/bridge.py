@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from sfda_kit.adapt.signals import BridgeSignals
+    from sfda_kit.adaptation.step_signals import BridgeSignals
     from sfda_kit.models.network import Network
 
 

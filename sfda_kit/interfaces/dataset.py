@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sfda_kit.config import DatasetConfig
+    from sfda_kit.config.models import DatasetConfig
 
 PARTS = ("source", "target-train", "target-test", "ti")
 """The four disjoint parts of a task, in the order of the codes of ``Index.part``."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sfda_kit.adapt.bank import FeatureBank
-    from sfda_kit.config import AdaptConfig, BridgeStageConfig
+    from sfda_kit.adaptation.feature_bank import FeatureBank
+    from sfda_kit.config.models import AdaptConfig, BridgeStageConfig
     from sfda_kit.data.views import PairView, TargetView
     from sfda_kit.events import Listener
     from sfda_kit.interfaces.bridge import Bridge
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _bridge_defaults() -> BridgeStageConfig:
-    from sfda_kit.config import BridgeStageConfig
+    from sfda_kit.config.models import BridgeStageConfig
 
     return BridgeStageConfig()
 

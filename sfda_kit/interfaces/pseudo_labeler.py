@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adapt.bank import FeatureBank
+    from sfda_kit.adaptation.feature_bank import FeatureBank
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from sfda_kit.adapt.bank import FeatureBank
+    from sfda_kit.adaptation.feature_bank import FeatureBank
 
 
 class Validator(ABC):

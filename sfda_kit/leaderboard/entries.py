@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sfda_kit.config import FEWER, digest
+from sfda_kit.config.digest import digest
+from sfda_kit.config.models import FEWER
 from sfda_kit.leaderboard.board import Kind, Network, Task
 from sfda_kit.results.collection import StoredRun
 from sfda_kit.results.record import Record

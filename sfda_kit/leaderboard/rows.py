@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sfda_kit.config import digest
+from sfda_kit.config.digest import digest
 from sfda_kit.leaderboard.board import METRICS, Row, SeedResult, Spread
 from sfda_kit.leaderboard.comparable import Candidate
 from sfda_kit.leaderboard.entries import SOURCE_ONLY, Entry, TableKey, without_paths

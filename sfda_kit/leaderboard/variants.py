@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sfda_kit.config import digest
+from sfda_kit.config.digest import digest
 from sfda_kit.leaderboard.entries import Entry, mapping, without_paths
 
 Settings = dict[str, str]

@@ -15,7 +15,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from sfda_kit.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from sfda_kit.config import ModelConfig
+    from sfda_kit.config.models import ModelConfig
     from sfda_kit.interfaces.recipe import Scope
 
 

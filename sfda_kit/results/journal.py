@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.config import digest
+from sfda_kit.config.digest import digest
 from sfda_kit.errors import SfdaKitError, UserError
 from sfda_kit.events import Event, Listener, to_all
 from sfda_kit.results.cost import peak_memory_mb
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from sfda_kit.interfaces.method import EpochState
-    from sfda_kit.plan import MethodPlan
+    from sfda_kit.runs.plan import MethodPlan
 
 
 def in_run_folder(

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from sfda_kit.config import digest
+from sfda_kit.config.digest import digest
 from sfda_kit.errors import BusyError, UserError
 from sfda_kit.events import Event
 from sfda_kit.files import atomic, explained, write_json

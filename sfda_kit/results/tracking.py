@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfda_kit.events import Event, Listener
-from sfda_kit.plugins import registry
-from sfda_kit.registry import Component, build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import Component, build
 
 if TYPE_CHECKING:
     from sfda_kit.interfaces.tracker import Tracker

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from sfda_kit.files import atomic
 
 if TYPE_CHECKING:
-    from sfda_kit.adapt.bank import FeatureBank
+    from sfda_kit.adaptation.feature_bank import FeatureBank
 
 
 def write_unlabelled_predictions(

@@ -15,9 +15,9 @@ from filelock import FileLock
 from sfda_kit.errors import UserError
 from sfda_kit.files import explained
 from sfda_kit.submissions.archive import read_archive
-from sfda_kit.submissions.contained import read_bounded, verify_contained
 from sfda_kit.submissions.findings import Findings
 from sfda_kit.submissions.layout import MANIFEST
+from sfda_kit.submissions.sandbox import read_bounded, verify_contained
 from sfda_kit.submissions.verify import Rules, read_manifest
 
 SUBMISSION = "submission.json"

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from sfda_kit.config import digest
+from sfda_kit.config.digest import digest
 from sfda_kit.errors import UserError
 from sfda_kit.results.record import Record
 from sfda_kit.submissions.findings import shown
 
 if TYPE_CHECKING:
-    from sfda_kit.registry import Component
+    from sfda_kit.plugins.registry import Component
     from sfda_kit.submissions.schema import Facts
 
 CORE = "sfda-kit"
@@ -86,7 +86,7 @@ def wrong_facts(facts: Facts) -> Iterator[str]:
 
 def wrong_method(facts: Facts, third_party: Mapping[str, str]) -> Iterator[str]:
     """Methods are the project's own, or are stated to be another's; target labels are marked."""
-    from sfda_kit.plugins import registry
+    from sfda_kit.plugins.discovery import registry
 
     name, record = facts.record.method, facts.record
     component = registry().components.get(("method", name))
@@ -109,8 +109,8 @@ def wrong_method(facts: Facts, third_party: Mapping[str, str]) -> Iterator[str]:
 
 def is_own(method: str) -> bool:
     """Whether a method of this name belongs to the project, installed here or not."""
-    from sfda_kit.plugins import registry
-    from sfda_kit.registry import SHIPPED
+    from sfda_kit.plugins.discovery import registry
+    from sfda_kit.plugins.registry import SHIPPED
 
     component = registry().components.get(("method", method))
     return method in SHIPPED or (component is not None and component.owner == CORE)
@@ -127,8 +127,8 @@ def wrong_recipe(facts: Facts) -> tuple[str, str]:
     It is compared where the same version of the method's package is installed.
     """
     from sfda_kit.interfaces.recipe import Recipe
-    from sfda_kit.plan import apply_overrides
-    from sfda_kit.plugins import installation
+    from sfda_kit.plugins.discovery import installation
+    from sfda_kit.runs.plan import apply_overrides
 
     found, name = installation(), facts.record.method
     component = found.registry.components.get(("method", name))

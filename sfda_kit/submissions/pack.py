@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from sfda_kit import __version__
-from sfda_kit.config import explain
+from sfda_kit.config.explain import explain
 from sfda_kit.errors import UserError
 from sfda_kit.files import atomic
 from sfda_kit.results.collection import StoredRun, load_runs
@@ -33,7 +33,7 @@ from sfda_kit.submissions.layout import (
     Manifest,
     SuiteName,
 )
-from sfda_kit.submissions.private import public, public_record
+from sfda_kit.submissions.redaction import public, public_record
 from sfda_kit.submissions.verify import Rules, verify
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -146,7 +146,7 @@ def _about(given: Mapping[str, Any], runs: Sequence[StoredRun]) -> About:
 
 def _owner(method: str) -> str:
     """The package that a method of another's comes from. Raises ``UserError`` where it is not installed."""
-    from sfda_kit.plugins import registry
+    from sfda_kit.plugins.discovery import registry
 
     return registry().get("method", method).owner
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfda_kit.config import DatasetConfig
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.errors import SfdaKitError
 from sfda_kit.submissions.findings import listed
 from sfda_kit.submissions.predictions import PARTS, Predictions
@@ -35,8 +35,8 @@ class Rebuilder:
     def task(self, config: DatasetConfig) -> Task:
         """The task that ``config`` asks for, with the data set's folder on this disk."""
         from sfda_kit.data.task import build_task
-        from sfda_kit.plugins import registry
-        from sfda_kit.registry import build
+        from sfda_kit.plugins.discovery import registry
+        from sfda_kit.plugins.registry import build
 
         key = config.model_dump_json()
         if key not in self._tasks:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter, ValidationError
 
-from sfda_kit.config import RunConfig
+from sfda_kit.config.models import RunConfig
 from sfda_kit.interfaces.recipe import PartConfig, Recipe
 from sfda_kit.results.record import Record
 from sfda_kit.submissions.findings import shown
@@ -119,7 +119,7 @@ class Facts(_Strict):
 
 def check_facts(record: Record) -> Facts:
     """Every part of the record of a finished run. Raises ``ValueError``, one line a wrong key."""
-    from sfda_kit.models.card import SourceCard
+    from sfda_kit.source.source_card import SourceCard
 
     problems: list[str] = []
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sfda_kit.config import RunConfig, digest
+from sfda_kit.config.digest import digest
+from sfda_kit.config.models import RunConfig
 from sfda_kit.errors import UserError
 from sfda_kit.submissions.layout import SuiteName
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from sfda_kit.config import RunConfig
+from sfda_kit.config.models import RunConfig
 from sfda_kit.errors import UserError
 from sfda_kit.submissions import layout
 from sfda_kit.submissions.archive import read_archive

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sfda_kit.adapt.bridge_stage import objective_weights
+from sfda_kit.adaptation.bridge_stage import objective_weights
 from sfda_kit.interfaces import Phase, Recipe
 from sfda_kit.interfaces.bridge import Bridge
 from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.models.network import Network
-from sfda_kit.plugins import registry
-from sfda_kit.registry import build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
 from sfda_kit.testing.conformance_aligner import with_own_module
 from sfda_kit.testing.declaration import DeclarationConformance
 from sfda_kit.testing.networks import small_network, small_source_network

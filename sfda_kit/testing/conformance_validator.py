@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from sfda_kit.adapt.bank import FeatureBank, PairBanks
+from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
 from sfda_kit.testing.declaration import PartConformance
 from sfda_kit.testing.signals import small_bank
 

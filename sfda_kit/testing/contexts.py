@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sfda_kit.builtin.bridges import Copy
-from sfda_kit.config import AdaptConfig
+from sfda_kit.config.models import AdaptConfig
 from sfda_kit.events import silent
 from sfda_kit.interfaces import AdaptationContext, Recipe
 from sfda_kit.models.network import frozen_copy

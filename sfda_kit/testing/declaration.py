@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from sfda_kit.errors import UserError
-from sfda_kit.plugins import registry
-from sfda_kit.registry import Component, build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import Component, build
 
 
 class DeclarationConformance:
@@ -37,7 +37,7 @@ class DeclarationConformance:
     def test_listing_imports_no_torch(self) -> None:
         """Declaring parts must stay cheap: torch is imported on first use."""
         program = (
-            "import sys; from sfda_kit.plugins import registry; "
+            "import sys; from sfda_kit.plugins.discovery import registry; "
             f"registry().get({self.kind!r}, {self.name!r}); sys.exit('torch' in sys.modules)"
         )
         found = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)

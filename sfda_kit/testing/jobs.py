@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from sfda_kit.config import RunConfig
+from sfda_kit.config.models import RunConfig
 from sfda_kit.interfaces.executor import Job, Outcome
 from sfda_kit.results.record import read_record
 from sfda_kit.results.store import RunFolder

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sfda_kit.adapt.bank import FeatureBank
-    from sfda_kit.adapt.signals import BridgeSignals, StepSignals
+    from sfda_kit.adaptation.feature_bank import FeatureBank
+    from sfda_kit.adaptation.step_signals import BridgeSignals, StepSignals
     from sfda_kit.models.network import Network
 
 for suite in ("aligner", "bridge", "encoding", "labeler", "method", "recipe", "tracker", "validator"):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from sfda_kit.adapt.bank import FeatureBank
-from sfda_kit.adapt.memory import TargetMemory
-from sfda_kit.adapt.signals import BridgeSignals, StepInputs, StepSignals
+from sfda_kit.adaptation.feature_bank import FeatureBank
+from sfda_kit.adaptation.step_signals import BridgeSignals, StepInputs, StepSignals
+from sfda_kit.adaptation.target_memory import TargetMemory
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.data.modality import modality

@@ -13,7 +13,7 @@ from scipy import stats
 
 from sfda_kit.bench.card import Card, load_card, runs_of, shipped_cards
 from sfda_kit.bench.reproduce import flatten, judge
-from sfda_kit.plugins import registry
+from sfda_kit.plugins.discovery import registry
 from sfda_kit.results.record import Record
 
 from ..conftest import TI, TR, last_json

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from sfda_kit.builtin.adversary import domain_loss, reverse_gradient
+from sfda_kit.adaptation.adversary import domain_loss, reverse_gradient
 
 seeds = st.integers(0, 2**31 - 1)
 

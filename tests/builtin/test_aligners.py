@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfda_kit.adaptation.information import entropy, information_maximisation
 from sfda_kit.builtin.aligners import InfoMax, TiFeatures
-from sfda_kit.builtin.information import entropy, information_maximisation
 from sfda_kit.errors import UserError
 
 seeds = st.integers(0, 2**31 - 1)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfda_kit.adapt.bank import FeatureBank
+from sfda_kit.adaptation.feature_bank import FeatureBank
 from sfda_kit.builtin.centroid import Centroid
 from sfda_kit.errors import UserError
 

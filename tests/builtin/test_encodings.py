@@ -9,8 +9,8 @@ from sfda_kit.builtin.encodings import ChannelCopy, Jet, Stretch
 from sfda_kit.data.modality import modality
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import Encoding
-from sfda_kit.plugins import registry
-from sfda_kit.registry import build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
 
 DEPTH, RGB, NIR = modality("depth"), modality("rgb"), modality("nir")
 

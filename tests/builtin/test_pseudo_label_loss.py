@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sfda_kit.adapt.recipe_method import pseudo_label_loss
+from sfda_kit.adaptation.recipe_method import pseudo_label_loss
 
 seeds = st.integers(0, 2**31 - 1)
 

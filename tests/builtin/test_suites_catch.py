@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sfda_kit.adapt.bank import FeatureBank, fill_bank
+from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.events import Event
 from sfda_kit.interfaces import (
     AdaptationContext,

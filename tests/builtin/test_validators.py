@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfda_kit.adapt.bank import FeatureBank, PairBanks
+from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
 from sfda_kit.builtin import neighbour_validators
 from sfda_kit.builtin.neighbour_validators import KnnAgreement, Snd
 from sfda_kit.errors import UserError
-from sfda_kit.plugins import registry
-from sfda_kit.registry import build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
 from sfda_kit.testing.signals import small_bank
 
 SPREAD = 50 * torch.eye(4)

@@ -12,7 +12,7 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
-from sfda_kit.data.twins import make_twin
+from sfda_kit.datasets.twins import make_twin
 
 # A busy machine is no failure.
 settings.register_profile("unhurried", deadline=None)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.paired_folder import PairedFolder
-from sfda_kit.data.rooms.dataset import Rooms
-from sfda_kit.data.statistics import statistics
+from sfda_kit.config.models import DatasetConfig
+from sfda_kit.datasets.channel_statistics import statistics
+from sfda_kit.datasets.paired_folder import PairedFolder
 from sfda_kit.errors import DataError, UserError
-from sfda_kit.plugins import registry
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.rooms.dataset import Rooms
 
 FEW = ("--set", "dataset.options.scenes=0.01")
 
@@ -43,7 +43,7 @@ def test_a_set_that_cannot_be_imported_costs_only_its_own_lines(sfda_kit, monkey
 def test_show_renders_the_samples_it_draws_and_no_part(sfda_kit, tmp_path, monkeypatch):
     rendered: list[int] = []
 
-    from sfda_kit.data.rooms import dataset as rooms
+    from sfda_kit.rooms import dataset as rooms
 
     real = rooms.render_scenes
     monkeypatch.setattr(
@@ -59,7 +59,7 @@ def test_peeking_is_reading(monkeypatch):
     rows = np.array([3, 0, 30, 50])
     before = rooms.peek(rows, "depth", 24)
     np.testing.assert_array_equal(before, rooms.read(rows, "depth", 24))
-    monkeypatch.setattr("sfda_kit.data.rooms.dataset.render_scenes", lambda *_: pytest.fail("it is in the cache"))
+    monkeypatch.setattr("sfda_kit.rooms.dataset.render_scenes", lambda *_: pytest.fail("it is in the cache"))
     np.testing.assert_array_equal(before, rooms.peek(rows, "depth", 24))
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.diml import Diml
-from sfda_kit.data.diml_frames import Pair, Place, runs, scene_name
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.task import build_task
-from sfda_kit.data.twins import make_twin
+from sfda_kit.datasets.diml import Diml
+from sfda_kit.datasets.diml_frames import Pair, Place, runs, scene_name
+from sfda_kit.datasets.twins import make_twin
 from sfda_kit.errors import DataError
 
 SENSORS = {"source": "rgb@indoor", "target": "depth@indoor"}

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.domain_folder import DomainFolder
-from sfda_kit.data.named_splits import shipped_splits
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.task import build_task
-from sfda_kit.data.twins import make_twin
+from sfda_kit.datasets.domain_folder import DomainFolder
+from sfda_kit.datasets.named_splits import shipped_splits
+from sfda_kit.datasets.twins import make_twin
 from sfda_kit.errors import DataError, UserError
 
 SENSORS = {"source": "rgb@amazon", "target": "rgb@webcam"}

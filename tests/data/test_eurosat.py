@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.eurosat import BANDS, CLASSES, Eurosat
-from sfda_kit.data.twins import make_twin
+from sfda_kit.config.models import DatasetConfig
+from sfda_kit.datasets.eurosat import BANDS, CLASSES, Eurosat
+from sfda_kit.datasets.twins import make_twin
 from sfda_kit.errors import DataError, UserError
 
 
@@ -133,7 +133,7 @@ def test_every_kind_of_bad_file_is_named_with_what_to_do(own):
 
 
 def test_files_that_claim_too_much_or_need_another_library(own, monkeypatch):
-    monkeypatch.setattr("sfda_kit.data.band_reader.MAXIMUM_PIXELS", 1000)
+    monkeypatch.setattr("sfda_kit.datasets.band_reader.MAXIMUM_PIXELS", 1000)
     with pytest.raises(DataError, match=r"claims 53248 values; the limit is 1000\. Scale"):
         load(own).read(np.array([0]), "nir", 8)
 

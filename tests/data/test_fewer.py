@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sfda_kit.config import DatasetConfig, load_config
-from sfda_kit.data.paired_folder import PairedFolder
-from sfda_kit.data.rooms.dataset import Rooms
+from sfda_kit.config.loading import load_config
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.task import Task, build_task
+from sfda_kit.datasets.paired_folder import PairedFolder
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces.dataset import PARTS
+from sfda_kit.rooms.dataset import Rooms
 
 
 def rooms(**changed: Any) -> Task:

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.doctor.verify import Request, verify
-from sfda_kit.data.shards.shard_index import scan_shard
-from sfda_kit.data.webdataset import WebDataset
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.errors import DataError
+from sfda_kit.shards.dataset import WebDataset
+from sfda_kit.shards.shard_index import scan_shard
+from sfda_kit.verify.dataset import Request, verify
 
 from .shards import sample, special, write_tar
 

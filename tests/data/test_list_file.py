@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.list_file import ListFile
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.task import build_task
-from sfda_kit.data.twins import make_twin
+from sfda_kit.datasets.list_file import ListFile
+from sfda_kit.datasets.twins import make_twin
 from sfda_kit.errors import DataError, UserError
 
 SENSORS = {"source": "rgb@cam", "target": "depth@cam"}

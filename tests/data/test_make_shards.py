@@ -12,18 +12,18 @@ import pytest
 import yaml
 from PIL import Image
 
-from sfda_kit.cache import clear, entries
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.deal import deal_parts
-from sfda_kit.data.paired_folder import PairedFolder
-from sfda_kit.data.rooms.dataset import Rooms
-from sfda_kit.data.shards.labels import Labels
-from sfda_kit.data.shards.make import make_shards
-from sfda_kit.data.shards.writer import ShardWriter
-from sfda_kit.data.sun_rgbd import SunRgbd
-from sfda_kit.data.twins import make_twin
-from sfda_kit.data.webdataset import WebDataset
+from sfda_kit.config.models import DatasetConfig
+from sfda_kit.data.cache_contents import clear, entries
+from sfda_kit.data.group_split import deal_parts
+from sfda_kit.datasets.paired_folder import PairedFolder
+from sfda_kit.datasets.sun_rgbd import SunRgbd
+from sfda_kit.datasets.twins import make_twin
 from sfda_kit.errors import DataError, UserError
+from sfda_kit.rooms.dataset import Rooms
+from sfda_kit.shards.dataset import WebDataset
+from sfda_kit.shards.labels import Labels
+from sfda_kit.shards.make import make_shards
+from sfda_kit.shards.writer import ShardWriter
 
 KV1 = {"source": "rgb@kv1", "target": "depth@kv1"}
 CAM = {"source": "rgb@cam", "target": "depth@cam"}

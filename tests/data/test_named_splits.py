@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.named_splits import Largest, NamedSplit, read_splits, shipped_splits
-from sfda_kit.data.sun_rgbd import SunRgbd
+from sfda_kit.config.models import DatasetConfig
+from sfda_kit.datasets.named_splits import Largest, NamedSplit, read_splits, shipped_splits
+from sfda_kit.datasets.sun_rgbd import SunRgbd
 from sfda_kit.errors import UserError
 
 SHIPPED = sorted(path.stem for path in (Path(__file__).parents[2] / "sfda_kit/data/splits").glob("*.yaml"))

@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.nyuv2 import Nyuv2
-from sfda_kit.data.nyuv2_crops import CLASSES, CropRules, boxes, make_crops
-from sfda_kit.data.nyuv2_mat import FILE, Frame, open_labelled, room_of
-from sfda_kit.data.paired_folder import NYU11, PairedFolder
-from sfda_kit.data.twins import make_twin
-from sfda_kit.data.twins.nyuv2 import NAMES, SCENE_TYPES, write_texts
+from sfda_kit.config.models import DatasetConfig
+from sfda_kit.datasets.nyuv2 import Nyuv2
+from sfda_kit.datasets.nyuv2_crops import CLASSES, CropRules, boxes, make_crops
+from sfda_kit.datasets.nyuv2_mat import FILE, Frame, open_labelled, room_of
+from sfda_kit.datasets.paired_folder import NYU11, PairedFolder
+from sfda_kit.datasets.twins import make_twin
+from sfda_kit.datasets.twins.nyuv2 import NAMES, SCENE_TYPES, write_texts
 from sfda_kit.errors import DataError, UserError
 
 h5py = pytest.importorskip("h5py")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfda_kit.data.packed_rows import PackedRows, PackedTexts, PackedWords, Row
+from sfda_kit.datasets.packed_rows import PackedRows, PackedTexts, PackedWords, Row
 
 TEXTS = st.lists(st.text(), max_size=12)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.paired_folder import PairedFolder
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.task import build_task
+from sfda_kit.datasets.paired_folder import PairedFolder
 from sfda_kit.errors import DataError, UserError
 
 NAMES = ("a room 1_01", "a room 1_02", "Größe_03")

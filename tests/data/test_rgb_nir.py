@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.rgb_nir import CATEGORIES, RgbNir
-from sfda_kit.data.twins import make_twin
+from sfda_kit.config.models import DatasetConfig
+from sfda_kit.datasets.rgb_nir import CATEGORIES, RgbNir
+from sfda_kit.datasets.twins import make_twin
 from sfda_kit.errors import DataError
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.rooms.dataset import Rooms
-from sfda_kit.data.rooms.generate import render_scenes
-from sfda_kit.data.rooms.layout import DOMAINS, Layout, RoomsOptions, View
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.interfaces.dataset import PARTS
+from sfda_kit.rooms.dataset import Rooms
+from sfda_kit.rooms.generate import render_scenes
+from sfda_kit.rooms.layout import DOMAINS, Layout, RoomsOptions, View
 
 GOLDEN = Path(__file__).with_name("rooms_golden.json")
 
@@ -101,7 +101,7 @@ def test_seed_and_options_change_pixels_and_fingerprint():
 
 
 def test_worker_processes_render_what_one_process_does(monkeypatch):
-    monkeypatch.setattr("sfda_kit.data.rooms.generate.CHUNK", 9)
+    monkeypatch.setattr("sfda_kit.rooms.generate.CHUNK", 9)
     rooms, calls = _rooms(scenes=0.01), []
     rooms.progress = lambda what, done, total: calls.append((what, done, total))
     rows = _rows(rooms, "kv1", "source")
@@ -116,7 +116,7 @@ def test_worker_processes_render_what_one_process_does(monkeypatch):
 SCRIPT = """
 import numpy as np, hashlib
 from sfda_kit.config import DatasetConfig
-from sfda_kit.data.rooms.dataset import Rooms
+from sfda_kit.rooms.dataset import Rooms
 pixels = Rooms(DatasetConfig(options={"scenes": 0.02})).read(np.arange(20), "rgb", 48)
 print(hashlib.sha256(pixels.tobytes()).hexdigest())
 """

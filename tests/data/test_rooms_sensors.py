@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sfda_kit.data.rooms.render import cast, render
-from sfda_kit.data.rooms.scene import sample_scene
-from sfda_kit.data.rooms.sensors import HEIGHT, SENSORS, WIDTH, depth_edges, measure_depth, rays
+from sfda_kit.rooms.render import cast, render
+from sfda_kit.rooms.scene import sample_scene
+from sfda_kit.rooms.sensors import HEIGHT, SENSORS, WIDTH, depth_edges, measure_depth, rays
 
 
 def _flat(distance: float) -> np.ndarray:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfda_kit.data.rooms.shapes import SHAPES, Part, turn_about
-from sfda_kit.data.rooms.solids import Difference, Frustum, Sphere, Torus, box, dot
+from sfda_kit.rooms.shapes import SHAPES, Part, turn_about
+from sfda_kit.rooms.solids import Difference, Frustum, Sphere, Torus, box, dot
 
 CASES = [
     (Sphere(0.5), (-2, 0, 0), (1, 0, 0), 1.5, (-1, 0, 0)),

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from sfda_kit.config import DatasetConfig
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.depth_units import decode_sun_rgbd_bits
-from sfda_kit.data.named_splits import shipped_splits
-from sfda_kit.data.sun_rgbd import SunRgbd
-from sfda_kit.data.sun_rgbd_frames import Frame, runs
-from sfda_kit.data.sun_rgbd_official import official_parts
 from sfda_kit.data.task import build_task
+from sfda_kit.datasets.named_splits import shipped_splits
+from sfda_kit.datasets.sun_rgbd import SunRgbd
+from sfda_kit.datasets.sun_rgbd_frames import Frame, runs
+from sfda_kit.datasets.sun_rgbd_official import official_parts
 from sfda_kit.errors import DataError, UserError
 
 from ..conftest import FAST, last_json

@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.sheet import draw_pairs
-from sfda_kit.data.sun_rgbd import SunRgbd
-from sfda_kit.data.twins import make_twin
-from sfda_kit.data.twins.sun_rgbd_layout import SCENE_NAMES
+from sfda_kit.config.models import DatasetConfig
+from sfda_kit.datasets.sample_sheet import draw_pairs
+from sfda_kit.datasets.sun_rgbd import SunRgbd
+from sfda_kit.datasets.twins import make_twin
+from sfda_kit.datasets.twins.sun_rgbd_layout import SCENE_NAMES
 from sfda_kit.errors import UserError
 
 

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.paired_folder import PairedFolder
-from sfda_kit.data.shards import index_cache
-from sfda_kit.data.shards.make import make_shards
-from sfda_kit.data.shards.shard_index import scan_shard
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.task import build_task
-from sfda_kit.data.twins import make_twin
-from sfda_kit.data.webdataset import WebDataset
+from sfda_kit.datasets.paired_folder import PairedFolder
+from sfda_kit.datasets.twins import make_twin
 from sfda_kit.errors import DataError, UserError
+from sfda_kit.shards import index_cache
+from sfda_kit.shards.dataset import WebDataset
+from sfda_kit.shards.make import make_shards
+from sfda_kit.shards.shard_index import scan_shard
 
 from .shards import png, write_tar
 

@@ -15,15 +15,15 @@ import pytest
 import torch
 
 from sfda_kit import Component
-from sfda_kit.adapt.bank import fill_bank
-from sfda_kit.adapt.kept_state import KeptState
+from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.data.task import Task
 from sfda_kit.evaluate import scoring
+from sfda_kit.inference.adapted_model import load_adapted
 from sfda_kit.interfaces import AdaptationContext, Aligner, EpochState, Method, Recipe, Validator
-from sfda_kit.models.adapted import load_adapted
 from sfda_kit.models.network import AdaptedModel
-from sfda_kit.plugins import registry
+from sfda_kit.plugins.discovery import registry
 from sfda_kit.results.journal import Journal
+from sfda_kit.runs.best_checkpoint import KeptState
 
 from ..conftest import last_json
 
@@ -286,7 +286,7 @@ def test_killed_and_resumed_is_the_same_run(sink, sfda_kit, on_pairs, monkeypatc
 
 
 def test_killed_after_a_rollback_it_goes_on_with_the_lower_rate(sink, sfda_kit, on_pairs, monkeypatch):
-    from sfda_kit.evaluate import watch
+    from sfda_kit.runs import adaptation_driver as watch
 
     undisturbed = sink("--on-collapse", "rollback", "--runs-dir", "undisturbed").outcome()
     with monkeypatch.context() as patch:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfda_kit.adapt.bank import FeatureBank, PairBanks
+from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
 from sfda_kit.evaluate.collapse import effective_classes, is_collapsed
 from sfda_kit.evaluate.monitor import Monitor
 

@@ -7,14 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfda_kit.adapt.bank import fill_bank
-from sfda_kit.adapt.kept_state import KeptState
+from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.errors import UserError
 from sfda_kit.evaluate.selection import Candidate, better, choose, describe_selection, vetoed
 from sfda_kit.interfaces import EpochState
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.results.record import Record
+from sfda_kit.runs.best_checkpoint import KeptState
 from sfda_kit.testing.networks import small_network
 from sfda_kit.testing.signals import small_target
 

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sfda_kit.config.merging import merge
 from sfda_kit.leaderboard import Board, Row, TaskTable, build_board
-from sfda_kit.merging import merge
 from sfda_kit.results.collection import load_runs
 
 CLASSES = ("bed", "chair")

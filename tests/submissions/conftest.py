@@ -17,10 +17,10 @@ TINY = {"backbone": "test_resnet", "image_size": 32, "bottleneck": 8}
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Run folders by method: source-only, and the oracle, which has a history of several epochs."""
-    from sfda_kit.config import load_config
+    from sfda_kit.config.loading import load_config
     from sfda_kit.events import silent
-    from sfda_kit.plan import resolve
-    from sfda_kit.run import run
+    from sfda_kit.runs.labelled import run
+    from sfda_kit.runs.plan import resolve
 
     home = tmp_path_factory.mktemp("submitter")
     found = {}

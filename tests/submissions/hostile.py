@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from sfda_kit.config import digest
+from sfda_kit.config.digest import digest
 from sfda_kit.submissions.pack import zipped
 
 MANIFEST = "manifest.json"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sfda_kit.submissions.archive import read_archive
 from sfda_kit.submissions.findings import Findings, is_unprintable, shown
-from sfda_kit.submissions.private import public
+from sfda_kit.submissions.redaction import public
 from sfda_kit.submissions.strict_json import StrictJsonError, parse
 from sfda_kit.submissions.verify import verify
 

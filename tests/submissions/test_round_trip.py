@@ -16,10 +16,10 @@ from sfda_kit.errors import UserError
 from sfda_kit.results.collection import load_runs
 from sfda_kit.results.record import read_record
 from sfda_kit.results.store import RunFolder
-from sfda_kit.submissions import contained
+from sfda_kit.submissions import sandbox as contained
 from sfda_kit.submissions.add import add
-from sfda_kit.submissions.contained import verify_contained
 from sfda_kit.submissions.pack import archive_bytes, pack, public_record
+from sfda_kit.submissions.sandbox import verify_contained
 from sfda_kit.submissions.verify import Rules, verify
 
 from .hostile import Files, signed

@@ -10,7 +10,7 @@ import yaml
 
 from sfda_kit.bench.cells import expand
 from sfda_kit.bench.suite import Suite
-from sfda_kit.config import RunConfig
+from sfda_kit.config.models import RunConfig
 from sfda_kit.errors import UserError
 from sfda_kit.submissions.pack import pack
 from sfda_kit.submissions.suite import check_suite, protocol, suite_cells

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sfda_kit_alignment.adversarial import TiAdversarial
 from torch import Tensor, nn
 
-from sfda_kit.adapt.recipe_method import PhaseTraining, RecipeMethod
+from sfda_kit.adaptation.recipe_method import PhaseTraining, RecipeMethod
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import Recipe
 from sfda_kit.models.network import AdaptedModel

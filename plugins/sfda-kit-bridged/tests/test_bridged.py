@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sfda_kit_bridged.bridged import BRIDGED
 
-from sfda_kit.config import load_config
-from sfda_kit.plan import resolve
+from sfda_kit.config.loading import load_config
+from sfda_kit.runs.plan import resolve
 from sfda_kit.testing import RecipeConformance
 
 

@@ -10,8 +10,8 @@ import pytest
 from sfda_kit_ray.quiet import ray
 
 from sfda_kit.errors import UserError
-from sfda_kit.plugins import registry
-from sfda_kit.registry import build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
 from sfda_kit.testing.jobs import small_job
 
 pytestmark = pytest.mark.xdist_group("ray")

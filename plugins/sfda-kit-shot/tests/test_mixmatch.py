@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sfda_kit_shot.mixmatch import MixMatch, mix, mixmatch_loss, sharpen
 from torch import Tensor
 
-from sfda_kit.adapt.signals import StepInputs, StepSignals
+from sfda_kit.adaptation.step_signals import StepInputs, StepSignals
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import PseudoLabels

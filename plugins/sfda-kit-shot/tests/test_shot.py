@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from sfda_kit_shot.shot import SHOT, SHOT_IM
 
+from sfda_kit.adaptation.information import information_maximisation
 from sfda_kit.builtin.bridges import Copy
-from sfda_kit.builtin.information import information_maximisation
 from sfda_kit.testing import RecipeConformance
 from sfda_kit.testing.conformance_recipe import phase_loss
 from sfda_kit.testing.networks import small_network

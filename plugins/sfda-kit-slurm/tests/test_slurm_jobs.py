@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sfda_kit.interfaces.executor import Executor
-from sfda_kit.plugins import registry
-from sfda_kit.registry import build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
 from sfda_kit.testing.jobs import (
     AGES,
     ended_once,

@@ -13,8 +13,8 @@ from sfda_kit_slurm.cell_call import CellCall
 
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces.executor import Job
-from sfda_kit.plugins import registry
-from sfda_kit.registry import build
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
 from sfda_kit.testing.jobs import in_background, small_job, wait_for
 
 

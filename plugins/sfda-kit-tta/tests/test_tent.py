@@ -15,8 +15,8 @@ from sfda_kit_tta.online import OnlineAnswers
 from sfda_kit_tta.tent import Tent, mean_entropy, modulated_layers
 from torch import nn
 
-from sfda_kit.adapt.bank import fill_bank
-from sfda_kit.config import AdaptConfig
+from sfda_kit.adaptation.feature_bank import fill_bank
+from sfda_kit.config.models import AdaptConfig
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import EpochState
 from sfda_kit.models.network import Network

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sfda_kit.leaderboard.site.names import page_name
 from sfda_kit.leaderboard.site.wording import web_link
-from sfda_kit.plugins import registry
-from sfda_kit.registry import SHIPPED
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import SHIPPED
 
 if TYPE_CHECKING:
     from sfda_kit.leaderboard.board import Board, Row, TaskTable

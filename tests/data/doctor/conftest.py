@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.doctor.report import Report
-from sfda_kit.data.doctor.verify import Request, verify
+from sfda_kit.config.models import DatasetConfig
+from sfda_kit.verify.dataset import Request, verify
+from sfda_kit.verify.report import Report
 
 CLASSES = ("bar", "disc", "stripe")
 EACH = 4

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sfda_kit.data.decode_cache import FileReader
-from sfda_kit.data.doctor.file_checks import Job, Look, look_at
-from sfda_kit.data.doctor.findings import shown
-from sfda_kit.data.doctor.groups_table import check_groups
-from sfda_kit.data.doctor.likeness import BYTES, likeness
-from sfda_kit.data.doctor.tree import look_at_tree
 from sfda_kit.data.images import read_image
 from sfda_kit.errors import DataError
+from sfda_kit.verify.file_checks import Job, Look, look_at
+from sfda_kit.verify.findings import shown
+from sfda_kit.verify.groups_table import check_groups
+from sfda_kit.verify.perceptual_hash import BYTES, likeness
+from sfda_kit.verify.tree import look_at_tree
 
 from .conftest import scene
 

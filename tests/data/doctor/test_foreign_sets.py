@@ -10,12 +10,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from sfda_kit.config import DatasetConfig
-from sfda_kit.data.doctor.foreign import look_at_foreign
-from sfda_kit.data.doctor.report import Report
-from sfda_kit.data.doctor.verify import Request, verify
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.errors import DataError
 from sfda_kit.interfaces.dataset import Dataset, Index, Split
+from sfda_kit.verify.dataset import Request, verify
+from sfda_kit.verify.foreign import look_at_foreign
+from sfda_kit.verify.report import Report
 
 
 class Pictures(Dataset):
@@ -140,7 +140,9 @@ def changing(monkeypatch):
             return dict.fromkeys(self.torn, "is torn. Mend it.")
 
     component = SimpleNamespace(load=lambda: Changing)
-    monkeypatch.setattr("sfda_kit.plugins.registry", lambda: SimpleNamespace(get=lambda kind, name: component))
+    monkeypatch.setattr(
+        "sfda_kit.plugins.discovery.registry", lambda: SimpleNamespace(get=lambda kind, name: component)
+    )
 
     def call(**changes):
         return verify(Request(DatasetConfig(name="pictures"), **changes))

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from sfda_kit.data.twins import make_twin
+from sfda_kit.datasets.twins import make_twin
 
 LAYOUTS = {
     "sun-rgbd": "sun-rgbd",

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from sfda_kit.builtin.encodings import ChannelCopy
-from sfda_kit.config import DatasetConfig
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.copies import copies_of
 from sfda_kit.data.open_views import ViewOpener
 from sfda_kit.data.task import Task, build_task
-from sfda_kit.data.twins import TWINS
+from sfda_kit.datasets.twins import TWINS
 from sfda_kit.errors import SfdaKitError
-from sfda_kit.plugins import registry
+from sfda_kit.plugins.discovery import registry
 
 from .test_hostile_pairs import ERRORS, NOTICES, RGB
 from .test_hostile_sets import BROKEN, twins  # noqa: F401  (a fixture)

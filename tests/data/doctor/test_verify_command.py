@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sfda_kit.data.doctor import pool
-from sfda_kit.data.doctor.file_checks import FileFacts, Job, Look, look_at
-from sfda_kit.data.doctor.findings import RULES, shown, split_message
+from sfda_kit.verify import pool
+from sfda_kit.verify.file_checks import FileFacts, Job, Look, look_at
+from sfda_kit.verify.findings import RULES, shown, split_message
 
 from .conftest import write_pair
 

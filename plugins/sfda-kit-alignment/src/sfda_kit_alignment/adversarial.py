@@ -29,14 +29,14 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from sfda_kit.builtin.adversary import domain_loss
+from sfda_kit.adaptation.adversary import domain_loss
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import Aligner
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.adaptation.step_signals import StepSignals
     from sfda_kit.models.network import Network
 
 RISE = 10.0

@@ -27,7 +27,7 @@ from sfda_kit_alignment.samples import two_pairs
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.adaptation.step_signals import StepSignals
 
 
 class TiCoral(Aligner):

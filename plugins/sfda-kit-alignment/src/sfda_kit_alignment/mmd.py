@@ -36,7 +36,7 @@ from sfda_kit_alignment.samples import two_pairs
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.adaptation.step_signals import StepSignals
 
 Estimator = Literal["biased", "unbiased"]
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)

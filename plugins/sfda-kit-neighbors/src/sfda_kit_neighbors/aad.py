@@ -30,7 +30,7 @@ from sfda_kit_neighbors.nrc import agreement
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.adaptation.step_signals import StepSignals
 
 PAPER = "https://arxiv.org/abs/2205.04183"
 

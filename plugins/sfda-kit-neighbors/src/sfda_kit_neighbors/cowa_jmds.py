@@ -31,7 +31,7 @@ from sfda_kit.interfaces import Aligner, Recipe
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.adaptation.step_signals import StepSignals
 
 PAPER = "https://arxiv.org/abs/2206.06640"
 

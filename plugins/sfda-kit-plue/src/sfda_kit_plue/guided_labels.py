@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sfda_kit.builtin.information import entropy, positive_temperature
+from sfda_kit.adaptation.information import entropy, positive_temperature
 from sfda_kit.device import without_autocast
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import Aligner
@@ -23,8 +23,8 @@ from sfda_kit_plue.momentum import MomentumModel
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adapt.memory import TargetMemory
-    from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.adaptation.step_signals import StepSignals
+    from sfda_kit.adaptation.target_memory import TargetMemory
     from sfda_kit.models.network import Network
 
 

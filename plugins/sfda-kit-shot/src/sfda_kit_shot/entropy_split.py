@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sfda_kit.builtin.information import entropy
+from sfda_kit.adaptation.information import entropy
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import PseudoLabeler, PseudoLabels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adapt.bank import FeatureBank
+    from sfda_kit.adaptation.feature_bank import FeatureBank
 
 
 class EntropySplit(PseudoLabeler):

@@ -30,7 +30,7 @@ from sfda_kit.interfaces import Aligner
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.adaptation.step_signals import StepSignals
     from sfda_kit.models.network import Network
 
 QUARTERS = 4

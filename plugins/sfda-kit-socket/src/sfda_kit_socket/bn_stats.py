@@ -37,7 +37,7 @@ from sfda_kit.models.statistics import require_batch_norm
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.adaptation.step_signals import StepSignals
     from sfda_kit.models.statistics import Statistics
 
 Reduction = Literal["mean", "sum"]

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sfda_kit.builtin.information import positive_temperature, softened_divergence
+from sfda_kit.adaptation.information import positive_temperature, softened_divergence
 from sfda_kit.interfaces import Aligner
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adapt.signals import StepSignals
+    from sfda_kit.adaptation.step_signals import StepSignals
 
 
 class Distill(Aligner):

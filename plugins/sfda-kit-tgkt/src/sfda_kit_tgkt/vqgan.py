@@ -34,7 +34,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfda_kit.builtin.adversary import domain_loss
+from sfda_kit.adaptation.adversary import domain_loss
 from sfda_kit.errors import UserError
 from sfda_kit_tgkt.codebook import Codebook
 from sfda_kit_tgkt.discriminators import Level, discriminator
@@ -42,7 +42,7 @@ from sfda_kit_tgkt.objective import DEFAULT_OBJECTIVE, TgmbBridge, TgmbObjective
 from sfda_kit_tgkt.unet import block
 
 if TYPE_CHECKING:
-    from sfda_kit.adapt.signals import BridgeSignals
+    from sfda_kit.adaptation.step_signals import BridgeSignals
     from sfda_kit.models.network import Network
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from sfda_kit.adapt.bank import fill_bank
+from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import EpochState, Method, Recipe
 from sfda_kit.models.network import AdaptedModel

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sfda_kit.adapt.bank import FeatureBank
+from sfda_kit.adaptation.feature_bank import FeatureBank
 from sfda_kit.events import Event
 
 if TYPE_CHECKING:

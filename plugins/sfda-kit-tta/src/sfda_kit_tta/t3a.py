@@ -29,11 +29,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfda_kit.adapt.bank import FeatureBank, fill_bank
-from sfda_kit.adapt.loop import seeded
+from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import EpochState, Method, Recipe
 from sfda_kit.models.network import AdaptedModel
+from sfda_kit.training.loop import seeded
 from sfda_kit_tta.online import tell_what_is_scored
 
 if TYPE_CHECKING:

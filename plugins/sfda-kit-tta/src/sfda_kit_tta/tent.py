@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from sfda_kit.adapt.checkpoint import Checkpoint
-from sfda_kit.adapt.loop import TrainingStage, steps_per_epoch, train
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces import EpochState, Method, Recipe
 from sfda_kit.models.network import AdaptedModel, frozen_running_statistics
+from sfda_kit.training.checkpoint import Checkpoint
+from sfda_kit.training.loop import TrainingStage, steps_per_epoch, train
 from sfda_kit_tta.norms import adopt_target_statistics, batch_norms, even_batches
 from sfda_kit_tta.online import OnlineAnswers, tell_what_is_scored
 

@@ -1,0 +1,127 @@
+"""Training of a bridge: once for a source model, a target and an objective, then cached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sfda_kit.adaptation.step_signals import BridgeSignals, epoch_inputs
+from sfda_kit.errors import UserError
+from sfda_kit.events import Event
+from sfda_kit.plugins.discovery import installation, registry
+from sfda_kit.plugins.registry import build
+from sfda_kit.source.source_card import WEIGHTS_FILE, load_weights, save_weights
+from sfda_kit.training.checkpoint import Checkpoint
+from sfda_kit.training.loop import TrainingStage, one_cycle, seeded, steps_per_epoch, train
+from sfda_kit.training.stage_cache import cached_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sfda_kit.config.models import BridgeStageConfig
+    from sfda_kit.data.views import GeometryKind, PairView, TargetView
+    from sfda_kit.events import Listener
+    from sfda_kit.interfaces.bridge import Bridge, BridgeObjective
+    from sfda_kit.interfaces.recipe import BridgeConfig
+    from sfda_kit.models.network import Network
+
+
+class BridgeTraining:
+    """What all bridges of one run are trained on; ``identity`` names it for the stage cache."""
+
+    def __init__(
+        self,
+        target: TargetView,
+        pairs: PairView | None,
+        source_network: Network,
+        config: BridgeStageConfig,
+        epochs: int,
+        augmentation: GeometryKind,
+        seed: int,
+        identity: dict[str, Any],
+        listener: Listener,
+        autocast: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        self.target, self.pairs, self.source_network = target, pairs, source_network
+        self.config, self.epochs, self.augmentation, self.seed = config, epochs, augmentation, seed
+        self.identity, self.listener, self.autocast = identity, listener, autocast
+
+    def prepare(self, wanted: BridgeConfig, *, is_trained_later: bool = False) -> Bridge:
+        """The bridge, frozen and in evaluation mode; trained now unless the cache has it, or a phase trains it.
+
+        Raises ``UserError`` when a trained bridge is asked for and the task has no TI pairs.
+        """
+        seeded(self.seed, "bridge-initialisation", wanted.name)
+        bridge: Bridge = build(registry().get("bridge", wanted.name), wanted.options)
+        bridge.to(self.target.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if bridge.trained and not self.pairs:
+            raise UserError(
+                f"The bridge {wanted.name!r} is trained on TI pairs and the task has none. Name TI "
+                "classes (--ti-classes A,B), give a folder of pairs (--ti-dir), or use --bridge copy."
+            )
+        if bridge.trained and not is_trained_later:
+            weights = objective_weights(bridge, wanted)
+            identity = self._identity(wanted, weights)
+            folder = cached_stage("bridge", identity, lambda work: self._train(bridge, weights, work), self.listener)
+            load_weights(bridge, folder / WEIGHTS_FILE)
+        return bridge.requires_grad_(False).eval()
+
+    def _identity(self, wanted: BridgeConfig, weights: dict[str, float]) -> dict[str, Any]:
+        owner = registry().get("bridge", wanted.name).owner
+        version = next(p.version for p in installation().plugins if p.owner == owner)
+        training = self.config.model_dump(exclude={"epochs", "epochs_factor"}) | {"epochs": self.epochs}
+        return self.identity | {
+            "bridge": [owner, version, wanted.name, wanted.options, weights],
+            "training": training,
+            "seed": self.seed,
+        }
+
+    def _train(self, bridge: Bridge, weights: dict[str, float], folder: Path) -> None:
+        objective = bridge.objective(self.source_network).to(self.target.device)
+        terms = objective.terms()
+        stage = TrainingStage(
+            name="bridge",
+            epochs=self.epochs,
+            steps=self._steps_per_epoch(),
+            modules={"bridge": bridge, "objective": objective},
+            optimizer=bridge_optimizer(bridge, objective, self.config),
+            signals=lambda epoch, generator: self._steps(bridge, epoch, generator),
+            terms={name: (weight, terms[name]) for name, weight in weights.items()},
+            lr_factor=one_cycle,
+            seed=self.seed,
+            autocast=self.autocast,
+            rate="bridge_training.lr",
+        )
+        bridge.train()
+        checkpoint = Checkpoint(folder / "checkpoint.pt")
+        for done in train(stage, checkpoint, self.listener):
+            self.listener(Event("epoch", "bridge", {"epoch": done, "figures": dict(bridge.figures())}))
+        save_weights(bridge, folder / WEIGHTS_FILE)
+        checkpoint.path.unlink(missing_ok=True)
+
+    def _steps_per_epoch(self) -> int:
+        assert self.pairs is not None
+        size = self.config.batch_size
+        return max(steps_per_epoch(len(images), size, "auto") for images in (self.target, self.pairs))
+
+    def _steps(self, bridge: Bridge, epoch: int, generator: torch.Generator) -> Iterable[BridgeSignals]:
+        size, steps = self.config.batch_size, self._steps_per_epoch()
+        views = (self.target, self.pairs, self.augmentation, generator)
+        for inputs in epoch_inputs(*views, size=size, steps=steps, epoch=epoch, epochs=self.epochs):
+            yield BridgeSignals(inputs, bridge, self.source_network)
+
+
+def objective_weights(bridge: Bridge, wanted: BridgeConfig) -> dict[str, float]:
+    """Weights of the objective's terms; those of weight 0 are left out."""
+    weights = {**bridge.default_objective, **wanted.objective}
+    return {name: weight for name, weight in weights.items() if weight != 0}
+
+
+def bridge_optimizer(bridge: Bridge, objective: BridgeObjective, config: BridgeStageConfig) -> torch.optim.Optimizer:
+    """What trains a bridge and the parameters of its objective, in a stage of its own or beside a network."""
+    parameters = [*bridge.parameters(), *objective.parameters()]
+    return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)

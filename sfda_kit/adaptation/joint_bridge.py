@@ -1,0 +1,60 @@
+"""A bridge that learns in the same steps as the network, where a phase has ``train_bridge``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sfda_kit.adaptation.bridge_stage import bridge_optimizer, objective_weights
+from sfda_kit.training.loop import Term, seeded
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sfda_kit.adaptation.step_signals import BridgeSignals, StepSignals
+    from sfda_kit.interfaces import AdaptationContext
+
+
+class JointBridge:
+    """The recipe's bridge with its objective, as parts of one phase.
+
+    It has the optimiser of a bridge's own stage (AdamW, ``bridge_training.lr`` and ``weight_decay``), so that
+    what differs from training it beforehand is that both learn at once; batch size and the schedule of the
+    rates are those of the phase.
+    """
+
+    def __init__(self, context: AdaptationContext, phase: str) -> None:
+        role = context.recipe.joint_bridge
+        assert role is not None, "a phase trains the bridge, so the recipe names its role"
+        self.role, self.bridge = role, context.bridges()[role]
+        seeded(context.seed, "bridge-objective", phase)
+        self.objective = self.bridge.objective(context.source_network).to(context.target.device)
+        self.weights = objective_weights(self.bridge, context.recipe.bridges()[role])
+        self.optimizer = bridge_optimizer(self.bridge, self.objective, context.bridge_training)
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What a checkpoint holds."""
+        return {"bridge": self.bridge, "objective": self.objective}
+
+    def terms(self) -> dict[str, Term]:
+        """The objective's weighted terms over the signals of an adaptation step, as ``bridge NAME``."""
+        terms = self.objective.terms()
+        return {f"bridge {name}": (weight, _of_step(terms[name])) for name, weight in self.weights.items()}
+
+    def figures(self) -> dict[str, float]:
+        """What the bridge tells of itself, as ``bridge_NAME``."""
+        return {f"bridge_{name}": value for name, value in self.bridge.figures().items()}
+
+    def train(self) -> None:
+        """Ready for steps."""
+        self.bridge.requires_grad_(True).train()
+        self.objective.train()
+
+    def freeze(self) -> None:
+        """As bridges are outside the phases that train them."""
+        self.bridge.requires_grad_(False).eval()
+
+
+def _of_step(term: Callable[[BridgeSignals], Tensor]) -> Callable[[StepSignals], Tensor]:
+    return lambda signals: term(signals.bridge_signals)

@@ -1,0 +1,101 @@
+"""Everything a method is handed, from a plan, a source model and unlabelled views."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfda_kit.adaptation.bridge_stage import BridgeTraining
+from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
+from sfda_kit.interfaces.method import AdaptationContext
+from sfda_kit.models.network import AdaptedModel, Network, frozen_copy
+from sfda_kit.source.source_card import SourceCard
+
+if TYPE_CHECKING:
+    from sfda_kit.data.views import PairView, TargetView
+    from sfda_kit.events import Listener
+    from sfda_kit.runs.plan import MethodPlan
+
+
+def prepare_context(
+    plan: MethodPlan,
+    card: SourceCard,
+    network: Network,
+    target: TargetView,
+    pairs: PairView | None,
+    task_fingerprint: str,
+    checkpoint_dir: Path,
+    listener: Listener,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> AdaptationContext:
+    """Train or load the recipe's bridges and put the context together."""
+    config = plan.config
+    source_network = frozen_copy(network)
+    training = BridgeTraining(
+        target,
+        pairs,
+        source_network,
+        config.bridge_training,
+        bridge_epochs(plan),
+        config.adapt.augmentation,
+        config.seed,
+        bridge_identity(plan, card, task_fingerprint),
+        listener,
+        autocast,
+    )
+    joint, wanted = plan.recipe.joint_bridge, plan.recipe.bridges()
+    bridges = {role: training.prepare(part, is_trained_later=role == joint) for role, part in wanted.items()}
+    return AdaptationContext(
+        recipe=plan.recipe,
+        config=config.adapt,
+        seed=config.seed,
+        target=target,
+        pairs=pairs,
+        source_network=source_network,
+        network=copy.deepcopy(network).requires_grad_(True),
+        input_bridge=bridges["input"],
+        teacher_bridge=bridges.get("teacher"),
+        checkpoint_dir=checkpoint_dir,
+        listener=listener,
+        autocast=autocast,
+        bridge_training=config.bridge_training,
+    )
+
+
+def bridge_identity(plan: MethodPlan, card: SourceCard, task_fingerprint: str) -> dict[str, Any]:
+    """What decides a trained bridge, beside the bridge and its training.
+
+    The network's description is part of it: one file of weights may be imported for two image sizes.
+    """
+    return {
+        "source": [card.weights_sha256, card.model.model_dump()],
+        "task": task_fingerprint,
+        "input": [plan.encoding_config, plan.config.adapt.augmentation, card.mean, card.std],
+        "precision": plan.config.compute.precision,
+    }
+
+
+def baseline_models(context: AdaptationContext) -> dict[str, AdaptedModel]:
+    """The source model as it is, and through the recipe's bridge if one is trained beforehand."""
+    from sfda_kit.builtin.bridges import Copy
+
+    models = {"source-only": AdaptedModel(Copy(), context.source_network)}
+    bridge = context.teacher_bridge or context.input_bridge
+    if bridge.trained and not context.recipe.joint_bridge:
+        models["bridge"] = AdaptedModel(bridge, context.source_network)
+    return models
+
+
+def fill_baselines(context: AdaptationContext) -> dict[str, FeatureBank]:
+    """The banks of the baseline models on the target training images."""
+    size = context.config.evaluation_batch_size
+    return {name: fill_bank(model, context.target, size) for name, model in baseline_models(context).items()}
+
+
+def bridge_epochs(plan: MethodPlan) -> int:
+    """As set, else in proportion to the main phase."""
+    training = plan.config.bridge_training
+    return training.epochs or max(1, round(plan.config.adapt.epochs * training.epochs_factor))

@@ -1,0 +1,387 @@
+"""What the loss terms of one step share; computed on first reading, kept for the step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sfda_kit.errors import UserError
+from sfda_kit.models.network import frozen_running_statistics
+from sfda_kit.models.shallow import shallow_features
+from sfda_kit.models.statistics import Statistics, captured_statistics, stored_statistics
+from sfda_kit.training.loop import endless
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sfda_kit.adaptation.target_memory import TargetMemory
+    from sfda_kit.data.views import GeometryKind, PairView, TargetView
+    from sfda_kit.interfaces.pseudo_labeler import PseudoLabels
+    from sfda_kit.models.network import Network, Output
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """The views and rows of one step; images are drawn only when a term reads them."""
+
+    target: TargetView
+    target_rows: Tensor
+    pairs: PairView | None
+    pair_rows: Tensor
+    geometry: GeometryKind
+    generator: torch.Generator
+    progress: float
+
+
+def epoch_inputs(
+    target: TargetView,
+    pairs: PairView | None,
+    geometry: GeometryKind,
+    generator: torch.Generator,
+    *,
+    size: int,
+    steps: int,
+    epoch: int,
+    epochs: int,
+) -> Iterator[StepInputs]:
+    """Inputs of the ``steps`` of one epoch: batches of ``size``, pass after pass over images and pairs."""
+    rows = endless(len(target), size, generator)
+    pair_rows = endless(len(pairs) if pairs else 0, size, generator)
+    for step in range(steps):
+        progress = (epoch + step / steps) / epochs
+        yield StepInputs(target, next(rows), pairs, next(pair_rows), geometry, generator, progress)
+
+
+class StepImages:
+    """Images of one step. Both halves of a TI pair get the same crop and flip."""
+
+    def __init__(self, inputs: StepInputs) -> None:
+        self.inputs = inputs
+        target, pairs = inputs.target, inputs.pairs
+        # Drawn now, in a fixed order, so that reading signals in another order changes nothing.
+        self._target_geometry = target.draw_geometry(len(inputs.target_rows), inputs.geometry, inputs.generator)
+        self._pair_geometry = None
+        if pairs is not None:
+            self._pair_geometry = pairs.target.draw_geometry(len(inputs.pair_rows), inputs.geometry, inputs.generator)
+
+    @cached_property
+    def random(self) -> torch.Generator:
+        """Random numbers of this step: what one term draws changes nothing for another, or for later steps."""
+        text = f"{self.inputs.generator.initial_seed()}:{self.inputs.progress!r}"
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+        return torch.Generator().manual_seed(seed)
+
+    @cached_property
+    def target_images(self) -> Tensor:
+        """Encoded, normalised target images, (B, 3, H, W)."""
+        return self.inputs.target.batch(self.inputs.target_rows, self._target_geometry)
+
+    @cached_property
+    def ti_target_images(self) -> Tensor:
+        """Target halves of TI pairs, encoded and normalised, (B', 3, H, W)."""
+        return self._pairs().target.batch(self.inputs.pair_rows, self._pair_geometry)
+
+    @cached_property
+    def ti_source_images(self) -> Tensor:
+        """Source halves of the same TI pairs with the same geometry, normalised, (B', 3, H, W)."""
+        return self._pairs().source.batch(self.inputs.pair_rows, self._pair_geometry)
+
+    def _pairs(self) -> PairView:
+        if self.inputs.pairs is None:
+            raise UserError(
+                "This recipe needs TI pairs and the task has none. Name TI classes (--ti-classes A,B), give a "
+                "folder of pairs (--ti-dir), choose a method that needs none (shot, shot-im), or remove the "
+                "term (--aligner NAME=0)."
+            )
+        return self.inputs.pairs
+
+
+class _Signals:
+    """What signals of every kind have: the images, of their own or shared with others of the same step."""
+
+    def __init__(self, images: StepInputs | StepImages) -> None:
+        self._images = images if isinstance(images, StepImages) else StepImages(images)
+
+    @property
+    def target_rows(self) -> Tensor:
+        """Rows of the target view in this batch, int64 (B,)."""
+        return self._images.inputs.target_rows
+
+    @property
+    def progress(self) -> float:
+        """Share of the phase's steps done, in [0, 1)."""
+        return self._images.inputs.progress
+
+    @property
+    def random(self) -> torch.Generator:
+        """Random numbers of this step: what one term draws changes nothing for later steps."""
+        return self._images.random
+
+    @property
+    def target_images(self) -> Tensor:
+        """Encoded, normalised target images, (B, 3, H, W)."""
+        return self._images.target_images
+
+    def draw_target_images(self, kind: GeometryKind | None = None, rows: Tensor | None = None) -> Tensor:
+        """Another view of the target batch, or of target ``rows``, with crops and flips drawn from ``random``.
+
+        Encoded and normalised, (B, 3, H, W); each call draws anew. ``kind``: that of the run by default.
+        """
+        inputs = self._images.inputs
+        rows = inputs.target_rows if rows is None else rows
+        geometry = inputs.target.draw_geometry(len(rows), kind or inputs.geometry, self.random)
+        return inputs.target.batch(rows, geometry)
+
+    @property
+    def ti_target_images(self) -> Tensor:
+        """Target halves of TI pairs, encoded and normalised, (B', 3, H, W)."""
+        return self._images.ti_target_images
+
+    @property
+    def ti_source_images(self) -> Tensor:
+        """Source halves of the same TI pairs with the same geometry, normalised, (B', 3, H, W)."""
+        return self._images.ti_source_images
+
+
+class StepSignals(_Signals):
+    """Signals of an adaptation step. B target images, B' TI pairs, D features, K classes.
+
+    Gradients flow through the adapting network and a trained bridge only, never through the source
+    network's own answers. One forward pass of the target network a view; passes over TI images use
+    their own batch statistics and never touch the running ones. ``trained_bridge``: role of a bridge
+    that learns in this step; its ``bridge_signals`` share the images and the passes of the bridge.
+    """
+
+    def __init__(
+        self,
+        inputs: StepInputs,
+        network: Network,
+        source_network: Network,
+        bridges: Mapping[str, nn.Module],
+        reads: frozenset[str] = frozenset(),
+        pseudo_labels: PseudoLabels | None = None,
+        memory: TargetMemory | None = None,
+        trained_bridge: str | None = None,
+    ) -> None:
+        super().__init__(inputs)
+        self._network = network
+        self._source = source_network
+        self._bridges = bridges
+        self._reads = reads
+        self._pseudo_labels = pseudo_labels
+        self._memory = memory
+        self._trained_bridge = trained_bridge
+        self._statistics: list[Statistics] | None = None
+
+    @cached_property
+    def bridge_signals(self) -> BridgeSignals:
+        """What the terms of the bridge's own objective read, where a phase trains it."""
+        if self._trained_bridge is None:
+            raise RuntimeError("no bridge is trained in this step (Phase.train_bridge)")
+        return BridgeSignals(self._images, self._bridges[self._trained_bridge], self._source)
+
+    @property
+    def _seen_target_images(self) -> Tensor:
+        if self._trained_bridge == "input":
+            return self.bridge_signals.bridged_target_images
+        return self._bridge("input", self.target_images)
+
+    @property
+    def _seen_ti_images(self) -> Tensor:
+        if self._trained_bridge == "input":
+            return self.bridge_signals.bridged_ti_images
+        return self._bridge("input", self.ti_target_images)
+
+    @cached_property
+    def _target_output(self) -> Output:
+        images = self._seen_target_images
+        if "batch_statistics" not in self._reads:
+            return self._network(images)  # type: ignore[no-any-return]
+        with captured_statistics(self._network) as self._statistics:
+            return self._network(images)  # type: ignore[no-any-return]
+
+    @property
+    def target_logits(self) -> Tensor:
+        """Logits of the adapting network on the target batch, (B, K)."""
+        return self._target_output.logits
+
+    @property
+    def target_features(self) -> Tensor:
+        """Its bottleneck features, (B, D)."""
+        return self._target_output.features
+
+    @cached_property
+    def target_probabilities(self) -> Tensor:
+        """Softmax of ``target_logits``, (B, K)."""
+        return self.target_logits.softmax(dim=1)
+
+    def answer(self, images: Tensor, by: nn.Module | None = None, keep_statistics: bool = False) -> Output:
+        """The adapting network on other images (B', 3, H, W), say mixed ones, as on the target batch.
+
+        ``by``: another network instead (a momentum model). ``keep_statistics``: batch statistics are used, and the
+        running ones that inference needs do not follow these images.
+        """
+        network = self._network if by is None else by
+        images = self._bridge("input", images)
+        with frozen_running_statistics(network) if keep_statistics else nullcontext():
+            return network(images)  # type: ignore[no-any-return]
+
+    @cached_property
+    def memory(self) -> TargetMemory:
+        """Unit features and softmax of all N target images, this batch's (``target_rows``) already renewed."""
+        if self._memory is None:
+            raise RuntimeError('an aligner that reads memory declares reads = ("memory",)')
+        features = self._network.weighed(self.target_features)
+        self._memory.write(self.target_rows, features, self.target_probabilities)
+        return self._memory
+
+    @property
+    def batch_statistics(self) -> list[Statistics]:
+        """Input mean and biased variance of each BatchNorm2d layer in the target pass, with gradients."""
+        if "batch_statistics" not in self._reads:
+            raise RuntimeError('an aligner that reads batch_statistics declares reads = ("batch_statistics",)')
+        _ = self._target_output
+        assert self._statistics is not None
+        return self._statistics
+
+    @cached_property
+    def source_statistics(self) -> list[Statistics]:
+        """Running statistics stored in the source network, in the same order."""
+        return stored_statistics(self._source)
+
+    @cached_property
+    def teacher_logits(self) -> Tensor:
+        """Frozen source network on the teacher bridge's (else the input bridge's) images, (B, K), no gradient."""
+        role = "teacher" if "teacher" in self._bridges else "input"
+        if role == self._trained_bridge:
+            return self.bridge_signals.bridged_target_logits.detach()
+        with torch.no_grad():
+            logits: Tensor = self._source(self._bridge(role, self.target_images)).logits
+            return logits
+
+    @cached_property
+    def teacher_probabilities(self) -> Tensor:
+        """Softmax of ``teacher_logits``, (B, K), no gradient."""
+        return self.teacher_logits.softmax(dim=1)
+
+    @cached_property
+    def _ti_target_output(self) -> Output:
+        with frozen_running_statistics(self._network):
+            return self._network(self._seen_ti_images)  # type: ignore[no-any-return]
+
+    @property
+    def ti_target_features(self) -> Tensor:
+        """Bottleneck features of the adapting network on the target halves, (B', D)."""
+        return self._ti_target_output.features
+
+    @property
+    def ti_target_logits(self) -> Tensor:
+        """Its logits on the target halves, (B', K)."""
+        return self._ti_target_output.logits
+
+    @cached_property
+    def _ti_source_output(self) -> Output:
+        with torch.no_grad():
+            return self._source(self.ti_source_images)  # type: ignore[no-any-return]
+
+    @property
+    def ti_source_features(self) -> Tensor:
+        """Bottleneck features of the frozen source network on the source halves, (B', D)."""
+        return self._ti_source_output.features
+
+    @property
+    def ti_source_logits(self) -> Tensor:
+        """Its logits on the source halves, (B', K)."""
+        return self._ti_source_output.logits
+
+    @property
+    def pseudo_labels(self) -> Tensor:
+        """Pseudo-labels of the target batch, int64 (B,)."""
+        return self._labels().labels[self.target_rows].to(self.target_logits.device)
+
+    @property
+    def pseudo_label_weights(self) -> Tensor:
+        """Their weights, (B,)."""
+        return self._labels().weights[self.target_rows].to(self.target_logits.device)
+
+    def _labels(self) -> PseudoLabels:
+        if self._pseudo_labels is None:
+            raise UserError("A term reads pseudo-labels and the recipe has no labeler (--labeler centroid).")
+        return self._pseudo_labels
+
+    def _bridge(self, role: str, images: Tensor) -> Tensor:
+        return self._bridges[role](images)  # type: ignore[no-any-return]
+
+
+class BridgeSignals(_Signals):
+    """Signals of a step that trains a bridge T; the source network F is frozen, gradients reach T."""
+
+    def __init__(self, images: StepInputs | StepImages, bridge: nn.Module, source_network: Network) -> None:
+        super().__init__(images)
+        self._bridge = bridge
+        self._source = source_network
+
+    @cached_property
+    def bridged_target_images(self) -> Tensor:
+        """T(x) of the TR target batch, (B, 3, H, W)."""
+        return self._bridge(self.target_images)  # type: ignore[no-any-return]
+
+    @cached_property
+    def bridged_ti_images(self) -> Tensor:
+        """T(b) of the target halves of TI pairs, (B', 3, H, W)."""
+        return self._bridge(self.ti_target_images)  # type: ignore[no-any-return]
+
+    @cached_property
+    def _bridged_target(self) -> tuple[Tensor, Output]:
+        return shallow_features(self._source, self.bridged_target_images)
+
+    @cached_property
+    def _ti_source(self) -> tuple[Tensor, Output]:
+        with torch.no_grad():
+            return shallow_features(self._source, self.ti_source_images)
+
+    @cached_property
+    def _bridged_ti(self) -> tuple[Tensor, Output]:
+        return shallow_features(self._source, self.bridged_ti_images)
+
+    @property
+    def bridged_target_logits(self) -> Tensor:
+        """Frozen source logits on T(x), (B, K)."""
+        return self._bridged_target[1].logits
+
+    @property
+    def bridged_target_features(self) -> Tensor:
+        """Frozen source bottleneck features on T(x), (B, D)."""
+        return self._bridged_target[1].features
+
+    @property
+    def bridged_target_maps(self) -> Tensor:
+        """Shallow feature maps of the frozen source backbone on T(x), (B, C, h, w)."""
+        return self._bridged_target[0]
+
+    @property
+    def bridged_ti_features(self) -> Tensor:
+        """Frozen source bottleneck features on T(b), (B', D)."""
+        return self._bridged_ti[1].features
+
+    @property
+    def bridged_ti_maps(self) -> Tensor:
+        """Shallow feature maps on T(b), (B', C, h, w)."""
+        return self._bridged_ti[0]
+
+    @property
+    def ti_source_features(self) -> Tensor:
+        """Frozen source bottleneck features on the source halves, (B', D), no gradient."""
+        return self._ti_source[1].features
+
+    @property
+    def ti_source_maps(self) -> Tensor:
+        """Shallow feature maps on the source halves, (B', C, h, w), no gradient."""
+        return self._ti_source[0]

@@ -1,0 +1,33 @@
+"""What pydantic found wrong, as one line a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from sfda_kit.errors import nearest
+
+
+def explain(error: ValidationError, what: str, model: type[BaseModel] | None = None) -> str:
+    """One line a problem, with the path of the key and what was expected; ``model`` knows the keys."""
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"]) or what
+        reason = problem["msg"].removeprefix("Value error, ")
+        if not isinstance(given := problem.get("input"), Mapping):  # a whole section says less than the message
+            reason += f" (got {given!r})"
+        if model and problem["type"] == "extra_forbidden":
+            reason = f"there is no such key. {_nearest_key(model, [str(part) for part in problem['loc']])}"
+        lines.append(f"  {where}: {reason}")
+    return f"The {what} is not valid:\n" + "\n".join(lines)
+
+
+def _nearest_key(model: type[BaseModel], path: Sequence[str]) -> str:
+    """Sentence naming the keys closest to the last of ``path``, among those of its section."""
+    section: Any = model
+    for part in path[:-1]:
+        annotation = section.model_fields[part].annotation
+        section = next(kind for kind in (*get_args(annotation), annotation) if hasattr(kind, "model_fields"))
+    return nearest(path[-1], section.model_fields)

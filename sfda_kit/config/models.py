@@ -1,0 +1,209 @@
+"""The configuration of one run: pydantic models, unknown keys refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
+
+from sfda_kit.config.digest import digest
+from sfda_kit.interfaces.recipe import PartConfig
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+Augmentation = Literal["crop-flip", "strong", "eager-crop-flip", "eager-strong"]
+"""How training images are cropped: whole pixels, or 50 to 100 % of the area; ``eager``: by torchvision, one by one."""
+
+FEWER = ("ti_pairs", "target_images")
+"""Settings of ``DatasetConfig`` that leave images out; they are recorded where they were given."""
+
+
+class DatasetConfig(_Strict):
+    """Which scenes, which sensors, and which classes play which role.
+
+    ``source`` and ``target`` are ``modality@domain``. ``split_seed`` alone decides how groups are
+    dealt to parts; the run's ``seed`` never does. ``minimum_images`` of a relevant class in each part, else it is
+    left out; 0: only the source needs images of it. ``ti_pairs`` and ``target_images`` (training images of the
+    target; the test images stay) ask for fewer than there are, for studies: see ``data/subsample.py``.
+    """
+
+    name: str = "rooms"
+    root: Path | None = None
+    source: str = "rgb@kv1"
+    target: str = "depth@kv1"
+    split: str | None = None
+    tr_classes: tuple[str, ...] | None = None
+    ti_classes: tuple[str, ...] | None = None
+    split_seed: int = 0
+    group_pattern: str | None = None
+    depth_unit: Literal["mm", "m", "sun-rgbd-bits"] | None = None
+    skip_bad: bool = False
+    minimum_images: int = Field(default=5, ge=0)
+    ti_pairs: int | None = Field(default=None, ge=0)
+    target_images: int | None = Field(default=None, ge=2)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("ti_pairs", "target_images", mode="before")
+    @classmethod
+    def _all_by_name(cls, value: Any) -> Any:
+        return None if value == "all" else value
+
+    @field_validator("ti_pairs")
+    @classmethod
+    def _no_single_pair(cls, value: int | None) -> int | None:
+        if value == 1:
+            raise ValueError("0 or at least 2: batch normalisation has no variance over one image")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _told_only_if_asked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A task that asks for all images keeps the digest it had before one could ask for fewer."""
+        told: dict[str, Any] = handler(self)
+        return {key: value for key, value in told.items() if value is not None or key not in FEWER}
+
+
+class ModelConfig(_Strict):
+    """Any timm backbone, a bottleneck of ``bottleneck`` features (0: none) and a linear classifier."""
+
+    backbone: str = "resnet10t"
+    pretrained: bool = False
+    bottleneck: int = Field(default=256, ge=0)
+    image_size: int = Field(default=64, ge=8, le=1024)
+
+
+class SourceConfig(_Strict):
+    """Training of the source model. ``floor``: least source accuracy in percent (None: 2x chance).
+
+    ``card``: a source model to take instead, or several to mix (``models/mixture.py``).
+    """
+
+    epochs: int = Field(default=14, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    schedule: Literal["one-cycle", "inverse"] = "one-cycle"
+    lr: float = Field(default=3e-3, gt=0)
+    backbone_lr_factor: float = Field(default=1.0, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    augmentation: Augmentation = "crop-flip"
+    color_jitter: float = Field(default=0.4, ge=0, le=1)
+    held_out: float = Field(default=0.1, gt=0, lt=0.5)
+    floor: float | None = Field(default=None, ge=0, le=100)
+    card: Path | tuple[Path, ...] | None = None
+
+    @field_validator("card", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """One card in a list is one card; several are a tuple."""
+        if not isinstance(value, (list, tuple)):
+            return value
+        if not value:
+            raise ValueError("expected a card, or several")
+        return value[0] if len(value) == 1 else tuple(value)
+
+    @property
+    def cards(self) -> tuple[Path, ...]:
+        """The source cards given, none where the source model is trained."""
+        if self.card is None:
+            return ()
+        return self.card if isinstance(self.card, tuple) else (self.card,)
+
+
+class BridgeStageConfig(_Strict):
+    """Training of a bridge. ``epochs`` None: as many as the main phase times ``epochs_factor``."""
+
+    epochs: int | None = Field(default=None, ge=1)
+    epochs_factor: float = Field(default=1.5, gt=0)
+    batch_size: int = Field(default=32, ge=2)
+    lr: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+
+
+class AdaptConfig(_Strict):
+    """The adaptation loop: SHOT's optimiser.
+
+    Its rate for the backbone, a tenth of the bottleneck's, protects ImageNet features and belongs to the
+    preset ``pretrained``; a backbone trained from scratch has none to protect and learns at the full rate.
+    ``mixing_lr_factor`` is for the weights that mix several source models; 0 keeps them equal.
+    ``steps_per_epoch`` of a recipe's phases: a number, ``pass`` for one pass over the target images, or ``auto``:
+    a pass, and more where it has fewer than ``loop.FEWEST_STEPS`` steps (ours; images too few for that are
+    otherwise hardly adapted to, see the study target-images).
+
+    ``select``: the validator whose epoch becomes the result, or ``last``. ``validator``: the one whose choice
+    is told when nothing is selected. ``validators``: scored at every epoch although they are expensive
+    (``all``: every installed one). ``on_collapse``: what happens when predicted classes collapse.
+    """
+
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    lr: float = Field(default=1e-2, gt=0)
+    backbone_lr_factor: float = Field(default=1.0, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-3, ge=0)
+    augmentation: Augmentation = "crop-flip"
+    evaluation_batch_size: int = Field(default=256, ge=1)
+    select: PartConfig = PartConfig(name="last")
+    validator: PartConfig = PartConfig(name="infomax")
+    validators: tuple[str, ...] = ()
+    on_collapse: Literal["warn", "stop", "rollback"] = "warn"
+    mixing_lr_factor: float = Field(default=10.0, ge=0)
+    steps_per_epoch: int | Literal["auto", "pass"] = "auto"
+
+    @model_serializer(mode="wrap")
+    def _later_keys_told_only_if_changed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A run keeps the digest it had before these settings existed."""
+        told: dict[str, Any] = handler(self)
+        later = {key: type(self).model_fields[key].default for key in ("mixing_lr_factor", "steps_per_epoch")}
+        return {key: value for key, value in told.items() if key not in later or value != later[key]}
+
+    @field_validator("steps_per_epoch", mode="before")
+    @classmethod
+    def _number_or_word(cls, value: Any) -> Any:
+        # one sentence where pydantic would tell what is wrong with each member of the union
+        if value in ("auto", "pass") or (isinstance(value, int) and value >= 1):
+            return value
+        raise ValueError("expected auto, pass or a whole number from 1")
+
+    @field_validator("validators", mode="before")
+    @classmethod
+    def _one_name(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+
+class ComputeConfig(_Strict):
+    """Where it runs. ``device`` auto: the accelerator if there is one; ``threads`` None: torch's choice."""
+
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int | None = Field(default=None, ge=1)
+
+
+class RunConfig(_Strict):
+    """Everything that decides a result. ``recipe`` holds overrides merged into the method's recipe."""
+
+    method: str
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    preset: Literal["scratch", "pretrained"] = "scratch"
+    dataset: DatasetConfig = DatasetConfig()
+    encoding: PartConfig = PartConfig(name="copy")
+    model: ModelConfig = ModelConfig()
+    source: SourceConfig = SourceConfig()
+    bridge_training: BridgeStageConfig = BridgeStageConfig()
+    adapt: AdaptConfig = AdaptConfig()
+    compute: ComputeConfig = ComputeConfig()
+    recipe: dict[str, Any] = Field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Hex digest of all values, for matching an unfinished run."""
+        return digest(self.model_dump(mode="json"))

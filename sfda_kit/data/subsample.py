@@ -1,0 +1,49 @@
+"""Fewer TI pairs or target training images than a data set has: for studies of how much data a method needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfda_kit.config.models import DatasetConfig
+from sfda_kit.errors import UserError
+from sfda_kit.interfaces.dataset import PARTS, Index
+
+Rows = NDArray[np.int64]
+
+ASKED = {"ti": ("ti_pairs", "TI pairs"), "target-train": ("target_images", "target training images")}
+"""The setting for each part that can be made smaller, and what its rows are."""
+
+
+def fewer(rows: Mapping[str, Rows], index: Index, config: DatasetConfig) -> tuple[dict[str, Rows], list[str]]:
+    """``rows`` by part with as many as ``config`` asks for, and a notice for each part that became smaller.
+
+    Whole groups are taken in an order that ``split_seed`` draws, and only the last one is cut: few images are
+    images of few places, and those of a smaller number are among those of a larger one. Labels are not looked
+    at. Raises ``UserError`` where there are not that many.
+    """
+    found, notices = dict(rows), []
+    for part, (key, what) in ASKED.items():
+        wanted: int | None = getattr(config, key)
+        if wanted is None:
+            continue
+        there = len(rows[part])
+        if wanted > there:
+            raise UserError(
+                f"dataset.{key} is {wanted}, and this task has {there} {what}. Ask for at most {there}, or for all."
+            )
+        if wanted < there:
+            seed = [config.split_seed, PARTS.index(part)]
+            found[part] = _first(rows[part], index.group[rows[part]], wanted, np.random.default_rng(seed))
+            notices.append(f"{wanted} of {there} {what} are used (dataset.{key})")
+    return found, notices
+
+
+def _first(rows: Rows, groups: NDArray[np.int32], count: int, rng: np.random.Generator) -> Rows:
+    """``count`` of ``rows``, in their order: those of the groups that come first in a random order of groups."""
+    names, member = np.unique(groups, return_inverse=True)
+    place = rng.permutation(len(names))[member]
+    chosen = np.argsort(place, kind="stable")[:count]
+    return rows[np.sort(chosen)]

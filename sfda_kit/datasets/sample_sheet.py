@@ -1,0 +1,144 @@
+"""A sheet of pairs with their class names, to see with one's own eyes what a loader delivers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfda_kit.data.modality import modality as modality_of
+from sfda_kit.datasets.channel_statistics import holding
+from sfda_kit.errors import UserError
+from sfda_kit.interfaces.dataset import Dataset, Index
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from sfda_kit.interfaces.encoding import Encoding
+
+MISSING_COLOUR = "#ff00ff"
+"""Of depth that was not measured; no colour of the scale is near it."""
+_CELL_INCHES = 1.25
+
+
+def draw_pairs(
+    dataset: Dataset,
+    out_png: Path,
+    modalities: Sequence[str],
+    domain: str | None = None,
+    number: int = 24,
+    seed: int = 0,
+    size: int = 128,
+    encoding: Encoding | None = None,
+) -> NDArray[np.int64]:
+    """Draw ``number`` random samples, one column each and one row a modality; returns their rows.
+
+    Depth is coloured by distance over the sheet's own range, missing pixels in ``MISSING_COLOUR``. With
+    ``encoding`` each modality but RGB has another row: the three channels of a network's input as colours.
+    Samples are spread over the classes; only those are drawn that have all ``modalities``. Raises ``UserError``
+    on an unknown domain or an unwritable path, ``DataError`` on a bad file.
+    """
+    index = dataset.index()
+    whole = np.arange(len(index.label))
+    for name in modalities:
+        whole = holding(dataset, whole, name)
+    if not whole.size:
+        raise UserError(f"No sample has {' and '.join(modalities)}. Ask for other modalities, or for one alone.")
+    rows = _spread(index, domain, number, seed, whole)
+    pixels: dict[str, NDArray[Any]] = {}
+    for name in modalities:
+        pixels[name] = np.asarray(dataset.peek(rows, name, size))
+        if encoding is not None and name != "rgb":
+            pixels[f"{name} encoded"] = _encoded(pixels[name], name, encoding)
+    figure = _figure(dataset, [index.classes[index.label[row]] for row in rows], pixels)
+    try:
+        out_png.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(out_png, dpi=100, format="png")
+    except OSError as error:
+        raise UserError(f"The sheet cannot be written to {out_png} ({error.strerror}). Choose another.") from None
+    return rows
+
+
+def _encoded(pixels: NDArray[Any], name: str, encoding: Encoding) -> NDArray[np.uint8]:
+    """(N, S, S) as stored -> (N, S, S, 3) of 8 bits, as the test transform delivers them."""
+    import torch
+
+    from sfda_kit.data.views import ImageView
+
+    side = pixels.shape[1] * 7 // 8  # the share of the stored image that a network sees
+    encoded = ImageView(pixels, modality_of(name), encoding, side).encoded(torch.arange(len(pixels)))
+    shown: NDArray[np.uint8] = (encoded.movedim(1, -1) * 255).round().byte().numpy()
+    return shown
+
+
+def _spread(index: Index, domain: str | None, number: int, seed: int, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Random rows of ``chosen``, taken from one class after the other, then sorted by class."""
+    if domain is not None:
+        if domain not in index.domains:
+            raise UserError(f"No domain {domain!r}. Known: {', '.join(index.domains)}.")
+        chosen = chosen[index.domain[chosen] == index.domains.index(domain)]
+    if number < 1 or not chosen.size:
+        raise UserError(f"{number} of {chosen.size} samples cannot be drawn. Ask for at least one.")
+    chosen = np.random.default_rng(seed).permutation(chosen)
+    labels = index.label[chosen]
+    turn = np.zeros(len(chosen), dtype=np.int64)
+    for label in np.unique(labels):
+        turn[labels == label] = np.arange(np.sum(labels == label))
+    taken = chosen[np.argsort(turn, kind="stable")[:number]]
+    return taken[np.argsort(index.label[taken], kind="stable")]
+
+
+def _figure(dataset: Dataset, names: Sequence[str], pixels: dict[str, NDArray[Any]]) -> Figure:
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    columns = min(8, len(names))
+    bands = -(-len(names) // columns)
+    height = bands * (len(pixels) * _CELL_INCHES + 0.3) + 0.6
+    figure = Figure(
+        figsize=(columns * _CELL_INCHES + 0.9, height),
+        layout=ConstrainedLayoutEngine(h_pad=0.02, w_pad=0.02, hspace=0.0, wspace=0.0),
+    )
+    figure.suptitle(_title(dataset, pixels), fontsize=8)
+    axes = figure.subplots(bands * len(pixels), columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for line, (modality, images) in enumerate(pixels.items()):
+        scale = _scale(images) if images.ndim == 3 and modality_of(modality).zero_is_missing else None
+        for number, image in enumerate(images):
+            axis = axes[number // columns * len(pixels) + line, number % columns]
+            shown = _draw(axis, image, scale)
+            if line == 0:
+                axis.set_title(names[number].replace("_", " "), fontsize=7)
+        if scale:
+            bar = figure.colorbar(shown, ax=axes, shrink=0.6, aspect=40)
+            bar.set_label("metres; magenta: missing", fontsize=7)
+            bar.ax.tick_params(labelsize=7)
+    return figure
+
+
+def _title(dataset: Dataset, pixels: dict[str, NDArray[Any]]) -> str:
+    synthetic = "synthetic: " if dataset.synthetic and "synthetic" not in dataset.summary else ""
+    return f"{synthetic}{dataset.summary}\n{' over '.join(pixels)}"
+
+
+def _scale(depth: NDArray[Any]) -> tuple[float, float]:
+    measured = depth[depth > 0] / 1000.0
+    if not measured.size:
+        return 0.0, 1.0
+    near, far = np.percentile(measured, (1, 99))
+    return float(near), float(max(far, near + 0.01))
+
+
+def _draw(axis: Axes, image: NDArray[Any], scale: tuple[float, float] | None) -> Any:
+    if scale is None:
+        return axis.imshow(image, cmap=None if image.ndim == 3 else "gray", vmin=0, vmax=255)
+    from matplotlib import colormaps
+
+    colours = colormaps["viridis_r"].with_extremes(bad=MISSING_COLOUR)
+    metres = np.ma.masked_equal(image, 0) / 1000.0
+    return axis.imshow(metres, cmap=colours, vmin=scale[0], vmax=scale[1], interpolation="nearest")

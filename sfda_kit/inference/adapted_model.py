@@ -1,0 +1,82 @@
+"""The adapted model on disk: weights of input bridge and network, and how to feed them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sfda_kit.config.explain import explain
+from sfda_kit.errors import UserError
+from sfda_kit.files import write_json
+from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
+from sfda_kit.models.network import AdaptedModel
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
+from sfda_kit.source.source_card import CARD_FILE, WEIGHTS_FILE, SourceCard, load_weights, save_weights, weights_hash
+from sfda_kit.source.source_cards import untrained
+
+if TYPE_CHECKING:
+    from sfda_kit.runs.plan import MethodPlan
+
+
+class AdaptedCard(BaseModel):
+    """Description of an adapted model: its input and its classes are those of ``source``.
+
+    ``modality`` and ``depth_unit`` say what images it takes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = 1
+    method: str
+    source: SourceCard
+    input_bridge: BridgeConfig
+    encoding: PartConfig
+    modality: str
+    depth_unit: str | None = None
+    epochs: int = 0
+    weights_sha256: str = ""
+
+    @classmethod
+    def describe(cls, source: SourceCard, plan: MethodPlan, modality: str, epochs: int) -> AdaptedCard:
+        """The card of what ``plan`` made from ``source``."""
+        return cls(
+            method=plan.component.name,
+            source=source,
+            input_bridge=plan.recipe.input_bridge,
+            encoding=plan.config.encoding,
+            modality=modality,
+            depth_unit=plan.depth_unit,
+            epochs=epochs,
+        )
+
+
+def save_adapted(model: AdaptedModel, card: AdaptedCard, folder: Path) -> None:
+    """Write weights, then the card with their hash."""
+    save_weights(model, folder / WEIGHTS_FILE)
+    card = card.model_copy(update={"weights_sha256": weights_hash(model)})
+    write_json(folder / CARD_FILE, card.model_dump(mode="json"))
+
+
+def load_adapted(run: Path, device: torch.device | str = "cpu") -> tuple[AdaptedModel, AdaptedCard]:
+    """Model (evaluation mode) and card of a run folder; ``UserError`` when it holds none that is whole."""
+    folder = run / "model" if (run / "model").is_dir() else run
+    file = folder / CARD_FILE
+    try:
+        card = AdaptedCard.model_validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise UserError(
+            f"{run} holds no adapted model (no {file} that can be read). Give the folder of a finished run, as "
+            "`sfda-kit run` or `sfda-kit adapt` prints it; an unfinished one ends with --resume."
+        ) from None
+    except ValidationError as error:
+        raise UserError(explain(error, f"model card {file}")) from None
+    bridge = build(registry().get("bridge", card.input_bridge.name), card.input_bridge.options)
+    model = AdaptedModel(bridge, untrained(card.source))
+    load_weights(model, folder / WEIGHTS_FILE)
+    if weights_hash(model) != card.weights_sha256:
+        raise UserError(f"The weights in {folder} do not match the hash in {file}; they have been changed.")
+    return model.to(device).eval(), card

@@ -1,0 +1,141 @@
+"""An adapted model for use elsewhere: safetensors or ONNX, described in the file itself."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
+
+from sfda_kit.data.views import stored_size
+from sfda_kit.errors import UserError
+from sfda_kit.files import atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sfda_kit.inference.adapted_model import AdaptedCard
+    from sfda_kit.models.network import AdaptedModel
+
+OUT = "with --out."
+"""What ends a message about a file that cannot be written."""
+SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx"}
+
+
+class Deployed(nn.Module):
+    """Encoded, normalised images (N, 3, H, W) -> logits (N, K) and probabilities (N, K)."""
+
+    def __init__(self, model: AdaptedModel) -> None:
+        super().__init__()
+        self.model = plain(model)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        logits = self.model(images).logits
+        return logits, logits.softmax(dim=1)
+
+
+def plain(model: AdaptedModel) -> AdaptedModel:
+    """A copy in evaluation mode whose classifier is an ordinary linear layer: weight norm is folded in."""
+    model = copy.deepcopy(model).to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    for module in model.modules():
+        if is_parametrized(module, "weight"):
+            remove_parametrizations(module, "weight", leave_parametrized=True)
+    return model.requires_grad_(False)
+
+
+def metadata(card: AdaptedCard) -> dict[str, str]:
+    """All that is needed to feed the model, as text by key; values other than names are JSON."""
+    source = card.source
+    values: dict[str, Any] = {
+        "classes": source.classes,
+        "input": "images: float32 (N, 3, H, W), encoded to [0, 1], then (value - mean) / std",
+        "input_size": source.model.image_size,
+        "resize_before_center_crop": stored_size(source.model.image_size),
+        "mean": source.mean,
+        "std": source.std,
+        "modality": card.modality,
+        "depth_unit": card.depth_unit,
+        "encoding": card.encoding.model_dump(),
+        "input_bridge": card.input_bridge.model_dump(),
+        "backbone": source.model.backbone,
+        "bottleneck": source.model.bottleneck,
+        "method": card.method,
+        "weights_sha256": card.weights_sha256,
+        "format": "sfda-kit 1",
+    }
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+
+
+def export_safetensors(model: AdaptedModel, card: AdaptedCard, path: Path) -> None:
+    """Weights by the module names of input bridge and network, with ``metadata`` in the header."""
+    state = {name: tensor.contiguous() for name, tensor in plain(model).state_dict().items()}
+    with atomic(path, OUT) as work:
+        save_file(state, work, metadata=metadata(card))
+
+
+def export_onnx(model: AdaptedModel, card: AdaptedCard, path: Path) -> None:
+    """Input ``images``, outputs ``logits`` and ``probabilities``, any batch size, ``metadata`` as properties.
+
+    Raises ``UserError`` when the packages of the extra ``onnx`` are missing, or torch cannot translate
+    the model.
+    """
+    onnx = _onnx()
+    side = card.source.model.image_size
+    # Two images: an example of one would be taken for a fixed batch size.
+    example = torch.zeros(2, 3, side, side)
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                Deployed(model).eval(),
+                (example,),
+                dynamo=True,
+                input_names=["images"],
+                output_names=["logits", "probabilities"],
+                dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise UserError(
+            f"torch cannot translate this model to ONNX: {str(error).splitlines()[0]} "
+            "Export it with --format safetensors."
+        ) from error
+    assert program is not None
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, metadata(card))
+    with atomic(path, OUT) as work:
+        onnx.save(proto, str(work))
+
+
+def _onnx() -> Any:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"ONNX export needs packages that are not installed ({error}). Install them with: "
+            "pip install 'sfda-kit[onnx]'"
+        ) from None
+    return onnx
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter tells of its own versions and conversions, which a user can do nothing about."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

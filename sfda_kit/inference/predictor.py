@@ -1,0 +1,95 @@
+"""Classes for image files by an adapted model: the same pixels as in its adaptation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from sfda_kit.adaptation.feature_bank import fill_bank
+from sfda_kit.data.images import read_image
+from sfda_kit.data.modality import modality
+from sfda_kit.data.resize import resize
+from sfda_kit.data.unlabelled_folder import list_images
+from sfda_kit.data.views import ImageView, Normalisation, stored_size
+from sfda_kit.errors import DataError
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import build
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sfda_kit.data.depth_units import DepthUnit
+    from sfda_kit.inference.adapted_model import AdaptedCard
+    from sfda_kit.models.network import AdaptedModel
+
+BadImage = Callable[[DataError], None]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Most likely class of one image; ``probability`` in [0, 1]."""
+
+    path: str
+    label: str
+    probability: float
+
+
+def refuse(error: DataError) -> None:
+    """What to do with an image that cannot be read, unless told otherwise."""
+    raise error
+
+
+class Predictor:
+    """Reads images as ``card`` says, with the test transform, and classifies them in batches."""
+
+    def __init__(self, model: AdaptedModel, card: AdaptedCard, depth_unit: DepthUnit, device: torch.device) -> None:
+        self.model, self.card, self.depth_unit, self.device = model, card, depth_unit, device
+        self.encoding = build(registry().get("encoding", card.encoding.name), card.encoding.options)
+        self.modality = modality(card.modality)
+        self.normalisation = Normalisation(card.source.mean, card.source.std)
+
+    def predict(self, paths: Iterable[Path], batch_size: int = 64, bad: BadImage = refuse) -> Iterator[Prediction]:
+        """One prediction a readable image, in order; ``bad`` is told of each that is not."""
+        readable = self._readable(paths, bad)
+        while chunk := list(islice(readable, batch_size)):
+            names = [path for path, _ in chunk]
+            yield from self._classify(names, np.stack([pixels for _, pixels in chunk]))
+
+    def _readable(self, paths: Iterable[Path], bad: BadImage) -> Iterator[tuple[Path, NDArray[np.generic]]]:
+        for path in paths:
+            try:
+                yield path, self._pixels(path)
+            except DataError as error:
+                bad(error)
+
+    def _pixels(self, path: Path) -> NDArray[Any]:
+        image = read_image(path, self.card.modality, self.depth_unit)
+        size = stored_size(self.card.source.model.image_size)
+        return resize(image, size, missing_zero=self.modality.zero_is_missing)
+
+    def _classify(self, paths: Sequence[Path], pixels: NDArray[Any]) -> Iterator[Prediction]:
+        size = self.card.source.model.image_size
+        view = ImageView(pixels, self.modality, self.encoding, size, self.normalisation, self.device)
+        best = fill_bank(self.model, view, len(view)).probabilities.max(dim=1)
+        for path, code, probability in zip(paths, best.indices.tolist(), best.values.tolist(), strict=True):
+            yield Prediction(str(path), self.card.source.classes[code], probability)
+
+
+def find_images(given: Sequence[Path]) -> list[Path]:
+    """The files given, and all images below the folders given. ``DataError`` on an empty folder."""
+    found: list[Path] = []
+    for path in given:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        names = list_images(path)
+        if not names:
+            raise DataError(f"{path} holds no image. Give image files, or a folder with some.")
+        found += [path / name for name in names]
+    return found

@@ -1,0 +1,114 @@
+"""Discovery of plugins: one that fails costs only itself, and the failure is kept as data."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from sfda_kit.errors import UserError
+from sfda_kit.plugins import hookspecs
+from sfda_kit.plugins.registry import KINDS, Component, Registry
+
+GROUP = "sfda_kit"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One installed plugin package and what became of loading it (``error`` is empty when fine)."""
+
+    owner: str
+    version: str
+    error: str = ""
+    remedy: str = ""
+
+
+@dataclass
+class Installation:
+    """Every plugin found, and the registry of their parts."""
+
+    plugins: list[Plugin] = field(default_factory=list)
+    registry: Registry = field(default_factory=Registry)
+
+
+@cache
+def installation() -> Installation:
+    """Load all plugins once per process.
+
+    With ``SFDA_KIT_STRICT_PLUGINS=1`` (for CI) a failing plugin or a conflict raises ``UserError``.
+    """
+    found = Installation()
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    from sfda_kit import __version__, builtin
+
+    _register(manager, found, builtin, "sfda-kit", __version__)
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+        _load(manager, found, entry)
+    if os.environ.get("SFDA_KIT_STRICT_PLUGINS") == "1":
+        _raise_problems(found)
+    return found
+
+
+def _load(manager: pluggy.PluginManager, found: Installation, entry: EntryPoint) -> None:
+    owner = entry.dist.name if entry.dist else entry.name
+    version = entry.dist.version if entry.dist else "unknown"
+    try:
+        module = entry.load()
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # a plugin may even call sys.exit(): it must cost only itself
+        found.plugins.append(_failure(owner, version, error))
+    else:
+        _register(manager, found, module, owner, version)
+
+
+def _register(manager: pluggy.PluginManager, found: Installation, module: Any, owner: str, version: str) -> None:
+    name = f"{owner} {getattr(module, '__name__', module)}"  # a distribution may have several entry points
+    try:
+        manager.register(module, name=name)
+        manager.check_pending()
+        declared = [(kind, c) for kind in KINDS for c in _declared(manager, module, kind)]
+    except Exception as error:
+        if manager.has_plugin(name):
+            manager.unregister(name=name)
+        found.plugins.append(_failure(owner, version, error))
+        return
+    for kind, component in declared:
+        found.registry.add(kind, component, owner)
+    if (loaded := Plugin(owner, version)) not in found.plugins:
+        found.plugins.append(loaded)
+
+
+def _declared(manager: pluggy.PluginManager, module: Any, kind: str) -> list[Component]:
+    others = [plugin for plugin in manager.get_plugins() if plugin is not module]
+    hook = manager.subset_hook_caller(hookspecs.PREFIX + kind, others)
+    components = [component for declared in hook() for component in declared]
+    for component in components:
+        if not isinstance(component, Component):
+            raise TypeError(f"{hookspecs.PREFIX}{kind} returned {component!r}, not a sfda_kit.Component")
+    return components
+
+
+def _failure(owner: str, version: str, error: BaseException) -> Plugin:
+    text = f"{type(error).__name__}: {error}"
+    return Plugin(owner, version, text, f"pip install --upgrade {owner}, or pip uninstall {owner}")
+
+
+def _raise_problems(found: Installation) -> None:
+    problems = [f"{p.owner} {p.version}: {p.error}" for p in found.plugins if p.error]
+    problems += [
+        f"the {kind} {name!r} is claimed by {' and '.join(owners)}"
+        for (kind, name), owners in found.registry.conflicts.items()
+    ]
+    if problems:
+        raise UserError("Plugin problems (strict mode): " + "; ".join(problems))
+
+
+def registry() -> Registry:
+    """The registry of the installed parts."""
+    return installation().registry

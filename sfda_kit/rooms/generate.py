@@ -1,0 +1,130 @@
+"""Renders a part of the benchmark into the cache, once, in several processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from sfda_kit.data.cache_limit import touch
+from sfda_kit.data.shared_map import open_mapped
+from sfda_kit.errors import DataError, RunError
+from sfda_kit.rooms.layout import MODALITY_CODES, Layout, View
+from sfda_kit.rooms.render import render
+from sfda_kit.rooms.scene import sample_scene
+from sfda_kit.rooms.sensors import SENSORS
+from sfda_kit.rooms.shapes import CLASSES
+
+CHUNK = 200
+"""Scenes a worker process renders at a time."""
+OPTIONS = "options.json"
+"""Lies beside the parts and says for people which benchmark they are of."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being rendered, scenes done and scenes in all."""
+
+
+def render_scenes(layout: Layout, view: View, start: int, stop: int) -> NDArray[np.generic]:
+    """Pixels of the scenes ``start`` to ``stop`` at native size; the same in whatever chunks."""
+    domain, part, modality = view
+    labels = layout.labels(domain, part)
+    pictures = []
+    for number in range(start, stop):
+        seed = layout.scene_seed(domain, part, number)
+        scene = sample_scene(np.random.default_rng([*seed, 0]), CLASSES[labels[number]], layout.options.clutter)
+        noise = np.random.default_rng([*seed, MODALITY_CODES[modality]])
+        pictures.append(render(scene, SENSORS[domain], modality, noise))
+    return np.stack(pictures)
+
+
+def cached_part(folder: Path, layout: Layout, view: View, progress: Progress | None) -> NDArray[np.generic]:
+    """Read-only array of all scenes of a part, rendered first if no process has done so yet.
+
+    Raises ``DataError`` where ``folder`` cannot be written.
+    """
+    path = _path(folder, view)
+    array = open_mapped(path)
+    if array is None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):
+                array = open_mapped(path)
+                if array is None:
+                    (folder / OPTIONS).write_text(layout.options.model_dump_json(), encoding="utf-8")
+                    _write(path, _render_all(layout, view, progress))
+                    array = open_mapped(path)
+        except OSError as error:
+            raise DataError(
+                f"Cannot write the rendered scenes to {folder}: {error}. "
+                "Make room there, or set SFDA_KIT_CACHE to a folder that can be written."
+            ) from error
+    if array is None:
+        raise DataError(f"The rendered scenes {path} cannot be read back. Check the disk and try again.")
+    touch(path)
+    return array
+
+
+def existing_part(folder: Path, view: View) -> NDArray[np.generic] | None:
+    """What ``cached_part`` has written, None where it has not."""
+    return open_mapped(_path(folder, view))
+
+
+def _path(folder: Path, view: View) -> Path:
+    return folder / f"{'-'.join(view)}.npy"
+
+
+def _write(path: Path, pixels: NDArray[np.generic]) -> None:
+    partial = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with partial.open("wb") as file:
+            np.save(file, pixels, allow_pickle=False)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _render_all(layout: Layout, view: View, progress: Progress | None) -> NDArray[np.generic]:
+    total = len(layout.labels(view.domain, view.part))
+    if total <= CHUNK:
+        return render_scenes(layout, view, 0, total)
+    starts = range(0, total, CHUNK)
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        paths = [Path(scratch) / f"{start}.npy" for start in starts]
+        jobs = [
+            pool.submit(_run_worker, layout, view, start, min(start + CHUNK, total), path)
+            for start, path in zip(starts, paths, strict=True)
+        ]
+        try:
+            for done, job in enumerate(as_completed(jobs), start=1):
+                job.result()
+                if progress:
+                    progress(f"rendering {view.part} {view.modality}@{view.domain}", min(done * CHUNK, total), total)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return np.concatenate([np.load(path, allow_pickle=False) for path in paths])
+
+
+def _run_worker(layout: Layout, view: View, start: int, stop: int, path: Path) -> None:
+    """A plain child process: unlike multiprocessing it works from any script, notebook or thread."""
+    command = [sys.executable, "-m", "sfda_kit.rooms.worker", layout.options.model_dump_json()]
+    command += [str(layout.seed), *view, str(start), str(stop), str(path)]
+    # The child imports from where this process does, but never from the folder it was started in.
+    search = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path if entry)
+    finished = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": search, "OMP_NUM_THREADS": "1"},
+        cwd=path.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode:
+        raise RunError(f"A worker rendering {'-'.join(view)} stopped: {finished.stderr.strip()[-800:]}")

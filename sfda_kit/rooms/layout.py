@@ -1,0 +1,108 @@
+"""Which scenes exist: options, counts, labels and seeds. Nothing is rendered here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sfda_kit.errors import UserError, nearest
+from sfda_kit.interfaces.dataset import PARTS
+from sfda_kit.rooms.sensors import HEIGHT, SENSORS, WIDTH
+from sfda_kit.rooms.shapes import CLASSES, TI_SHAPES, TR_SHAPES
+
+GENERATOR_VERSION = "1.0"
+"""Raise it with every change that moves a pixel or a label, and say so in the change log."""
+
+DOMAINS = tuple(SENSORS)
+COUNTS = {"source": 2400, "target-train": 900, "target-test": 600, "ti": 600}
+MODALITY_CODES = {"rgb": 1, "depth": 2, "nir": 3}
+
+
+class View(NamedTuple):
+    """The scenes of one part as one sensor's modality shows them."""
+
+    domain: str
+    part: str
+    modality: str
+
+
+class RoomsOptions(BaseModel):
+    """What a user may vary; every value other than the default is another benchmark.
+
+    ``imbalance``: most over least frequent class in both target parts (1 = balanced);
+    ``clutter``: mean amount of other pieces and of occlusion, relative to the default;
+    ``scenes``: factor on the number of scenes of every part.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    imbalance: float = Field(default=1.0, ge=1.0, le=100.0)
+    clutter: float = Field(default=1.0, ge=0.0, le=4.0)
+    scenes: float = Field(default=1.0, gt=0.0, le=20.0)
+
+
+def parse_options(options: dict[str, Any]) -> RoomsOptions:
+    """Validated options; raises ``UserError`` naming the key that is wrong."""
+    known = list(RoomsOptions.model_fields)
+    for key in options:
+        if key not in known:
+            raise UserError(f"Dataset 'rooms' has no option {key!r}. {nearest(key, known)}")
+    try:
+        return RoomsOptions(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(item) for item in first["loc"])
+        raise UserError(f"Dataset 'rooms', option {where!r}: {first['msg']}.") from error
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All scenes of one benchmark: ``options`` and the ``seed`` that fixes every random choice."""
+
+    options: RoomsOptions
+    seed: int
+
+    def labels(self, domain: str, part: str) -> NDArray[np.int16]:
+        """Class codes (N,) of the scenes of a part, in their order."""
+        classes = tuple(TI_SHAPES if part == "ti" else TR_SHAPES)
+        total = max(len(classes), round(COUNTS[part] * self.options.scenes))
+        rng = np.random.default_rng([self.seed, DOMAINS.index(domain), PARTS.index(part)])
+        counts = _counts(total, len(classes), self._imbalance(part))
+        # The order of frequency is the seed's, the same in all domains and target parts.
+        order = np.random.default_rng([self.seed, len(classes)]).permutation(len(classes))
+        codes = np.array([CLASSES.index(classes[k]) for k in order], dtype=np.int16)
+        return rng.permutation(np.repeat(codes, counts))
+
+    def scene_seed(self, domain: str, part: str, number: int) -> list[int]:
+        """Seed of a scene: its place in the benchmark, never the order of rendering."""
+        return [self.seed, DOMAINS.index(domain), PARTS.index(part), number]
+
+    def fingerprint(self) -> str:
+        """SHA-256 over all that fixes labels and pixels."""
+        facts = {
+            "generator": GENERATOR_VERSION,
+            "options": self.options.model_dump(),
+            "seed": self.seed,
+            "counts": COUNTS,
+            "classes": CLASSES,
+            "size": (WIDTH, HEIGHT),
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _imbalance(self, part: str) -> float:
+        return self.options.imbalance if part.startswith("target") else 1.0
+
+
+def _counts(total: int, classes: int, imbalance: float) -> NDArray[np.int64]:
+    """Scenes a class, falling geometrically by ``imbalance`` in all; at least one, summing to total."""
+    shares = imbalance ** -(np.arange(classes) / max(classes - 1, 1))
+    exact = shares / shares.sum() * total
+    counts: NDArray[np.int64] = np.maximum(np.floor(exact), 1).astype(np.int64)
+    for k in np.argsort(counts - exact, kind="stable")[: max(total - int(counts.sum()), 0)]:
+        counts[k] += 1
+    return counts

@@ -1,0 +1,24 @@
+"""Child process of ``generate``: renders some scenes and saves them to a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from sfda_kit.rooms.generate import render_scenes
+from sfda_kit.rooms.layout import Layout, RoomsOptions, View
+
+
+def main(arguments: list[str]) -> None:
+    """``arguments``: options as JSON, seed, domain, part, modality, first scene, end, output file."""
+    options, seed, domain, part, modality, start, stop, path = arguments
+    layout = Layout(RoomsOptions.model_validate_json(options), int(seed))
+    pixels = render_scenes(layout, View(domain, part, modality), int(start), int(stop))
+    with Path(path).open("wb") as file:
+        np.save(file, pixels, allow_pickle=False)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,159 @@
+"""A method's epochs under watch: scores and alarms without labels, and the state that becomes the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sfda_kit.evaluate.monitor import Monitor
+from sfda_kit.evaluate.pair_reader import PairReader
+from sfda_kit.evaluate.scoring import Scorer, deciding
+from sfda_kit.evaluate.selection import Candidate, better, candidate, describe_selection
+from sfda_kit.events import Event
+from sfda_kit.files import write_json
+from sfda_kit.models.mixture import mixing_weights
+from sfda_kit.results.record import Alarm, Monitoring, Rollback
+from sfda_kit.runs.best_checkpoint import KeptState
+
+if TYPE_CHECKING:
+    from sfda_kit.adaptation.feature_bank import FeatureBank
+    from sfda_kit.interfaces import AdaptationContext, EpochState, Method
+    from sfda_kit.results.journal import Journal
+
+RATE_FACTOR = 0.5
+"""What a rollback multiplies the learning rate with."""
+
+MOST_ROLLBACKS = 3
+"""After so many the run stops: a method that collapses at an eighth of its rate has another problem."""
+
+Evaluate = Callable[["EpochState", dict[str, Any]], tuple[Mapping[str, float], Mapping[str, float]]]
+"""From a state and its signals: figures to show, and metrics (empty where there are no labels)."""
+
+
+class Watch:
+    """Drives a method; no metric is looked at for anything that is done or kept.
+
+    ``banks``: those of ``source-only`` and, where one is trained, ``bridge``. What it needs to go on after a
+    kill lies in the context's checkpoint folder: the kept state, and the rollbacks so far.
+    """
+
+    def __init__(self, context: AdaptationContext, banks: Mapping[str, FeatureBank], journal: Journal) -> None:
+        self.context, self.journal, self.config = context, journal, context.config
+        self.validator = deciding(context.config)
+        self.applied = context.config.select.name != "last"
+        self.score = Scorer(context, banks["source-only"])
+        self.pairs = PairReader(context) if context.pairs is not None else None
+        self.monitor = Monitor(banks, self.validator, self.pairs(context.source_network) if self.pairs else None)
+        self.kept = KeptState(context.checkpoint_dir / "kept.safetensors")
+        self.rollbacks_file = context.checkpoint_dir / "rollbacks.json"
+        self.rollbacks = self._read_rollbacks()
+        self.stopped = False
+
+    def run(self, make: Callable[[], Method], evaluate: Evaluate) -> EpochState:
+        """Adapt to the end and return the state that is the result; selection and alarms are in the record.
+
+        ``make`` gives a new method; it is called again after a rollback.
+        """
+        state = self._attempt(make(), evaluate)
+        while state is None:
+            state = self._attempt(make(), evaluate)
+        result = self.kept.restore(state)
+        self._describe((result.phase, result.epoch))
+        return result
+
+    def _attempt(self, method: Method, evaluate: Evaluate) -> EpochState | None:
+        """The last state, None where the run was rolled back and is to go on."""
+        if self.rollbacks:
+            self._start_lower()
+        state: EpochState | None = None
+        epochs = method.adapt(self.context)
+        for state in epochs:
+            row = self._epoch(state, evaluate)
+            if "collapse" in row["signals"]["alarms"] and self.config.on_collapse != "warn":
+                if close := getattr(epochs, "close", None):
+                    close()  # before the collapsed epoch is saved: the checkpoint is that of the one before
+                return self._collapsed(state, row)
+        if state is None:
+            raise RuntimeError(f"the method {type(method).__name__!r} yielded no state")
+        return state
+
+    def _epoch(self, state: EpochState, evaluate: Evaluate) -> dict[str, Any]:
+        alphas = {f"alpha_{number}": weight for number, weight in enumerate(mixing_weights(state.model.network), 1)}
+        pairs = self.pairs(state.model) if self.pairs else None
+        signals = {**state.signals, **alphas, **self.monitor.signals(state.bank, pairs)}
+        signals["validators"] = self.score(state.model, state.bank, pairs)
+        earlier = self._earlier(state)
+        before = [row["signals"] for row in earlier if row["phase"] == state.phase]
+        signals["alarms"] = self.monitor.alarms(signals, before)
+        figures, metrics = evaluate(state, signals)
+        self.journal.epoch(state, signals, figures, metrics)
+        row = self.journal.history[-1]
+        self._tell(row, earlier[-1]["signals"]["alarms"] if earlier else {})
+        self._keep(state, candidate(row, self.validator))
+        return row
+
+    def _earlier(self, state: EpochState) -> list[dict[str, Any]]:
+        """Rows before this epoch, which may be done again after a kill or a rollback."""
+        keys = [(row["phase"], row["epoch"]) for row in self.journal.history]
+        key = (state.phase, state.epoch)
+        return self.journal.history[: keys.index(key) if key in keys else None]
+
+    def _tell(self, row: Mapping[str, Any], known: Mapping[str, str]) -> None:
+        """Each alarm once, until it has been silent for an epoch."""
+        for name, text in row["signals"]["alarms"].items():
+            if name not in known:
+                self._notice(f"{name}, {row['phase']} epoch {row['epoch']}: {text}")
+
+    def _notice(self, text: str) -> None:
+        self.journal.listener(Event("notice", data={"text": text}))
+
+    def _keep(self, state: EpochState, new: Candidate) -> None:
+        """Put the state on disk if it would be the result: the best one, or the last one that is healthy."""
+        if self.applied:
+            kept = self.kept.kept()
+            best = None if kept is None else Candidate(kept.phase, kept.epoch, kept.score, collapsed=False)
+            if better(new, best):
+                self.kept.save(state, new.score)
+        elif self.config.on_collapse != "warn" and not new.collapsed:
+            self.kept.save(state, new.score)
+
+    def _collapsed(self, state: EpochState, row: Mapping[str, Any]) -> EpochState | None:
+        if self.config.on_collapse == "stop" or len(self.rollbacks) == MOST_ROLLBACKS:
+            self.stopped = True
+            found = self.kept.kept()
+            kept = f"that of {found.phase} epoch {found.epoch}" if found else "its last: no epoch was healthy"
+            self._notice(f"stopped after {state.phase} epoch {state.epoch}; the run keeps its state: {kept}")
+            return state
+        factor = RATE_FACTOR ** (len(self.rollbacks) + 1)
+        text = row["signals"]["alarms"]["collapse"]
+        rollback = Rollback(phase=state.phase, epoch=state.epoch, name="collapse", text=text, lr_factor=factor)
+        self.rollbacks.append(rollback)
+        write_json(self.rollbacks_file, [done.model_dump() for done in self.rollbacks])
+        self._notice(f"rolled back to before {state.phase} epoch {state.epoch}; learning rate times {factor}")
+        return None
+
+    def _start_lower(self) -> None:
+        """A fresh network and a lower rate; the method's own checkpoint brings it to the epoch before."""
+        factor = self.rollbacks[-1].lr_factor
+        self.context.config = self.config.model_copy(update={"lr": self.config.lr * factor})
+        self.context.start_over()
+
+    def _read_rollbacks(self) -> list[Rollback]:
+        if not self.rollbacks_file.exists():
+            return []
+        return [Rollback(**done) for done in json.loads(self.rollbacks_file.read_text(encoding="utf-8"))]
+
+    def _describe(self, result: tuple[str, int]) -> None:
+        """Signals of the result, selection and alarms, all from the history: a resumed run tells the same."""
+        record, history = self.journal.record, self.journal.history
+        record.signals = next(dict(row["signals"]) for row in history if (row["phase"], row["epoch"]) == result)
+        record.selection = describe_selection(history, self.validator, result, self.applied)
+        alarms = [
+            Alarm(phase=row["phase"], epoch=row["epoch"], name=name, text=text)
+            for row in history
+            for name, text in row["signals"]["alarms"].items()
+        ]
+        record.monitor = Monitoring(
+            on_collapse=self.config.on_collapse, stopped=self.stopped, alarms=alarms, rollbacks=self.rollbacks
+        )

@@ -1,0 +1,73 @@
+"""The state of one epoch on disk while a run goes on: what becomes the result if no later one is better."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from sfda_kit.adaptation.feature_bank import FeatureBank
+from sfda_kit.errors import UserError
+from sfda_kit.files import atomic
+
+if TYPE_CHECKING:
+    from sfda_kit.interfaces import EpochState
+
+MODEL, BANK = "model.", "bank."
+
+
+class Kept(NamedTuple):
+    """Which epoch is on disk."""
+
+    phase: str
+    epoch: int
+    epochs: int
+    score: float | None
+
+
+class KeptState:
+    """Weights and bank of one epoch in a safetensors file.
+
+    The bank is kept too: that of a method which answers while it adapts cannot be made again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def save(self, state: EpochState, score: float | None) -> None:
+        """Replace what is kept, atomically."""
+        tensors = {MODEL + name: tensor for name, tensor in state.model.state_dict().items()}
+        tensors |= {BANK + "features": state.bank.features, BANK + "logits": state.bank.logits}
+        # Of two names for one tensor (shared weights) safetensors would refuse the second: each gets a copy.
+        tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        about = {"phase": state.phase, "epoch": str(state.epoch), "epochs": str(state.epochs)}
+        with atomic(self.path) as work:
+            save_file(tensors, work, about | ({} if score is None else {"score": repr(score)}))
+
+    def kept(self) -> Kept | None:
+        """The epoch on disk, None while there is none. Raises ``UserError`` when the file is damaged."""
+        if not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, "pt") as file:
+                about = file.metadata()
+            score = float(about["score"]) if "score" in about else None
+            return Kept(about["phase"], int(about["epoch"]), int(about["epochs"]), score)
+        except (SafetensorError, KeyError, TypeError) as error:
+            raise UserError(
+                f"The kept state {self.path} is damaged ({error}). Delete the folder {self.path.parent} to adapt again."
+            ) from None
+
+    def restore(self, last: EpochState) -> EpochState:
+        """The kept epoch; its weights are put into the model of ``last``, the run's latest state."""
+        found = self.kept()
+        if found is None or (found.phase, found.epoch) == (last.phase, last.epoch):
+            return last
+        tensors = load_file(self.path, device=str(last.bank.logits.device))
+        weights = {name.removeprefix(MODEL): value for name, value in tensors.items() if name.startswith(MODEL)}
+        last.model.load_state_dict(weights)
+        bank = FeatureBank(tensors[BANK + "features"], tensors[BANK + "logits"])
+        return replace(last, phase=found.phase, epoch=found.epoch, epochs=found.epochs, bank=bank, signals={})

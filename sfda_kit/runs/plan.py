@@ -1,0 +1,257 @@
+"""Resolve every name of a configuration before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from sfda_kit.config.explain import explain
+from sfda_kit.config.merging import merge_part, merge_recipe, spelt_out
+from sfda_kit.config.models import RunConfig
+from sfda_kit.data.modality import MODALITIES
+from sfda_kit.errors import UserError, nearest
+from sfda_kit.interfaces.encoding import not_of
+from sfda_kit.interfaces.recipe import BridgeConfig, Phase, Recipe
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import Component, build
+
+if TYPE_CHECKING:
+    from sfda_kit.config.models import ModelConfig
+    from sfda_kit.interfaces import Aligner, Dataset, Encoding, Method
+    from sfda_kit.models.network import Network
+
+INLINE = tuple(name for name in Phase.model_fields if name != "name")
+BRIDGE_ROLES = ("input_bridge", "teacher_bridge")
+
+
+@dataclass(frozen=True)
+class MethodPlan:
+    """A method with all its parts found; ``labelled`` marks the core's target-supervised oracle.
+
+    ``method()`` makes the method, with the options of the user (the oracle is not made so).
+    """
+
+    config: RunConfig
+    component: Component
+    recipe: Recipe
+    method: Callable[[], Method]
+    encoding: Encoding
+    labelled: bool
+
+    @property
+    def encoding_config(self) -> dict[str, Any]:
+        """Name and options of the encoding."""
+        return self.config.encoding.model_dump()
+
+    @property
+    def depth_unit(self) -> str | None:
+        """Unit of depth files, None where it was not told."""
+        return self.config.dataset.depth_unit
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the result: the configuration and the recipe as resolved."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "recipe": self.recipe.model_dump(mode="json", exclude={"summary", "paper"}),
+        }
+
+
+@dataclass(frozen=True)
+class Plan(MethodPlan):
+    """A run on a dataset, with all its parts found."""
+
+    dataset: Dataset
+
+    @property
+    def depth_unit(self) -> str | None:
+        """As told, else the data set's own where it keeps files."""
+        return self.config.dataset.depth_unit or getattr(self.dataset, "depth_unit", None)
+
+
+def resolve(config: RunConfig) -> Plan:
+    """Find every part and check that they fit together. Raises ``UserError`` before any work."""
+    found = resolve_method(config)
+    for sensor in (config.dataset.source, config.dataset.target):
+        _check_encoding(found, sensor.partition("@")[0])
+    dataset = build(registry().get("dataset", config.dataset.name), config=config.dataset)
+    return Plan(**vars(found), dataset=dataset)
+
+
+def _check_encoding(found: MethodPlan, modality: str) -> None:
+    allowed = found.encoding.modalities
+    if modality in MODALITIES and modality != "rgb" and allowed is not None and modality not in allowed:
+        raise UserError(not_of(found.config.encoding.name, allowed, modality))
+
+
+def resolve_method(config: RunConfig) -> MethodPlan:
+    """All parts but the dataset: what adapting to a folder of images needs. Raises ``UserError``."""
+    from sfda_kit.adaptation.recipe_method import RecipeMethod
+    from sfda_kit.evaluate.scoring import required
+
+    config = with_card_model(config)
+    component = registry().get("method", config.method)
+    part = component.load()
+    recipe = recipe_of(component, config)
+    plain = config.model_copy(update={"recipe": {}})
+    if recipe == recipe_of(component, plain):
+        config = plain  # settings that are the method's own anyway make no other run
+    labelled = bool(getattr(part, "needs_target_labels", False))
+    if labelled and component.owner != "sfda-kit":
+        raise UserError(f"{component.name!r} of {component.owner} asks for target labels; no plugin may.")
+    encoding = build(registry().get("encoding", config.encoding.name), config.encoding.options)
+    own_loop = not isinstance(part, Recipe) and not labelled
+    method: Callable[[], Method] = partial(build, component, recipe.options) if own_loop else RecipeMethod
+    if recipe.options and not own_loop:
+        key = next(iter(recipe.options))
+        raise UserError(
+            f"The method {component.name!r} has no option {key!r}: the options of a recipe are those of its parts "
+            "(--set recipe.aligners.NAME.options.KEY=VALUE)."
+        )
+    check_parts(recipe, config, method())
+    required(config.adapt)
+    return MethodPlan(config, component, recipe, method, encoding, labelled)
+
+
+def recipe_of(component: Component, config: RunConfig) -> Recipe:
+    """The recipe of a method with the user's changes. Raises ``UserError``."""
+    part = component.load()
+    recipe = part if isinstance(part, Recipe) else getattr(part, "recipe", Recipe())
+    return apply_overrides(recipe, config.recipe, component.name)
+
+
+def with_card_model(config: RunConfig) -> RunConfig:
+    """Under a source card, or several, their network is the model; ``UserError`` where the user asks for another."""
+    if not config.source.cards:
+        return config
+    from sfda_kit.source.source_cards import read_cards
+
+    model = read_cards(config.source.cards).model
+    for key in config.model.model_fields_set:
+        wanted, has = getattr(config.model, key), getattr(model, key)
+        if wanted != has:
+            raise UserError(
+                f"model.{key} is {wanted!r}, but the source card {' + '.join(map(str, config.source.cards))} holds a "
+                f"network with {has!r}. Leave the setting out, or use another card."
+            )
+    return config.model_copy(update={"model": model})
+
+
+def check_parts(recipe: Recipe, config: RunConfig, method: Method) -> None:
+    """Build each part once on an untrained network, so that a misfit is found now."""
+    network = _untrained(config)
+    for role, bridge in recipe.bridges().items():
+        _check_bridge(bridge, is_joint=role == recipe.joint_bridge)
+    for phase in recipe.phases:
+        _check_phase(phase, network, config.model)
+    method.check(network)
+
+
+def _untrained(config: RunConfig) -> Network:
+    from sfda_kit.models.network import build_network
+    from sfda_kit.source.source_cards import read_cards, untrained
+
+    if len(config.source.cards) > 1:
+        return untrained(read_cards(config.source.cards))
+    return build_network(config.model, classes=2, pretrained=False)
+
+
+def _check_bridge(bridge: BridgeConfig, is_joint: bool) -> None:
+    built = build(registry().get("bridge", bridge.name), bridge.options)
+    known = built.default_objective
+    for term in bridge.objective:
+        if term not in known:
+            raise UserError(f"The bridge {bridge.name!r} has no objective {term!r}. {nearest(term, known)}")
+    if built.trained and not any({**known, **bridge.objective}.values()):
+        terms = ", ".join(known)
+        raise UserError(f"The bridge {bridge.name!r} has no objective left; one of {terms} needs a weight.")
+    if is_joint and not built.trained:
+        raise UserError(
+            f"A phase trains the bridge, and there is nothing to train in {bridge.name!r}. Name another one "
+            "(--bridge unet), or leave it as it is (--set recipe.train_bridge=false)."
+        )
+
+
+def _check_phase(phase: Phase, network: Network, model: ModelConfig) -> None:
+    from sfda_kit.models.network import scope_modules
+
+    for name, config in phase.aligners.items():
+        aligner: Aligner = build(registry().get("aligner", name), config.options)
+        aligner.check(network)
+        if "pseudo_labels" in aligner.reads and not phase.labeler:
+            raise UserError(
+                f"The aligner {name!r} learns from pseudo-labels and the recipe has no labeler. Add one "
+                f"(--labeler centroid) or remove the term (--aligner {name}=0)."
+            )
+    if phase.labeler:
+        build(registry().get("labeler", phase.labeler.name), phase.labeler.options)
+    if not phase.aligners and not (phase.labeler and phase.labeler.weight):
+        raise UserError(f"The phase {phase.name!r} has no loss term left. Add one with --aligner NAME=WEIGHT.")
+    if not any(list(module.parameters()) for module in scope_modules(network, phase.train)):
+        raise UserError(
+            f"The phase {phase.name!r} trains {phase.train!r}, and this network ({model.backbone}, bottleneck "
+            f"{model.bottleneck}) has no such weights. Choose another scope: --set recipe.train=backbone"
+        )
+
+
+def apply_overrides(recipe: Recipe, overrides: Mapping[str, Any], method: str) -> Recipe:
+    """Merge the user's changes into a recipe.
+
+    Keys of a phase given at the top level go to the main phase (named ``adapt``, else the last);
+    ``phases: {NAME: {...}}`` reaches the others; ``bridge`` means the teacher bridge where the recipe
+    has one, else the input bridge. An aligner of weight 0 is removed; a part called ``none`` too (an
+    input bridge is then ``copy``).
+    """
+    changes = spelt_out(overrides)
+    known = [*INLINE, *BRIDGE_ROLES, "bridge", "phases", "options"]
+    for key in changes:
+        if key not in known:
+            raise UserError(f"A recipe has no key {key!r}. {nearest(key, known)}")
+    if "bridge" in changes:
+        role = "teacher_bridge" if recipe.teacher_bridge else "input_bridge"
+        changes = merge_recipe({role: changes.pop("bridge")}, changes)
+    by_phase = dict(changes.get("phases", {}))
+    inline = {key: changes[key] for key in INLINE if key in changes}
+    if inline:
+        main = main_phase(recipe, method)
+        by_phase[main] = merge_recipe(inline, by_phase.get(main, {}))
+    data = recipe.model_dump()
+    for role in BRIDGE_ROLES:
+        if role in changes and (part := merge_part(data.pop(role), changes[role])):
+            data[role] = part
+    data["phases"] = _changed_phases(data["phases"], by_phase, method)
+    data["options"] |= changes.get("options", {})
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise UserError(explain(error, f"recipe of {method}")) from None
+
+
+def main_phase(recipe: Recipe, method: str) -> str:
+    """Name of the phase that ``--epochs`` measures."""
+    names = [phase.name for phase in recipe.phases]
+    if not names:
+        raise UserError(
+            f"The method {method!r} trains nothing after its bridge, so it takes no aligner, labeler or "
+            "scope. Choose a method with a training phase (shot, socket, tgkt)."
+        )
+    return "adapt" if "adapt" in names else names[-1]
+
+
+def _changed_phases(phases: Any, changes: Mapping[str, Any], method: str) -> list[dict[str, Any]]:
+    names = [phase["name"] for phase in phases]
+    for name in changes:
+        if name not in names:
+            raise UserError(f"The method {method!r} has no phase {name!r}. {nearest(name, names)}")
+    return [_changed_phase(phase, changes.get(phase["name"], {})) for phase in phases]
+
+
+def _changed_phase(phase: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    for name in change.get("aligners", {}):
+        registry().get("aligner", name)  # a misspelt one that is to be removed would go unnoticed
+    merged = merge_recipe(phase, change)
+    merged["aligners"] = {name: value for name, value in merged["aligners"].items() if value.get("weight") != 0}
+    return merged

@@ -1,0 +1,57 @@
+"""Writing shards as ``webdataset.ShardWriter`` does, so that either reads those of the other."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from sfda_kit.shards.labels import FIELDS, Labels
+
+PATTERN = "shard-{:06d}.tar"
+DEFAULT_BYTES = 10**9
+"""Of one shard: large enough for quick reading, small enough to copy again."""
+
+
+class ShardWriter:
+    """Writes samples to ``folder``, a new shard whenever one has reached ``size`` bytes.
+
+    Times and owners are left out: the same samples give the same bytes.
+    """
+
+    def __init__(self, folder: Path, size: int = DEFAULT_BYTES) -> None:
+        self.folder, self.size, self.shards = folder, size, 0
+        self._tar: tarfile.TarFile | None = None
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._tar is not None:
+            self._tar.close()
+
+    def write(self, key: str, labels: Labels, images: Mapping[str, bytes]) -> None:
+        """One sample. ``images``: ending (``rgb.jpg``) -> the bytes of the file."""
+        tar = self._room()
+        told = {name: value for name, value in zip(FIELDS, labels, strict=True) if value}
+        files = {**images, "json": json.dumps(told, ensure_ascii=False).encode()}
+        for ending, data in sorted(files.items()):
+            member = tarfile.TarInfo(f"{key}.{ending}")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+
+    def _room(self) -> tarfile.TarFile:
+        """The shard that the next sample goes to: a sample is never cut."""
+        if self._tar is not None and self._tar.offset >= self.size:
+            self._tar.close()
+            self._tar = None
+        if self._tar is None:
+            path = self.folder / PATTERN.format(self.shards)
+            self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115  # closed when it is full
+            self.shards += 1
+        return self._tar

@@ -1,0 +1,133 @@
+"""The source card: all that remains of the source data once the source model is trained."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from sfda_kit.config.digest import digest
+from sfda_kit.config.explain import explain
+from sfda_kit.config.models import ModelConfig
+from sfda_kit.errors import UserError
+from sfda_kit.files import atomic, write_json
+from sfda_kit.interfaces.recipe import PartConfig
+from sfda_kit.models.network import Network, build_network
+
+CARD_FILE, WEIGHTS_FILE = "card.json", "model.safetensors"
+
+
+class SourceCard(BaseModel):
+    """Description of a source model; ``accuracy`` in percent on held-out source images, None if unknown.
+
+    ``mean`` and ``std``: input normalisation for values in [0, 1]; ``statistics``: per-channel mean and
+    deviation of the encoded source images, by modality. ``members``: the cards of a mixture, which has no file of
+    its own; ``mixing``: their weights after adaptation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = 1
+    model: ModelConfig
+    classes: tuple[str, ...]
+    modality: str
+    encoding: PartConfig
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    statistics: dict[str, dict[str, tuple[float, ...]]] = {}
+    accuracy: float | None = None
+    held_out_images: int = 0
+    weights_sha256: str = ""
+    training: dict[str, Any] = {}
+    data: str = ""
+    versions: dict[str, str] = {}
+    members: tuple[SourceCard, ...] = ()
+    mixing: tuple[float, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _mixture_told_only_of_one(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A single source model keeps the fingerprint it had before several could be mixed."""
+        told: dict[str, Any] = handler(self)
+        return {key: value for key, value in told.items() if value or key not in ("members", "mixing")}
+
+    def fingerprint(self) -> str:
+        """Over the weights' hash and all else that the card says of the model."""
+        return digest(self.model_dump(mode="json", exclude={"versions"}))
+
+
+def weights_hash(module: nn.Module) -> str:
+    """SHA-256 over names, shapes and bytes of a state dict."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write a state dict as safetensors, atomically."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    with atomic(path) as work:
+        save_file(state, work)
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Fill ``module``; ``UserError`` when the file is not safetensors or fits another architecture."""
+    try:
+        module.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise UserError(f"There are no weights at {path}.") from None
+    except SafetensorError as error:
+        raise UserError(
+            f"{path} is not a safetensors file ({error}). Weights of other formats are taken in with "
+            "`sfda-kit source import`."
+        ) from None
+    except RuntimeError as error:
+        reason = "\n".join(str(error).splitlines()[:4])
+        raise UserError(f"{path} holds weights of another architecture: {reason}") from None
+
+
+def save_source(network: Network, card: SourceCard, folder: Path) -> SourceCard:
+    """Write weights, then the card with their hash; returns that card."""
+    save_weights(network, folder / WEIGHTS_FILE)
+    card = card.model_copy(update={"weights_sha256": weights_hash(network)})
+    write_json(folder / CARD_FILE, card.model_dump(mode="json"))
+    return card
+
+
+def read_card(path: Path) -> SourceCard:
+    """The card at ``path`` (the JSON file or its folder); ``UserError`` when it is missing or invalid."""
+    file = path / CARD_FILE if path.is_dir() else path
+    if not file.exists():
+        raise UserError(
+            f"There is no source card at {file}. Make one with `sfda-kit source train` or `sfda-kit source import`."
+        )
+    try:
+        return SourceCard.model_validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{file} is no source card ({getattr(error, 'strerror', None) or 'it is not text'}). Give the folder "
+            f"that holds {CARD_FILE}; weights become one with `sfda-kit source import`."
+        ) from None
+    except ValidationError as error:
+        raise UserError(explain(error, f"source card {file}")) from None
+
+
+def load_source(path: Path, device: torch.device | str = "cpu") -> tuple[Network, SourceCard]:
+    """Network (evaluation mode) and card; ``UserError`` when the weights do not match the card's hash."""
+    card = read_card(path)
+    folder = path if path.is_dir() else path.parent
+    network = build_network(card.model, len(card.classes), pretrained=False)
+    load_weights(network, folder / WEIGHTS_FILE)
+    if weights_hash(network) != card.weights_sha256:
+        raise UserError(
+            f"The weights in {folder} are not those of the card (hash {weights_hash(network)[:12]}..., the "
+            f"card says {card.weights_sha256[:12]}...). Train or import the source model again."
+        )
+    return network.to(device).eval(), card

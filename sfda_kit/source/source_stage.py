@@ -1,0 +1,143 @@
+"""The source stage of a run: a card from the cache, from the user, or trained now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sfda_kit.config.digest import digest
+from sfda_kit.config.models import RunConfig
+from sfda_kit.data.modality import modality
+from sfda_kit.errors import RunError, UserError
+from sfda_kit.source.source_card import SourceCard, read_card, save_source
+from sfda_kit.source.source_cards import read_cards
+from sfda_kit.source.source_training import channel_statistics, measure_normalisation, train_network
+from sfda_kit.training.stage_cache import cached_stage
+from sfda_kit.versions import versions
+
+if TYPE_CHECKING:
+    from sfda_kit.data.open_views import ViewOpener
+    from sfda_kit.data.task import Task
+    from sfda_kit.events import Listener
+    from sfda_kit.interfaces import Encoding
+
+
+def source_folders(
+    config: RunConfig,
+    task: Task,
+    opener: ViewOpener,
+    listener: Listener,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> tuple[Path, ...]:
+    """Folder of the source card for this run, or of each that is mixed. Raises ``RunError`` below the floor."""
+    folders = config.source.cards
+    if folders:
+        card = read_cards(folders)
+        check_classes(card, task.classes, folders[0])
+        check_modality(card, task.source.modality, folders[0])
+    else:
+        identity = source_identity(config, task, opener.encoding)
+        trained = cached_stage(
+            "source",
+            identity,
+            lambda work: _train(config, task, opener, identity, listener, autocast, work),
+            listener,
+        )
+        folders = (trained,)
+    check_floors(folders, config.source.floor)
+    return folders
+
+
+def source_identity(config: RunConfig, task: Task, encoding: Encoding) -> dict[str, Any]:
+    """What decides a source model; an encoding that leaves RGB as it is does not decide one trained on RGB."""
+    free = task.source.modality == "rgb" and _leaves_rgb(encoding)
+    return {
+        "data": task.dataset.fingerprint(),
+        "source": str(task.source),
+        "classes": task.classes,
+        "rows": digest(task.names("source")),
+        "encoding": None if free else config.encoding.model_dump(),
+        "model": config.model.model_dump(),
+        "training": config.source.model_dump(exclude={"floor", "card"}),
+        "precision": config.compute.precision,
+        "seed": config.seed,
+    }
+
+
+def _leaves_rgb(encoding: Encoding) -> bool:
+    probe = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    return torch.equal(encoding(probe, modality("rgb")), probe)
+
+
+def check_classes(card: SourceCard, classes: tuple[str, ...], where: Path) -> None:
+    """The card's classes must be the task's, in any order the user can mend by naming them."""
+    if card.classes != classes:
+        raise UserError(
+            f"The source card {where} knows the classes {', '.join(card.classes)}; the task has "
+            f"{', '.join(classes)}. Name the card's classes in its order: --tr-classes {','.join(card.classes)}"
+        )
+
+
+def check_modality(card: SourceCard, wanted: str, where: Path) -> None:
+    """The source halves of TI pairs must be what the card's network was trained on."""
+    if card.modality != wanted:
+        raise UserError(
+            f"The source card {where} was trained on {card.modality}; the source of this task is {wanted}. "
+            f"Name its modality: --source {card.modality}@DOMAIN, or use another card."
+        )
+
+
+def check_floors(folders: Sequence[Path], floor: float | None) -> None:
+    """Stop when a source model is barely above chance: nothing can be transferred from it."""
+    for folder in folders:
+        _check_floor(read_card(folder), floor, f" {folder}" if len(folders) > 1 else "")
+
+
+def _check_floor(card: SourceCard, floor: float | None, name: str) -> None:
+    chance = 100.0 / len(card.classes)
+    least = 2 * chance if floor is None else floor
+    if card.accuracy is not None and card.accuracy < least:
+        raise RunError(
+            f"The source model{name} has {card.accuracy:.1f} % on held-out source images, below the floor of "
+            f"{least:.1f} % (chance is {chance:.1f} %): there is nothing to transfer. Train it longer "
+            "or on larger images (--source-epochs and --image-size of run and source train), or set another "
+            "floor (--source-floor)."
+        )
+
+
+def _train(
+    config: RunConfig,
+    task: Task,
+    opener: ViewOpener,
+    identity: dict[str, Any],
+    listener: Listener,
+    autocast: Callable[[], AbstractContextManager[Any]],
+    folder: Path,
+) -> None:
+    view = opener.source()
+    normalisation = measure_normalisation(view, config.model)
+    mean, std = channel_statistics(view)
+    view.normalisation = normalisation
+    groups = torch.unique(torch.tensor(task.groups("source")), return_inverse=True)[1]
+    network, accuracy, count = train_network(
+        view, groups, config.model, config.source, len(task.classes), config.seed, folder, listener, autocast
+    )
+    card = SourceCard(
+        model=config.model,
+        classes=task.classes,
+        modality=task.source.modality,
+        encoding=config.encoding,
+        mean=normalisation.mean,
+        std=normalisation.std,
+        statistics={task.source.modality: {"mean": mean, "std": std}},
+        accuracy=accuracy,
+        held_out_images=count,
+        training=identity["training"] | {"seed": config.seed, "source": identity["source"]},
+        data=identity["data"],
+        versions=versions(),
+    )
+    save_source(network, card, folder)

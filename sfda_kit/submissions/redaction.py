@@ -1,0 +1,81 @@
+"""Taking out of a record what is nobody's business: where things lie on the submitter's disk."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from sfda_kit.config.digest import digest
+from sfda_kit.results.record import Record
+from sfda_kit.submissions.findings import is_unprintable
+from sfda_kit.submissions.layout import is_run_id
+
+ABSOLUTE_PATH = re.compile(
+    r"(?:file:/{2,3}|(?<![\w.:/\\~-]))(?:~|[A-Za-z]:)?[\\/]+(?:[^\s\\/\"'<>|:*?,;]+[\\/]+)+[^\s\\/\"'<>|:*?,;)]*"
+)
+"""A path from the root, a drive, a server or a home folder, at least two parts long."""
+
+
+def public_record(record: Record) -> Record:
+    """``record`` without paths of this disk, with texts of one line and finite numbers; a digest to match.
+
+    The data set's root goes, source cards keep their last names, and so does a path in a text.
+    """
+    found = record.model_dump(mode="json")
+    hidden = _folders(found)
+    for section, key in (("dataset", "root"), ("source", "card")):
+        settings = found["config"].get(section)
+        if isinstance(settings, dict) and settings.get(key):
+            settings[key] = None if key == "root" else _last_names(settings[key])
+    found["run_id"] = found["run_dir"] = public_run_id(record.run_id)
+    found = public(found, hidden)
+    found["cost"] = {name: value for name, value in found["cost"].items() if value is not None}
+    if record.status != "ok":  # no predictions come with it, so nothing of these could be checked
+        found["metrics"], found["baselines"] = {}, {}
+    if found["config_digest"]:
+        found["config_digest"] = digest({part: found[part] for part in ("config", "recipe")})
+    return Record.model_validate(found)
+
+
+def public(value: Any, hidden: tuple[str, ...] = ()) -> Any:
+    """``value`` (JSON data) without absolute paths, control characters and numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: public(item, hidden) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [public(item, hidden) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return _public_text(value, hidden) if isinstance(value, str) else value
+
+
+def public_run_id(run_id: str) -> str:
+    """``run_id`` in characters that every file system takes."""
+    found = re.sub(r"[^A-Za-z0-9_+=.-]", "_", run_id)[:180]
+    return found if is_run_id(found) else f"run-{found}".rstrip(".-+=")
+
+
+def last_name(path: str) -> str:
+    """The last part of a path of any system."""
+    return PurePosixPath(PureWindowsPath(path).as_posix()).name
+
+
+def _last_names(paths: str | list[str]) -> str | list[str]:
+    return [last_name(path) for path in paths] if isinstance(paths, list) else last_name(paths)
+
+
+def _folders(record: dict[str, Any]) -> tuple[str, ...]:
+    """Folders of this computer that texts may name, the longest first: names with spaces are found this way."""
+    dataset = record["config"].get("dataset")
+    root = dataset.get("root") if isinstance(dataset, dict) else None
+    run_dir = Path(record["run_dir"])
+    known = {str(path) for path in (Path.home(), Path.cwd(), Path(root or ""), run_dir, run_dir.parent)}
+    return tuple(sorted((path for path in known if Path(path).is_absolute() and len(path) > 3), key=len, reverse=True))
+
+
+def _public_text(text: str, hidden: tuple[str, ...]) -> str:
+    for folder in hidden:
+        text = re.sub(re.escape(folder) + r"(?:[\\/]+|(?![\w.-]))", "", text)
+    text = ABSOLUTE_PATH.sub(lambda found: last_name(found[0]), text)
+    return "".join(" " if is_unprintable(character) else character for character in text)[:4000]

@@ -1,0 +1,93 @@
+"""The check in a process of its own, with limited memory and time: what crashes a library crashes only that."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sfda_kit.submissions.findings import Findings, shown
+from sfda_kit.submissions.layout import MAX_ARCHIVE, MIB
+from sfda_kit.submissions.verify import Rules, verify
+
+MEMORY = 4096 * MIB
+"""Address space that the check may take beyond what it has when its libraries are loaded."""
+
+
+def read_bounded(path: Path) -> bytes:
+    """The file at ``path``, one byte more than is accepted at most. Raises ``OSError``."""
+    with path.open("rb") as file:
+        return file.read(MAX_ARCHIVE + 1)
+
+
+def verify_contained(data: bytes, rules: Rules | None = None, timeout_s: float = 900) -> Findings:
+    """``verify`` in another process; its death or delay is a reason to refuse."""
+    request = _from_anywhere(rules or Rules()).model_dump_json().encode() + b"\n" + data
+    command = [sys.executable, "-m", "sfda_kit.submissions.sandbox"]
+    # An empty folder: a folder of strangers' files (a pull request) must not be where modules are looked for.
+    with tempfile.TemporaryDirectory() as empty:
+        try:
+            done = subprocess.run(
+                command, input=request, capture_output=True, cwd=empty, timeout=timeout_s, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return _refused(f"checking it was not done after {timeout_s:.0f} s")
+    try:
+        return Findings.model_validate_json(done.stdout)
+    except ValidationError:
+        words = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        return _refused(f"its check ended with code {done.returncode}: {shown(' '.join(words), 300)}")
+
+
+def _from_anywhere(rules: Rules) -> Rules:
+    """``rules`` with absolute paths; a shipped suite is never a file of the same name in the current folder."""
+    from sfda_kit.bench.suite import shipped_suites
+
+    suite = rules.suite
+    if suite and suite not in shipped_suites() and Path(suite).exists():
+        suite = str(Path(suite).absolute())
+    return Rules(suite=suite, roots={name: root.absolute() for name, root in rules.roots.items()})
+
+
+def _refused(reason: str) -> Findings:
+    findings = Findings()
+    findings.refuse("archive", "", reason)
+    return findings
+
+
+def main() -> None:
+    """Rules on the first line of the standard input, then the archive; the report on the standard output."""
+    rules = Rules.model_validate_json(sys.stdin.buffer.readline())
+    data = sys.stdin.buffer.read(MAX_ARCHIVE + 1)
+    _load_libraries()
+    _limit_memory()
+    sys.stdout.write(verify(data, rules).model_dump_json())
+
+
+def _load_libraries() -> None:
+    """Before memory is limited, so that their own needs do not count."""
+    import PIL.PngImagePlugin
+    import pyarrow.compute
+    import pyarrow.parquet
+
+    import sfda_kit.source.source_card
+
+    del PIL, pyarrow, sfda_kit
+
+
+def _limit_memory() -> None:
+    """As far as the system can: Linux counts address space, others are left to the limits of each check."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        most = pages * resource.getpagesize() + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The one training loop: source model, bridge and adaptation are all stages of it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from sfda_kit.errors import RunError
+from sfda_kit.events import Event, Listener
+from sfda_kit.training.checkpoint import Checkpoint
+from sfda_kit.training.optimizers import Optimizer
+
+Term = tuple[float, Callable[[Any], Tensor]]
+
+FEWEST_STEPS = 10
+"""Of an epoch of adaptation or of a bridge, where nothing else is wanted: a handful of steps trains nothing."""
+
+
+@dataclass(frozen=True)
+class TrainingStage:
+    """What one stage trains and how.
+
+    ``modules``: everything a checkpoint holds; ``signals(epoch, generator)`` yields one object a step,
+    which each term turns into a scalar; ``terms``: weight and function by name;
+    ``lr_factor(progress)``: multiplies each group's initial rate, progress in [0, 1); ``rate``: the key
+    of that rate in the configuration, for messages.
+    """
+
+    name: str
+    epochs: int
+    steps: int
+    modules: Mapping[str, nn.Module]
+    optimizer: Optimizer
+    signals: Callable[[int, torch.Generator], Iterable[Any]]
+    terms: Mapping[str, Term]
+    lr_factor: Callable[[float], float]
+    seed: int
+    autocast: Callable[[], Any]
+    rate: str = "adapt.lr"
+
+
+def train(stage: TrainingStage, checkpoint: Checkpoint, listener: Listener) -> Iterator[int]:
+    """Train epoch by epoch, yielding the number of epochs done after each.
+
+    Continues from ``checkpoint``; an epoch is saved once the caller asks for the next one, so that
+    whatever the caller records about it is on disk first. Raises ``RunError`` on a loss that is not
+    finite, with the last good checkpoint kept.
+    """
+    rates = [group["lr"] for group in stage.optimizer.param_groups]
+    done = checkpoint.load(stage.modules, stage.optimizer)
+    for group, rate in zip(stage.optimizer.param_groups, rates, strict=True):
+        group["initial_lr"] = rate  # that of the configuration: a run that was rolled back goes on with a lower one
+    listener(Event("stage", stage.name, {"epochs": stage.epochs, "steps": stage.steps, "done": done}))
+    for epoch in range(done, stage.epochs):
+        _train_epoch(stage, epoch, listener)
+        _check_weights(stage, epoch)
+        yield epoch + 1
+        checkpoint.save(epoch + 1, stage.modules, stage.optimizer)
+
+
+def _train_epoch(stage: TrainingStage, epoch: int, listener: Listener) -> None:
+    generator = seeded(stage.seed, stage.name, epoch)
+    for step, signals in enumerate(stage.signals(epoch, generator)):
+        progress = (epoch * stage.steps + step) / (stage.epochs * stage.steps)
+        for group in stage.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * stage.lr_factor(progress)
+        with stage.autocast():
+            losses = {name: weight * term(signals) for name, (weight, term) in stage.terms.items()}
+            total = torch.stack(list(losses.values())).sum()
+        values = _finite(losses, stage, epoch, step)
+        stage.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        stage.optimizer.step()
+        listener(Event("step", stage.name, {"epoch": epoch, "step": step, "terms": values}))
+
+
+def _finite(losses: Mapping[str, Tensor], stage: TrainingStage, epoch: int, step: int) -> dict[str, float]:
+    # One transfer for all terms: a separate .item() for each would stall an accelerator each time.
+    values = torch.stack([loss.detach().float() for loss in losses.values()]).tolist()
+    named = dict(zip(losses, values, strict=True))
+    for name, value in named.items():
+        if not math.isfinite(value):
+            raise RunError(
+                f"The loss term {name!r} became {value} in stage {stage.name!r}, epoch {epoch + 1}, step "
+                f"{step + 1}. The state after epoch {epoch} is kept. Lower the learning rate "
+                f"(--set {stage.rate}=...) or the term's weight, or look at its input."
+            )
+    return named
+
+
+def _check_weights(stage: TrainingStage, epoch: int) -> None:
+    # The last step of an epoch can overflow with a finite loss; such weights must not become a checkpoint.
+    for module_name, module in stage.modules.items():
+        for name, parameter in module.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise RunError(
+                    f"The weights {module_name}.{name} are no longer finite after epoch {epoch + 1} of stage "
+                    f"{stage.name!r}. The state after epoch {epoch} is kept. Lower the learning rate "
+                    f"(--set {stage.rate}=...)."
+                )
+
+
+def seeded(seed: int, *names: object) -> torch.Generator:
+    """A generator fixed by ``seed`` and ``names``; the global generators are seeded alike (dropout)."""
+    text = ":".join(str(name) for name in (seed, *names))
+    value = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+    torch.manual_seed(value)
+    return torch.Generator().manual_seed(value)
+
+
+def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Shuffled rows in batches of ``size``; an incomplete last batch is dropped unless it is the only one."""
+    rows = torch.randperm(count, generator=generator)
+    full = rows[: count // size * size] if count >= size else rows
+    yield from torch.split(full, size)
+
+
+def endless(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Batches of one shuffled pass after another; empty ones where there is nothing to draw."""
+    while True:
+        yield from batches(count, size, generator) if count else [torch.empty(0, dtype=torch.long)]
+
+
+def steps_per_epoch(count: int, size: int, wanted: int | Literal["auto", "pass"] = "pass") -> int:
+    """``wanted``; ``pass``: the number of batches that ``batches`` yields; ``auto``: at least ``FEWEST_STEPS``."""
+    if isinstance(wanted, int):
+        return wanted
+    return max(1 if wanted == "pass" else FEWEST_STEPS, count // size)
+
+
+def inverse_decay(progress: float) -> float:
+    """(1 + 10 p)^-0.75, the schedule of SHOT."""
+    return float((1.0 + 10.0 * progress) ** -0.75)
+
+
+def one_cycle(progress: float, warm_up: float = 0.25) -> float:
+    """Cosine rise from 4 % over the first quarter, cosine fall to 0."""
+    if progress < warm_up:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * progress / warm_up)) / 2
+    return (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up))) / 2

@@ -1,0 +1,111 @@
+"""One image in two places: by its bytes, and by what it looks like."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfda_kit.verify.file_checks import FileFacts
+from sfda_kit.verify.findings import Finding
+from sfda_kit.verify.perceptual_hash import BYTES
+
+NEAR = 7
+"""Bits of 120 that may differ. With eight words of 16 bits, two such hashes share at least one word."""
+_CROWD = 400
+"""Of more images with one word in common only neighbours are compared: they are alike in general, not copies."""
+
+
+class Place(NamedTuple):
+    """Where a sample stands: its part, group and class, as text, and its files by modality."""
+
+    name: str
+    part: str
+    group: int
+    scene_class: str
+    files: Mapping[str, str]
+
+
+def duplicates(places: Sequence[Place], facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
+    """The same bytes in two samples that a split may part, or that count as two classes."""
+    owners: dict[str, list[tuple[str, Place]]] = defaultdict(list)
+    for place in places:
+        for path in dict.fromkeys(place.files.values()):
+            if facts[path].sha256:
+                owners[facts[path].sha256].append((path, place))
+    for shared in owners.values():
+        first_path, first = shared[0]
+        for path, other in shared[1:]:
+            if path != first_path and (code := _code(first, other)):
+                yield Finding(code, path, f"is the same as {first_path}{_between(code, first, other)}")
+
+
+def _code(first: Place, other: Place) -> str:
+    if first.scene_class != other.scene_class:
+        return "duplicate-across-classes"
+    if first.part != other.part:
+        return "duplicate-across-parts"
+    return "duplicate" if first.group != other.group else ""
+
+
+def _between(code: str, first: Place, other: Place) -> str:
+    if code == "duplicate-across-classes":
+        return f" (classes {other.scene_class} and {first.scene_class})"
+    return f" ({other.part} and {first.part})" if code == "duplicate-across-parts" else ""
+
+
+def near_duplicates(places: Sequence[Place], facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
+    """Images of one modality, in different parts, that differ by little more than how they were saved."""
+    for modality in sorted({name for place in places for name in place.files}):
+        held = [place for place in places if modality in place.files]
+        hashed = [(place, facts[place.files[modality]].pixels.get(modality)) for place in held]
+        kept = [(place, found.likeness) for place, found in hashed if found and found.likeness]
+        if len(kept) < 2:
+            continue
+        hashes = np.frombuffer(b"".join(one for _, one in kept), np.uint8).reshape(-1, BYTES)
+        parts = np.array([place.part for place, _ in kept])
+        for row, other, bits in _near(hashes, parts):
+            path, like = kept[row][0].files[modality], kept[other][0].files[modality]
+            if facts[path].sha256 != facts[like].sha256:
+                where = f"{kept[row][0].part} and {kept[other][0].part}; {bits} of 120 bits differ"
+                yield Finding("near-duplicate", path, f"looks like {like} ({where})")
+
+
+def _near(hashes: NDArray[np.uint8], parts: NDArray[np.str_]) -> list[tuple[int, int, int]]:
+    """Later row, its nearest earlier one of another part, and how many bits differ; each row once."""
+    best: dict[int, tuple[int, int]] = {}
+    words = hashes.view(np.uint16)
+    for column in range(words.shape[1]):
+        order = np.argsort(words[:, column], kind="stable")
+        edges = np.flatnonzero(np.diff(words[order, column])) + 1
+        for members in np.split(order, edges):
+            for window in _windows(members):
+                _compare(window, hashes, parts, best)
+    return [(row, other, bits) for row, (bits, other) in sorted(best.items())]
+
+
+def _windows(members: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    for start in range(0, max(len(members) - 1, 0), _CROWD):
+        yield members[start : start + _CROWD]
+
+
+def _compare(
+    members: NDArray[np.intp], hashes: NDArray[np.uint8], parts: NDArray[np.str_], best: dict[int, tuple[int, int]]
+) -> None:
+    if len(members) < 2 or (parts[members] == parts[members[0]]).all():
+        return
+    chosen = hashes[members]
+    distance = _ONES[chosen[:, None] ^ chosen[None]].sum(axis=2, dtype=np.int64)
+    later, earlier = np.nonzero(
+        (distance <= NEAR) & (parts[members][:, None] != parts[members][None]) & (members[:, None] > members[None])
+    )
+    for row, other in zip(later, earlier, strict=True):
+        found = (int(distance[row, other]), int(members[other]))
+        best[int(members[row])] = min(found, best.get(int(members[row]), found))
+
+
+_ONES = np.array([bin(value).count("1") for value in range(256)], np.uint8)
+"""Bits set in each byte."""

@@ -1,0 +1,263 @@
+"""One file of a set: what its header says, whether it decodes, and what its pixels are like."""
+
+from __future__ import annotations
+
+import logging
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfda_kit.data.decode_cache import FileReader, Reader, stored
+from sfda_kit.data.depth_units import DepthUnit, to_millimetres
+from sfda_kit.data.images import read_image
+from sfda_kit.data.stored import Stored, sha256_of, source_of
+from sfda_kit.errors import DataError
+from sfda_kit.verify.findings import Finding, split_message
+from sfda_kit.verify.headers import SUFFIXES, Header, TooLargeError, read_header
+from sfda_kit.verify.perceptual_hash import likeness
+
+_SAMPLED = 1 << 12
+"""Pixels from which the median distance is taken."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How files are looked at; the same for all files of a set. Sent to worker processes."""
+
+    root: str
+    reader: Reader
+    depth_unit: DepthUnit
+    deep: bool
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file, relative to the root, and the modalities taken from it; none: it only has to decode."""
+
+    path: str
+    modalities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PixelFacts:
+    """Of decoded pixels: range and ``likeness``; of depth also the share of zeros and the median of the rest."""
+
+    least: int
+    most: int
+    missing: float
+    median: float
+    likeness: bytes
+
+
+@dataclass
+class FileFacts:
+    """What is known of a file after it was looked at; ``sha256`` "": it was not read."""
+
+    path: str
+    size: int = -1
+    sha256: str = ""
+    header: Header | None = None
+    pixels: dict[str, PixelFacts] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, code: str, what: str, remedy: str = "") -> None:
+        """Note a finding about this file."""
+        self.findings.append(Finding(code, self.path, what, remedy))
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing found is an error."""
+        return all(finding.rule.severity != "error" for finding in self.findings)
+
+
+def look_at(job: Job, look: Look) -> FileFacts:
+    """Header and names; with ``look.deep`` also hash, decoding and statistics. Never raises for a bad file."""
+    facts = FileFacts(job.path)
+    path = Path(look.root) / job.path
+    file = stored(path, look.reader)
+    if not _is_there(file, facts):
+        return facts
+    plain = isinstance(look.reader, FileReader)
+    if plain:
+        _check_header(path, job, look, facts)
+    if look.deep:
+        facts.sha256 = sha256_of(file)
+    if facts.usable and (look.deep or not plain):
+        _decode(path, job, look, facts)
+    return facts
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what decoders print of broken files, with names as they stand; the findings say it better."""
+    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
+    before = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL + 1)
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
+
+
+def _is_there(file: Stored, facts: FileFacts) -> bool:
+    try:
+        status = file.stat()
+    except OSError as error:
+        facts.add("unusable-file", f"cannot be opened ({error.strerror})", "Put the file there.")
+        return False
+    facts.size = status.st_size
+    if not stat.S_ISREG(status.st_mode):
+        facts.add("special-file", "is no regular file")
+    elif not status.st_size:
+        facts.add("empty-file", "is empty (zero bytes)")
+    return facts.usable
+
+
+def _check_header(path: Path, job: Job, look: Look, facts: FileFacts) -> None:
+    try:
+        header = read_header(stored(path, look.reader))
+    except TooLargeError as error:
+        facts.add("too-large", str(error))
+        return
+    except Exception:
+        # Decoders answer broken bytes with anything. The loader's own words are the ones a run would end with.
+        _refused(path, job, look, facts)
+        return
+    facts.header = header
+    if path.suffix.lower() not in SUFFIXES[header.format]:
+        facts.add("wrong-suffix", f"is a {header.format} inside")
+    _check_form(header, facts)
+    for modality in job.modalities:
+        _check_modality(header, modality, look, facts)
+
+
+def _refused(path: Path, job: Job, look: Look, facts: FileFacts) -> None:
+    try:
+        look.reader(path, next(iter(job.modalities), "rgb"), look.depth_unit)
+    except DataError as error:
+        _tell(error, path, facts)
+    else:
+        facts.add("unusable-file", "has a header that cannot be read")
+
+
+def _check_form(header: Header, facts: FileFacts) -> None:
+    if header.frames > 1:
+        facts.add("many-frames", "holds more than one frame; only the first is used")
+    if header.mode == "CMYK":
+        facts.add("print-colours", "is in print colours (CMYK)")
+    if header.mode == "1":
+        facts.add("one-bit", "has one bit a pixel")
+    if header.transparent:
+        facts.add("alpha", "has transparent parts, which are dropped")
+
+
+def _check_modality(header: Header, modality: str, look: Look, facts: FileFacts) -> None:
+    if modality == "depth":
+        # One pixel of the stored kind meets the rules that the whole file will meet.
+        shape = (1, 1) if header.channels == 1 else (1, 1, header.channels)
+        value = min(1000, np.iinfo(header.dtype).max) if header.dtype.kind in "iu" else 1000
+        if look.depth_unit == "m" and header.dtype.kind == "f":
+            value = 1
+        try:
+            to_millimetres(np.full(shape, value).astype(header.dtype), look.depth_unit)
+        except DataError as error:
+            facts.add("unusable-file", *split_message(f"(depth) {error}"))
+    elif modality == "rgb" and header.channels == 1 and header.mode != "P":
+        if header.dtype == np.uint8:
+            facts.add("grey-as-rgb", "is a grey picture, but rgb has three channels")
+        else:
+            what = f"(rgb) holds one channel of {header.dtype}, but rgb has three of 8 bits"
+            facts.add("unusable-file", what, "Is it the depth half of the pair? Swap the two.")
+
+
+def _decode(path: Path, job: Job, look: Look, facts: FileFacts) -> None:
+    for modality in job.modalities or ("",):
+        try:
+            pixels = _pixels(path, modality, look)
+        except DataError as error:
+            _tell(error, path, facts)
+            return
+        if look.deep and modality:
+            facts.pixels[modality] = facts_of(pixels, modality)
+            check_values(modality, facts)
+            _check_stored(stored(path, look.reader), modality, facts)
+        if not look.deep:
+            return
+
+
+def _pixels(path: Path, modality: str, look: Look) -> NDArray[Any]:
+    if modality:
+        return look.reader(path, modality, look.depth_unit)
+    try:
+        return read_image(path, "nir")
+    except DataError as error:
+        if "floats" in str(error) or "values" in str(error):  # some other modality's range
+            return np.zeros((1, 1), np.uint8)
+        raise
+
+
+def facts_of(pixels: NDArray[Any], modality: str) -> PixelFacts:
+    """Of decoded pixels (H, W) or (H, W, 3); depth in millimetres."""
+    missing = median = 0.0
+    if modality == "depth":
+        step = max(1, int(np.sqrt(pixels.size / _SAMPLED)))
+        measured = pixels[::step, ::step]
+        measured = measured[measured > 0]
+        missing = 1 - np.count_nonzero(pixels) / pixels.size
+        median = float(np.median(measured)) if measured.size else 0.0
+    return PixelFacts(int(np.min(pixels)), int(np.max(pixels)), missing, median, likeness(pixels))
+
+
+def check_values(modality: str, facts: FileFacts) -> None:
+    """What decoded pixels tell: images that show nothing."""
+    found = facts.pixels[modality]
+    if found.least == found.most:
+        facts.add("constant", f"({modality}) has the value {found.most} in every pixel")
+    if modality == "depth" and found.missing > 0.9:
+        facts.add("mostly-missing", f"misses {found.missing:.0%} of its depth")
+
+
+def _check_stored(file: Stored, modality: str, facts: FileFacts) -> None:
+    """What is only seen in the file as it is: its values before they were converted."""
+    header = facts.header
+    if header is None:
+        return
+    if header.dtype.kind == "f" and (count := _not_finite(file)):
+        facts.add("not-finite", f"holds {count} values that are NaN or infinite")
+    if modality not in ("rgb", "depth") and header.channels == 3 and header.mode != "P" and _is_coloured(file):
+        facts.add("colour-as-one", f"({modality}) has three channels that differ")
+
+
+def _pixels_as_stored(file: Stored) -> NDArray[Any]:
+    from PIL import Image
+
+    with source_of(file) as source:
+        if file.suffix.lower() == ".npy":
+            return np.asarray(np.load(source, mmap_mode="r" if isinstance(source, Path) else None, allow_pickle=False))
+        with Image.open(source) as image:
+            return np.asarray(image)
+
+
+def _not_finite(file: Stored) -> int:
+    return int(np.count_nonzero(~np.isfinite(_pixels_as_stored(file))))
+
+
+def _is_coloured(file: Stored) -> bool:
+    pixels = _pixels_as_stored(file)
+    return pixels.ndim == 3 and bool((pixels != pixels[..., :1]).any())
+
+
+def _tell(error: DataError, path: Path, facts: FileFacts) -> None:
+    """The loader's own words, without the path that the finding has anyway."""
+    facts.add("unusable-file", *split_message(str(error).removeprefix(f"{path} ")))

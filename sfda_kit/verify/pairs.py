@@ -1,0 +1,37 @@
+"""What only both halves of a pair tell: one turned against the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from sfda_kit.datasets.folder_dataset import Row
+from sfda_kit.verify.file_checks import FileFacts
+from sfda_kit.verify.findings import Finding
+from sfda_kit.verify.headers import Header
+
+_ROUND = 1.15
+"""Pictures nearer to a square than this do not tell which way up they are."""
+
+
+def turned_pairs(rows: Sequence[Row], facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
+    """Pairs whose halves lie across each other, and rotation tags, which no loader applies."""
+    for row in rows:
+        paths = list(dict.fromkeys(row.files.values()))
+        headers = {path: facts[path].header for path in paths}
+        known = {path: header for path, header in headers.items() if header is not None}
+        tagged = [path for path, header in known.items() if header.orientation != 1]
+        if across := _across(known):
+            first, second = across
+            tag = f"; {tagged[0]} has a rotation tag, which is not applied" if tagged else ""
+            yield Finding("halves-turned", first, f"lies across its other half {second}{tag}")
+        elif tagged:
+            alone = " and its other half has none" if 0 < len(tagged) < len(known) else ""
+            number = known[tagged[0]].orientation
+            yield Finding("rotation-tag", tagged[0], f"has a rotation tag (EXIF {number}){alone}; it is not applied")
+
+
+def _across(headers: Mapping[str, Header]) -> tuple[str, str] | None:
+    """A lying and a standing picture of one pair."""
+    lying = [path for path, one in headers.items() if one.width > _ROUND * one.height]
+    standing = [path for path, one in headers.items() if one.height > _ROUND * one.width]
+    return (standing[0], lying[0]) if lying and standing else None

@@ -1,0 +1,95 @@
+"""Images asked from a data set row by row: each becomes what a file is to the other checks, under a name of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfda_kit.errors import DataError
+from sfda_kit.verify.duplicates import Place
+from sfda_kit.verify.file_checks import FileFacts, check_values, facts_of
+from sfda_kit.verify.findings import split_message
+
+if TYPE_CHECKING:
+    from sfda_kit.interfaces.dataset import Dataset, Index
+
+_CHUNK, _SIZE = 64, 64
+"""Rows read at a time, and the side of the squares: enough to tell images apart, and quick."""
+
+Progress = Callable[[str, int, int], None]
+
+
+def look_at_rows(dataset: Dataset, rows: NDArray[np.int64], progress: Progress) -> dict[str, FileFacts]:
+    """Facts of each image of ``rows`` by ``row_name``; size and hash are those of its pixels at 64 x 64."""
+    names = dataset.index().names
+    facts: dict[str, FileFacts] = {}
+    for modality in dataset.modalities:
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            progress(f"reading {modality}", start + len(chunk), len(rows))
+            for row, image in _read(dataset, chunk, modality):
+                one = _looked_at(row_name(names[row], modality), modality, image)
+                facts[one.path] = one
+    return facts
+
+
+def row_name(name: str, modality: str) -> str:
+    """The name under which one image of a sample is told and kept in the manifest."""
+    return f"{name} ({modality})"
+
+
+def row_places(dataset: Dataset, index: Index, rows: NDArray[np.int64]) -> list[Place]:
+    """Where each of ``rows`` stands."""
+    from sfda_kit.data.group_split import deal_parts
+    from sfda_kit.interfaces.dataset import PARTS
+
+    parts = deal_parts(index, dataset.config.split_seed)
+    return [
+        Place(
+            index.names[row],
+            PARTS[parts[row]],
+            int(index.group[row]),
+            index.classes[index.label[row]],
+            {modality: row_name(index.names[row], modality) for modality in dataset.modalities},
+        )
+        for row in map(int, rows)
+    ]
+
+
+def _read(dataset: Dataset, rows: NDArray[np.int64], modality: str) -> Iterator[tuple[int, NDArray[Any] | DataError]]:
+    """All at once; where that fails, one by one, to find those that cannot be read."""
+    try:
+        yield from zip(map(int, rows), _pixels(dataset, rows, modality), strict=True)
+        return
+    except DataError:
+        pass
+    for row in rows:
+        try:
+            yield int(row), _pixels(dataset, np.array([row]), modality)[0]
+        except DataError as error:
+            yield int(row), error
+
+
+def _pixels(dataset: Dataset, rows: NDArray[np.int64], modality: str) -> NDArray[Any]:
+    pixels = np.asarray(dataset.peek(rows, modality, _SIZE))
+    if len(pixels) != len(rows):
+        what = f"{len(rows)} samples were asked for, and {len(pixels)} {modality} images came"
+        raise DataError(f"{what}. Tell the authors of the data set's plugin.")
+    return pixels
+
+
+def _looked_at(name: str, modality: str, image: NDArray[Any] | DataError) -> FileFacts:
+    facts = FileFacts(name)
+    if isinstance(image, DataError):
+        facts.add("unusable-file", *split_message(str(image)))
+    elif modality == "depth" and not image.any():
+        facts.add("unusable-file", "is missing (zero) in every pixel")
+    else:
+        facts.size, facts.sha256 = image.nbytes, hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
+        facts.pixels[modality] = facts_of(image, modality)
+        check_values(modality, facts)
+    return facts
