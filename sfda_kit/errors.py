@@ -37,3 +37,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return "Did you mean " + " or ".join(repr(c) for c in close) + "?"
     return "Known: " + (", ".join(names) or "none") + "."
+
+
+def printable(text: str) -> str:
+    """``text`` fit for a terminal: what does not print (newlines, escapes, other directions) becomes ``\\x1b``."""
+    return "".join(one if one.isprintable() else _escaped(one) for one in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", errors="backslashreplace").decode("ascii")

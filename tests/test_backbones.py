@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sfda_kit.inference.adapted_model import load_adapted
+from sfda_kit.inference.adapted_model import load_model
 from sfda_kit.interfaces import Recipe
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.registry import build
-from sfda_kit.source.source_card import load_source
+from sfda_kit.source.source_card import load_source_model
 
 from .conftest import TI, TR, last_json
 from .test_shipped_methods import SIDE, write_random
@@ -59,9 +59,9 @@ def adapt(sfda_kit, shared: Path, pairs_root: Path, monkeypatch: pytest.MonkeyPa
 
 def changed(run_dir: Path, card: Path) -> set[str]:
     """Names of the network's values that are not the source's any more."""
-    model, _ = load_adapted(run_dir)
+    model, _ = load_model(run_dir)
     assert model(torch.randn(1, 3, SIDE, SIDE)).logits.isfinite().all()
-    source = load_source(card)[0].state_dict()
+    source = load_source_model(card)[0].state_dict()
     return {name for name, value in model.network.state_dict().items() if not torch.equal(value, source[name])}
 
 
@@ -97,7 +97,7 @@ def test_socket_adapts_without_the_term_that_it_is_told_to_leave_out(adapt, shar
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_tent_moves_scale_and_shift_of_layer_norms_instead(adapt, shared: Path, backbone: str) -> None:
     """The counterpart that AdaBN's message names."""
-    network = load_source(shared / BACKBONES[backbone])[0]
+    network = load_source_model(shared / BACKBONES[backbone])[0]
     norms = {name for name, module in network.backbone.named_modules() if isinstance(module, torch.nn.LayerNorm)}
     moved = {name for name in changed(adapt("tent", backbone), shared / BACKBONES[backbone]) if "backbone" in name}
     assert moved and {name.removeprefix("backbone.").rpartition(".")[0] for name in moved} <= norms

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from sfda_kit.inference.adapted_model import load_adapted
+from sfda_kit.inference.adapted_model import load_model
 from sfda_kit.results.journal import Journal
 
 from .conftest import last_json
@@ -92,5 +92,5 @@ def test_joint_training_needs_pairs(sfda_kit, on_pairs):
 def test_an_input_bridge_trained_beside_the_network_is_part_of_the_model(sfda_kit, on_pairs):
     joint = ("--bridge", "affine", "--set", "recipe.train_bridge=true")
     summary = last_json(sfda_kit("run", "--method", "socket", *joint, *on_pairs, "--json"))
-    model, _ = load_adapted(Path(summary["run_dir"]))
+    model, _ = load_model(Path(summary["run_dir"]))
     assert not torch.equal(model.input_bridge.mix.weight[:, :, 0, 0], torch.eye(3))

@@ -21,7 +21,7 @@ from sfda_kit.events import silent
 from sfda_kit.interfaces import AdaptationContext, EpochState, Method
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins import registry
-from sfda_kit.runs.labelled import run
+from sfda_kit.runs.labelled import run_plan as run
 from sfda_kit.runs.plan import resolve
 
 from .conftest import TI, TR

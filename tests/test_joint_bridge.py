@@ -30,7 +30,7 @@ from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import small_network, small_source_network
 from sfda_kit.testing.signals import small_pairs, small_step_signals, small_target
 from sfda_kit.training.loop import seeded
-from sfda_kit.training.optimizers import Together
+from sfda_kit.training.optimizers import CombinedOptimizer
 
 JOINT = Recipe.model_validate(
     {"teacher_bridge": "unet", "aligners": {"distill": 1.0, "ti-features": 1.0}, "train_bridge": True}
@@ -206,11 +206,11 @@ def test_two_optimisers_step_as_they_would_alone() -> None:
 
     one_by_one, as_one, restored = setup(), setup(), setup()
     learn(*one_by_one)
-    together = Together(*as_one[2])
+    together = CombinedOptimizer(*as_one[2])
     assert [group["lr"] for group in together.param_groups] == [0.1, 0.01]
     learn(as_one[0], as_one[1], [together])
     assert torch.equal(as_one[0], one_by_one[0]) and torch.equal(as_one[1], one_by_one[1])
-    other = Together(*restored[2])
+    other = CombinedOptimizer(*restored[2])
     other.load_state_dict(copy.deepcopy(together.state_dict()))
     restored[0].data, restored[1].data = as_one[0].data.clone(), as_one[1].data.clone()
     learn(restored[0], restored[1], [other])

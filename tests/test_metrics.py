@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfda_kit.evaluate.metrics import accuracy, calibration_error, confusion, mean_class_accuracy
+from sfda_kit.metrics import accuracy, calibration_error, confusion, mean_class_accuracy
 
 pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40)
 

@@ -19,7 +19,7 @@ from sfda_kit.builtin.bridges import Copy
 from sfda_kit.builtin.centroid import Centroid
 from sfda_kit.config.models import AdaptConfig
 from sfda_kit.interfaces import Recipe
-from sfda_kit.models.mixture import Member, Mixture, mixing_weights
+from sfda_kit.models.mixture import Mixture, MixtureMember, mixing_weights
 from sfda_kit.models.network import AdaptedModel, Network, frozen_copy
 from sfda_kit.models.shallow import shallow_features, shallow_width
 from sfda_kit.plugins.discovery import registry
@@ -35,13 +35,13 @@ STDS = ((0.2, 0.25, 0.3), (0.5, 0.4, 0.3), (0.5, 0.5, 0.5))
 """Each member's normalisation; the mixture's is the first's."""
 
 
-def member(number: int, first: int = 0) -> Member:
+def member(number: int, first: int = 0) -> MixtureMember:
     """A random network with classes in an order, and with a normalisation, of its own."""
     mean, std, own_mean, own_std = (torch.tensor(v) for v in (MEANS[first], STDS[first], MEANS[number], STDS[number]))
     network = small_network(number + 10)
     with torch.no_grad():  # a fresh network answers nearly the same for every image
         network.classifier.bias.normal_(0, 1, generator=torch.Generator().manual_seed(number))  # type: ignore[operator, union-attr]
-    return Member(network, torch.tensor(ORDERS[number]), std / own_std, (mean - own_mean) / own_std)
+    return MixtureMember(network, torch.tensor(ORDERS[number]), std / own_std, (mean - own_mean) / own_std)
 
 
 def mixture(*numbers: int, weights: Sequence[float] = ()) -> Mixture:
@@ -251,7 +251,7 @@ def test_shallow_maps_of_all_members_are_joined_at_the_smallest_size() -> None:
             self.stage = nn.Sequential(nn.Conv2d(4, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU())
 
     finer = Network(Finer(), Finer.num_features, 6, 3)
-    network = Mixture([member(0), Member(finer, torch.arange(3), torch.ones(3), torch.zeros(3))]).eval()
+    network = Mixture([member(0), MixtureMember(finer, torch.arange(3), torch.ones(3), torch.zeros(3))]).eval()
     maps, output = shallow_features(network, images())
     own, _ = shallow_features(member(0).network.eval(), images())
     assert maps.shape == (6, shallow_width(network), *own.shape[2:])

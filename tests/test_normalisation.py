@@ -17,9 +17,9 @@ from sfda_kit.interfaces import AdaptationContext, EpochState, Method
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.paths import cache_dir
 from sfda_kit.plugins import registry
-from sfda_kit.runs.labelled import run
+from sfda_kit.runs.labelled import run_plan as run
 from sfda_kit.runs.plan import resolve
-from sfda_kit.source.source_card import read_card
+from sfda_kit.source.source_card import load_card
 
 from .conftest import TI, TR
 
@@ -68,7 +68,7 @@ def test_source_statistics_on_target_and_on_both_halves_of_pairs(config, tmp_pat
     SEEN.clear()
     plan = resolve(config)
     run(plan, tmp_path / "runs", resume=False, listener=silent)
-    card = read_card(next(path for path in (cache_dir() / "stages" / "source").iterdir() if path.is_dir()))
+    card = load_card(next(path for path in (cache_dir() / "stages" / "source").iterdir() if path.is_dir()))
     task = build_task(plan.dataset, plan.config.dataset)
     size = stored_size(32)
     margin = (size - 32) // 2

@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from sfda_kit.inference.adapted_model import AdaptedCard, load_adapted, save_adapted
+from sfda_kit.inference.adapted_model import AdaptedCard, load_model, save_adapted
 from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.registry import build
-from sfda_kit.source.source_card import load_source
+from sfda_kit.source.source_card import load_source_model
 
 from .conftest import TR
 from .folders import SIDE, write_card, write_folders
@@ -29,7 +29,7 @@ from .folders import SIDE, write_card, write_folders
 def write_run(folder: Path, bridge: str = "copy", unit: str | None = "mm") -> Path:
     """The model of a run whose network is that of a random source card."""
     write_card(folder / "card")
-    network, source = load_source(folder / "card")
+    network, source = load_source_model(folder / "card")
     torch.manual_seed(1)
     model = AdaptedModel(build(registry().get("bridge", bridge)), network).eval()
     card = AdaptedCard(
@@ -155,7 +155,7 @@ def images(count: int) -> torch.Tensor:
 
 def logits_of(run: Path, batch: torch.Tensor) -> np.ndarray:
     with torch.inference_mode():
-        return load_adapted(run)[0](batch).logits.numpy()
+        return load_model(run)[0](batch).logits.numpy()
 
 
 def test_safetensors_hold_plain_weights_and_say_how_to_feed_them(sfda_kit, here):

@@ -103,7 +103,7 @@ def test_killed_after_the_last_epoch_the_result_is_still_written(sfda_kit, on_pa
 
     arguments = ("run", "--method", method, *on_pairs, "--resume", "--json")
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(figures, "draw_run", broken)
+        patch.setattr(figures, "draw_curves", broken)
         sfda_kit(*arguments)
     result = sfda_kit(*arguments)
     assert json.loads(result.stdout.splitlines()[-1])["status"] == "ok"

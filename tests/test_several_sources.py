@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from sfda_kit.config.loading import load_config
-from sfda_kit.inference.adapted_model import load_adapted
+from sfda_kit.inference.adapted_model import load_model
 from sfda_kit.models.mixture import Mixture
 from sfda_kit.results.journal import Journal
-from sfda_kit.source.source_card import SourceCard, load_source, read_card, save_source
-from sfda_kit.source.source_cards import load_cards, read_cards
+from sfda_kit.source.source_card import SourceCard, load_card, load_source_model, save_source
+from sfda_kit.source.source_cards import load_joint_card, load_joint_source_model
 
 from .conftest import TI, TR, last_json
 from .folders import SIDE, write_card, write_folders
@@ -28,7 +28,7 @@ BOTH = ("--source-card", "A", "--source-card", "B")
 def other_card(folder: Path, seed: int = 1, **changes: Any) -> SourceCard:
     """A card of another random network, with ``changes`` in what it says."""
     write_card(folder, seed=seed)
-    network, card = load_source(folder)
+    network, card = load_source_model(folder)
     return save_source(network, card.model_copy(update=changes), folder)
 
 
@@ -71,12 +71,12 @@ def test_a_run_tells_its_cards_and_learned_weights_and_its_model_predicts(run, s
     record, history = read(folder, "record.json"), read(folder, "history.json")
     assert record["config"]["source"]["card"] == ["A", "B"]
     stated = [member["weights_sha256"] for member in record["source"]["members"]]
-    assert stated == [read_card(Path(name)).weights_sha256 for name in "AB"]
+    assert stated == [load_card(Path(name)).weights_sha256 for name in "AB"]
     weights = [[row["signals"][f"alpha_{number}"] for number in (1, 2)] for row in history]
     assert all(sum(pair) == pytest.approx(1) for pair in weights)
     assert weights[-1] == record["source"]["mixing"] and weights[0] != weights[1]
     assert f"source models mixed with weights {weights[-1][0]:.2f}, {weights[-1][1]:.2f}" in result.output
-    model, card = load_adapted(folder)
+    model, card = load_model(folder)
     assert isinstance(model.network, Mixture) and list(card.source.mixing) == weights[-1]
     sfda_kit("export", "--run", folder, "--out", "m.safetensors")
     assert Path("m.safetensors").stat().st_size > 0
@@ -87,12 +87,12 @@ def test_a_run_tells_its_cards_and_learned_weights_and_its_model_predicts(run, s
 
 @torch.no_grad()
 def test_at_first_the_mixture_is_the_mean_of_the_source_models(cards):
-    network, card = load_cards([Path("A"), Path("B")])
-    one, other = load_source(Path("A"))[0], load_source(Path("B"))[0]
+    network, card = load_joint_source_model([Path("A"), Path("B")])
+    one, other = load_source_model(Path("A"))[0], load_source_model(Path("B"))[0]
     in_units = torch.rand(4, 3, SIDE, SIDE)
     for_a, for_b = (
         (in_units - torch.tensor(c.mean)[:, None, None]) / torch.tensor(c.std)[:, None, None]
-        for c in (read_card(Path("A")), read_card(Path("B")))
+        for c in (load_card(Path("A")), load_card(Path("B")))
     )
     assert (card.classes, card.mean, card.std) == (TR, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     expected = (one(for_a).logits.softmax(1) + other(for_b).logits.softmax(1).flip(1)) / 2
@@ -161,7 +161,7 @@ def test_onnx_answers_as_the_mixture_does(sfda_kit, cards):
     images = torch.randn(3, 3, SIDE, SIDE)
     (probabilities,) = onnxruntime.InferenceSession("m.onnx").run(["probabilities"], {"images": images.numpy()})
     with torch.no_grad():
-        expected = load_adapted(folder)[0](images).logits.softmax(1)
+        expected = load_model(folder)[0](images).logits.softmax(1)
     torch.testing.assert_close(torch.from_numpy(probabilities), expected, rtol=0, atol=1e-4)
 
 
@@ -170,7 +170,7 @@ def test_other_methods_adapt_a_mixture(sfda_kit, cards, method):
     write_folders(Path())
     flags = f"--target-dir target --ti-dir ti --method {method} --epochs 1 --bridge-epochs 1 --batch-size 8 --json"
     folder = run_dir(sfda_kit("adapt", *BOTH, *flags.split()))
-    assert isinstance(load_adapted(folder)[0].network, Mixture)
+    assert isinstance(load_model(folder)[0].network, Mixture)
 
 
 def test_t3a_refuses_several_classifiers_before_any_work(sfda_kit, cards):
@@ -189,10 +189,10 @@ def test_t3a_refuses_several_classifiers_before_any_work(sfda_kit, cards):
     ],
 )
 def test_cards_that_do_not_fit_are_refused_before_any_work(run, changes, words):
-    card = read_card(Path("B"))
+    card = load_card(Path("B"))
     if "image_size" in changes:
         changes = {"model": card.model.model_copy(update=changes)}
-    network, _ = load_source(Path("B"))
+    network, _ = load_source_model(Path("B"))
     save_source(network, card.model_copy(update=changes), Path("B"))
     said = refusal(run("shot", *BOTH))
     assert all(word in said for word in words)
@@ -264,11 +264,11 @@ def test_networks_of_several_kinds_are_mixed(sfda_kit, cards):
     write_folders(Path())
     torch.manual_seed(3)
     model = ModelConfig(backbone="test_vit", image_size=SIDE, bottleneck=0)
-    save_source(build_network(model, len(TR)), read_card(Path("A")).model_copy(update={"model": model}), Path("V"))
-    assert read_cards([Path("A"), Path("V")]).model.backbone == "test_resnet+test_vit"
+    save_source(build_network(model, len(TR)), load_card(Path("A")).model_copy(update={"model": model}), Path("V"))
+    assert load_joint_card([Path("A"), Path("V")]).model.backbone == "test_resnet+test_vit"
     flags = "--target-dir target --ti-dir ti --epochs 1 --batch-size 8 --json"
     for method in ("shot", "socket"):
         folder = run_dir(
             sfda_kit("adapt", "--source-card", "A", "--source-card", "V", "--method", method, *flags.split())
         )
-        assert isinstance(load_adapted(folder)[0].network, Mixture)
+        assert isinstance(load_model(folder)[0].network, Mixture)

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from sfda_kit.config.models import ModelConfig
-from sfda_kit.inference.adapted_model import load_adapted
+from sfda_kit.inference.adapted_model import load_model
 from sfda_kit.models.network import build_network
-from sfda_kit.source.source_card import SourceCard, load_source, save_source
+from sfda_kit.source.source_card import SourceCard, load_source_model, save_source
 
 from .conftest import TI, TR, last_json
 
@@ -63,10 +63,10 @@ def test_runs_is_recorded_and_saves_what_it_adapted(adapt, tmp_path: Path, metho
     expected = [(method, 1)] if online_or_single else [(phase, epoch) for phase in phases for epoch in (1, 2)]
     assert [(row["phase"], row["epoch"]) for row in history] == expected
     assert all(0 <= row["metrics"]["heldout_accuracy"] <= 100 for row in history)
-    model, card = load_adapted(run_dir)
+    model, card = load_model(run_dir)
     assert card.method == method
     assert model(torch.randn(1, 3, SIDE, SIDE)).logits.isfinite().all()  # a single image has an answer
-    source = load_source(tmp_path / "test_resnet-16")[0].state_dict()
+    source = load_source_model(tmp_path / "test_resnet-16")[0].state_dict()
     assert any(not torch.equal(value, source[name]) for name, value in model.network.state_dict().items())
 
 
@@ -86,7 +86,7 @@ def test_runs_is_recorded_and_saves_what_it_adapted(adapt, tmp_path: Path, metho
 )
 def test_backbones_without_batch_norm_adapt(adapt, method: str, backbone: str) -> None:
     run_dir = adapt(method, backbone)
-    assert load_adapted(run_dir)[1].method == method
+    assert load_model(run_dir)[1].method == method
 
 
 @pytest.mark.parametrize("method", ["adabn", "tent", "t3a", "nrc", "cowa-jmds", "plue", "shot-plus-plus"])

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from sfda_kit.config.loading import load_config
-from sfda_kit.source.source_card import load_source, read_card
+from sfda_kit.source.source_card import load_card, load_source_model
 
 from .conftest import TR, last_json
 from .folders import SIDE, write_card, write_folders
@@ -56,12 +56,12 @@ def test_train_makes_the_card_that_a_run_then_finds(sfda_kit, source, on_pairs):
     flags = [*on_pairs[:kept], "--source-epochs", "4"]
     folder = folder_of(source("train", *flags, "--out", "mine"))
     assert folder == Path("mine") and sorted(p.name for p in folder.iterdir()) == ["card.json", "model.safetensors"]
-    assert read_card(folder).classes == TR
+    assert load_card(folder).classes == TR
     cached = folder_of(source("train", *flags))
-    assert read_card(cached) == read_card(folder)
+    assert load_card(cached) == load_card(folder)
     summary = last_json(sfda_kit("run", "--method", "source-only", *on_pairs, "--json"))
     record = json.loads((Path(summary["run_dir"]) / "record.json").read_text())
-    assert record["source"]["weights_sha256"] == read_card(folder).weights_sha256
+    assert record["source"]["weights_sha256"] == load_card(folder).weights_sha256
     own = last_json(sfda_kit("run", "--method", "source-only", *on_pairs, "--source-card", "mine", "--json"))
     assert own["metrics"] == summary["metrics"]
 
@@ -99,7 +99,7 @@ def test_an_imported_network_predicts_what_the_timm_model_does(take_in, backbone
     size = {"img_size": SIDE} if backbone == "test_vit" else {}
     model = classifier(backbone, **size)
     save_file(model.state_dict(), "weights.safetensors")
-    network, card = load_source(folder_of(take_in("weights.safetensors", backbone=backbone)))
+    network, card = load_source_model(folder_of(take_in("weights.safetensors", backbone=backbone)))
     assert card.classes == CLASSES and card.accuracy is None and card.model.bottleneck == 0
     assert card.mean == tuple(model.pretrained_cfg["mean"])
     with torch.inference_mode():
@@ -123,23 +123,23 @@ def renamed(state: dict, prefix: str, head: str) -> dict:
 def test_usual_nestings_and_prefixes_are_unwrapped(take_in, wrapped):
     model = classifier()
     torch.save(wrapped(model.state_dict()), "weights.pt")
-    network, _ = load_source(folder_of(take_in("weights.pt", "--out", "card")))
+    network, _ = load_source_model(folder_of(take_in("weights.pt", "--out", "card")))
     with torch.inference_mode():
         assert torch.allclose(network(images()).logits, model(images()), atol=1e-5)
 
 
 def test_a_bottleneck_is_found_and_an_exported_model_comes_back(sfda_kit, source):
     card = write_card(Path("card"))
-    network, _ = load_source(Path("card"))
+    network, _ = load_source_model(Path("card"))
     torch.save({"state_dict": network.state_dict()}, "own.pt")
     flags = ("--backbone", "test_resnet", "--classes", ",".join(TR), "--image-size", str(SIDE))
-    found = read_card(folder_of(source("import", "own.pt", *flags)))
+    found = load_card(folder_of(source("import", "own.pt", *flags)))
     assert found.model.bottleneck == 16 and found.weights_sha256 == card.weights_sha256
     write_folders(Path())
     run = "--source-card card --target-dir target --method source-only --json"
     summary = last_json(sfda_kit("adapt", *run.split()))
     sfda_kit("export", "--run", summary["run_dir"], "--out", "exported.safetensors")
-    again, _ = load_source(folder_of(source("import", "exported.safetensors", *flags)))
+    again, _ = load_source_model(folder_of(source("import", "exported.safetensors", *flags)))
     with torch.inference_mode():
         assert torch.allclose(again(images()).logits, network(images()).logits, atol=1e-5)
 
@@ -158,7 +158,7 @@ def test_an_imported_card_runs_and_adapts(sfda_kit, source, on_pairs):
 def test_normalisation_and_modality_are_taken_from_the_flags(take_in):
     save_file(classifier().state_dict(), "weights.safetensors")
     more = ("--mean", "0.1,0.2,0.3", "--std", "0.4,0.5,0.6", "--modality", "nir")
-    card = read_card(folder_of(take_in("weights.safetensors", *more)))
+    card = load_card(folder_of(take_in("weights.safetensors", *more)))
     assert (card.mean, card.std, card.modality) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "nir")
 
 

@@ -132,7 +132,7 @@ def test_labels_are_made_for_a_term_that_reads_them_without_their_own_loss(tmp_p
         states = list(RecipeMethod().adapt(small_context(tmp_path / aligner, recipe=recipe, listener=listener)))
         assert passes == LABELLED
         assert terms == {aligner}
-        assert ("churn" in states[-1].signals) == bool(passes)
+        assert ("churn" in states[-1].diagnostics) == bool(passes)
 
 
 def test_random_numbers_of_a_step_are_its_own() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfda_kit.config.models import DatasetConfig
-from sfda_kit.data.group_split import SHARES, deal_parts
+from sfda_kit.data.group_split import SHARES, split_groups
 from sfda_kit.data.task import build_task
 from sfda_kit.datasets.paired_folder import PairedFolder
 from sfda_kit.errors import DataError, UserError
@@ -39,7 +39,7 @@ rows = st.lists(st.tuples(st.integers(0, 15), st.integers(0, 2), st.integers(0, 
 @given(rows=rows, seed=st.integers(0, 5))
 def test_a_group_is_never_cut_even_across_domains(rows, seed):
     groups, labels, domains = map(list, zip(*rows, strict=True))
-    part = deal_parts(an_index(groups, labels, domains), seed)
+    part = split_groups(an_index(groups, labels, domains), seed)
     assert set(part.tolist()) <= {0, 1, 2}
     for group in set(groups):
         assert len({int(p) for p, g in zip(part, groups, strict=True) if g == group}) == 1
@@ -48,7 +48,7 @@ def test_a_group_is_never_cut_even_across_domains(rows, seed):
 def test_shares_hold_for_each_class_with_single_groups():
     count = 400
     index = an_index(list(range(count)), [i % 3 for i in range(count)], [0] * count)
-    part = deal_parts(index, 0)
+    part = split_groups(index, 0)
     for code, share in enumerate(SHARES.values()):
         for label in range(3):
             found = ((part == code) & (index.label == label)).sum() / (index.label == label).sum()
@@ -59,16 +59,16 @@ def test_a_rare_class_reaches_every_part():
     groups = list(range(63))
     index = an_index(groups, [0] * 60 + [1] * 3, [0] * 63)
     for seed in range(5):
-        part = deal_parts(index, seed)
+        part = split_groups(index, seed)
         assert set(part[60:].tolist()) == {0, 1, 2}
 
 
 def test_official_parts_stay_and_the_seed_decides_the_rest():
     index = an_index(list(range(90)), [0] * 90, [0] * 90)
     index.part[:10] = 2
-    assert (deal_parts(index, 0)[:10] == 2).all()
-    assert (deal_parts(index, 0) == deal_parts(index, 0)).all()
-    assert (deal_parts(index, 0) != deal_parts(index, 1)).any()
+    assert (split_groups(index, 0)[:10] == 2).all()
+    assert (split_groups(index, 0) == split_groups(index, 0)).all()
+    assert (split_groups(index, 0) != split_groups(index, 1)).any()
 
 
 def config(pairs_root, **changed) -> DatasetConfig:

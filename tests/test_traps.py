@@ -60,7 +60,7 @@ from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.registry import build
-from sfda_kit.runs.best_checkpoint import KeptState
+from sfda_kit.runs.best_checkpoint import BestCheckpoint
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import small_network
 from sfda_kit.testing.signals import NORMALISATION, small_target
@@ -277,7 +277,7 @@ def test_a_millimetre_on_the_disk_is_a_difference_at_the_network(tmp_path: Path)
 
 
 def test_the_kept_state_does_not_follow_the_model_that_goes_on_training(tmp_path: Path) -> None:
-    kept, model = KeptState(tmp_path / "kept.safetensors"), AdaptedModel(Copy(), small_network())
+    kept, model = BestCheckpoint(tmp_path / "kept.safetensors"), AdaptedModel(Copy(), small_network())
 
     def state(epoch: int) -> EpochState:
         return EpochState("adapt", epoch, 2, model, fill_bank(model, small_target()))

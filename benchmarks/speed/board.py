@@ -26,10 +26,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from sfda_kit.evaluate.metrics import accuracy, mean_class_accuracy
 from sfda_kit.leaderboard import build_board
 from sfda_kit.leaderboard.render.markdown import markdown
 from sfda_kit.leaderboard.site.build import build_site
+from sfda_kit.metrics import accuracy, mean_class_accuracy
 from sfda_kit.results.collection import load_runs
 from sfda_kit.versions import versions
 

@@ -51,7 +51,7 @@ def measure(images: int, classes: int, repeats: int) -> dict[str, float]:
         return FeatureBank(model.features, model.logits)
 
     found = {
-        "monitor": milliseconds(lambda: monitor.alarms({**monitor.signals(fresh()), "validators": {}}, []), repeats)
+        "monitor": milliseconds(lambda: monitor.alarms({**monitor.diagnostics(fresh()), "validators": {}}, []), repeats)
     }
     for component in registry().of_kind("validator"):
         validator = build(component)

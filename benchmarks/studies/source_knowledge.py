@@ -26,8 +26,8 @@ from sfda_kit.data.modality import modality
 from sfda_kit.data.open_views import stored_size
 from sfda_kit.data.task import build_task
 from sfda_kit.data.views import ImageView, Normalisation
-from sfda_kit.evaluate.metrics import accuracy, mean_class_accuracy
-from sfda_kit.inference.adapted_model import load_adapted
+from sfda_kit.inference.adapted_model import load_model
+from sfda_kit.metrics import accuracy, mean_class_accuracy
 from sfda_kit.results.collection import StoredRun, load_runs
 from sfda_kit.runs.plan import resolve
 
@@ -39,7 +39,7 @@ def ask(run: StoredRun) -> dict[str, Any]:
     config = load_config(run.record.config)
     plan = resolve(config)
     task = build_task(plan.dataset, config.dataset)
-    model, card = load_adapted(run.path)
+    model, card = load_model(run.path)
     source, size = card.source, card.source.model.image_size
     kind = task.source.modality
     pixels = task.dataset.read(task.rows["target-test"], kind, stored_size(size))

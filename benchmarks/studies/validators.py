@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from scipy.stats import ConstantInputWarning, spearmanr
 
-from sfda_kit.evaluate.selection import RANKED_BY, Candidate, candidate, choose
+from sfda_kit.evaluate.selection import RANKED_BY, EpochCandidate, candidate, choose
 from sfda_kit.results.collection import StoredRun, load_runs
 
 LAST = "(last epoch)"
@@ -108,7 +108,9 @@ def pick(run: StoredRun, validator: str) -> Pick | None:
     )
 
 
-def _pairs(candidates: Sequence[Candidate], known: Mapping[tuple[str, int], float]) -> list[tuple[float | None, float]]:
+def _pairs(
+    candidates: Sequence[EpochCandidate], known: Mapping[tuple[str, int], float]
+) -> list[tuple[float | None, float]]:
     return [(found.score, known[found.phase, found.epoch]) for found in candidates]
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sfda_kit.errors import RunError
 
 
-class Images(Protocol):
+class ImageBatches(Protocol):
     """What a bank is filled from: an ``ImageView`` or another order or look of one."""
 
     def __len__(self) -> int: ...
@@ -56,7 +56,7 @@ class PairBanks:
 
 
 @torch.inference_mode()
-def fill_bank(model: nn.Module, view: Images, batch_size: int = 256) -> FeatureBank:
+def fill_bank(model: nn.Module, view: ImageBatches, batch_size: int = 256) -> FeatureBank:
     """Features and logits of every row of ``view`` in order; every module keeps its mode.
 
     Raises ``RunError`` when an output is not finite.

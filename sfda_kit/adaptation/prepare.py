@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from sfda_kit.adaptation.bridge_stage import BridgeTraining
 from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.interfaces.method import AdaptationContext
 from sfda_kit.models.network import AdaptedModel, Network, frozen_copy
+from sfda_kit.plugins.discovery import registry
 from sfda_kit.source.source_card import SourceCard
 
 if TYPE_CHECKING:
@@ -80,19 +81,18 @@ def bridge_identity(plan: MethodPlan, card: SourceCard, task_fingerprint: str) -
 
 def baseline_models(context: AdaptationContext) -> dict[str, AdaptedModel]:
     """The source model as it is, and through the recipe's bridge if one is trained beforehand."""
-    from sfda_kit.builtin.bridges import Copy
-
-    models = {"source-only": AdaptedModel(Copy(), context.source_network)}
+    copied = registry().get("bridge", "copy").load()()
+    models = {"source-only": AdaptedModel(copied, context.source_network)}
     bridge = context.teacher_bridge or context.input_bridge
     if bridge.trained and not context.recipe.joint_bridge:
         models["bridge"] = AdaptedModel(bridge, context.source_network)
     return models
 
 
-def fill_baselines(context: AdaptationContext) -> dict[str, FeatureBank]:
-    """The banks of the baseline models on the target training images."""
+def fill_banks(context: AdaptationContext, models: Mapping[str, AdaptedModel]) -> dict[str, FeatureBank]:
+    """The banks of ``models`` on the target training images."""
     size = context.config.evaluation_batch_size
-    return {name: fill_bank(model, context.target, size) for name, model in baseline_models(context).items()}
+    return {name: fill_bank(model, context.target, size) for name, model in models.items()}
 
 
 def bridge_epochs(plan: MethodPlan) -> int:

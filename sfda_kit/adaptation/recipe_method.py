@@ -26,7 +26,7 @@ from sfda_kit.training.loop import (
     steps_per_epoch,
     train,
 )
-from sfda_kit.training.optimizers import Together
+from sfda_kit.training.optimizers import CombinedOptimizer
 
 if TYPE_CHECKING:
     from sfda_kit.interfaces import AdaptationContext, Aligner, Phase, PseudoLabeler, PseudoLabels
@@ -89,9 +89,9 @@ class PhaseTraining:
     def state(self, epoch: int) -> EpochState:
         """What the network is after ``epoch``, which it must have reached."""
         self.bank = self._fill()
-        signals = {"churn": float(self.label_memory.churn)} if self.labeler else {}
-        signals |= self.joint.figures() if self.joint else {}
-        return EpochState(self.phase.name, epoch, self.epochs, self.model, self.bank, signals)
+        diagnostics = {"churn": float(self.label_memory.churn)} if self.labeler else {}
+        diagnostics |= self.joint.figures() if self.joint else {}
+        return EpochState(self.phase.name, epoch, self.epochs, self.model, self.bank, diagnostics)
 
     def _stage(self) -> TrainingStage:
         return TrainingStage(
@@ -99,7 +99,7 @@ class PhaseTraining:
             epochs=self.epochs,
             steps=self.steps,
             modules=self._modules(),
-            optimizer=Together(self._optimizer(), self.joint.optimizer) if self.joint else self._optimizer(),
+            optimizer=CombinedOptimizer(self._optimizer(), self.joint.optimizer) if self.joint else self._optimizer(),
             signals=self._steps,
             terms=self._terms(),
             lr_factor=inverse_decay,

@@ -15,7 +15,7 @@ from torch import Tensor
 from sfda_kit.errors import UserError
 from sfda_kit.models.network import frozen_running_statistics
 from sfda_kit.models.shallow import shallow_features
-from sfda_kit.models.statistics import Statistics, captured_statistics, stored_statistics
+from sfda_kit.models.statistics import BatchNormStatistics, captured_statistics, stored_statistics
 from sfda_kit.training.loop import endless
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class StepSignals(_Signals):
         self._pseudo_labels = pseudo_labels
         self._memory = memory
         self._trained_bridge = trained_bridge
-        self._statistics: list[Statistics] | None = None
+        self._statistics: list[BatchNormStatistics] | None = None
 
     @cached_property
     def bridge_signals(self) -> BridgeSignals:
@@ -243,7 +243,7 @@ class StepSignals(_Signals):
         return self._memory
 
     @property
-    def batch_statistics(self) -> list[Statistics]:
+    def batch_statistics(self) -> list[BatchNormStatistics]:
         """Input mean and biased variance of each BatchNorm2d layer in the target pass, with gradients."""
         if "batch_statistics" not in self._reads:
             raise RuntimeError('an aligner that reads batch_statistics declares reads = ("batch_statistics",)')
@@ -252,7 +252,7 @@ class StepSignals(_Signals):
         return self._statistics
 
     @cached_property
-    def source_statistics(self) -> list[Statistics]:
+    def source_statistics(self) -> list[BatchNormStatistics]:
         """Running statistics stored in the source network, in the same order."""
         return stored_statistics(self._source)
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from sfda_kit.bench.cells import ResolvedCell, expand
-from sfda_kit.bench.grid import Grid, Variant, identity
+from sfda_kit.bench.grid import Grid, GridVariant, identity
 from sfda_kit.bench.suite import Suite, checked_suite
 from sfda_kit.config.digest import digest
 from sfda_kit.config.loading import load_config
@@ -20,14 +20,14 @@ from sfda_kit.config.merging import merge_settings
 from sfda_kit.errors import UserError
 from sfda_kit.files import atomic
 from sfda_kit.leaderboard import comparable
-from sfda_kit.leaderboard.comparable import Candidate
+from sfda_kit.leaderboard.comparable import BoardCandidate
 from sfda_kit.leaderboard.effects import Ablation, Block, Factors, GridRow, draw_cells, main_effects
 from sfda_kit.leaderboard.entries import Entry
 from sfda_kit.leaderboard.ranking import limits
 from sfda_kit.leaderboard.rows import build_row
-from sfda_kit.leaderboard.scores import Reader, Scored
+from sfda_kit.leaderboard.scores import PredictionReader, Scored
 from sfda_kit.leaderboard.statistics import Draws, over_tasks, resamples_for
-from sfda_kit.leaderboard.variants import Variant as Label
+from sfda_kit.leaderboard.variants import MethodVariant as Label
 from sfda_kit.results.collection import StoredRun
 
 STUDY_FILE = "study.yaml"
@@ -74,9 +74,9 @@ def _bare(base: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
     config = load_config({"method": method, **base})
     backbone = config.model.backbone
     if config.source.cards:
-        from sfda_kit.source.source_cards import read_cards
+        from sfda_kit.source.source_cards import load_joint_card
 
-        backbone = read_cards(config.source.cards).model.backbone
+        backbone = load_joint_card(config.source.cards).model.backbone
     return {
         "name": f"ablate-{method}",
         "version": 1,
@@ -142,7 +142,7 @@ class _Part:
         self,
         title: str,
         task: str,
-        variants: Sequence[Variant],
+        variants: Sequence[GridVariant],
         factors: Factors,
         cells: Sequence[ResolvedCell],
         runs_dir: Path,
@@ -153,7 +153,7 @@ class _Part:
         self.seeds = comparable.table_seeds(candidates)
         known = {id(entry): one.variant for one in candidates for entry in one.entries}
         reference = comparable.find_reference([entry for one in candidates for entry in one.entries], known)
-        reader = Reader(metric.partition("_")[0], "mean_class" in metric)
+        reader = PredictionReader(metric.partition("_")[0], "mean_class" in metric)
         marked = [comparable.mark_versions(comparable.mark_seeds(one, self.seeds), reference) for one in candidates]
         self.candidates = [_scored(one, reader, metric) for one in marked]
         self.draws, self.there = self._draw(factors)
@@ -183,7 +183,7 @@ class _Part:
         return Block(title, rows, tuple(effects), self.seeds, self.draws.groups, synthetic, tuple(notices))
 
 
-def _over_all(parts: Sequence[_Part], variants: Sequence[Variant], factors: Factors) -> Block:
+def _over_all(parts: Sequence[_Part], variants: Sequence[GridVariant], factors: Factors) -> Block:
     """Effects as means over tasks, of the variants that have a result in each."""
     title = f"mean over {len(parts)} tasks and networks"
     synthetic = any(part.block.synthetic for part in parts)
@@ -197,13 +197,13 @@ def _over_all(parts: Sequence[_Part], variants: Sequence[Variant], factors: Fact
     return Block(title, (), tuple(effects), seeds, draws.groups, synthetic, ())
 
 
-def _columns(part: _Part, shared: Sequence[Variant]) -> Draws:
+def _columns(part: _Part, shared: Sequence[GridVariant]) -> Draws:
     assert part.draws is not None, "a variant with a result has draws"
     columns = [part.there.index(variant.name) for variant in shared]
     return replace(part.draws, estimate=part.draws.estimate[columns], values=part.draws.values[:, columns])
 
 
-def _candidates(cells: Sequence[ResolvedCell], runs_dir: Path) -> list[Candidate]:
+def _candidates(cells: Sequence[ResolvedCell], runs_dir: Path) -> list[BoardCandidate]:
     """Rows in the making, in the order of the suite; one of which nothing has run yet has no entry."""
     entries: dict[str, list[Entry]] = {cell.cell.method: [] for cell in cells}
     for cell in cells:
@@ -214,29 +214,29 @@ def _candidates(cells: Sequence[ResolvedCell], runs_dir: Path) -> list[Candidate
     for name, own in entries.items():
         own.sort(key=lambda entry: entry.record.seed)
         kind = own[0].kind if own else "method"
-        candidate = Candidate(Label(name, name, ()), kind, tuple(own))
+        candidate = BoardCandidate(Label(name, name, ()), kind, tuple(own))
         found.append(candidate.marked("oracle") if kind == "oracle" else candidate)
     return found
 
 
-def _scored(candidate: Candidate, reader: Reader, metric: str) -> Candidate:
+def _scored(candidate: BoardCandidate, reader: PredictionReader, metric: str) -> BoardCandidate:
     """With counts of its predictions, and a mark where they are no use or of other images for other seeds."""
     scored = {entry.record.seed: reader.read(entry.run.path) for entry in candidate.of_seeds(candidate.counted)}
     images = next((one.images.key for one in scored.values() if one), "")
     return comparable.mark_predictions(replace(candidate, scored=scored), metric, images)
 
 
-def _usable(candidate: Candidate) -> bool:
+def _usable(candidate: BoardCandidate) -> bool:
     return bool(candidate.counted) and all(mark.kind == "failed" for mark in candidate.marks)
 
 
-def _of(candidate: Candidate, seed: int) -> Scored:
+def _of(candidate: BoardCandidate, seed: int) -> Scored:
     found = (candidate.scored or {})[seed]
     assert found is not None, "a row without predictions is not compared"
     return found
 
 
-def _differing_weights(candidates: Sequence[Candidate]) -> list[str]:
+def _differing_weights(candidates: Sequence[BoardCandidate]) -> list[str]:
     """A sentence where one source training has led to several models: such cells differ in more than their parts."""
     weights: dict[str, set[str]] = defaultdict(set)
     for entry in (entry for one in candidates for entry in one.entries if entry.record.status == "ok"):

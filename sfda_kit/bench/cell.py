@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def execute(job: Job) -> None:
-    """Run or resume the cell in this process. Raises what ``sfda_kit.runs.labelled.run`` raises.
+    """Run or resume the cell in this process. Raises what ``sfda_kit.run`` raises.
 
     A killed runner may leave a worker behind that still holds the run, and a cluster may start a cell
     elsewhere before it has ended on a node that was lost. So a run that is locked is waited for: it is
@@ -43,14 +43,14 @@ def execute(job: Job) -> None:
     """
     from sfda_kit.config.models import RunConfig
     from sfda_kit.events import silent
-    from sfda_kit.runs.labelled import run
+    from sfda_kit.runs.labelled import run_plan
     from sfda_kit.runs.plan import resolve
 
     plan = resolve(RunConfig.model_validate(job.config))
     told = False
     while True:
         try:
-            run(plan, job.runs_dir, resume=True, listener=silent, trackers=job.trackers)
+            run_plan(plan, job.runs_dir, resume=True, listener=silent, trackers=job.trackers)
         except BusyError as error:
             if not told:
                 sys.stderr.write(f"{error} This cell waits for it.\n")

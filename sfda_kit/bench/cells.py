@@ -138,13 +138,11 @@ class Resolver:
 
     def _task(self, config: RunConfig) -> Task:
         from sfda_kit.data.task import build_task
-        from sfda_kit.plugins.discovery import registry
-        from sfda_kit.plugins.registry import build
+        from sfda_kit.datasets.open_dataset import open_dataset
 
         key = digest(config.dataset.model_dump(mode="json"))
         if key not in self._tasks:
-            dataset = build(registry().get("dataset", config.dataset.name), config=config.dataset)
-            self._tasks[key] = build_task(dataset, config.dataset)
+            self._tasks[key] = build_task(open_dataset(config.dataset), config.dataset)
         return self._tasks[key]
 
     def _as_far_as_known(self, config: RunConfig) -> dict[str, Any]:

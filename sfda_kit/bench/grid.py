@@ -30,7 +30,7 @@ BASE = "recipe as it is"
 """Name of the variant that a one-at-a-time design varies."""
 
 
-class Variant(NamedTuple):
+class GridVariant(NamedTuple):
     """One point of a grid: its name, its level in every factor, and its settings."""
 
     name: str
@@ -97,7 +97,7 @@ class Grid(BaseModel):
             raise ValueError("which method? Put `method: NAME` into `base` (--method NAME)")
         return self
 
-    def variants(self, common: Settings) -> list[Variant]:
+    def variants(self, common: Settings) -> list[GridVariant]:
         """Every point of the grid; ``common`` are settings that each cell has beside it.
 
         Raises ``UserError`` when nothing is left to compare.
@@ -107,7 +107,7 @@ class Grid(BaseModel):
             raise UserError("The grid is empty: `exclude` leaves fewer than two variants. Exclude less.")
         return found
 
-    def levels(self, variants: Sequence[Variant]) -> dict[str, tuple[str, ...]]:
+    def levels(self, variants: Sequence[GridVariant]) -> dict[str, tuple[str, ...]]:
         """Levels by factor as they stand in ``variants``, first the one that others are compared with."""
         there = {name: {variant.levels[name] for variant in variants} for name in self.factors}
         first = {name: variants[0].levels[name] if self.design != "full" else "" for name in self.factors}
@@ -116,21 +116,21 @@ class Grid(BaseModel):
             for name, levels in self.factors.items()
         }
 
-    def _full(self) -> Iterator[Variant]:
+    def _full(self) -> Iterator[GridVariant]:
         for chosen in product(*(levels.items() for levels in self.factors.values())):
             levels = {name: level for name, (level, _) in zip(self.factors, chosen, strict=True)}
             if not any(one.items() <= levels.items() for one in self.exclude):
                 settings = reduce(merge_settings, (settings for _, settings in chosen), self.base)
-                yield Variant(", ".join(f"{name}={level}" for name, level in levels.items()), levels, settings)
+                yield GridVariant(", ".join(f"{name}={level}" for name, level in levels.items()), levels, settings)
 
-    def _one_at_a_time(self, common: Settings) -> Iterator[Variant]:
+    def _one_at_a_time(self, common: Settings) -> Iterator[GridVariant]:
         own = identity(merge_settings(common, self.base))
         same = {
             name: [level for level, settings in levels.items() if self._with(common, settings) == own]
             for name, levels in self.factors.items()
         }
         here = {name: next(iter(levels), OWN) for name, levels in same.items()}
-        yield Variant(BASE, here, self.base)
+        yield GridVariant(BASE, here, self.base)
         for name, levels in self.factors.items():
             if len(same[name]) == len(levels):
                 raise UserError(
@@ -139,7 +139,7 @@ class Grid(BaseModel):
                 )
             for level, settings in levels.items():
                 if level not in same[name]:
-                    yield Variant(f"{name}={level}", {**here, name: level}, merge_settings(self.base, settings))
+                    yield GridVariant(f"{name}={level}", {**here, name: level}, merge_settings(self.base, settings))
 
     def _with(self, common: Settings, settings: Settings) -> str:
         return identity(merge_settings(merge_settings(common, self.base), settings))

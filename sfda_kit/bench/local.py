@@ -19,7 +19,7 @@ MEMORY_OF_A_CELL = 3 * 2**30
 class Local(Executor):
     """``workers`` processes with ``threads`` computing threads each, by default as many as there are cores.
 
-    ``gpus``: identifiers such as ``0,1``, dealt to the workers through ``CUDA_VISIBLE_DEVICES``; there are
+    ``gpus``: identifiers such as ``0,1``, given to the workers in turn through ``CUDA_VISIBLE_DEVICES``; there are
     then as many workers as identifiers unless told otherwise.
     """
 

@@ -20,7 +20,7 @@ class Value(NamedTuple):
     run_dir: str
 
 
-class Difference(NamedTuple):
+class CardDifference(NamedTuple):
     """What is not as it was behind the card's number."""
 
     what: str
@@ -34,7 +34,7 @@ class Verdict:
 
     card: Card
     values: tuple[Value, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[CardDifference, ...]
 
     @property
     def by_seed(self) -> list[float]:
@@ -75,7 +75,7 @@ def judge(card: Card, done: Sequence[tuple[CardRun, Record]]) -> Verdict:
     return Verdict(card, tuple(values), tuple(dict.fromkeys(_differences(card, done))))
 
 
-def _differences(card: Card, done: Sequence[tuple[CardRun, Record]]) -> Iterator[Difference]:
+def _differences(card: Card, done: Sequence[tuple[CardRun, Record]]) -> Iterator[CardDifference]:
     for run, record in done:
         for package, version in card.versions.items():
             yield from _compare(f"version of {package}", version, record.versions.get(package, "not installed"))
@@ -88,16 +88,16 @@ def _differences(card: Card, done: Sequence[tuple[CardRun, Record]]) -> Iterator
             yield from _compare_settings(card.recipe, record.recipe)
 
 
-def _compare_settings(card: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[Difference]:
+def _compare_settings(card: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[CardDifference]:
     """The recipe as resolved: a newer plugin may have other weights under the same name."""
     before, after = flatten(card, "recipe"), flatten(here, "recipe")
     for key in sorted({*before, *after}):
         yield from _compare(key, str(before.get(key, "absent")), str(after.get(key, "absent")))
 
 
-def _compare(what: str, card: str, here: str) -> Iterator[Difference]:
+def _compare(what: str, card: str, here: str) -> Iterator[CardDifference]:
     if card != here:
-        yield Difference(what, card, here)
+        yield CardDifference(what, card, here)
 
 
 def flatten(value: Any, prefix: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Entropy(Validator):
         return -float(entropy(bank.probabilities).mean())
 
 
-class InfoMax(Validator):
+class InfoMaxValidator(Validator):
     """H(mean p) - mean H(p), in [0, log K] nats: the mutual information of image and prediction."""
 
     def __call__(self, bank: FeatureBank, source_bank: FeatureBank) -> float:

@@ -71,7 +71,7 @@ def execute(
     from sfda_kit.cli.output import results
     from sfda_kit.data.folder_task import Folders
     from sfda_kit.runs.plan import resolve_method
-    from sfda_kit.runs.unlabelled import adapt_folder
+    from sfda_kit.runs.unlabelled import adapt_plan
 
     console = results(json)
     plan = resolve_method(config)
@@ -79,6 +79,6 @@ def execute(
     data = config.dataset
     folders = Folders(target_dir, ti_dir, modality, data.depth_unit or "mm", data.skip_bad)
     with reporting(console) as listener:
-        record = adapt_folder(plan, folders, runs_dir, resume, listener, trackers)
+        record = adapt_plan(plan, folders, runs_dir, resume, listener, trackers)
     show_label_free(console, record)
     return record

@@ -11,7 +11,7 @@ from sfda_kit.cli import data_crops, data_shards, data_stats, data_verify, flags
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
-    from sfda_kit.interfaces import Dataset, Encoding
+    from sfda_kit.interfaces import Encoding
     from sfda_kit.plugins.registry import Component
 
 app = typer.Typer(help="Look at data sets and write synthetic twins of their layouts.", no_args_is_help=True)
@@ -70,11 +70,12 @@ def show(
 ) -> None:
     """Draw a sheet of samples as the loader delivers them, each in every modality, with class names."""
     from sfda_kit.cli.output import results
+    from sfda_kit.datasets.open_dataset import open_dataset
     from sfda_kit.datasets.sample_sheet import draw_pairs
 
     given = {"dataset": dataset, "data_root": data_root, "depth_unit": depth_unit}
     config = flags.without_method(given | {"encoding": encoding or "copy"}, set_)
-    opened = open_dataset(config)
+    opened = open_dataset(config.dataset)
     encode = _encoding(config) if encoding else None
     usual = USUAL if set(USUAL) <= set(opened.modalities) else opened.modalities[:2]
     rows = draw_pairs(opened, out, modality or usual, domain, number, seed, encoding=encode)
@@ -85,15 +86,6 @@ def show(
         f"{len(index.names)} samples of {len(index.classes)} classes by {', '.join(index.domains)}; {len(rows)} drawn"
     )
     results().print(f"{line} to {out}", soft_wrap=True, markup=False)
-
-
-def open_dataset(config: RunConfig) -> Dataset:
-    """The data set that ``config`` names. Raises ``UserError``."""
-    from sfda_kit.plugins.discovery import registry
-    from sfda_kit.plugins.registry import build
-
-    opened: Dataset = build(registry().get("dataset", config.dataset.name), config=config.dataset)
-    return opened
 
 
 def _encoding(config: RunConfig) -> Encoding:

@@ -12,7 +12,7 @@ from sfda_kit.cli import flags, options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sfda_kit.datasets.channel_statistics import Statistics
+    from sfda_kit.datasets.channel_statistics import DatasetStatistics
 
 
 def stats(
@@ -29,14 +29,14 @@ def stats(
     json: options.AsJson = False,
 ) -> None:
     """Count samples by class and domain, and draw how bright or far the images of each sensor are."""
-    from sfda_kit.cli.data import open_dataset
     from sfda_kit.cli.data_verify import json_on_failure
     from sfda_kit.cli.output import results
     from sfda_kit.datasets.channel_statistics import draw, statistics
+    from sfda_kit.datasets.open_dataset import open_dataset
 
     given = {"dataset": dataset, "data_root": data_root, "source": source, "target": target, "depth_unit": depth_unit}
     with json_on_failure(json, dataset):
-        opened = open_dataset(flags.without_method(given, set_))
+        opened = open_dataset(flags.without_method(given, set_).dataset)
         found = statistics(opened, modality or opened.modalities, number, seed)
         draw(found, out, f"{'synthetic: ' * opened.synthetic}{opened.summary}")
     show(results(json), found)
@@ -45,24 +45,24 @@ def stats(
         flags.print_json({"status": "ok", "dataset": dataset, "synthetic": opened.synthetic, **found.as_dict()})
 
 
-def show(console: Console, found: Statistics) -> None:
+def show(console: Console, found: DatasetStatistics) -> None:
     """The table of classes by domains, then one line a sensor."""
     from rich.markup import escape
     from rich.table import Table
 
-    from sfda_kit.verify.findings import shown
+    from sfda_kit.errors import printable
 
     table = Table("class", box=None, header_style="bold", pad_edge=False)
     for domain in (*found.domains, "all"):
-        table.add_column(escape(shown(domain)), justify="right")
+        table.add_column(escape(printable(domain)), justify="right")
     for name, row in zip(found.classes, found.counts, strict=True):
-        table.add_row(escape(shown(name)), *(f"{count:,}" for count in (*row, row.sum())))
+        table.add_row(escape(printable(name)), *(f"{count:,}" for count in (*row, row.sum())))
     totals = found.counts.sum(axis=0)
     table.add_row("all", *(f"{count:,}" for count in (*totals, totals.sum())), style="bold")
     console.print(table)
     console.print(f"{found.groups:,} groups", markup=False)
     for one in found.histograms:
-        sensor = shown(f"{one.modality}@{one.domain}")
+        sensor = printable(f"{one.modality}@{one.domain}")
         gaps = f", {one.missing:.1%} missing" if one.missing else ""
         line = f"{sensor}: mean {one.mean:.3g}, standard deviation {one.std:.3g}{gaps} ({one.images} images)"
         console.print(line, soft_wrap=True, markup=False)

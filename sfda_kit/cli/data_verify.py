@@ -134,6 +134,6 @@ def _counted(number: int, what: str) -> str:
 
 
 def _shown(text: str) -> str:
-    from sfda_kit.verify.findings import shown
+    from sfda_kit.errors import printable
 
-    return shown(text)
+    return printable(text)

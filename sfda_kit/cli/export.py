@@ -16,11 +16,11 @@ def export(
     """Write the model of a run as safetensors or ONNX, with classes and input description inside."""
     from sfda_kit.cli.output import results
     from sfda_kit.cli.predict import check_choice
-    from sfda_kit.inference.adapted_model import load_adapted
+    from sfda_kit.inference.adapted_model import load_model
     from sfda_kit.inference.export import SUFFIXES, export_onnx, export_safetensors
 
     check_choice("--format", format_, tuple(SUFFIXES))
-    model, card = load_adapted(run)
+    model, card = load_model(run)
     path = out or run / "export" / f"model{SUFFIXES[format_]}"
     write = export_onnx if format_ == "onnx" else export_safetensors
     write(model, card, path)

@@ -11,7 +11,6 @@ from sfda_kit.cli import leaderboard_archive, leaderboard_site
 
 if TYPE_CHECKING:
     from sfda_kit.leaderboard import Board
-    from sfda_kit.results.collection import StoredRun
 
 app = typer.Typer(help="Tables of finished runs: comparable rows, real differences.", no_args_is_help=True)
 app.command("pack")(leaderboard_archive.pack)
@@ -41,6 +40,7 @@ def show(
     from sfda_kit.cli.output import results
     from sfda_kit.cli.predict import check_choice
     from sfda_kit.leaderboard import RANKING_METRICS, build_board
+    from sfda_kit.results.collection import found_runs
 
     check_choice("--format", format_, FORMATS)
     check_choice("--metric", metric, RANKING_METRICS)
@@ -51,21 +51,6 @@ def show(
         show_board(results(), board)
     else:
         typer.echo(_text(board, format_), nl=False)
-
-
-def found_runs(folders: list[Path]) -> list[StoredRun]:
-    """The runs below ``folders``. Raises ``DataError`` when there is no such folder or no run in any."""
-    from sfda_kit.errors import DataError
-    from sfda_kit.results.collection import load_runs
-
-    runs = load_runs(folders)
-    if not runs:
-        named = ", ".join(map(str, folders))
-        raise DataError(
-            f"There is no record.json at any depth below {named}. Name the folder that `sfda-kit run` or "
-            "`sfda-kit bench run` wrote to (its --runs-dir; runs/ by default)."
-        )
-    return runs
 
 
 def _text(board: Board, format_: str) -> str:

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sfda_kit.submissions.findings import Findings
+    from sfda_kit.submissions.findings import ArchiveFindings
     from sfda_kit.submissions.verify import Rules
 
 Archive = Annotated[Path, typer.Argument(help="Archive of `sfda-kit leaderboard pack`.", show_default=False)]
@@ -59,10 +59,10 @@ def verify(
     """Check archives of strangers: say what was checked, or every reason to refuse them (exit code 1)."""
     from sfda_kit.cli.output import results
     from sfda_kit.submissions.add import read_archive_file
-    from sfda_kit.submissions.sandbox import verify_contained
+    from sfda_kit.submissions.sandbox import verify_in_sandbox
 
     rules, console = _rules(suite, data_root), results(as_json)
-    reports = {path: verify_contained(read_archive_file(path), rules, timeout) for path in archives}
+    reports = {path: verify_in_sandbox(read_archive_file(path), rules, timeout) for path in archives}
     for path, findings in reports.items():
         show_findings(console, path, findings)
     if as_json:
@@ -96,7 +96,7 @@ def add(
     console.print(line, soft_wrap=True, markup=False, emoji=False)
 
 
-def show_findings(console: Console, path: Path, findings: Findings) -> None:
+def show_findings(console: Console, path: Path, findings: ArchiveFindings) -> None:
     """The report; nothing in it comes from the archive unescaped, and no line begins with a stranger's words."""
     from sfda_kit.submissions.findings import shown
 
@@ -111,7 +111,7 @@ def show_findings(console: Console, path: Path, findings: Findings) -> None:
         console.print(f"and {findings.left_out} more reasons or notices")
 
 
-def _show_checks(console: Console, findings: Findings) -> None:
+def _show_checks(console: Console, findings: ArchiveFindings) -> None:
     """What was checked; only words of ours are in this table, so it may wrap."""
     from rich.table import Table
 
@@ -126,7 +126,7 @@ def _show_checks(console: Console, findings: Findings) -> None:
         console.print(table)
 
 
-def _show_notices(console: Console, findings: Findings) -> None:
+def _show_notices(console: Console, findings: ArchiveFindings) -> None:
     for notice in findings.notices:
         console.print(f"notice ({notice.check}): {notice}", soft_wrap=True, markup=False, emoji=False)
 

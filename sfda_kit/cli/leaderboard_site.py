@@ -54,10 +54,10 @@ def serve(
 
 def _build(records: list[Path], out: Path, metric: str) -> Path:
     """The first page of the site of all runs below ``records``."""
-    from sfda_kit.cli.leaderboard import found_runs
     from sfda_kit.cli.predict import check_choice
     from sfda_kit.leaderboard import RANKING_METRICS, build_board
     from sfda_kit.leaderboard.site.build import build_site
+    from sfda_kit.results.collection import found_runs
 
     check_choice("--metric", metric, RANKING_METRICS)
     runs = found_runs(records)

@@ -33,12 +33,12 @@ def predict(
     from sfda_kit.config.models import ComputeConfig
     from sfda_kit.device import choose_device
     from sfda_kit.errors import DataError
-    from sfda_kit.inference.adapted_model import load_adapted
+    from sfda_kit.inference.adapted_model import load_model
     from sfda_kit.inference.predictor import Predictor, find_images, refuse
 
     check_choice("--format", format_, FORMATS)
     chosen = choose_device(ComputeConfig(device=device))
-    model, card = load_adapted(run, chosen)
+    model, card = load_model(run, chosen)
     predictor = Predictor(model, card, _unit(depth_unit, card), chosen)
     found = find_images(images)
     skipped = []

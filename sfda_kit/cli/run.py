@@ -68,7 +68,7 @@ def execute(config: RunConfig, runs_dir: Path, resume: bool, json: bool, tracker
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results
     from sfda_kit.cli.result_table import show_record
-    from sfda_kit.runs.labelled import run as run_plan
+    from sfda_kit.runs.labelled import run_plan
     from sfda_kit.runs.plan import resolve
 
     console = results(json)

@@ -105,9 +105,9 @@ def show(
 ) -> None:
     """Show what a source model is, knows and expects."""
     from sfda_kit.cli.output import results
-    from sfda_kit.source.source_card import load_source
+    from sfda_kit.source.source_card import load_source_model
 
-    found = load_source(card)[1]
+    found = load_source_model(card)[1]
     if json:
         flags.print_json(found.model_dump(mode="json"))
         return

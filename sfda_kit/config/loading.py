@@ -24,9 +24,9 @@ def _starts_pretrained(data: Mapping[str, Any]) -> bool:
     cards = [one for one in (card if isinstance(card, (list, tuple)) else [card]) if isinstance(one, (str, Path))]
     if not cards:
         return False
-    from sfda_kit.source.source_card import read_card
+    from sfda_kit.source.source_card import load_card
 
-    return any(read_card(Path(one)).model.pretrained for one in cards)
+    return any(load_card(Path(one)).model.pretrained for one in cards)
 
 
 def load_config(data: Mapping[str, Any]) -> RunConfig:

@@ -25,7 +25,7 @@ class _Strict(BaseModel):
 Augmentation = Literal["crop-flip", "strong", "eager-crop-flip", "eager-strong"]
 """How training images are cropped: whole pixels, or 50 to 100 % of the area; ``eager``: by torchvision, one by one."""
 
-FEWER = ("ti_pairs", "target_images")
+SUBSAMPLING = ("ti_pairs", "target_images")
 """Settings of ``DatasetConfig`` that leave images out; they are recorded where they were given."""
 
 
@@ -33,7 +33,7 @@ class DatasetConfig(_Strict):
     """Which scenes, which sensors, and which classes play which role.
 
     ``source`` and ``target`` are ``modality@domain``. ``split_seed`` alone decides how groups are
-    dealt to parts; the run's ``seed`` never does. ``minimum_images`` of a relevant class in each part, else it is
+    split into parts; the run's ``seed`` never does. ``minimum_images`` of a relevant class in each part, else it is
     left out; 0: only the source needs images of it. ``ti_pairs`` and ``target_images`` (training images of the
     target; the test images stay) ask for fewer than there are, for studies: see ``data/subsample.py``.
     """
@@ -70,7 +70,7 @@ class DatasetConfig(_Strict):
     def _told_only_if_asked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A task that asks for all images keeps the digest it had before one could ask for fewer."""
         told: dict[str, Any] = handler(self)
-        return {key: value for key, value in told.items() if value is not None or key not in FEWER}
+        return {key: value for key, value in told.items() if value is not None or key not in SUBSAMPLING}
 
 
 class ModelConfig(_Strict):

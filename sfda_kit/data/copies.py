@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,13 +58,12 @@ def copies_of(dataset: Dataset, rows: Mapping[str, Rows], source: str, target: s
     Compared are images of the modality ``target``; those of the source too where ``source`` is the same one. Only
     sets of image files are looked at: of a set in one file, or one that a plugin reads, nothing is known here.
     """
-    from sfda_kit.datasets.folder_dataset import FolderDataset
-
-    if not isinstance(dataset, FolderDataset) or getattr(dataset, "in_one_file", False):
+    image_files: Callable[[Rows, str], ImageFiles] | None = getattr(dataset, "image_files", None)
+    if image_files is None or getattr(dataset, "in_one_file", False):
         return {}
     others = [part for part in ("target-train", "ti", "source") if part != "source" or source == target]
-    held = _Named(dataset.image_files(rows[_HELD_OUT], target))
-    there = {part: _Named(dataset.image_files(rows[part], target)) for part in others}
+    held = _Named(image_files(rows[_HELD_OUT], target))
+    there = {part: _Named(image_files(rows[part], target)) for part in others}
     alike = {size for named in there.values() for size in named.sizes} & set(held.sizes)
     seen: dict[tuple[int, str], list[tuple[str, str]]] = defaultdict(list)
     for part, named in there.items():

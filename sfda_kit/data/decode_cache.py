@@ -41,7 +41,7 @@ LISTED = 20
 """How many bad files one message names."""
 
 
-class Reader(Protocol):
+class PixelReader(Protocol):
     """Turns one file into pixels of a modality, as ``read_image`` does. Its ``repr`` is part of the cache's key."""
 
     def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[Any]:
@@ -61,7 +61,7 @@ class FileReader:
         return read_image(self.stored(path), modality, depth_unit)
 
 
-def stored(path: Path, reader: Reader) -> Stored:
+def stored(path: Path, reader: PixelReader) -> Stored:
     """Where ``reader`` finds the bytes of ``path``."""
     return reader.stored(path) if isinstance(reader, FileReader) else path
 
@@ -74,7 +74,7 @@ class ImageFiles:
     files: Sequence[str]
     modality: str
     depth_unit: DepthUnit
-    reader: Reader = FileReader()
+    reader: PixelReader = FileReader()
 
     def load(self, size: int) -> NDArray[Any]:
         """Pixels as ``Dataset.read`` returns them, read-only, from the cache where it has them.

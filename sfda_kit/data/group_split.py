@@ -1,4 +1,4 @@
-"""Dealing whole groups (rooms, videos, patients) to the parts of a task."""
+"""The split of whole groups (rooms, videos, patients) into the parts of a task."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ SHARES = {"source": 0.45, "target-train": 0.30, "target-test": 0.25}
 
 
 _SOURCE_SHARE = 0.6
-"""Of frames that are no test frames: 45 to 30, as where all groups are dealt."""
+"""Of frames that are no test frames: 45 to 30, as where all groups are split."""
 
 
-def deal_parts(index: Index, split_seed: int) -> NDArray[np.int8]:
-    """The part of each row: official where declared, else whole groups dealt 45/30/25 by ``split_seed``.
+def split_groups(index: Index, split_seed: int) -> NDArray[np.int8]:
+    """The part of each row: official where declared, else whole groups split 45/30/25 by ``split_seed``.
 
     Shares hold for the images of each class in each domain as far as groups allow: kinds of images
     (a class in a domain) are served in turn, the one in the fewest groups first, and its largest group
-    goes to the part that lacks most of that kind. Dealing by size alone would leave rare classes
-    without images in a part. A group seen in several domains is dealt once.
+    goes to the part that lacks most of that kind. A split by size alone would leave rare classes
+    without images in a part. A group seen in several domains goes to one part.
     """
     part: NDArray[np.int8] = index.part.copy()
     rows = np.flatnonzero(part < 0)
@@ -34,11 +34,11 @@ def deal_parts(index: Index, split_seed: int) -> NDArray[np.int8]:
         )
         counts = np.zeros((len(groups), len(kinds[0])))
         np.add.at(counts, (inverse, kinds[1]), 1)
-        part[rows] = _deal(counts, np.random.default_rng(split_seed))[inverse]
+        part[rows] = _split(counts, np.random.default_rng(split_seed))[inverse]
     return part
 
 
-def _deal(counts: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int8]:
+def _split(counts: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int8]:
     """Part codes of the groups, from their image counts (groups, kinds)."""
     share = np.array(list(SHARES.values()))
     codes = np.array([PARTS.index(name) for name in SHARES], dtype=np.int8)
@@ -54,11 +54,11 @@ def _deal(counts: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.i
             best = np.lexsort((overall, lack, filled[:, kind] == 0))[-1]
             chosen[group] = best
             filled[best] += counts[group]
-    dealt: NDArray[np.int8] = codes[chosen]
-    return dealt
+    parts: NDArray[np.int8] = codes[chosen]
+    return parts
 
 
-def deal_around_test(
+def split_around_test(
     strata: Sequence[str], groups: Sequence[str], is_test: NDArray[np.bool_], seed: int
 ) -> tuple[list[int], list[str]]:
     """Where official lists name the test frames: the others go to source (60 %) and target-train by group.
@@ -67,14 +67,14 @@ def deal_around_test(
     """
     groups = [f"{group} (test)" if tested else group for group, tested in zip(groups, is_test, strict=True)]
     rest = [int(row) for row in np.flatnonzero(~is_test)]
-    to_source = deal_two([strata[row] for row in rest], [groups[row] for row in rest], _SOURCE_SHARE, seed)
+    to_source = split_in_two([strata[row] for row in rest], [groups[row] for row in rest], _SOURCE_SHARE, seed)
     codes = {True: PARTS.index("source"), False: PARTS.index("target-train")}
     test = PARTS.index("target-test")
     parts = [test if tested else codes[to_source[group]] for group, tested in zip(groups, is_test, strict=True)]
     return parts, groups
 
 
-def deal_two(strata: Sequence[str], groups: Sequence[str], share: float, seed: int) -> dict[str, bool]:
+def split_in_two(strata: Sequence[str], groups: Sequence[str], share: float, seed: int) -> dict[str, bool]:
     """Whether each group goes to the first of two parts, which takes ``share`` of the frames.
 
     One stratum (a class in a domain) after the other: each of its groups, in random order, goes to the
@@ -88,10 +88,10 @@ def deal_two(strata: Sequence[str], groups: Sequence[str], share: float, seed: i
     for stratum in sorted(members):
         sizes = Counter(group for group in members[stratum] if group not in is_first)
         names = list(sizes)
-        first, dealt = 0, 0
+        first, total = 0, 0
         for number in generator.permutation(len(names)):
             group = names[number]
-            is_first[group] = first <= share * dealt
-            dealt += sizes[group]
+            is_first[group] = first <= share * total
+            total += sizes[group]
             first += sizes[group] * is_first[group]
     return is_first

@@ -17,7 +17,7 @@ ASKED = {"ti": ("ti_pairs", "TI pairs"), "target-train": ("target_images", "targ
 """The setting for each part that can be made smaller, and what its rows are."""
 
 
-def fewer(rows: Mapping[str, Rows], index: Index, config: DatasetConfig) -> tuple[dict[str, Rows], list[str]]:
+def subsample(rows: Mapping[str, Rows], index: Index, config: DatasetConfig) -> tuple[dict[str, Rows], list[str]]:
     """``rows`` by part with as many as ``config`` asks for, and a notice for each part that became smaller.
 
     Whole groups are taken in an order that ``split_seed`` draws, and only the last one is cut: few images are

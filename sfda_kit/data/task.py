@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sfda_kit.config.digest import digest
 from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.copies import without_copies
-from sfda_kit.data.group_split import deal_parts
+from sfda_kit.data.group_split import split_groups
 from sfda_kit.data.modality import modality
-from sfda_kit.data.subsample import fewer
+from sfda_kit.data.subsample import subsample
 from sfda_kit.errors import DataError, UserError, nearest
 from sfda_kit.interfaces.dataset import PARTS, Dataset, Index, Split
 
@@ -86,12 +86,12 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
     target = Sensor.parse(config.target, dataset, index.domains)
     split = choose_split(dataset, config, index)
     keep, notices = _without_bad(dataset, config, source, target, len(index.label))
-    parts = deal_parts(index, config.split_seed)
+    parts = split_groups(index, config.split_seed)
     rows, classes, left_out = _rows_by_role(index, split, parts, source, target, config.minimum_images, keep)
     if config.skip_bad:
         rows, copied = without_copies(dataset, rows, source.modality, target.modality)
         left_out += copied
-    rows, thinned = fewer(rows, index, config)
+    rows, thinned = subsample(rows, index, config)
     ti = tuple(sorted({index.classes[int(c)] for c in index.label[rows["ti"]]}))
     notices = [*index.notices, *notices, *left_out, *thinned]
     hashes = {part: digest([index.names[int(r)] for r in selected]) for part, selected in rows.items()}
@@ -179,7 +179,7 @@ def _usable_classes(
         found = ", ".join(f"{part} {count}" for part, count in counts.items())
         # A source model cannot know a class that it never saw; the target may lack one, as published tasks do.
         if min(counts.values()) < minimum or not counts["source"]:
-            notices.append(f"TR class {name!r} left out: fewer than {max(minimum, 1)} images in a part ({found})")
+            notices.append(f"TR class {name!r} left out: subsample than {max(minimum, 1)} images in a part ({found})")
             continue
         if not all(counts.values()):
             notices.append(f"TR class {name!r} is not seen in every part ({found})")
@@ -189,7 +189,7 @@ def _usable_classes(
         raise DataError(
             "Fewer than two TR classes have enough images in each part:\n  "
             + "\n  ".join(notices or ["no class was asked for"])
-            + "\nName other classes (--tr-classes), add images, or accept fewer: --set dataset.minimum_images=1."
+            + "\nName other classes (--tr-classes), add images, or accept subsample: --set dataset.minimum_images=1."
         )
     return tuple(usable), notices
 

@@ -42,7 +42,7 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Statistics:
+class DatasetStatistics:
     """``counts``: int64 (classes, domains)."""
 
     classes: tuple[str, ...]
@@ -60,7 +60,7 @@ class Statistics:
         return {"classes": table, "groups": self.groups, "histograms": [vars(one) for one in self.histograms]}
 
 
-def statistics(dataset: Dataset, modalities: Sequence[str], number: int = 200, seed: int = 0) -> Statistics:
+def statistics(dataset: Dataset, modalities: Sequence[str], number: int = 200, seed: int = 0) -> DatasetStatistics:
     """Counts of all samples, and histograms over at most ``number`` random images of each sensor.
 
     A sensor whose domain has no such modality is left out. Raises ``DataError`` on a bad file.
@@ -76,7 +76,7 @@ def statistics(dataset: Dataset, modalities: Sequence[str], number: int = 200, s
     ]
     if not found:
         raise DataError(f"No image of {', '.join(modalities)} was found. Name other modalities (--modality).")
-    return Statistics(index.classes, index.domains, counts, len(np.unique(index.group)), tuple(found))
+    return DatasetStatistics(index.classes, index.domains, counts, len(np.unique(index.group)), tuple(found))
 
 
 def _histogram(dataset: Dataset, index: Index, domain: int, name: str, number: int, seed: int) -> Histogram | None:
@@ -110,7 +110,7 @@ def holding(dataset: Dataset, rows: NDArray[np.int64], name: str) -> NDArray[np.
     return np.array([row for row in rows if name in samples[row].files], dtype=np.int64)
 
 
-def draw(found: Statistics, out_png: Path, title: str) -> None:
+def draw(found: DatasetStatistics, out_png: Path, title: str) -> None:
     """One panel for the counts and one a modality. Raises ``UserError`` when ``out_png`` cannot be written."""
     from matplotlib.figure import Figure
 
@@ -128,7 +128,7 @@ def draw(found: Statistics, out_png: Path, title: str) -> None:
         raise UserError(f"The plot cannot be written to {out_png} ({error.strerror}). Choose another.") from None
 
 
-def _draw_counts(axis: Axes, found: Statistics) -> None:
+def _draw_counts(axis: Axes, found: DatasetStatistics) -> None:
     """Bars of the classes, one stretch a domain."""
     left = np.zeros(len(found.classes), np.int64)
     for column, domain in enumerate(found.domains):
@@ -159,6 +159,6 @@ def _legend(axis: Axes) -> None:
 
 def _plain(name: str) -> str:
     """Names of folders as they can be drawn."""
-    from sfda_kit.verify.findings import shown
+    from sfda_kit.errors import printable
 
-    return shown(name)
+    return printable(name)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from sfda_kit.data.group_split import deal_around_test
+from sfda_kit.data.group_split import split_around_test
 from sfda_kit.data.walk import list_folder, require_folder
 from sfda_kit.datasets.dataset_options import DatasetOptions
-from sfda_kit.datasets.diml_frames import Pair, Place, find_places, pair_up, runs
-from sfda_kit.datasets.folder_dataset import Row, Scan
+from sfda_kit.datasets.diml_frames import DimlFolder, Pair, find_places, pair_up, runs
+from sfda_kit.datasets.folder_dataset import Scan, SceneRow
 from sfda_kit.datasets.groups import told_groups
 from sfda_kit.datasets.split_folder import SplitFolder
 from sfda_kit.errors import DataError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class DimlOptions(DatasetOptions):
-    """``resolution``: which of the sample's two. ``parts``: its official test frames, or all dealt by groups."""
+    """``resolution``: which of the sample's two. ``parts``: its official test frames, or all split by groups."""
 
     resolution: Literal["LR", "HR"] = Field(default="LR")
     parts: Literal["official", "groups"] = Field(default="official")
@@ -63,7 +63,7 @@ class Diml(SplitFolder):
         rows = [_row(pair) for pair in pairs]
         return Scan(rows, groups, parts, (*notices, *told))
 
-    def _places(self, notices: list[str]) -> list[Place]:
+    def _places(self, notices: list[str]) -> list[DimlFolder]:
         """Those of the chosen resolution that have a scene; the others are told."""
         found = find_places(self.root)
         if not found:
@@ -102,8 +102,8 @@ class Diml(SplitFolder):
         if self.options.parts == "groups" or not is_test.any() or is_test.all():
             return None, groups
         strata = [f"{pair.place.domain} {pair.place.scene}" for pair in pairs]
-        return deal_around_test(strata, groups, is_test, self.config.split_seed)
+        return split_around_test(strata, groups, is_test, self.config.split_seed)
 
 
-def _row(pair: Pair) -> Row:
-    return Row(f"{pair.place.folder}/{pair.key}", pair.place.domain, pair.place.scene, pair.files)
+def _row(pair: Pair) -> SceneRow:
+    return SceneRow(f"{pair.place.folder}/{pair.key}", pair.place.domain, pair.place.scene, pair.files)

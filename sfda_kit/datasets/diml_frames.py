@@ -18,7 +18,7 @@ _PAUSE_SECONDS = 60
 """Frames that are further apart in time begin another run (our choice; the sequences are not published)."""
 
 
-class Place(NamedTuple):
+class DimlFolder(NamedTuple):
     """A folder with two halves: its path below the root and what the path tells. ``scene`` "": none."""
 
     folder: str
@@ -32,12 +32,12 @@ class Place(NamedTuple):
 class Pair(NamedTuple):
     """``key`` is the name that both halves share; ``files`` are relative to the root."""
 
-    place: Place
+    place: DimlFolder
     key: str
     files: dict[str, str]
 
 
-def find_places(root: Path) -> list[Place]:
+def find_places(root: Path) -> list[DimlFolder]:
     """Every folder below ``root`` that holds the halves of an arrangement, or one of them."""
     places = []
     for folder, enter in walk(root):
@@ -49,7 +49,7 @@ def find_places(root: Path) -> list[Place]:
     return places
 
 
-def pair_up(root: Path, place: Place) -> tuple[list[Pair], list[str]]:
+def pair_up(root: Path, place: DimlFolder) -> tuple[list[Pair], list[str]]:
     """The complete pairs of a place, and a sentence for each half that is alone."""
     names = dict(zip(("rgb", "depth"), HALVES[place.arrangement], strict=True))
     held = {modality: _by_key(root / place.folder / name, place.arrangement) for modality, name in names.items()}
@@ -95,14 +95,14 @@ def scene_name(folder: str) -> str:
     return re.sub(r"[\s_-]+", "_", words).strip("_")
 
 
-def _place(root: Path, folder: Folder, arrangement: str) -> Place:
+def _place(root: Path, folder: Folder, arrangement: str) -> DimlFolder:
     parts = folder.path.relative_to(root).parts
     lower = [part.lower() for part in parts]
     named = parts[-3:-2] if arrangement == "full" else parts[-1:]  # <scene>/<date>/<batch>/{col,up_png}
     scene = "".join(scene_name(name) for name in named if name.lower() not in _STRUCTURE)
     domain = "outdoor" if arrangement == "outdoor" or "outdoor" in lower else "indoor"
     told = [next((name for name in names if name in lower), "") for names in (("train", "test"), ("hr", "lr"))]
-    return Place("/".join(parts) or ".", arrangement, domain, scene, told[0], told[1].upper())
+    return DimlFolder("/".join(parts) or ".", arrangement, domain, scene, told[0], told[1].upper())
 
 
 def _by_key(folder: Path, arrangement: str) -> dict[str, str]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from sfda_kit.data.group_split import deal_two
+from sfda_kit.data.group_split import split_in_two
 from sfda_kit.data.images import is_image_name
 from sfda_kit.data.walk import list_folder, require_folder
 from sfda_kit.datasets.dataset_options import DatasetOptions
-from sfda_kit.datasets.folder_dataset import Row, Scan
+from sfda_kit.datasets.folder_dataset import Scan, SceneRow
 from sfda_kit.datasets.groups import groups_or_own
 from sfda_kit.datasets.image_lists import class_of, find_list, read_list
 from sfda_kit.datasets.split_folder import SplitFolder
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 _LEAST = 1e-9
-"""A share so small that of each class the second group alone is held out: the first is dealt to training."""
+"""A share so small that of each class the second group alone is held out: the first goes to training."""
 
 
 class DomainFolderOptions(DatasetOptions):
@@ -47,7 +47,7 @@ class DomainFolderOptions(DatasetOptions):
 class DomainFolder(SplitFolder):
     """Source: all images of its domain. Target: those of another, ``held_out`` of them for the evaluation alone.
 
-    Where both are one domain, its images are dealt to the three parts as those of any other set.
+    Where both are one domain, its images are split into the three parts as those of any other set.
     """
 
     name = "domain-folder"
@@ -66,7 +66,7 @@ class DomainFolder(SplitFolder):
 
     def scan(self) -> Scan:
         """List the classes of each domain, or read its list file."""
-        rows: list[Row] = []
+        rows: list[SceneRow] = []
         problems: list[str] = []
         notices: list[str] = []
         for folder in list_folder(self.root).folders:
@@ -105,7 +105,7 @@ class DomainFolder(SplitFolder):
         groups = [str(index.group[row]) for row in rows]
         strata = [str(index.label[row]) for row in rows]
         held_out = _LEAST if self.options.held_out == "one" else self.options.held_out
-        in_training = deal_two(strata, groups, 1 - held_out, self.config.split_seed)
+        in_training = split_in_two(strata, groups, 1 - held_out, self.config.split_seed)
         codes = {True: PARTS.index("target-train"), False: PARTS.index("target-test")}
         part[rows] = [codes[in_training[group]] for group in groups]
         return replace(index, part=part, notices=(*index.notices, *self._unshared(index), *self._published(part)))
@@ -134,7 +134,7 @@ class DomainFolder(SplitFolder):
         shown = ", ".join(lacking[:8]) + (" ..." if len(lacking) > 8 else "")
         return (f"{len(lacking)} classes are not in both {' and '.join(self._sensors)}: {shown}",)
 
-    def _listed(self, folder: str, listing: Path) -> tuple[list[Row], list[str]]:
+    def _listed(self, folder: str, listing: Path) -> tuple[list[SceneRow], list[str]]:
         listed, problems = read_list(self.root, folder, listing)
         rows = []
         for entry in listed:
@@ -145,7 +145,7 @@ class DomainFolder(SplitFolder):
             rows.append(self._row(folder, scene_class, entry.path))
         return rows, problems
 
-    def _from_folders(self, folder: str, notices: list[str]) -> list[Row]:
+    def _from_folders(self, folder: str, notices: list[str]) -> list[SceneRow]:
         base = f"{folder}/images" if list_folder(self.root / folder).folders == ("images",) else folder
         top = list_folder(self.root / base)
         if loose := [name for name in top.files if is_image_name(name)]:
@@ -159,8 +159,8 @@ class DomainFolder(SplitFolder):
             rows += [self._row(folder, scene_class, f"{base}/{scene_class}/{name}") for name in images]
         return rows
 
-    def _row(self, folder: str, scene_class: str, path: str) -> Row:
-        return Row(path, domain_name(folder), scene_class, {self.options.modality: path})
+    def _row(self, folder: str, scene_class: str, path: str) -> SceneRow:
+        return SceneRow(path, domain_name(folder), scene_class, {self.options.modality: path})
 
 
 def domain_name(folder: str) -> str:

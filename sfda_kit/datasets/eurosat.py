@@ -10,7 +10,7 @@ from pydantic import Field
 from sfda_kit.data.walk import find_holder, list_folder, require_folder
 from sfda_kit.datasets.band_reader import BandReader
 from sfda_kit.datasets.dataset_options import DatasetOptions
-from sfda_kit.datasets.folder_dataset import Row, Scan
+from sfda_kit.datasets.folder_dataset import Scan, SceneRow
 from sfda_kit.datasets.groups import groups_or_own
 from sfda_kit.datasets.split_folder import SplitFolder
 from sfda_kit.errors import DataError
@@ -79,7 +79,7 @@ class Eurosat(SplitFolder):
 
     def scan(self) -> Scan:
         """List the class folders. Every file holds both halves of its pair."""
-        rows: list[Row] = []
+        rows: list[SceneRow] = []
         notices: list[str] = []
         for folder in list_folder(self.root).folders:
             kind = next((name for name in CLASSES if name.lower() == folder.lower()), None)
@@ -87,7 +87,7 @@ class Eurosat(SplitFolder):
                 notices.append(f"{self.root}: passed over {folder}/, which is no class of EuroSAT")
                 continue
             found = _tiffs(self.root / folder, notices)
-            rows += [Row(f"{folder}/{name}", DOMAIN, kind, _files(f"{folder}/{name}")) for name in found]
+            rows += [SceneRow(f"{folder}/{name}", DOMAIN, kind, _files(f"{folder}/{name}")) for name in found]
         if not rows:
             raise DataError(f"{self.root} holds no .tif in its class folders. Unpack EuroSAT_MS.zip again.")
         groups, told = groups_or_own(self.root, [_stem(row.name) for row in rows], self.config.group_pattern)

@@ -14,13 +14,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.data.decode_cache import FileReader, ImageFiles, Reader, listing, stored
+from sfda_kit.data.decode_cache import FileReader, ImageFiles, PixelReader, listing, stored
 from sfda_kit.data.depth_units import DepthUnit
-from sfda_kit.datasets.packed_rows import PackedRows, PackedWords, Row
+from sfda_kit.datasets.packed_rows import PackedRows, PackedWords, SceneRow
 from sfda_kit.errors import DataError
 from sfda_kit.interfaces.dataset import Dataset, Index
 
-__all__ = ["SYNTHETIC_MARK", "FolderDataset", "Row", "Scan"]
+__all__ = ["SYNTHETIC_MARK", "FolderDataset", "Scan", "SceneRow"]
 SYNTHETIC_MARK = "SYNTHETIC.txt"
 """Lies at the root of a twin, so that nobody takes its figures for those of real pictures."""
 
@@ -29,7 +29,7 @@ SYNTHETIC_MARK = "SYNTHETIC.txt"
 class Scan:
     """What a walk of the disk found: rows with a group each, and an official part where there is one."""
 
-    rows: Sequence[Row]
+    rows: Sequence[SceneRow]
     groups: Sequence[str]
     parts: Sequence[int] | None = None
     notices: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class FolderDataset(Dataset):
 
     default_unit: ClassVar[DepthUnit] = "mm"
     root: Path
-    reader: Reader = FileReader()
+    reader: PixelReader = FileReader()
     merged_classes: Mapping[str, str] = MappingProxyType({})
     """Class on the disk -> class it counts as, where a split merges classes."""
     problems: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from pydantic import Field
 from sfda_kit.data.modality import MODALITIES
 from sfda_kit.data.walk import require_folder
 from sfda_kit.datasets.dataset_options import DatasetOptions
-from sfda_kit.datasets.folder_dataset import Row, Scan
+from sfda_kit.datasets.folder_dataset import Scan, SceneRow
 from sfda_kit.datasets.list_table import Line, read_table
 from sfda_kit.datasets.role_folder import RoleFolder, part_codes
 from sfda_kit.errors import DataError
@@ -47,7 +47,7 @@ class ListFile(RoleFolder):
     def scan(self) -> Scan:
         """Read the table. Lines and scenes that cannot be used are an error, or left out with ``skip_bad``."""
         lines, problems = read_table(self.table, self.root)
-        rows: list[Row] = []
+        rows: list[SceneRow] = []
         roles: list[str] = []
         told: list[str] = []
         for name, scene in _scenes(lines).items():
@@ -55,7 +55,7 @@ class ListFile(RoleFolder):
                 problems.append(f"{self.table} line {scene[0].number}: {why}")
                 continue
             first = scene[0]
-            rows.append(Row(name, first.domain, first.scene_class, {line.modality: line.path for line in scene}))
+            rows.append(SceneRow(name, first.domain, first.scene_class, {line.modality: line.path for line in scene}))
             roles.append(first.role)
             told.append(first.group)
         notices = self.settle(problems, len(rows) + len(problems))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from sfda_kit.datasets.dataset_options import DatasetOptions
-from sfda_kit.datasets.folder_dataset import Row, Scan
+from sfda_kit.datasets.folder_dataset import Scan, SceneRow
 from sfda_kit.datasets.groups import told_groups
 from sfda_kit.datasets.nyuv2_mat import FILE, MatReader, open_labelled, room_of
 from sfda_kit.datasets.split_folder import SplitFolder
@@ -53,7 +53,7 @@ class Nyuv2(SplitFolder):
         rows = []
         for number, kind in enumerate(types, start=1):
             frame = f"{self.mat.name}/{number:04d}"
-            rows.append(Row(f"{kind}/nyu{number:04d}", DOMAIN, kind, {"rgb": frame, "depth": frame}))
+            rows.append(SceneRow(f"{kind}/nyu{number:04d}", DOMAIN, kind, {"rgb": frame, "depth": frame}))
         told = told_groups(self.root, [row.name for row in rows], self.config.group_pattern, "they go by video")
         groups = [key or room_of(scene) for key, scene in zip(told.keys, scenes, strict=True)]
         return Scan(rows, groups, None, told.notices)

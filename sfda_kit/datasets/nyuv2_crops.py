@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sfda_kit.data.resize import resize_to
 from sfda_kit.datasets.folder_dataset import SYNTHETIC_MARK
-from sfda_kit.datasets.nyuv2_mat import Frame, LabelledMat, open_labelled, room_of
+from sfda_kit.datasets.nyuv2_mat import LabelledFrame, LabelledMat, open_labelled, room_of
 from sfda_kit.datasets.twins.writing import mark, write_whole
 from sfda_kit.errors import DataError, UserError
 
@@ -107,7 +107,7 @@ def make_crops(
     return dict(sorted(counts.items()))
 
 
-def boxes(frame: Frame, wanted: dict[int, str], rules: CropRules) -> list[Box]:
+def boxes(frame: LabelledFrame, wanted: dict[int, str], rules: CropRules) -> list[Box]:
     """Crops of a frame: classes in the order of ``CLASSES``, objects of a class by their instance number."""
     found: list[tuple[int, int, Box]] = []
     for label in (int(value) for value in np.unique(frame.label) if int(value) in wanted):

@@ -33,7 +33,7 @@ _TEXTS = ("names", "scenes", "sceneTypes")
 
 
 @dataclass(frozen=True)
-class Frame:
+class LabelledFrame:
     """One frame. ``rgb``: uint8 (H, W, 3); ``depth``: uint16 (H, W) mm; ``label``, ``instance``: integers (H, W)."""
 
     rgb: NDArray[np.uint8]
@@ -55,10 +55,10 @@ class LabelledMat:
     def __len__(self) -> int:
         return len(self.scenes)
 
-    def frame(self, number: int, raw: bool = False) -> Frame:
+    def frame(self, number: int, raw: bool = False) -> LabelledFrame:
         """Frame ``number`` (from 0), without the white border; ``raw``: depth as measured, with holes."""
         depth = self.depth(number, raw)
-        return Frame(self.rgb(number), depth, self._plane("labels", number), self._plane("instances", number))
+        return LabelledFrame(self.rgb(number), depth, self._plane("labels", number), self._plane("instances", number))
 
     def rgb(self, number: int) -> NDArray[np.uint8]:
         """uint8 (H, W, 3)."""
@@ -163,7 +163,7 @@ class MatReader(FileReader):
         return path.parent
 
     def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[Any]:
-        """See ``sfda_kit.data.decode_cache.Reader``; frames are numbered from 1."""
+        """See ``sfda_kit.data.decode_cache.PixelReader``; frames are numbered from 1."""
         del depth_unit
         with open_labelled(path.parent) as mat:
             number = int(path.name) - 1

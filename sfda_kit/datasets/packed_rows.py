@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Value = TypeVar("Value")
 
 
-class Row(NamedTuple):
+class SceneRow(NamedTuple):
     """One scene on the disk. ``files``: modality -> path relative to the root."""
 
     name: str
@@ -83,10 +83,10 @@ class PackedWords(_Packed[str]):
         return self.known[int(self.codes[number])]
 
 
-class PackedRows(_Packed[Row]):
+class PackedRows(_Packed[SceneRow]):
     """Rows of a scan, column by column. ``names``, ``domains`` and ``classes``: of all rows."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[SceneRow]) -> None:
         self.names = PackedTexts(row.name for row in rows)
         self.domains = PackedWords([row.domain for row in rows])
         self.classes = PackedWords([row.scene_class for row in rows])
@@ -97,6 +97,6 @@ class PackedRows(_Packed[Row]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def _item(self, number: int) -> Row:
+    def _item(self, number: int) -> SceneRow:
         files = {name: path for name, paths in self._files.items() if (path := paths[number])}
-        return Row(self.names[number], self.domains[number], self.classes[number], files)
+        return SceneRow(self.names[number], self.domains[number], self.classes[number], files)

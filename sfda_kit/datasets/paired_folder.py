@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sfda_kit.data.images import IMAGE_SUFFIXES, is_image_name
 from sfda_kit.data.modality import MODALITIES
 from sfda_kit.data.walk import list_folder, require_folder
-from sfda_kit.datasets.folder_dataset import FolderDataset, Row, Scan
+from sfda_kit.datasets.folder_dataset import FolderDataset, Scan, SceneRow
 from sfda_kit.datasets.groups import told_groups
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.interfaces.dataset import Split
@@ -70,7 +70,7 @@ class PairedFolder(FolderDataset):
 
     def scan(self) -> Scan:
         """List the three levels of folders; half pairs are an error, or left out with ``skip_bad``."""
-        rows: list[Row] = []
+        rows: list[SceneRow] = []
         problems: list[str] = []
         notices: list[str] = []
         for domain in list_folder(self.root).folders:
@@ -107,7 +107,7 @@ class PairedFolder(FolderDataset):
 
 
 class _Pairing(NamedTuple):
-    rows: list[Row]
+    rows: list[SceneRow]
     problems: list[str]
 
 
@@ -152,7 +152,7 @@ def _by_stem(folder: Path) -> dict[str, str]:
 
 
 def _pair(root: Path, domain: str, scene_class: str, files: dict[str, dict[str, str]]) -> _Pairing:
-    rows: list[Row] = []
+    rows: list[SceneRow] = []
     problems: list[str] = []
     for stem in sorted(set().union(*files.values())):
         lacking = [name for name, names in files.items() if stem not in names]
@@ -162,7 +162,7 @@ def _pair(root: Path, domain: str, scene_class: str, files: dict[str, dict[str, 
             problems.append(f"{held} has no other half: expected {expected} with one of {_suffixes()}")
             continue
         paths = {name: f"{domain}/{name}/{scene_class}/{names[stem]}" for name, names in files.items()}
-        rows.append(Row(f"{domain}/{scene_class}/{stem}", domain, scene_class, paths))
+        rows.append(SceneRow(f"{domain}/{scene_class}/{stem}", domain, scene_class, paths))
     return _Pairing(rows, problems)
 
 

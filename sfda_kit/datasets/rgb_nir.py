@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfda_kit.data.walk import find_holder, list_folder, require_folder
-from sfda_kit.datasets.folder_dataset import Row, Scan
+from sfda_kit.datasets.folder_dataset import Scan, SceneRow
 from sfda_kit.datasets.groups import groups_or_own
 from sfda_kit.datasets.split_folder import SplitFolder
 from sfda_kit.errors import DataError
@@ -38,7 +38,7 @@ class RgbNir(SplitFolder):
 
     def scan(self) -> Scan:
         """Match ``_rgb`` with ``_nir``; half pairs are an error, or left out with ``skip_bad``."""
-        rows: list[Row] = []
+        rows: list[SceneRow] = []
         problems: list[str] = []
         notices: list[str] = []
         for folder in list_folder(self.root).folders:
@@ -55,7 +55,7 @@ class RgbNir(SplitFolder):
         groups, told = groups_or_own(self.root, [row.name for row in rows], self.config.group_pattern)
         return Scan(rows, groups, None, (*notices, *told))
 
-    def _pair(self, folder: str, rows: list[Row], problems: list[str], notices: list[str]) -> None:
+    def _pair(self, folder: str, rows: list[SceneRow], problems: list[str], notices: list[str]) -> None:
         halves: dict[str, dict[str, str]] = {name: {} for name in _HALVES}
         others = []
         for name in list_folder(self.root / folder).files:
@@ -73,7 +73,7 @@ class RgbNir(SplitFolder):
         for stem in sorted(set(halves["rgb"]) | set(halves["nir"])):
             files = {name: f"{folder}/{names[stem]}" for name, names in halves.items() if stem in names}
             if len(files) == len(halves):
-                rows.append(Row(f"{folder}/{stem}", DOMAIN, folder.lower(), files))
+                rows.append(SceneRow(f"{folder}/{stem}", DOMAIN, folder.lower(), files))
             else:
                 expected = next(f"{stem}{end}.tiff" for name, end in _HALVES.items() if name not in files)
                 held = self.root / next(iter(files.values()))

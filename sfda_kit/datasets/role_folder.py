@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sfda_kit.datasets.folder_dataset import Row
+from sfda_kit.datasets.folder_dataset import SceneRow
 from sfda_kit.datasets.groups import groups_or_own
 from sfda_kit.datasets.split_folder import SplitFolder
 from sfda_kit.interfaces.dataset import PARTS, Split
 
 
 class RoleFolder(SplitFolder):
-    """``role`` is the part that a scene plays; scenes without one are dealt by groups."""
+    """``role`` is the part that a scene plays; scenes without one are split by groups."""
 
     def splits(self) -> Mapping[str, Split]:
         """``roles`` first where scenes have roles: classes of source and target are TR, those of ti are TI."""
@@ -24,7 +24,7 @@ class RoleFolder(SplitFolder):
         roles = Split(tuple(names[code] for code in relevant), tuple(names[code] for code in irrelevant))
         return {"roles": roles, **named}
 
-    def groups_of(self, rows: Sequence[Row], told: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    def groups_of(self, rows: Sequence[SceneRow], told: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         """Groups, and notices: as ``told`` with the scenes, where that is empty as for other folders."""
         if all(told):
             return list(told), ()

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from sfda_kit.data.walk import require_folder
 from sfda_kit.datasets.dataset_options import DatasetOptions
-from sfda_kit.datasets.folder_dataset import Row, Scan
+from sfda_kit.datasets.folder_dataset import Scan, SceneRow
 from sfda_kit.datasets.groups import told_groups
 from sfda_kit.datasets.split_folder import SplitFolder
-from sfda_kit.datasets.sun_rgbd_frames import SENSORS, Frame, find_frames, runs
+from sfda_kit.datasets.sun_rgbd_frames import SENSORS, SunRgbdFrame, find_frames, runs
 from sfda_kit.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class SunRgbdOptions(DatasetOptions):
-    """``depth``: refined (``depth_bfx``) or as measured. ``parts``: dealt by groups, or official."""
+    """``depth``: refined (``depth_bfx``) or as measured. ``parts``: split by groups, or official."""
 
     depth: Literal["depth_bfx", "depth"] = Field(default="depth_bfx")
     parts: Literal["groups", "allsplit"] = Field(default="groups")
@@ -58,10 +58,10 @@ class SunRgbd(SplitFolder):
 
             parts, groups, untold = official_parts(self.root, frames, groups, self.config.split_seed)
             told += untold
-        rows = [Row(frame.path, frame.sensor, frame.scene, frame.files) for frame in frames]
+        rows = [SceneRow(frame.path, frame.sensor, frame.scene, frame.files) for frame in frames]
         return Scan(rows, groups, parts, notices + told)
 
-    def _groups(self, frames: list[Frame]) -> tuple[list[str], tuple[str, ...]]:
+    def _groups(self, frames: list[SunRgbdFrame]) -> tuple[list[str], tuple[str, ...]]:
         fallback = "they are grouped by runs of one scene"
         names = [frame.path for frame in frames]
         told = told_groups(self.root, names, self.config.group_pattern, fallback)

@@ -14,7 +14,7 @@ _MARKS = ("image", "depth", "depth_bfx")
 _VIDEO_FOLDER = "sun3ddata"
 
 
-class Frame(NamedTuple):
+class SunRgbdFrame(NamedTuple):
     """``path`` and ``files`` are relative to the root; ``scene`` is the word of ``scene.txt``."""
 
     path: str
@@ -32,9 +32,9 @@ class Frame(NamedTuple):
         return self.path.rpartition("/")[0]
 
 
-def find_frames(root: Path, depth_folder: str) -> tuple[list[Frame], list[str]]:
+def find_frames(root: Path, depth_folder: str) -> tuple[list[SunRgbdFrame], list[str]]:
     """All complete frames in natural order, and a sentence for each incomplete one."""
-    frames: list[Frame] = []
+    frames: list[SunRgbdFrame] = []
     problems: list[str] = []
     for sensor in SENSORS:
         if not (root / sensor).is_dir():
@@ -50,7 +50,7 @@ def find_frames(root: Path, depth_folder: str) -> tuple[list[Frame], list[str]]:
     return frames, problems
 
 
-def runs(frames: list[Frame]) -> list[str]:
+def runs(frames: list[SunRgbdFrame]) -> list[str]:
     """A group per frame: the video in ``sun3ddata``, else the run of neighbours with one scene name.
 
     Neighbouring frames are mostly the same room, which must not be on both sides of a split.
@@ -69,13 +69,13 @@ def _is_frame(folder: Folder) -> bool:
     return "scene.txt" in folder.files or any(mark in folder.folders for mark in _MARKS)
 
 
-def _frame(root: Path, folder: Folder, depth_folder: str) -> Frame:
+def _frame(root: Path, folder: Folder, depth_folder: str) -> SunRgbdFrame:
     path = folder.path.relative_to(root).as_posix()
     files = {
         "rgb": f"{path}/image/{_only_file(folder.path / 'image')}",
         "depth": f"{path}/{depth_folder}/{_only_file(folder.path / depth_folder)}",
     }
-    return Frame(path, _scene(folder.path / "scene.txt"), files)
+    return SunRgbdFrame(path, _scene(folder.path / "scene.txt"), files)
 
 
 def _only_file(folder: Path) -> str:

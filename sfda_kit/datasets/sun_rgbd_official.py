@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.data.group_split import deal_around_test
-from sfda_kit.datasets.sun_rgbd_frames import Frame
+from sfda_kit.data.group_split import split_around_test
+from sfda_kit.datasets.sun_rgbd_frames import SunRgbdFrame
 from sfda_kit.errors import DataError
 
 ALLSPLIT = "SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat"
 
 
 def official_parts(
-    root: Path, frames: Sequence[Frame], groups: Sequence[str], seed: int
+    root: Path, frames: Sequence[SunRgbdFrame], groups: Sequence[str], seed: int
 ) -> tuple[list[int], list[str], tuple[str, ...]]:
-    """Test frames are target-test; train frames are dealt to the other parts by group,
+    """Test frames are target-test; train frames are split into the other parts by group,
     sensor by sensor and class by class.
 
     Returns parts, groups (cut where the official lists cut them) and notices. Raises ``DataError`` when
@@ -31,7 +31,7 @@ def official_parts(
     if not is_test.any():
         raise DataError(f"{path} lists none of the {len(frames)} frames under {root} as test. Is it of another set?")
     unlisted = sum(frame.path not in train and frame.path not in test for frame in frames)
-    parts, cut = deal_around_test([f"{frame.sensor} {frame.scene}" for frame in frames], groups, is_test, seed)
+    parts, cut = split_around_test([f"{frame.sensor} {frame.scene}" for frame in frames], groups, is_test, seed)
     notices = (f"{path} does not list {unlisted} frames; they count as train.",) if unlisted else ()
     return parts, cut, notices
 

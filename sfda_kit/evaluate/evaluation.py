@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.adaptation.information import entropy
-from sfda_kit.evaluate.metrics import accuracy, calibration_error, confusion, mean_class_accuracy
+from sfda_kit.metrics import accuracy, calibration_error, confusion, mean_class_accuracy
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,7 +68,7 @@ def flat_scores(evaluated: dict[str, Evaluated]) -> dict[str, float]:
     return {f"{part}_{name}": value for part, result in evaluated.items() for name, value in result.scores().items()}
 
 
-def label_free_signals(bank: FeatureBank, source_bank: FeatureBank) -> dict[str, Any]:
+def label_free_diagnostics(bank: FeatureBank, source_bank: FeatureBank) -> dict[str, Any]:
     """Class histogram, mean entropy and agreement with the source model: no label needed."""
     probabilities = bank.probabilities
     counts = bank.predictions.bincount(minlength=probabilities.shape[1])

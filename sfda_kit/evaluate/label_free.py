@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.evaluate.evaluation import label_free_signals
+from sfda_kit.evaluate.evaluation import label_free_diagnostics
 
 if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
@@ -30,7 +30,7 @@ def label_free_report(
 
 def _describe(bank: FeatureBank, banks: Mapping[str, FeatureBank]) -> dict[str, Any]:
     source = banks["source-only"]
-    entry = label_free_signals(bank, source)
+    entry = label_free_diagnostics(bank, source)
     if "bridge" in banks:
         same = bank.predictions == banks["bridge"].predictions
         entry["bridge_agreement"] = float(same.float().mean())

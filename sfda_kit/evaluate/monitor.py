@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from sfda_kit.evaluate.collapse import effective_classes, is_collapsed
-from sfda_kit.evaluate.evaluation import label_free_signals
+from sfda_kit.evaluate.evaluation import label_free_diagnostics
 
 if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
@@ -22,7 +22,7 @@ PATIENCE = 2
 ROUNDING = 1e-6
 """Agreement is exactly that of chance where the reference knows one class only: that is no drift."""
 
-Signals = Mapping[str, Any]
+Diagnostics = Mapping[str, Any]
 
 
 class Monitor:
@@ -35,13 +35,13 @@ class Monitor:
     def __init__(self, banks: Mapping[str, FeatureBank], validator: str, pairs: PairBanks | None = None) -> None:
         self.banks, self.validator = banks, validator
         self.name = "bridge" if "bridge" in banks else "source-only"
-        self.reference = label_free_signals(banks[self.name], banks["source-only"])
+        self.reference = label_free_diagnostics(banks[self.name], banks["source-only"])
         self.pair_agreement = None if pairs is None else pairs.agreement
 
-    def signals(self, bank: FeatureBank, pairs: PairBanks | None = None) -> dict[str, Any]:
+    def diagnostics(self, bank: FeatureBank, pairs: PairBanks | None = None) -> dict[str, Any]:
         """``histogram``, ``entropy`` (nats), ``source_agreement``, ``bridge_agreement`` (where a bridge is
         trained), ``effective_classes`` and, of the TI pairs of the same model, ``pair_agreement``."""
-        found = label_free_signals(bank, self.banks["source-only"])
+        found = label_free_diagnostics(bank, self.banks["source-only"])
         if "bridge" in self.banks:
             same = bank.predictions == self.banks["bridge"].predictions
             found["bridge_agreement"] = float(same.float().mean())
@@ -49,8 +49,8 @@ class Monitor:
             found["pair_agreement"] = pairs.agreement
         return found | {"effective_classes": effective_classes(found["histogram"])}
 
-    def alarms(self, signals: Signals, before: Sequence[Signals]) -> dict[str, str]:
-        """What is wrong after an epoch, by name; ``before`` holds the signals of its phase's earlier epochs.
+    def alarms(self, diagnostics: Diagnostics, before: Sequence[Diagnostics]) -> dict[str, str]:
+        """What is wrong after an epoch, by name; ``before`` holds the diagnostics of its phase's earlier epochs.
 
         ``collapse`` (see ``evaluate.collapse``); ``unsure``: mean entropy near log K, and above the
         reference's; ``drift``: the reference is agreed with less often than by chance;
@@ -59,16 +59,16 @@ class Monitor:
         in a row agreement and the validator's score fell while confidence rose.
         """
         found = {
-            "collapse": self._collapse(signals),
-            "unsure": self._unsure(signals),
-            "drift": self._drift(signals),
-            "pair-disagreement": self._pair_disagreement(signals),
-            "negative-transfer": self._negative_transfer([*before, signals]),
+            "collapse": self._collapse(diagnostics),
+            "unsure": self._unsure(diagnostics),
+            "drift": self._drift(diagnostics),
+            "pair-disagreement": self._pair_disagreement(diagnostics),
+            "negative-transfer": self._negative_transfer([*before, diagnostics]),
         }
         return {name: text for name, text in found.items() if text}
 
-    def _collapse(self, signals: Signals) -> str:
-        counts, reference = signals["histogram"], self.reference["histogram"]
+    def _collapse(self, diagnostics: Diagnostics) -> str:
+        counts, reference = diagnostics["histogram"], self.reference["histogram"]
         if not is_collapsed(counts, reference):
             return ""
         return (
@@ -76,22 +76,22 @@ class Monitor:
             f"({self.name}: {effective_classes(reference):.1f})"
         )
 
-    def _unsure(self, signals: Signals) -> str:
-        highest = math.log(max(2, len(signals["histogram"])))
-        entropy, reference = signals["entropy"], self.reference["entropy"]
+    def _unsure(self, diagnostics: Diagnostics) -> str:
+        highest = math.log(max(2, len(diagnostics["histogram"])))
+        entropy, reference = diagnostics["entropy"], self.reference["entropy"]
         if entropy <= max(UNSURE * highest, reference):
             return ""
         return f"mean entropy {entropy:.2f} nats, of at most {highest:.2f} ({self.name}: {reference:.2f})"
 
-    def _drift(self, signals: Signals) -> str:
-        agreement = self._agreement(signals)
-        chance = _chance(signals["histogram"], self.reference["histogram"])
+    def _drift(self, diagnostics: Diagnostics) -> str:
+        agreement = self._agreement(diagnostics)
+        chance = _chance(diagnostics["histogram"], self.reference["histogram"])
         if agreement > chance - ROUNDING:
             return ""
         return f"agrees with {self.name} on {agreement:.1%} of the images, by chance it would on {chance:.1%}"
 
-    def _pair_disagreement(self, signals: Signals) -> str:
-        agreement = signals.get("pair_agreement")
+    def _pair_disagreement(self, diagnostics: Diagnostics) -> str:
+        agreement = diagnostics.get("pair_agreement")
         if agreement is None or self.pair_agreement is None or agreement >= self.pair_agreement:
             return ""
         return (
@@ -99,7 +99,7 @@ class Monitor:
             f"adapted, for {self.pair_agreement:.1%}: adaptation may be making the model worse"
         )
 
-    def _negative_transfer(self, epochs: Sequence[Signals]) -> str:
+    def _negative_transfer(self, epochs: Sequence[Diagnostics]) -> str:
         recent = epochs[-PATIENCE - 1 :]
         scores = [epoch["validators"].get(self.validator) for epoch in recent]
         if len(recent) <= PATIENCE or None in scores:
@@ -112,8 +112,8 @@ class Monitor:
             "predictions grew more confident: adaptation may be making the model worse"
         )
 
-    def _agreement(self, signals: Signals) -> float:
-        return float(signals["bridge_agreement" if self.name == "bridge" else "source_agreement"])
+    def _agreement(self, diagnostics: Diagnostics) -> float:
+        return float(diagnostics["bridge_agreement" if self.name == "bridge" else "source_agreement"])
 
 
 def _chance(counts: Sequence[int], reference: Sequence[int]) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sfda_kit.adaptation.feature_bank import FeatureBank, Images, PairBanks, fill_bank
+from sfda_kit.adaptation.feature_bank import FeatureBank, ImageBatches, PairBanks, fill_bank
 
 if TYPE_CHECKING:
     from sfda_kit.interfaces import AdaptationContext
@@ -34,7 +34,7 @@ class PairReader:
 class _Some:
     """Rows of a view."""
 
-    def __init__(self, view: Images, rows: Tensor) -> None:
+    def __init__(self, view: ImageBatches, rows: Tensor) -> None:
         self.view, self.rows = view, rows
 
     def __len__(self) -> int:

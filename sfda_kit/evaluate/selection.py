@@ -14,7 +14,7 @@ RANKED_BY = "heldout_accuracy"
 """What regret is counted in, points of percent."""
 
 
-class Candidate(NamedTuple):
+class EpochCandidate(NamedTuple):
     """What a choice may look at: no metric, so no label."""
 
     phase: str
@@ -23,30 +23,30 @@ class Candidate(NamedTuple):
     collapsed: bool
 
 
-def candidate(row: Row, validator: str) -> Candidate:
+def candidate(row: Row, validator: str) -> EpochCandidate:
     """An epoch of any phase: each one leaves a whole model, and a later phase may make it worse."""
     signals = row["signals"]
     score = signals.get("validators", {}).get(validator)
-    return Candidate(row["phase"], row["epoch"], score, "collapse" in signals.get("alarms", {}))
+    return EpochCandidate(row["phase"], row["epoch"], score, "collapse" in signals.get("alarms", {}))
 
 
-def better(new: Candidate, best: Candidate | None) -> bool:
+def better(new: EpochCandidate, best: EpochCandidate | None) -> bool:
     """Whether ``new``, a later epoch, takes the place of ``best``. Of equals the earlier one stays."""
     if new.collapsed or new.score is None:
         return False
     return best is None or best.score is None or new.score > best.score
 
 
-def choose(candidates: Sequence[Candidate], guarded: bool = True) -> Candidate | None:
+def choose(candidates: Sequence[EpochCandidate], guarded: bool = True) -> EpochCandidate | None:
     """The epoch of the highest score, collapsed ones left out if ``guarded``; None where there is none."""
-    best: Candidate | None = None
+    best: EpochCandidate | None = None
     for new in candidates:
         if better(new if guarded else new._replace(collapsed=False), best):
             best = new
     return best
 
 
-def vetoed(candidates: Sequence[Candidate], chosen: Candidate | None) -> list[Candidate]:
+def vetoed(candidates: Sequence[EpochCandidate], chosen: EpochCandidate | None) -> list[EpochCandidate]:
     """Collapsed epochs that would have been preferred to ``chosen``."""
     return [c for c in candidates if c.collapsed and better(c._replace(collapsed=False), chosen)]
 

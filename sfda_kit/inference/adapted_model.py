@@ -41,7 +41,9 @@ class AdaptedCard(BaseModel):
     weights_sha256: str = ""
 
     @classmethod
-    def describe(cls, source: SourceCard, plan: MethodPlan, modality: str, epochs: int) -> AdaptedCard:
+    def describe(
+        cls, source: SourceCard, plan: MethodPlan, modality: str, depth_unit: str | None, epochs: int
+    ) -> AdaptedCard:
         """The card of what ``plan`` made from ``source``."""
         return cls(
             method=plan.component.name,
@@ -49,7 +51,7 @@ class AdaptedCard(BaseModel):
             input_bridge=plan.recipe.input_bridge,
             encoding=plan.config.encoding,
             modality=modality,
-            depth_unit=plan.depth_unit,
+            depth_unit=depth_unit,
             epochs=epochs,
         )
 
@@ -61,7 +63,7 @@ def save_adapted(model: AdaptedModel, card: AdaptedCard, folder: Path) -> None:
     write_json(folder / CARD_FILE, card.model_dump(mode="json"))
 
 
-def load_adapted(run: Path, device: torch.device | str = "cpu") -> tuple[AdaptedModel, AdaptedCard]:
+def load_model(run: Path, device: torch.device | str = "cpu") -> tuple[AdaptedModel, AdaptedCard]:
     """Model (evaluation mode) and card of a run folder; ``UserError`` when it holds none that is whole."""
     folder = run / "model" if (run / "model").is_dir() else run
     file = folder / CARD_FILE

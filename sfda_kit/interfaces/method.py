@@ -71,7 +71,7 @@ class EpochState:
     """What a method yields after each epoch; the core evaluates and records it.
 
     ``model``: predicts from normalised target images; ``bank``: its features and logits on the target
-    training images (the core reads it, so that no pass runs twice); ``signals``: label-free figures.
+    training images (the core reads it, so that no pass runs twice); ``diagnostics``: label-free figures.
 
     The bank is what transductive scores are made of, the model what held-out ones are. A method that
     answers while it adapts (online) hands over the bank of those answers, and says so in its page.
@@ -82,7 +82,7 @@ class EpochState:
     epochs: int
     model: AdaptedModel
     bank: FeatureBank
-    signals: dict[str, float] = field(default_factory=dict)
+    diagnostics: dict[str, float] = field(default_factory=dict)
 
 
 class Method(ABC):

@@ -112,7 +112,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Row:
+class BoardRow:
     """One variant of a method on one task and network.
 
     ``settings``: what sets it apart from other variants of its method, by dotted key. ``rank``: 1 + number of
@@ -154,7 +154,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Task:
+class BoardTask:
     """What was to be solved. ``fingerprint``: the data revision that the compared rows share."""
 
     dataset: str
@@ -176,7 +176,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Network:
+class AdaptedNetwork:
     """The network that every row of a table adapts."""
 
     backbone: str
@@ -202,9 +202,9 @@ class TaskTable:
 
     id: str
     metric: str
-    task: Task
-    network: Network
-    rows: tuple[Row, ...]
+    task: BoardTask
+    network: AdaptedNetwork
+    rows: tuple[BoardRow, ...]
     comparisons: tuple[Comparison, ...]
     seeds: tuple[int, ...]
     groups: int
@@ -219,13 +219,13 @@ class TaskTable:
         return f"{self.task.name}; {self.network.name}"
 
     @property
-    def best(self) -> Row | None:
+    def best(self) -> BoardRow | None:
         """The ranked row with the highest mean, None where nothing ranks."""
         ranked = [row for row in self.rows if row.rank is not None]
         return max(ranked, key=lambda row: row.metrics[self.metric].mean, default=None)
 
     @property
-    def ranked(self) -> tuple[Row, ...]:
+    def ranked(self) -> tuple[BoardRow, ...]:
         """Rows that are compared with each other."""
         return tuple(row for row in self.rows if row.rank is not None)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from sfda_kit.errors import UserError, nearest
 from sfda_kit.leaderboard.board import RANKING_METRICS, Board, TaskTable
 from sfda_kit.leaderboard.comparable import (
-    Candidate,
+    BoardCandidate,
     Reference,
     find_reference,
     mark_predictions,
@@ -22,8 +22,8 @@ from sfda_kit.leaderboard.entries import Entry, TableKey, by_table, describe
 from sfda_kit.leaderboard.overall import build_overall
 from sfda_kit.leaderboard.ranking import Ranking, rank
 from sfda_kit.leaderboard.rows import build_rows, slug, source_accuracy
-from sfda_kit.leaderboard.scores import Reader
-from sfda_kit.leaderboard.variants import Variant, find_variants, settings_that_vary
+from sfda_kit.leaderboard.scores import PredictionReader
+from sfda_kit.leaderboard.variants import MethodVariant, find_variants, settings_that_vary
 from sfda_kit.results.collection import StoredRun
 
 
@@ -47,7 +47,7 @@ def build_board(runs: Sequence[StoredRun], metric: str = "heldout_accuracy") -> 
 
 
 def _table(
-    key: TableKey, entries: Sequence[Entry], variants: Mapping[int, Variant], metric: str
+    key: TableKey, entries: Sequence[Entry], variants: Mapping[int, MethodVariant], metric: str
 ) -> tuple[TaskTable, Ranking | None]:
     reference = find_reference(entries, variants)
     candidates, notices = _candidates(entries, variants, reference)
@@ -73,10 +73,10 @@ def _table(
 
 
 def _candidates(
-    entries: Sequence[Entry], variants: Mapping[int, Variant], reference: Reference
-) -> tuple[list[Candidate], list[str]]:
+    entries: Sequence[Entry], variants: Mapping[int, MethodVariant], reference: Reference
+) -> tuple[list[BoardCandidate], list[str]]:
     """Runs by variant and by what they started from; one run a seed."""
-    grouped: dict[Variant, dict[tuple[str, str], list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    grouped: dict[MethodVariant, dict[tuple[str, str], list[Entry]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:
         if entry.record.status == "ok":
             departure = reference.departure(entry)
@@ -90,13 +90,13 @@ def _candidates(
     for variant in sorted(grouped):
         for (kind, _), group in sorted(grouped[variant].items()):
             chosen, said = _one_a_seed(variant, group)
-            candidate = Candidate(variant, group[0].kind, chosen)
+            candidate = BoardCandidate(variant, group[0].kind, chosen)
             candidates.append(_departed(candidate, kind))
             notices += said
     return candidates, notices
 
 
-def _departed(candidate: Candidate, kind: str) -> Candidate:
+def _departed(candidate: BoardCandidate, kind: str) -> BoardCandidate:
     if kind == "data":
         return candidate.marked("data", spell_seeds(candidate.ended_well))
     if kind == "weights":
@@ -104,7 +104,7 @@ def _departed(candidate: Candidate, kind: str) -> Candidate:
     return candidate.marked("oracle") if candidate.kind == "oracle" else candidate
 
 
-def _one_a_seed(variant: Variant, entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], list[str]]:
+def _one_a_seed(variant: MethodVariant, entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], list[str]]:
     """For each seed the newest run that ended well, else the newest; and a sentence where there were more."""
     by_seed: dict[int, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -118,9 +118,9 @@ def _one_a_seed(variant: Variant, entries: Sequence[Entry]) -> tuple[tuple[Entry
     return tuple(chosen), [f"{variant.label}: more than one record for {spell_seeds(several)}; {which}."]
 
 
-def _scored(candidates: Sequence[Candidate], metric: str) -> tuple[list[Candidate], tuple[str, int]]:
+def _scored(candidates: Sequence[BoardCandidate], metric: str) -> tuple[list[BoardCandidate], tuple[str, int]]:
     """Candidates with their counts and the marks that follow; the images most runs share, and their groups."""
-    reader = Reader(metric.partition("_")[0], "mean_class" in metric)
+    reader = PredictionReader(metric.partition("_")[0], "mean_class" in metric)
     with_counts = [
         replace(
             candidate,
@@ -137,7 +137,7 @@ def _scored(candidates: Sequence[Candidate], metric: str) -> tuple[list[Candidat
     return [mark_predictions(candidate, metric, images[0]) for candidate in with_counts], images
 
 
-def _extra_seeds(candidates: Sequence[Candidate], seeds: Sequence[int]) -> list[str]:
+def _extra_seeds(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> list[str]:
     return [
         f"{candidate.variant.label}: {spell_seeds(extra)} not counted, the table compares {spell_seeds(seeds)}."
         for candidate in candidates

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sfda_kit.leaderboard.board import Kind, Mark, MarkKind
 from sfda_kit.leaderboard.entries import Entry
 from sfda_kit.leaderboard.scores import Scored
-from sfda_kit.leaderboard.variants import Variant
+from sfda_kit.leaderboard.variants import MethodVariant
 
 T = TypeVar("T")
 
@@ -21,14 +21,14 @@ TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
-class Candidate:
+class BoardCandidate:
     """A row in the making: the runs of one variant that share a data revision and the source models.
 
     ``entries``: one a seed, in order of seeds. ``counted``: seeds whose figures count. ``scored``: counts by
     seed, None where the predictions are of no use.
     """
 
-    variant: Variant
+    variant: MethodVariant
     kind: Kind
     entries: tuple[Entry, ...]
     marks: tuple[Mark, ...] = ()
@@ -50,7 +50,7 @@ class Candidate:
         wanted = set(seeds)
         return [entry for entry in self.entries if entry.record.seed in wanted]
 
-    def marked(self, kind: MarkKind, detail: str = "") -> Candidate:
+    def marked(self, kind: MarkKind, detail: str = "") -> BoardCandidate:
         """The same with one more mark."""
         return replace(self, marks=(*self.marks, Mark(kind, detail)))
 
@@ -70,7 +70,7 @@ class Reference:
         return None if entry.weights and entry.weights == self.weights.get(entry.record.seed) else "weights"
 
 
-def find_reference(entries: Sequence[Entry], variants: Mapping[int, Variant]) -> Reference:
+def find_reference(entries: Sequence[Entry], variants: Mapping[int, MethodVariant]) -> Reference:
     """The values that most variants have. Equal numbers: the newest data and versions, and for weights those
     of the variant whose label comes first, so that all seeds are decided alike."""
     done = [entry for entry in entries if entry.record.status == "ok"]
@@ -114,7 +114,7 @@ def compared_versions(entry: Entry) -> tuple[tuple[str, str], ...]:
     return tuple((name, entry.record.versions.get(name, "unknown")) for name in COMPARED_VERSIONS)
 
 
-def mark_seeds(candidate: Candidate, seeds: Sequence[int]) -> Candidate:
+def mark_seeds(candidate: BoardCandidate, seeds: Sequence[int]) -> BoardCandidate:
     """Count the table's seeds where all are there; else what is there, with a mark."""
     done = candidate.ended_well
     failed = [entry.record.seed for entry in candidate.entries if entry.record.status != "ok"]
@@ -128,7 +128,7 @@ def mark_seeds(candidate: Candidate, seeds: Sequence[int]) -> Candidate:
     return replace(candidate, counted=done).marked("seeds", spell_seeds(missing))
 
 
-def mark_versions(candidate: Candidate, reference: Reference) -> Candidate:
+def mark_versions(candidate: BoardCandidate, reference: Reference) -> BoardCandidate:
     """A mark where a counted run was made with other versions."""
     found = {
         f"{name} {version}"
@@ -139,7 +139,7 @@ def mark_versions(candidate: Candidate, reference: Reference) -> Candidate:
     return candidate.marked("versions", ", ".join(sorted(found))) if found else candidate
 
 
-def mark_predictions(candidate: Candidate, metric: str, images: str) -> Candidate:
+def mark_predictions(candidate: BoardCandidate, metric: str, images: str) -> BoardCandidate:
     """Marks where scores cannot be recomputed, are not what was recorded, or are of other images."""
     scored = candidate.scored or {}
     unread = [seed for seed in candidate.counted if scored.get(seed) is None]
@@ -160,7 +160,7 @@ def mark_predictions(candidate: Candidate, metric: str, images: str) -> Candidat
     return candidate
 
 
-def table_seeds(candidates: Sequence[Candidate]) -> tuple[int, ...]:
+def table_seeds(candidates: Sequence[BoardCandidate]) -> tuple[int, ...]:
     """The seeds that most comparable methods have; the larger set among equally frequent ones."""
     for kinds in (("method",), ("source-only", "oracle")):
         counts: dict[tuple[int, ...], int] = defaultdict(int)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfda_kit.leaderboard.board import Comparison, Row
+from sfda_kit.leaderboard.board import BoardRow, Comparison
 from sfda_kit.leaderboard.scores import Scored
 from sfda_kit.leaderboard.statistics import Draws, compare, draw
 
@@ -46,7 +46,7 @@ class GridRow:
 
     name: str
     levels: Levels
-    row: Row
+    row: BoardRow
 
 
 @dataclass(frozen=True)

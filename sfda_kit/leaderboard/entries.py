@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from sfda_kit.config.digest import digest
-from sfda_kit.config.models import FEWER
-from sfda_kit.leaderboard.board import Kind, Network, Task
+from sfda_kit.config.models import SUBSAMPLING
+from sfda_kit.leaderboard.board import AdaptedNetwork, BoardTask, Kind
 from sfda_kit.results.collection import StoredRun
 from sfda_kit.results.record import Record
 
@@ -38,9 +38,9 @@ class TableKey:
     pretrained: bool
 
     @property
-    def network(self) -> Network:
+    def network(self) -> AdaptedNetwork:
         """The network's part of the key."""
-        return Network(self.backbone, self.image_size, self.pretrained)
+        return AdaptedNetwork(self.backbone, self.image_size, self.pretrained)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Entry:
         record, task = self.record, self.record.task
         asked = mapping(record.config.get("dataset"))
         model = mapping(record.source.get("model")) or mapping(record.config.get("model"))
-        fewer = {key: asked[key] for key in FEWER if asked.get(key) is not None}
+        fewer = {key: asked[key] for key in SUBSAMPLING if asked.get(key) is not None}
         return TableKey(
             dataset=text(task.get("dataset") or asked.get("name")),
             options=json.dumps({**mapping(asked.get("options")), **fewer}, sort_keys=True, default=str),
@@ -120,12 +120,12 @@ def by_table(runs: Iterable[StoredRun]) -> dict[TableKey, list[Entry]]:
     return dict(sorted(tables.items()))
 
 
-def describe(key: TableKey, entries: Sequence[Entry], fingerprint: str) -> Task:
+def describe(key: TableKey, entries: Sequence[Entry], fingerprint: str) -> BoardTask:
     """The task of a table; counts of images are those of its data revision ``fingerprint``."""
     same = [entry for entry in entries if entry.fingerprint == fingerprint] or list(entries)
     counts = next((images for entry in same if (images := mapping(entry.record.task.get("images")))), {})
     options = {str(name): json.dumps(value, default=str) for name, value in sorted(json.loads(key.options).items())}
-    return Task(
+    return BoardTask(
         dataset=key.dataset,
         source=key.source,
         target=key.target,

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sfda_kit.leaderboard.board import Comparison
-from sfda_kit.leaderboard.comparable import Candidate
-from sfda_kit.leaderboard.scores import Counts, Images, Scored
+from sfda_kit.leaderboard.comparable import BoardCandidate
+from sfda_kit.leaderboard.scores import Counts, Scored, ScoredImages
 from sfda_kit.leaderboard.statistics import (
     ALL_PAIRS_UP_TO,
     Draws,
@@ -37,7 +37,7 @@ class Ranking:
     notices: tuple[str, ...]
 
 
-def rank(candidates: Sequence[Candidate], seeds: Sequence[int]) -> Ranking | None:
+def rank(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> Ranking | None:
     """Compare those that may be compared; None where there is none."""
     compared = [candidate for candidate in candidates if candidate.compared]
     if not compared or not seeds:
@@ -60,13 +60,15 @@ def rank(candidates: Sequence[Candidate], seeds: Sequence[int]) -> Ranking | Non
     )
 
 
-def _of(candidate: Candidate, seed: int) -> Scored:
+def _of(candidate: BoardCandidate, seed: int) -> Scored:
     found = (candidate.scored or {})[seed]
     assert found is not None, "a row without predictions is not compared"
     return found
 
 
-def _draws(scored: Sequence[Sequence[Scored]], images: Images, seeds: Sequence[int], size: int) -> tuple[Draws, Draws]:
+def _draws(
+    scored: Sequence[Sequence[Scored]], images: ScoredImages, seeds: Sequence[int], size: int
+) -> tuple[Draws, Draws]:
     """Draws of the variants, and of variants and their source models side by side."""
     correct: list[list[Counts]] = [[one.correct for one in row] for row in scored]
     source = [[one.source_correct for one in row] for row in scored]

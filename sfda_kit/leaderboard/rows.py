@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from sfda_kit.config.digest import digest
-from sfda_kit.leaderboard.board import METRICS, Row, SeedResult, Spread
-from sfda_kit.leaderboard.comparable import Candidate
+from sfda_kit.leaderboard.board import METRICS, BoardRow, SeedResult, Spread
+from sfda_kit.leaderboard.comparable import BoardCandidate
 from sfda_kit.leaderboard.entries import SOURCE_ONLY, Entry, TableKey, without_paths
 from sfda_kit.leaderboard.ranking import Ranking
 
@@ -20,8 +20,8 @@ LONGEST_REASON = 200
 
 
 def build_rows(
-    candidates: Sequence[Candidate], seeds: Sequence[int], metric: str, ranking: Ranking | None
-) -> tuple[Row, ...]:
+    candidates: Sequence[BoardCandidate], seeds: Sequence[int], metric: str, ranking: Ranking | None
+) -> tuple[BoardRow, ...]:
     """Rows in order: ranked, not comparable, without a result, then source-only and oracle."""
     rows = [build_row(candidate, ranking) for candidate in candidates]
     if not any(row.kind == SOURCE_ONLY and row.seeds for row in rows):
@@ -30,11 +30,11 @@ def build_rows(
     return tuple(sorted(rows, key=lambda row: _place(row, metric)))
 
 
-def build_row(candidate: Candidate, ranking: Ranking | None) -> Row:
+def build_row(candidate: BoardCandidate, ranking: Ranking | None) -> BoardRow:
     """The row of a candidate; one that ``ranking`` does not hold has no rank."""
     results = tuple(_result(entry, entry.record.seed in candidate.counted) for entry in candidate.entries)
     counted = [result for result in results if result.counted]
-    row = Row(
+    row = BoardRow(
         label=candidate.variant.label,
         method=candidate.variant.method,
         kind=candidate.kind,
@@ -100,9 +100,9 @@ def _medians(costs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.median(values)) for name, values in found.items() if values}
 
 
-def _gap_closed(row: Row, rows: Iterable[Row], metric: str) -> float | None:
+def _gap_closed(row: BoardRow, rows: Iterable[BoardRow], metric: str) -> float | None:
     """Percent of the way from source-only to oracle, all on the same seeds and unmarked."""
-    bounds: dict[str, Row] = {}
+    bounds: dict[str, BoardRow] = {}
     for other in rows:
         spoilt = any(mark.kind not in ("oracle", "failed") for mark in other.marks)
         if other.kind != "method" and metric in other.metrics and other.seeds == row.seeds and not spoilt:
@@ -113,7 +113,7 @@ def _gap_closed(row: Row, rows: Iterable[Row], metric: str) -> float | None:
     return 100.0 * (row.metrics[metric].mean - low) / (high - low) if high > low else None
 
 
-def _place(row: Row, metric: str) -> tuple[int, int, float, str, tuple[str, ...]]:
+def _place(row: BoardRow, metric: str) -> tuple[int, int, float, str, tuple[str, ...]]:
     order = {"method": 0, "source-only": 3, "oracle": 4}[row.kind]
     if row.kind == "method" and row.rank is None:
         order = 1 if row.seeds else 2
@@ -121,7 +121,7 @@ def _place(row: Row, metric: str) -> tuple[int, int, float, str, tuple[str, ...]
     return order, row.rank or 0, -mean, row.label, tuple(result.run_id for result in row.results)
 
 
-def _baseline_row(candidates: Sequence[Candidate], seeds: Sequence[int]) -> tuple[Row, ...]:
+def _baseline_row(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> tuple[BoardRow, ...]:
     """The source model's row where nobody ran ``source-only``: every run has scored it as its baseline."""
     results = []
     for seed in seeds:
@@ -136,10 +136,10 @@ def _baseline_row(candidates: Sequence[Candidate], seeds: Sequence[int]) -> tupl
         return ()
     figures = spreads([result.metrics for result in results])
     synthetic = any(entry.record.synthetic for candidate in candidates for entry in candidate.entries)
-    return (Row(SOURCE_ONLY, SOURCE_ONLY, "source-only", {}, tuple(results), figures, {}, synthetic=synthetic),)
+    return (BoardRow(SOURCE_ONLY, SOURCE_ONLY, "source-only", {}, tuple(results), figures, {}, synthetic=synthetic),)
 
 
-def source_accuracy(candidates: Sequence[Candidate], seeds: Sequence[int]) -> Spread | None:
+def source_accuracy(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> Spread | None:
     """Accuracy of the source models on held-out source images, over the table's seeds."""
     found: dict[int, float] = {}
     for candidate in candidates:

@@ -21,7 +21,7 @@ COLUMNS = ("part", *IMAGES, *ANSWERS)
 
 
 @dataclass(frozen=True)
-class Images:
+class ScoredImages:
     """The images of one part, whatever their order: ``key`` is equal where names, groups and labels are.
 
     ``rows``: where they stand in the stored table; ``cell``: for each the flat index of its (group, class).
@@ -38,7 +38,7 @@ class Images:
 class Scored:
     """Correct predictions (G, K) of a run and of the source model it started from."""
 
-    images: Images
+    images: ScoredImages
     correct: Counts
     source_correct: Counts
 
@@ -55,12 +55,12 @@ def percent(correct: NDArray[Any], total: NDArray[Any]) -> NDArray[np.float64]:
 
 
 @dataclass
-class Reader:
+class PredictionReader:
     """Reads predictions of ``part``; runs on the same images share what is known of them."""
 
     part: str
     by_class: bool
-    _known: list[tuple[pa.Table, Images]] = field(default_factory=list)
+    _known: list[tuple[pa.Table, ScoredImages]] = field(default_factory=list)
 
     def read(self, folder: Path) -> Scored | None:
         """Counts of the run in ``folder``; None where its predictions are missing, broken or of no such image."""
@@ -81,7 +81,7 @@ class Reader:
             return None
         return Scored(images, *(_count(images.cell[right], images.total.shape) for right in correct))
 
-    def _images(self, table: pa.Table) -> Images:
+    def _images(self, table: pa.Table) -> ScoredImages:
         for known, images in self._known:
             if known.equals(table):
                 return images
@@ -89,10 +89,10 @@ class Reader:
         self._known.append((table, images))
         return images
 
-    def _index(self, table: pa.Table) -> Images:
+    def _index(self, table: pa.Table) -> ScoredImages:
         rows = np.flatnonzero(_values(table["part"]) == self.part)
         if not len(rows):
-            return Images("", rows, rows, np.zeros((0, 1), np.int32))
+            return ScoredImages("", rows, rows, np.zeros((0, 1), np.int32))
         table = table.take(rows)
         _, group = np.unique(_values(table["group"]), return_inverse=True)
         label = np.zeros_like(group)
@@ -100,7 +100,7 @@ class Reader:
             _, label = np.unique(_values(table["label"]), return_inverse=True)
         shape = (int(np.max(group)) + 1, int(np.max(label)) + 1)
         cell = np.asarray(group * shape[1] + label, dtype=np.intp)
-        return Images(_key(table), rows, cell, _count(cell, shape))
+        return ScoredImages(_key(table), rows, cell, _count(cell, shape))
 
 
 def _values(column: pa.ChunkedArray) -> NDArray[Any]:

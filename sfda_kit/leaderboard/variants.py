@@ -22,7 +22,7 @@ UNTOUCHED = {"source-only", "oracle"}
 IDLE = {"adapt", "bridge_training"}
 
 
-class Variant(NamedTuple):
+class MethodVariant(NamedTuple):
     """A method with its settings: ``label`` for people, ``settings`` those in the label."""
 
     method: str
@@ -79,7 +79,7 @@ def recipe_of(entry: Entry) -> Settings:
     return flat(entry.record.recipe, "recipe") if entry.record.recipe else {}
 
 
-def find_variants(tables: Mapping[Any, Sequence[Entry]]) -> dict[int, Variant]:
+def find_variants(tables: Mapping[Any, Sequence[Entry]]) -> dict[int, MethodVariant]:
     """The variant of every entry, by ``id(entry)``.
 
     A setting is in the labels of a method when its variants differ in it: for recipe and encoding anywhere on
@@ -89,19 +89,19 @@ def find_variants(tables: Mapping[Any, Sequence[Entry]]) -> dict[int, Variant]:
     for number, entries in enumerate(tables.values()):
         for entry in entries:
             by_method[entry.record.method][number].append(entry)
-    found: dict[int, Variant] = {}
+    found: dict[int, MethodVariant] = {}
     for method, groups in by_method.items():
         found |= _of_method(method, list(groups.values()))
     return _unique(found)
 
 
-def _unique(variants: dict[int, Variant]) -> dict[int, Variant]:
+def _unique(variants: dict[int, MethodVariant]) -> dict[int, MethodVariant]:
     """No two variants share a label: where they would (a method named like a variant), a digest is added."""
-    of_label: dict[str, set[Variant]] = defaultdict(set)
+    of_label: dict[str, set[MethodVariant]] = defaultdict(set)
     for variant in variants.values():
         of_label[variant.label].add(variant)
 
-    def named(variant: Variant) -> Variant:
+    def named(variant: MethodVariant) -> MethodVariant:
         if len(of_label[variant.label]) == 1:
             return variant
         return variant._replace(label=f"{variant.label} #{digest([variant.method, variant.settings])[:6]}")
@@ -109,7 +109,7 @@ def _unique(variants: dict[int, Variant]) -> dict[int, Variant]:
     return {key: named(variant) for key, variant in variants.items()}
 
 
-def _of_method(method: str, groups: Sequence[Sequence[Entry]]) -> dict[int, Variant]:
+def _of_method(method: str, groups: Sequence[Sequence[Entry]]) -> dict[int, MethodVariant]:
     entries = [entry for group in groups for entry in group]
     settings = {id(entry): settings_of(entry) for entry in entries}
     changes = {id(entry): changes_of(entry) for entry in entries}
@@ -120,7 +120,8 @@ def _of_method(method: str, groups: Sequence[Sequence[Entry]]) -> dict[int, Vari
     shown = {key: {k: v for k, v in (settings[key] | changes[key]).items() if k in telling} for key in settings}
     _tell_recipes_apart(entries, shown)
     return {
-        key: Variant(method, _label(method, chosen), tuple(sorted(chosen.items()))) for key, chosen in shown.items()
+        key: MethodVariant(method, _label(method, chosen), tuple(sorted(chosen.items())))
+        for key, chosen in shown.items()
     }
 
 
@@ -156,7 +157,7 @@ def _label(method: str, settings: Settings) -> str:
 MOST_NAMED = 8
 
 
-def settings_that_vary(tables: Mapping[Any, Sequence[Entry]], variants: Mapping[int, Variant]) -> tuple[str, ...]:
+def settings_that_vary(tables: Mapping[Any, Sequence[Entry]], variants: Mapping[int, MethodVariant]) -> tuple[str, ...]:
     """A sentence where rows of one name have other settings in other tables (each task may have its own rates)."""
     values: dict[tuple[str, str], set[str]] = defaultdict(set)
     for entries in tables.values():

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Member(NamedTuple):
+class MixtureMember(NamedTuple):
     """A source model and how it fits the others.
 
     ``order`` (K,): its output for each class of the mixture; ``scale`` and ``shift`` (3,): from the mixture's
@@ -57,7 +57,7 @@ class Mixture(Network):
     scales: Tensor
     shifts: Tensor
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[MixtureMember]) -> None:
         nn.Module.__init__(self)  # its parts are its members': nothing is made anew
         networks = [member.network for member in members]
         self.image_size = networks[0].image_size

@@ -52,6 +52,18 @@ def load_runs(folders: Sequence[Path]) -> list[StoredRun]:
     return [found[run_id] for run_id in sorted(found)]
 
 
+def found_runs(folders: Sequence[Path]) -> list[StoredRun]:
+    """``load_runs`` where at least one run is expected. Raises ``DataError`` where there is none."""
+    runs = load_runs(folders)
+    if not runs:
+        named = ", ".join(map(str, folders))
+        raise DataError(
+            f"There is no record.json at any depth below {named}. Name the folder that `sfda-kit run` or "
+            "`sfda-kit bench run` wrote to (its --runs-dir; runs/ by default)."
+        )
+    return runs
+
+
 def _read(path: Path) -> Record:
     try:
         return Record.model_validate_json(path.read_bytes())

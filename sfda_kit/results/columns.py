@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 
-class Column(NamedTuple):
+class QueryColumn(NamedTuple):
     """``pointer``: keys from the top of the JSON document."""
 
     pointer: tuple[str, ...]
@@ -19,49 +19,49 @@ SCORES = tuple(
     for score in ("accuracy", "mean_class_accuracy", "calibration_error")
 )
 
-RUNS: dict[str, Column] = {
-    "run_id": Column(("run_id",)),
-    "status": Column(("status",)),
-    "error": Column(("error",)),
-    "method": Column(("method",)),
-    "seed": Column(("seed",), "BIGINT"),
-    "dataset": Column(("task", "dataset")),
-    "source": Column(("task", "source")),
-    "target": Column(("task", "target")),
-    "split": Column(("config", "dataset", "split")),
-    "encoding": Column(("task", "encoding", "name")),
-    "backbone": Column(("config", "model", "backbone")),
-    "pretrained": Column(("config", "model", "pretrained"), "BOOLEAN"),
-    "image_size": Column(("config", "model", "image_size"), "BIGINT"),
-    **{name: Column(("metrics", name), "DOUBLE") for name in SCORES},
-    "source_accuracy": Column(("metrics", "source_accuracy"), "DOUBLE"),
-    **{f"source_only_{name}": Column(("baselines", "source-only", name), "DOUBLE") for name in SCORES},
-    "validator": Column(("selection", "validator")),
-    "chosen_epoch": Column(("selection", "chosen_epoch"), "BIGINT"),
-    "regret": Column(("selection", "regret"), "DOUBLE"),
-    **{name: Column(("cost", name), "DOUBLE") for name in ("wall_s", "peak_memory_mb", "trained_parameters")},
-    "config_digest": Column(("config_digest",)),
-    "task_fingerprint": Column(("task", "fingerprint")),
-    "source_weights_sha256": Column(("source", "weights_sha256")),
-    "sfda_kit_version": Column(("versions", "sfda-kit")),
-    "torch_version": Column(("versions", "torch")),
-    "timm_version": Column(("versions", "timm")),
-    "oracle": Column(("oracle",), "BOOLEAN"),
-    "synthetic": Column(("synthetic",), "BOOLEAN"),
-    "started": Column(("started",), "TIMESTAMP"),
-    "finished": Column(("finished",), "TIMESTAMP"),
+RUNS: dict[str, QueryColumn] = {
+    "run_id": QueryColumn(("run_id",)),
+    "status": QueryColumn(("status",)),
+    "error": QueryColumn(("error",)),
+    "method": QueryColumn(("method",)),
+    "seed": QueryColumn(("seed",), "BIGINT"),
+    "dataset": QueryColumn(("task", "dataset")),
+    "source": QueryColumn(("task", "source")),
+    "target": QueryColumn(("task", "target")),
+    "split": QueryColumn(("config", "dataset", "split")),
+    "encoding": QueryColumn(("task", "encoding", "name")),
+    "backbone": QueryColumn(("config", "model", "backbone")),
+    "pretrained": QueryColumn(("config", "model", "pretrained"), "BOOLEAN"),
+    "image_size": QueryColumn(("config", "model", "image_size"), "BIGINT"),
+    **{name: QueryColumn(("metrics", name), "DOUBLE") for name in SCORES},
+    "source_accuracy": QueryColumn(("metrics", "source_accuracy"), "DOUBLE"),
+    **{f"source_only_{name}": QueryColumn(("baselines", "source-only", name), "DOUBLE") for name in SCORES},
+    "validator": QueryColumn(("selection", "validator")),
+    "chosen_epoch": QueryColumn(("selection", "chosen_epoch"), "BIGINT"),
+    "regret": QueryColumn(("selection", "regret"), "DOUBLE"),
+    **{name: QueryColumn(("cost", name), "DOUBLE") for name in ("wall_s", "peak_memory_mb", "trained_parameters")},
+    "config_digest": QueryColumn(("config_digest",)),
+    "task_fingerprint": QueryColumn(("task", "fingerprint")),
+    "source_weights_sha256": QueryColumn(("source", "weights_sha256")),
+    "sfda_kit_version": QueryColumn(("versions", "sfda-kit")),
+    "torch_version": QueryColumn(("versions", "torch")),
+    "timm_version": QueryColumn(("versions", "timm")),
+    "oracle": QueryColumn(("oracle",), "BOOLEAN"),
+    "synthetic": QueryColumn(("synthetic",), "BOOLEAN"),
+    "started": QueryColumn(("started",), "TIMESTAMP"),
+    "finished": QueryColumn(("finished",), "TIMESTAMP"),
 }
 """What every record has, or may have; further figures of the records at hand are added to these."""
 
-HISTORY: dict[str, Column] = {
-    "phase": Column(("phase",)),
-    "epoch": Column(("epoch",), "BIGINT"),
-    "wall_s": Column(("wall_s",), "DOUBLE"),
-    **{name: Column(("metrics", name), "DOUBLE") for name in SCORES},
-    "entropy": Column(("signals", "entropy"), "DOUBLE"),
-    "source_agreement": Column(("signals", "source_agreement"), "DOUBLE"),
-    "churn": Column(("signals", "churn"), "DOUBLE"),
-    "histogram": Column(("signals", "histogram"), "BIGINT[]"),
+HISTORY: dict[str, QueryColumn] = {
+    "phase": QueryColumn(("phase",)),
+    "epoch": QueryColumn(("epoch",), "BIGINT"),
+    "wall_s": QueryColumn(("wall_s",), "DOUBLE"),
+    **{name: QueryColumn(("metrics", name), "DOUBLE") for name in SCORES},
+    "entropy": QueryColumn(("signals", "entropy"), "DOUBLE"),
+    "source_agreement": QueryColumn(("signals", "source_agreement"), "DOUBLE"),
+    "churn": QueryColumn(("signals", "churn"), "DOUBLE"),
+    "histogram": QueryColumn(("signals", "histogram"), "BIGINT[]"),
 }
 
 PREDICTIONS: dict[str, str] = {
@@ -75,7 +75,7 @@ PREDICTIONS: dict[str, str] = {
 }
 
 
-def run_columns(figures: Mapping[str, Iterable[str]]) -> dict[str, Column]:
+def run_columns(figures: Mapping[str, Iterable[str]]) -> dict[str, QueryColumn]:
     """``RUNS`` and every figure of ``figures``: keys of ``metrics``, ``cost`` and ``baselines/NAME``."""
     columns = dict(RUNS)
     for group, names in figures.items():
@@ -83,20 +83,20 @@ def run_columns(figures: Mapping[str, Iterable[str]]) -> dict[str, Column]:
         prefix = f"{model.replace('-', '_')}_" if model else ""
         for name in names:
             pointer = (section, model, name) if model else (section, name)
-            columns.setdefault(prefix + name, Column(pointer, "DOUBLE"))
+            columns.setdefault(prefix + name, QueryColumn(pointer, "DOUBLE"))
     return columns
 
 
-def history_columns(figures: Mapping[str, Iterable[str]]) -> dict[str, Column]:
+def history_columns(figures: Mapping[str, Iterable[str]]) -> dict[str, QueryColumn]:
     """``HISTORY`` and every figure: keys of ``metrics`` and, where they are numbers, of ``signals``."""
     columns = dict(HISTORY)
     for section, names in figures.items():
         for name in names:
-            columns.setdefault(name, Column((section, name), "DOUBLE"))
+            columns.setdefault(name, QueryColumn((section, name), "DOUBLE"))
     return columns
 
 
-def read_columns(columns: Mapping[str, Column], json: str, others: str, table: str) -> str:
+def read_columns(columns: Mapping[str, QueryColumn], json: str, others: str, table: str) -> str:
     """SQL that selects ``others`` and ``columns``, read from the column ``json`` of ``table``.
 
     A value of another type than expected is NULL. All values of a row are extracted by one call, which

@@ -131,17 +131,3 @@ def draw_confusion(result: Evaluated, classes: Sequence[str], title: str, path: 
     axis.set(title=title, xlabel="predicted", ylabel="true")
     axis.spines[:].set_visible(False)
     save_figure(figure, path)
-
-
-def draw_run(
-    folder: Path,
-    history: Sequence[Mapping[str, Any]],
-    evaluated: Mapping[str, Evaluated],
-    classes: Sequence[str],
-    context: AdaptationContext,
-) -> None:
-    """``curves.png``, ``pairs.png`` and ``confusion.png`` in ``folder``."""
-    draw_curves(history, folder / "curves.png")
-    draw_pairs(context, folder / "pairs.png")
-    title = "held-out target images, % of each class"
-    draw_confusion(evaluated["heldout"], classes, title, folder / "confusion.png")

@@ -100,7 +100,7 @@ class Journal:
     def epoch(
         self,
         state: EpochState,
-        signals: dict[str, Any],
+        diagnostics: dict[str, Any],
         figures: Mapping[str, float],
         metrics: Mapping[str, float] | None = None,
     ) -> None:
@@ -109,14 +109,14 @@ class Journal:
             "phase": state.phase,
             "epoch": state.epoch,
             "metrics": metrics or {},
-            "signals": signals,
+            "signals": diagnostics,
             "wall_s": self._elapsed(),
         }
         key = (state.phase, state.epoch)
         self.history = [old for old in self.history if (old["phase"], old["epoch"]) != key] + [row]
         self.folder.write_history(self.history)
-        self.listener(Event("epoch", state.phase, {"epoch": state.epoch, "figures": figures, "signals": signals}))
-        self.record.signals = signals
+        self.listener(Event("epoch", state.phase, {"epoch": state.epoch, "figures": figures, "signals": diagnostics}))
+        self.record.signals = diagnostics
 
     def _end(self, status: Status, error: str = "") -> None:
         self.record.status, self.record.error, self.record.finished = status, error, now()

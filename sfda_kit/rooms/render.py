@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.rooms.scene import Material, Scene
-from sfda_kit.rooms.sensors import HEIGHT, WIDTH, Sensor, expose_nir, expose_rgb, measure_depth, rays
+from sfda_kit.rooms.sensors import HEIGHT, WIDTH, RoomsSensor, expose_nir, expose_rgb, measure_depth, rays
 from sfda_kit.rooms.shapes import Part
 from sfda_kit.rooms.solids import Array, dot, rotate, unit
 
@@ -29,7 +29,7 @@ class Hits:
     towards: Array
 
 
-def render(scene: Scene, sensor: Sensor, modality: str, rng: np.random.Generator) -> NDArray[np.generic]:
+def render(scene: Scene, sensor: RoomsSensor, modality: str, rng: np.random.Generator) -> NDArray[np.generic]:
     """One picture: rgb uint8 (H, W, 3), depth uint16 (H, W) in mm, or nir uint8 (H, W)."""
     hits = cast(scene, sensor)
     if modality == "depth":
@@ -40,7 +40,7 @@ def render(scene: Scene, sensor: Sensor, modality: str, rng: np.random.Generator
     return expose_rgb(sensor, _room_light(scene, hits).T.reshape(HEIGHT, WIDTH, 3), rng)
 
 
-def cast(scene: Scene, sensor: Sensor) -> Hits:
+def cast(scene: Scene, sensor: RoomsSensor) -> Hits:
     """Primary rays through every pixel's centre."""
     origin = scene.camera.astype(np.float32)[:, None]
     direction = rotate(scene.camera_turn.astype(np.float32), rays(sensor))

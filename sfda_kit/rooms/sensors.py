@@ -20,7 +20,7 @@ Generator = np.random.Generator
 
 
 @dataclass(frozen=True)
-class Sensor:
+class RoomsSensor:
     """Parameters of one sensor. Lengths in metres, ``field_of_view`` horizontal in degrees.
 
     Depth noise has deviation ``noise + noise_growth * z**2`` and is rounded to steps of
@@ -47,18 +47,18 @@ class Sensor:
 
 
 SENSORS = {
-    "kv1": Sensor(57, (0.5, 7.0), 0.004, 0.0050, 0.0060, 0.075, 0.3, 0.06, 0.0, 0.0,
+    "kv1": RoomsSensor(57, (0.5, 7.0), 0.004, 0.0050, 0.0060, 0.075, 0.3, 0.06, 0.0, 0.0,
                   (1.05, 1.0, 0.92), 0.9, 0.5, 0.015, 6.5),
-    "kv2": Sensor(70, (0.5, 8.0), 0.006, 0.0020, 0.0, 0.0, 0.3, 0.0, 0.8, 1.25,
+    "kv2": RoomsSensor(70, (0.5, 8.0), 0.006, 0.0020, 0.0, 0.0, 0.3, 0.0, 0.8, 1.25,
                   (1.0, 1.0, 1.0), 0.8, 0.2, 0.008, 6.5),
-    "realsense": Sensor(59, (0.6, 5.5), 0.008, 0.0090, 0.001, -0.06, 0.6, 0.16, 0.0, 0.0,
+    "realsense": RoomsSensor(59, (0.6, 5.5), 0.008, 0.0090, 0.001, -0.06, 0.6, 0.16, 0.0, 0.0,
                         (0.93, 1.0, 1.08), 0.95, 0.3, 0.02, 5.5),
-    "xtion": Sensor(58, (0.6, 6.5), 0.004, 0.0060, 0.0070, -0.075, 0.35, 0.08, 0.0, 0.0,
+    "xtion": RoomsSensor(58, (0.6, 6.5), 0.004, 0.0060, 0.0070, -0.075, 0.35, 0.08, 0.0, 0.0,
                     (0.95, 1.02, 0.95), 1.1, 0.7, 0.015, 6.0),
 }  # fmt: skip
 
 
-def rays(sensor: Sensor) -> Array:
+def rays(sensor: RoomsSensor) -> Array:
     """Directions (3, HEIGHT * WIDTH) in the camera's frame: x right, y down, z forward and 1."""
     half = np.tan(np.radians(sensor.field_of_view) / 2)
     u = ((np.arange(WIDTH) + 0.5) / WIDTH * 2 - 1) * half
@@ -67,19 +67,19 @@ def rays(sensor: Sensor) -> Array:
     return np.stack([x.ravel(), y.ravel(), np.ones(x.size)]).astype(np.float32)
 
 
-def expose_rgb(sensor: Sensor, radiance: Array, rng: Generator) -> NDArray[np.uint8]:
+def expose_rgb(sensor: RoomsSensor, radiance: Array, rng: Generator) -> NDArray[np.uint8]:
     """8-bit picture (H, W, 3) of linear radiance (H, W, 3) about 0..1."""
     toned = np.clip(radiance * np.array(sensor.tone, dtype=np.float32), 0, 1) ** sensor.gamma
     return _to_bytes(_blurred(toned, sensor.blur), sensor.grain, rng)
 
 
-def expose_nir(sensor: Sensor, irradiance: Array, rng: Generator) -> NDArray[np.uint8]:
+def expose_nir(sensor: RoomsSensor, irradiance: Array, rng: Generator) -> NDArray[np.uint8]:
     """8-bit picture (H, W) of the reflected active light (H, W), already fallen off with distance."""
     lit = 1 - np.exp(-sensor.nir_power * irradiance)
     return _to_bytes(_blurred(lit, sensor.blur), sensor.grain, rng)
 
 
-def measure_depth(sensor: Sensor, depth: Array, facing: Array, rng: Generator) -> NDArray[np.uint16]:
+def measure_depth(sensor: RoomsSensor, depth: Array, facing: Array, rng: Generator) -> NDArray[np.uint16]:
     """Millimetres (H, W), 0 = missing, from true depth in metres and the cosine to the surface."""
     edge = depth_edges(depth)
     seen = _mixed_at_edges(depth, edge, sensor.flying, rng)
@@ -105,7 +105,9 @@ def depth_edges(depth: Array) -> NDArray[np.bool_]:
     return edge
 
 
-def _holes(sensor: Sensor, depth: Array, edge: NDArray[np.bool_], facing: Array, rng: Generator) -> NDArray[np.bool_]:
+def _holes(
+    sensor: RoomsSensor, depth: Array, edge: NDArray[np.bool_], facing: Array, rng: Generator
+) -> NDArray[np.bool_]:
     chance = rng.random(depth.shape, dtype=np.float32)
     holes = (edge & (chance < sensor.dropout)) | (facing < 0.25 * chance * sensor.dropout)
     holes |= _parallax_shadow(sensor, depth)
@@ -128,7 +130,7 @@ def _patches(rng: Generator) -> Array:
     return coarse
 
 
-def _parallax_shadow(sensor: Sensor, depth: Array) -> NDArray[np.bool_]:
+def _parallax_shadow(sensor: RoomsSensor, depth: Array) -> NDArray[np.bool_]:
     """Background that the projector, ``baseline`` beside the camera, cannot light."""
     shadow = np.zeros(depth.shape, dtype=bool)
     if not sensor.baseline:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sfda_kit.rooms.solids import Array, Difference, Frustum, Polyhedron, Solid, Sphere, Torus, box
+from sfda_kit.rooms.solids import Array, Cutout, Frustum, Polyhedron, Solid, Sphere, Torus, box
 
 Generator = np.random.Generator
 
@@ -130,7 +130,7 @@ def arch(rng: Generator) -> Shape:
     radius, side, depth = rng.uniform(0.24, 0.32), rng.uniform(0.15, 0.22), rng.uniform(0.25, 0.5)
     pillar, top = rng.uniform(0.25, 0.5), radius + rng.uniform(0.1, 0.18)
     tunnel = Frustum(radius, radius, depth * 2)
-    cut = Difference(box(2 * (radius + side), depth, top), tunnel, (0, 0, -top / 2), turn_about(0, np.pi / 2))
+    cut = Cutout(box(2 * (radius + side), depth, top), tunnel, (0, 0, -top / 2), turn_about(0, np.pi / 2))
     leg = box(side, depth, pillar)
     x = radius + side / 2
     return [_at(cut, z=pillar + top / 2), _at(leg, -x, 0, pillar / 2), _at(leg, x, 0, pillar / 2)]
@@ -151,7 +151,7 @@ def mug(rng: Generator) -> Shape:
     """An open cup with a square handle."""
     radius, height, wall = rng.uniform(0.3, 0.38), rng.uniform(0.65, 0.85), rng.uniform(0.04, 0.07)
     hole = Frustum(radius - wall, radius - wall, height)
-    cup = Difference(Frustum(radius, radius, height), hole, (0, 0, 0.1))
+    cup = Cutout(Frustum(radius, radius, height), hole, (0, 0, 0.1))
     reach, grip, thick = rng.uniform(0.25, 0.33), rng.uniform(0.35, 0.45) * height, 0.09
     bar = box(reach, thick, thick)
     x = radius + reach / 2 - 0.02
@@ -167,7 +167,7 @@ def dome(rng: Generator) -> Shape:
     """A half ball, flat side down."""
     radius = rng.uniform(0.42, 0.55)
     below = Polyhedron(np.array([[0.0, 0, 1]]), np.array([0.0]), radius)
-    return [_at(Difference(Sphere(radius), below, (0, 0, 0)))]
+    return [_at(Cutout(Sphere(radius), below, (0, 0, 0)))]
 
 
 def wedge(rng: Generator) -> Shape:
@@ -202,7 +202,7 @@ def tube(rng: Generator) -> Shape:
     """A pipe lying on the floor."""
     radius, length, wall = rng.uniform(0.28, 0.36), rng.uniform(0.7, 1.0), rng.uniform(0.05, 0.09)
     hole = Frustum(radius - wall, radius - wall, length * 2)
-    pipe = Difference(Frustum(radius, radius, length), hole, (0, 0, 0))
+    pipe = Cutout(Frustum(radius, radius, length), hole, (0, 0, 0))
     return [_at(pipe, z=radius, turn=turn_about(0, np.pi / 2))]
 
 

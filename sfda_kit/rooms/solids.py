@@ -193,7 +193,7 @@ class Torus(Solid):
 
 
 @dataclass(frozen=True)
-class Difference(Solid):
+class Cutout(Solid):
     """``body`` with ``hole`` cut out; both convex, ``hole`` moved by ``shift`` and turned by ``turn``."""
 
     body: Convex

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from sfda_kit.evaluate.monitor import Monitor
 from sfda_kit.evaluate.pair_reader import PairReader
 from sfda_kit.evaluate.scoring import Scorer, deciding
-from sfda_kit.evaluate.selection import Candidate, better, candidate, describe_selection
+from sfda_kit.evaluate.selection import EpochCandidate, better, candidate, describe_selection
 from sfda_kit.events import Event
 from sfda_kit.files import write_json
 from sfda_kit.models.mixture import mixing_weights
 from sfda_kit.results.record import Alarm, Monitoring, Rollback
-from sfda_kit.runs.best_checkpoint import KeptState
+from sfda_kit.runs.best_checkpoint import BestCheckpoint
 
 if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank
@@ -28,10 +28,10 @@ MOST_ROLLBACKS = 3
 """After so many the run stops: a method that collapses at an eighth of its rate has another problem."""
 
 Evaluate = Callable[["EpochState", dict[str, Any]], tuple[Mapping[str, float], Mapping[str, float]]]
-"""From a state and its signals: figures to show, and metrics (empty where there are no labels)."""
+"""From a state and its diagnostics: figures to show, and metrics (empty where there are no labels)."""
 
 
-class Watch:
+class AdaptationDriver:
     """Drives a method; no metric is looked at for anything that is done or kept.
 
     ``banks``: those of ``source-only`` and, where one is trained, ``bridge``. What it needs to go on after a
@@ -45,7 +45,7 @@ class Watch:
         self.score = Scorer(context, banks["source-only"])
         self.pairs = PairReader(context) if context.pairs is not None else None
         self.monitor = Monitor(banks, self.validator, self.pairs(context.source_network) if self.pairs else None)
-        self.kept = KeptState(context.checkpoint_dir / "kept.safetensors")
+        self.kept = BestCheckpoint(context.checkpoint_dir / "kept.safetensors")
         self.rollbacks_file = context.checkpoint_dir / "rollbacks.json"
         self.rollbacks = self._read_rollbacks()
         self.stopped = False
@@ -81,13 +81,13 @@ class Watch:
     def _epoch(self, state: EpochState, evaluate: Evaluate) -> dict[str, Any]:
         alphas = {f"alpha_{number}": weight for number, weight in enumerate(mixing_weights(state.model.network), 1)}
         pairs = self.pairs(state.model) if self.pairs else None
-        signals = {**state.signals, **alphas, **self.monitor.signals(state.bank, pairs)}
-        signals["validators"] = self.score(state.model, state.bank, pairs)
+        diagnostics = {**state.diagnostics, **alphas, **self.monitor.diagnostics(state.bank, pairs)}
+        diagnostics["validators"] = self.score(state.model, state.bank, pairs)
         earlier = self._earlier(state)
         before = [row["signals"] for row in earlier if row["phase"] == state.phase]
-        signals["alarms"] = self.monitor.alarms(signals, before)
-        figures, metrics = evaluate(state, signals)
-        self.journal.epoch(state, signals, figures, metrics)
+        diagnostics["alarms"] = self.monitor.alarms(diagnostics, before)
+        figures, metrics = evaluate(state, diagnostics)
+        self.journal.epoch(state, diagnostics, figures, metrics)
         row = self.journal.history[-1]
         self._tell(row, earlier[-1]["signals"]["alarms"] if earlier else {})
         self._keep(state, candidate(row, self.validator))
@@ -108,11 +108,11 @@ class Watch:
     def _notice(self, text: str) -> None:
         self.journal.listener(Event("notice", data={"text": text}))
 
-    def _keep(self, state: EpochState, new: Candidate) -> None:
+    def _keep(self, state: EpochState, new: EpochCandidate) -> None:
         """Put the state on disk if it would be the result: the best one, or the last one that is healthy."""
         if self.applied:
             kept = self.kept.kept()
-            best = None if kept is None else Candidate(kept.phase, kept.epoch, kept.score, collapsed=False)
+            best = None if kept is None else EpochCandidate(kept.phase, kept.epoch, kept.score, collapsed=False)
             if better(new, best):
                 self.kept.save(state, new.score)
         elif self.config.on_collapse != "warn" and not new.collapsed:
@@ -145,7 +145,7 @@ class Watch:
         return [Rollback(**done) for done in json.loads(self.rollbacks_file.read_text(encoding="utf-8"))]
 
     def _describe(self, result: tuple[str, int]) -> None:
-        """Signals of the result, selection and alarms, all from the history: a resumed run tells the same."""
+        """Diagnostics of the result, selection and alarms, all from the history: a resumed run tells the same."""
         record, history = self.journal.record, self.journal.history
         record.signals = next(dict(row["signals"]) for row in history if (row["phase"], row["epoch"]) == result)
         record.selection = describe_selection(history, self.validator, result, self.applied)

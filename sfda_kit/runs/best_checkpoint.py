@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MODEL, BANK = "model.", "bank."
 
 
-class Kept(NamedTuple):
+class SavedEpoch(NamedTuple):
     """Which epoch is on disk."""
 
     phase: str
@@ -28,7 +28,7 @@ class Kept(NamedTuple):
     score: float | None
 
 
-class KeptState:
+class BestCheckpoint:
     """Weights and bank of one epoch in a safetensors file.
 
     The bank is kept too: that of a method which answers while it adapts cannot be made again.
@@ -47,7 +47,7 @@ class KeptState:
         with atomic(self.path) as work:
             save_file(tensors, work, about | ({} if score is None else {"score": repr(score)}))
 
-    def kept(self) -> Kept | None:
+    def kept(self) -> SavedEpoch | None:
         """The epoch on disk, None while there is none. Raises ``UserError`` when the file is damaged."""
         if not self.path.exists():
             return None
@@ -55,7 +55,7 @@ class KeptState:
             with safe_open(self.path, "pt") as file:
                 about = file.metadata()
             score = float(about["score"]) if "score" in about else None
-            return Kept(about["phase"], int(about["epoch"]), int(about["epochs"]), score)
+            return SavedEpoch(about["phase"], int(about["epoch"]), int(about["epochs"]), score)
         except (SafetensorError, KeyError, TypeError) as error:
             raise UserError(
                 f"The kept state {self.path} is damaged ({error}). Delete the folder {self.path.parent} to adapt again."
@@ -70,4 +70,4 @@ class KeptState:
         weights = {name.removeprefix(MODEL): value for name, value in tensors.items() if name.startswith(MODEL)}
         last.model.load_state_dict(weights)
         bank = FeatureBank(tensors[BANK + "features"], tensors[BANK + "logits"])
-        return replace(last, phase=found.phase, epoch=found.epoch, epochs=found.epochs, bank=bank, signals={})
+        return replace(last, phase=found.phase, epoch=found.epoch, epochs=found.epochs, bank=bank, diagnostics={})

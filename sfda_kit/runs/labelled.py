@@ -1,4 +1,4 @@
-"""The walk of one run: task, source model, bridges, adaptation, evaluation, record."""
+"""A run on a data set: with labels for evaluation, which no method ever sees."""
 
 from __future__ import annotations
 
@@ -6,50 +6,63 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.adaptation.prepare import baseline_models, fill_baselines, prepare_context
 from sfda_kit.data.open_views import ViewOpener
 from sfda_kit.data.task import Task, build_task
 from sfda_kit.data.views import Normalisation
-from sfda_kit.device import autocast, choose_device
 from sfda_kit.evaluate.evaluation import Evaluator, flat_scores
 from sfda_kit.evaluate.oracle import Oracle
-from sfda_kit.events import Listener, reading_progress
-from sfda_kit.inference.adapted_model import AdaptedCard, save_adapted
-from sfda_kit.interfaces.method import AdaptationContext, EpochState, Method
-from sfda_kit.results.cost import trained_parameters
-from sfda_kit.results.journal import Journal, in_run_folder, new_record
+from sfda_kit.events import Listener, reading_progress, silent
+from sfda_kit.results.journal import in_run_folder
 from sfda_kit.results.predictions import write_predictions
-from sfda_kit.results.record import Record
-from sfda_kit.results.store import RunFolder
-from sfda_kit.results.tracking import find_trackers, tracked
-from sfda_kit.runs.adaptation_driver import Watch
-from sfda_kit.source.source_cards import load_cards, modality_notices, read_cards, with_weights
+from sfda_kit.results.tracking import find_trackers
+from sfda_kit.runs.plan import resolve
+from sfda_kit.runs.run import Run
+from sfda_kit.source.source_cards import load_joint_card, load_joint_source_model, modality_notices
 from sfda_kit.source.source_stage import source_folders
 
 if TYPE_CHECKING:
-    from sfda_kit.adaptation.feature_bank import FeatureBank
     from sfda_kit.config.models import RunConfig
+    from sfda_kit.data.views import PairView, TargetView
     from sfda_kit.evaluate.evaluation import Evaluated
-    from sfda_kit.plugins.registry import Component
-    from sfda_kit.runs.plan import MethodPlan, Plan
+    from sfda_kit.interfaces import EpochState, Method
+    from sfda_kit.models.network import Network
+    from sfda_kit.results.record import Record
+    from sfda_kit.runs.plan import Plan
+    from sfda_kit.source.source_card import SourceCard
 
 
-def run(plan: Plan, runs_dir: Path, resume: bool, listener: Listener, trackers: Sequence[str] = ()) -> Record:
-    """Execute ``plan`` in a run folder and return its record.
+def run(
+    config: RunConfig,
+    runs_dir: Path = Path("runs"),
+    *,
+    resume: bool = False,
+    listener: Listener = silent,
+    trackers: Sequence[str] = (),
+) -> Record:
+    """Do what ``sfda-kit run`` does: train or load a source model, adapt it, evaluate it, and return the record.
 
-    A finished matching run is returned as it is under ``resume``. A ``UserError`` passes through
-    (nothing was computed); any other failure becomes a record with status ``failed``. ``trackers``
-    names trackers that follow the run; they are no part of what it is.
+    The run gets a folder of its own in ``runs_dir``; under ``resume`` a matching unfinished run is continued and a
+    finished one is returned as it is. ``listener`` hears what happens, and ``trackers`` names trackers that follow
+    the run. Raises ``UserError`` where nothing was computed, and ``RunError`` where the run could not finish; its
+    record then has the status ``failed``.
     """
+    return run_plan(resolve(config), runs_dir, resume, listener, trackers)
+
+
+def run_plan(plan: Plan, runs_dir: Path, resume: bool, listener: Listener, trackers: Sequence[str] = ()) -> Record:
+    """Execute a resolved configuration as ``run`` does."""
     following = find_trackers(trackers)
     plan.dataset.progress = reading_progress(listener)
     task = build_task(plan.dataset, plan.config.dataset)
     identity = run_identity(plan, task)
-
-    def work(folder: RunFolder, tell: Listener) -> Record:
-        return _Walk(plan, task, identity, folder, tell, following).go()
-
-    return in_run_folder(runs_dir, run_label(plan.config), identity, resume, listener, work)
+    return in_run_folder(
+        runs_dir,
+        run_label(plan.config),
+        identity,
+        resume,
+        listener,
+        lambda folder, tell: LabelledRun(plan, task, identity, folder, tell, following).go(),
+    )
 
 
 def run_label(config: RunConfig) -> str:
@@ -59,10 +72,10 @@ def run_label(config: RunConfig) -> str:
     return label.replace("@", "_")
 
 
-def run_identity(plan: MethodPlan, task: Task) -> dict[str, Any]:
+def run_identity(plan: Plan, task: Task) -> dict[str, Any]:
     """What decides a run: a card exchanged at its path, or data changed on the disk, make another one."""
     cards = plan.config.source.cards
-    source = read_cards(cards).fingerprint() if cards else None
+    source = load_joint_card(cards).fingerprint() if cards else None
     return {**plan.identity(), "source": source, "data": task.fingerprint}
 
 
@@ -81,106 +94,68 @@ def describe_task(task: Task, config: RunConfig) -> dict[str, Any]:
     }
 
 
-class _Walk:
-    """One run under way."""
+class LabelledRun(Run):
+    """A run whose states are scored with target labels. Scores go to the record alone."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        task: Task,
-        identity: dict[str, Any],
-        folder: RunFolder,
-        listener: Listener,
-        trackers: Sequence[Component],
-    ) -> None:
-        self.plan, self.task = plan, task
-        self.config = plan.config
-        self.device = choose_device(plan.config.compute)
-        self.autocast = autocast(plan.config.compute, self.device)
+    plan: Plan
+    latest: EpochState
+    evaluated: dict[str, Evaluated]
+
+    def __init__(self, plan: Plan, task: Task, *rest: Any) -> None:
+        self.task = task
+        self.task_fingerprint, self.target_modality = task.fingerprint, task.target.modality
+        super().__init__(plan, *rest)
         self.opener = ViewOpener(task, plan.encoding, plan.config.model.image_size, self.device)
-        self.record = self._new_record(folder, identity)
-        self.listener = tracked(trackers, folder.path, self.record, listener)
-        self.journal = Journal(folder, self.record, self.device, self.listener)
-        self.folder = folder
 
-    def go(self) -> Record:
-        """Run to the end and return the record."""
-        return self.journal.keep(self._adapt)
-
-    def _new_record(self, folder: RunFolder, identity: dict[str, Any]) -> Record:
-        task = self.task
-        described = describe_task(task, self.config)
+    def facts(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        del identity
         cards = self.config.source.cards
-        notices = [*task.notices, *(modality_notices(read_cards(cards)) if cards else ())]
-        synthetic = task.dataset.synthetic
-        return new_record(
-            folder, self.plan, identity, described, oracle=self.plan.labelled, synthetic=synthetic, notices=notices
-        )
+        return {
+            "task": describe_task(self.task, self.config),
+            "notices": [*self.task.notices, *(modality_notices(load_joint_card(cards)) if cards else ())],
+            "oracle": self.plan.labelled,
+            "synthetic": self.task.dataset.synthetic,
+        }
 
-    def _adapt(self) -> None:
-        config = self.config
+    def source_model(self) -> tuple[Network, SourceCard]:
         self.opener.read_target()
-        sources = source_folders(config, self.task, self.opener, self.listener, self.autocast)
-        source_network, self.card = load_cards(sources, self.device)
-        normalisation = Normalisation(self.card.mean, self.card.std)
-        self.evaluator = self._open_evaluator(normalisation)
-        context = prepare_context(
-            self.plan,
-            self.card,
-            source_network,
-            self.opener.target(normalisation),
-            self.opener.pairs(normalisation),
-            self.task.fingerprint,
-            self.folder.checkpoints,
-            self.listener,
-            self.autocast,
-        )
-        banks = fill_baselines(context)
-        baselines = self._baselines(context, banks)
-        state = Watch(context, banks, self.journal).run(lambda: self._method(normalisation), self._evaluate)
-        if state is not self.latest:  # another epoch than the last is the result
-            self.evaluated = self.evaluator.evaluate(state.model, state.bank)
-        self._finish(context, state, baselines)
+        sources = source_folders(self.config, self.task, self.opener, self.listener, self.autocast)
+        return load_joint_source_model(sources, self.device)
 
-    def _open_evaluator(self, normalisation: Normalisation) -> Evaluator:
-        transductive = self.opener.evaluation("target-train", normalisation)
-        heldout = self.opener.evaluation("target-test", normalisation)
-        return Evaluator(transductive, heldout, self.config.adapt.evaluation_batch_size)
+    def views(self, normalisation: Normalisation) -> tuple[TargetView, PairView | None]:
+        self.normalisation = normalisation
+        train, test = (self.opener.evaluation(part, normalisation) for part in ("target-train", "target-test"))
+        self.evaluator = Evaluator(train, test, self.config.adapt.evaluation_batch_size)
+        return self.opener.target(normalisation), self.opener.pairs(normalisation)
 
-    def _baselines(
-        self, context: AdaptationContext, banks: Mapping[str, FeatureBank]
-    ) -> Mapping[str, dict[str, Evaluated]]:
-        models = baseline_models(context)
-        evaluated = {name: self.evaluator.evaluate(model, banks[name]) for name, model in models.items()}
-        self.record.baselines = {name: flat_scores(result) for name, result in evaluated.items()}
-        return evaluated
-
-    def _method(self, normalisation: Normalisation) -> Method:
+    def method(self) -> Method:
         if self.plan.labelled:
-            return Oracle(self.opener.labelled_target(normalisation), self.config.source)
-        return self.plan.method()
+            return Oracle(self.opener.labelled_target(self.normalisation), self.config.source)
+        return super().method()
 
-    def _evaluate(self, state: EpochState, signals: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
-        del signals
+    def evaluate_baselines(self) -> None:
+        evaluate, banks = self.evaluator.evaluate, self.banks
+        self.evaluated_baselines = {name: evaluate(model, banks[name]) for name, model in self.baselines.items()}
+        self.record.baselines = {name: flat_scores(result) for name, result in self.evaluated_baselines.items()}
+
+    def evaluate_epoch(
+        self, state: EpochState, diagnostics: Mapping[str, Any]
+    ) -> tuple[Mapping[str, float], Mapping[str, float]]:
+        del diagnostics
         self.latest, self.evaluated = state, self.evaluator.evaluate(state.model, state.bank)
         metrics = flat_scores(self.evaluated)
         return {name: metrics[name] for name in ("transductive_accuracy", "heldout_accuracy")}, metrics
 
-    def _finish(
-        self, context: AdaptationContext, state: EpochState, baselines: Mapping[str, dict[str, Evaluated]]
-    ) -> None:
-        from sfda_kit.results.figures import draw_run
+    def evaluate_result(self, state: EpochState) -> None:
+        from sfda_kit.results.figures import draw_confusion
 
-        scores = flat_scores(self.evaluated)
-        self.record.metrics = scores | {
-            "source_only_heldout_accuracy": self.record.baselines["source-only"]["heldout_accuracy"]
-        }
+        if state is not self.latest:  # another epoch than the last is the result
+            self.evaluated = self.evaluator.evaluate(state.model, state.bank)
+        source_only = self.record.baselines["source-only"]["heldout_accuracy"]
+        self.record.metrics = flat_scores(self.evaluated) | {"source_only_heldout_accuracy": source_only}
         if self.card.accuracy is not None:
             self.record.metrics["source_accuracy"] = self.card.accuracy
-        source = with_weights(self.card, state.model.network)
-        self.record.source = source.model_dump(mode="json", exclude={"versions", "statistics"})
-        self.record.cost["trained_parameters"] = trained_parameters(context)
-        write_predictions(self.folder.path, self.evaluated, baselines["source-only"], self.task.classes)
-        adapted = AdaptedCard.describe(source, self.plan, self.task.target.modality, state.epoch)
-        save_adapted(state.model, adapted, self.folder.path / "model")
-        draw_run(self.folder.path / "pictures", self.journal.history, self.evaluated, self.task.classes, context)
+        classes, folder = self.task.classes, self.folder.path
+        write_predictions(folder, self.evaluated, self.evaluated_baselines["source-only"], classes)
+        title = "held-out target images, % of each class"
+        draw_confusion(self.evaluated["heldout"], classes, title, folder / "pictures" / "confusion.png")

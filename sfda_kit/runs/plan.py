@@ -13,6 +13,7 @@ from sfda_kit.config.explain import explain
 from sfda_kit.config.merging import merge_part, merge_recipe, spelt_out
 from sfda_kit.config.models import RunConfig
 from sfda_kit.data.modality import MODALITIES
+from sfda_kit.datasets.open_dataset import open_dataset
 from sfda_kit.errors import UserError, nearest
 from sfda_kit.interfaces.encoding import not_of
 from sfda_kit.interfaces.recipe import BridgeConfig, Phase, Recipe
@@ -77,8 +78,7 @@ def resolve(config: RunConfig) -> Plan:
     found = resolve_method(config)
     for sensor in (config.dataset.source, config.dataset.target):
         _check_encoding(found, sensor.partition("@")[0])
-    dataset = build(registry().get("dataset", config.dataset.name), config=config.dataset)
-    return Plan(**vars(found), dataset=dataset)
+    return Plan(**vars(found), dataset=open_dataset(config.dataset))
 
 
 def _check_encoding(found: MethodPlan, modality: str) -> None:
@@ -127,9 +127,9 @@ def with_card_model(config: RunConfig) -> RunConfig:
     """Under a source card, or several, their network is the model; ``UserError`` where the user asks for another."""
     if not config.source.cards:
         return config
-    from sfda_kit.source.source_cards import read_cards
+    from sfda_kit.source.source_cards import load_joint_card
 
-    model = read_cards(config.source.cards).model
+    model = load_joint_card(config.source.cards).model
     for key in config.model.model_fields_set:
         wanted, has = getattr(config.model, key), getattr(model, key)
         if wanted != has:
@@ -152,10 +152,10 @@ def check_parts(recipe: Recipe, config: RunConfig, method: Method) -> None:
 
 def _untrained(config: RunConfig) -> Network:
     from sfda_kit.models.network import build_network
-    from sfda_kit.source.source_cards import read_cards, untrained
+    from sfda_kit.source.source_cards import load_joint_card, untrained
 
     if len(config.source.cards) > 1:
-        return untrained(read_cards(config.source.cards))
+        return untrained(load_joint_card(config.source.cards))
     return build_network(config.model, classes=2, pretrained=False)
 
 

@@ -1,4 +1,4 @@
-"""The walk of a run without any label: folders of images, a source card, an adapted model."""
+"""A run on folders of images: no label anywhere, so it says what can be said without one."""
 
 from __future__ import annotations
 
@@ -8,38 +8,49 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.adaptation.prepare import baseline_models, fill_baselines, prepare_context
 from sfda_kit.data.folder_task import Folders, FolderTask, open_folders
-from sfda_kit.data.views import Normalisation
-from sfda_kit.device import autocast, choose_device
 from sfda_kit.errors import UserError
 from sfda_kit.evaluate.label_free import label_free_report
-from sfda_kit.events import Listener
-from sfda_kit.inference.adapted_model import AdaptedCard, save_adapted
-from sfda_kit.results.cost import trained_parameters
-from sfda_kit.results.figures import draw_curves, draw_pairs
-from sfda_kit.results.journal import Journal, in_run_folder, new_record
-from sfda_kit.results.record import Record
-from sfda_kit.results.store import RunFolder
-from sfda_kit.results.tracking import find_trackers, tracked
+from sfda_kit.events import Listener, silent
+from sfda_kit.results.journal import in_run_folder
+from sfda_kit.results.tracking import find_trackers
 from sfda_kit.results.unlabelled_predictions import write_unlabelled_predictions
-from sfda_kit.runs.adaptation_driver import Watch
-from sfda_kit.source.source_card import SourceCard
-from sfda_kit.source.source_cards import load_cards, modality_notices, read_cards, with_weights
+from sfda_kit.runs.plan import resolve_method
+from sfda_kit.runs.run import Run, described_source
+from sfda_kit.source.source_cards import load_joint_card, load_joint_source_model, modality_notices
 from sfda_kit.source.source_stage import check_floors
 
 if TYPE_CHECKING:
-    from sfda_kit.adaptation.feature_bank import FeatureBank
     from sfda_kit.config.models import RunConfig
-    from sfda_kit.interfaces.method import AdaptationContext, EpochState
-    from sfda_kit.plugins.registry import Component
+    from sfda_kit.data.views import Normalisation, PairView, TargetView
+    from sfda_kit.interfaces import EpochState
+    from sfda_kit.models.network import Network
+    from sfda_kit.results.record import Record
     from sfda_kit.runs.plan import MethodPlan
+    from sfda_kit.source.source_card import SourceCard
 
 FOLDER_KEYS = {"depth_unit", "skip_bad"}
 """Keys of ``dataset`` that mean something for a folder."""
 
 
-def adapt_folder(
+def adapt(
+    config: RunConfig,
+    folders: Folders,
+    runs_dir: Path = Path("runs"),
+    *,
+    resume: bool = False,
+    listener: Listener = silent,
+    trackers: Sequence[str] = (),
+) -> Record:
+    """Do what ``sfda-kit adapt`` does: adapt the source card of ``config``, or several, to ``folders`` of images.
+
+    Returns the record, which holds no accuracy: no label is read. ``runs_dir``, ``resume``, ``listener``,
+    ``trackers`` and the errors raised are those of ``run``.
+    """
+    return adapt_plan(resolve_method(config), folders, runs_dir, resume, listener, trackers)
+
+
+def adapt_plan(
     plan: MethodPlan,
     folders: Folders,
     runs_dir: Path,
@@ -47,24 +58,23 @@ def adapt_folder(
     listener: Listener,
     trackers: Sequence[str] = (),
 ) -> Record:
-    """Adapt the plan's source card, or several, to ``folders`` in a run folder and return the record.
-
-    A finished matching run is returned as it is under ``resume``. A ``UserError`` passes through; any
-    other failure becomes a record with status ``failed``. ``trackers`` names trackers that follow the run.
-    """
+    """Execute a resolved configuration as ``adapt`` does."""
     following = find_trackers(trackers)
     _check(plan)
     cards = _cards(plan.config)
-    card = read_cards(cards)
+    card = load_joint_card(cards)
     folders = replace(folders, source_modality=card.modality)
     task = open_folders(folders, card.model.image_size)
     check_floors(cards, plan.config.source.floor)
     identity = _identity(plan, card, task)
-
-    def work(folder: RunFolder, tell: Listener) -> Record:
-        return _FolderWalk(plan, task, identity, folder, tell, following).go()
-
-    return in_run_folder(runs_dir, _label(plan, folders), identity, resume, listener, work)
+    return in_run_folder(
+        runs_dir,
+        _label(plan, folders),
+        identity,
+        resume,
+        listener,
+        lambda folder, tell: UnlabelledRun(plan, card, task, identity, folder, tell, following).go(),
+    )
 
 
 def _check(plan: MethodPlan) -> None:
@@ -111,89 +121,52 @@ def _label(plan: MethodPlan, folders: Folders) -> str:
     return f"{plan.component.name}-{name}-{pair}-s{plan.config.seed}"
 
 
-class _FolderWalk:
-    """One run under way."""
+class UnlabelledRun(Run):
+    """A run whose states are described without a label."""
 
-    def __init__(
-        self,
-        plan: MethodPlan,
-        task: FolderTask,
-        identity: dict[str, Any],
-        folder: RunFolder,
-        listener: Listener,
-        trackers: Sequence[Component],
-    ) -> None:
-        self.plan, self.task = plan, task
-        self.config = plan.config
-        self.device = choose_device(plan.config.compute)
-        self.autocast = autocast(plan.config.compute, self.device)
-        self.network, self.card = load_cards(_cards(plan.config), self.device)
-        self.record = self._new_record(folder, identity)
-        self.listener = tracked(trackers, folder.path, self.record, listener)
-        self.journal = Journal(folder, self.record, self.device, self.listener)
-        self.folder = folder
+    def __init__(self, plan: MethodPlan, card: SourceCard, task: FolderTask, *rest: Any) -> None:
+        self.card, self.task = card, task
+        self.task_fingerprint, self.target_modality = task.fingerprint, task.folders.target_modality
+        super().__init__(plan, *rest)
 
-    def go(self) -> Record:
-        """Run to the end and return the record."""
-        return self.journal.keep(self._adapt)
+    @property
+    def depth_unit(self) -> str | None:
+        return self.task.folders.depth_unit if self.target_modality == "depth" else self.plan.depth_unit
 
-    def _new_record(self, folder: RunFolder, identity: dict[str, Any]) -> Record:
+    def facts(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         task, card = self.task, self.card
-        pairs = len(task.pair_pixels[0]) if task.pair_pixels else 0
         described = {
             "dataset": "folder",
             "source": card.modality,
-            "target": task.folders.target_modality,
+            "target": self.target_modality,
             "classes": list(card.classes),
-            "images": {"target-train": len(task.names), "ti": pairs},
+            "images": {"target-train": len(task.names), "ti": len(task.pair_pixels[0]) if task.pair_pixels else 0},
             "encoding": self.plan.encoding_config,
             **identity["data"],
         }
-        source = card.model_dump(mode="json", exclude={"versions", "statistics"})
         notices = [*task.notices, *modality_notices(card)]
-        return new_record(folder, self.plan, identity, described, notices=notices, source=source)
+        return {"task": described, "notices": notices, "source": described_source(card)}
 
-    def _adapt(self) -> None:
-        inputs = (
-            self.plan.encoding,
-            self.card.model.image_size,
-            Normalisation(self.card.mean, self.card.std),
-            self.device,
-        )
-        context = prepare_context(
-            self.plan,
-            self.card,
-            self.network,
-            self.task.target(*inputs),
-            self.task.pairs(*inputs),
-            self.task.fingerprint,
-            self.folder.checkpoints,
-            self.listener,
-            self.autocast,
-        )
-        banks = fill_baselines(context)
-        watch = Watch(context, banks, self.journal)
-        state = watch.run(self.plan.method, _agreement)
-        self._finish(context, state, banks["source-only"])
-        models = {**baseline_models(context), "adapted": state.model}
-        pairs = {name: watch.pairs(model) for name, model in models.items()} if watch.pairs else {}
-        self.record.signals["models"] = label_free_report(banks | {"adapted": state.bank}, pairs, watch.score.of_bank)
+    def source_model(self) -> tuple[Network, SourceCard]:
+        return load_joint_source_model(_cards(self.config), self.device)
 
-    def _finish(self, context: AdaptationContext, state: EpochState, source_bank: FeatureBank) -> None:
-        self.record.cost["trained_parameters"] = trained_parameters(context)
-        folders, path = self.task.folders, self.folder.path
-        write_unlabelled_predictions(path, self.task.names, state.bank, source_bank, self.card.classes)
-        source = with_weights(self.card, state.model.network)
-        self.record.source = source.model_dump(mode="json", exclude={"versions", "statistics"})
-        adapted = AdaptedCard.describe(source, self.plan, folders.target_modality, state.epoch)
-        if folders.target_modality == "depth":
-            adapted = adapted.model_copy(update={"depth_unit": folders.depth_unit})
-        save_adapted(state.model, adapted, path / "model")
-        draw_curves(self.journal.history, path / "pictures" / "curves.png")
-        draw_pairs(context, path / "pictures" / "pairs.png")
+    def views(self, normalisation: Normalisation) -> tuple[TargetView, PairView | None]:
+        inputs = (self.plan.encoding, self.card.model.image_size, normalisation, self.device)
+        return self.task.target(*inputs), self.task.pairs(*inputs)
 
+    def evaluate_baselines(self) -> None:
+        """Nothing yet: they are described beside the result."""
 
-def _agreement(state: EpochState, signals: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
-    """Figures of an epoch; there are no labels, so no metrics."""
-    del state
-    return {"agreement_with_source": 100 * signals["source_agreement"]}, {}
+    def evaluate_epoch(
+        self, state: EpochState, diagnostics: Mapping[str, Any]
+    ) -> tuple[Mapping[str, float], Mapping[str, float]]:
+        del state
+        return {"agreement_with_source": 100 * diagnostics["source_agreement"]}, {}
+
+    def evaluate_result(self, state: EpochState) -> None:
+        source_bank, classes = self.banks["source-only"], self.card.classes
+        write_unlabelled_predictions(self.folder.path, self.task.names, state.bank, source_bank, classes)
+        driver, models = self.driver, {**self.baselines, "adapted": state.model}
+        pairs = {name: driver.pairs(model) for name, model in models.items()} if driver.pairs else {}
+        report = label_free_report({**self.banks, "adapted": state.bank}, pairs, driver.score.of_bank)
+        self.record.signals["models"] = report

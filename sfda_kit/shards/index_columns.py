@@ -6,7 +6,7 @@ from typing import Any
 
 from sfda_kit.shards.labels import Labels
 from sfda_kit.shards.shard_index import Sample, ShardIndex
-from sfda_kit.shards.tar_members import Member
+from sfda_kit.shards.tar_members import TarMember
 
 _ABSENT = -1
 """In place of an ending, where a sample has no image of a modality."""
@@ -36,7 +36,7 @@ def from_columns(columns: dict[str, Any]) -> ShardIndex:
     for modality, places in rest.pop("images").items():
         for sample, ending, offset, size in zip(samples, *places, strict=True):
             if ending != _ABSENT:
-                sample.images[modality] = Member(f"{sample.key}.{endings[ending]}", offset, size)
+                sample.images[modality] = TarMember(f"{sample.key}.{endings[ending]}", offset, size)
     return ShardIndex(samples, **rest)
 
 
@@ -44,7 +44,7 @@ def _codes(values: Any) -> dict[Any, int]:
     return {value: number for number, value in enumerate(dict.fromkeys(values))}
 
 
-def _ending(key: str, member: Member) -> str:
+def _ending(key: str, member: TarMember) -> str:
     return member.name[len(key) + 1 :]
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from sfda_kit.data.decode_cache import FileReader, stored
 from sfda_kit.data.images import IMAGE_SUFFIXES
-from sfda_kit.datasets.folder_dataset import FolderDataset, Row
+from sfda_kit.datasets.folder_dataset import FolderDataset, SceneRow
 from sfda_kit.datasets.split_folder import SplitFolder
 from sfda_kit.datasets.twins.writing import Progress, mark, write_whole
 from sfda_kit.errors import DataError, UserError
@@ -85,13 +85,13 @@ def _write_samples(
             progress(done, len(chosen))
 
 
-def _told_group(group: str, row: Row) -> str:
+def _told_group(group: str, row: SceneRow) -> str:
     """Empty where the sample is its own group for want of another: one may be told later, of the shards."""
     kind, _, name = group.partition(" ")
     return "" if kind in ("sample", "stem") and name and row.name.endswith(name) else group
 
 
-def _key(row: Row, taken: set[str]) -> str:
+def _key(row: SceneRow, taken: set[str]) -> str:
     """The sample's name without its domain and suffix, so that ``groups.csv`` and patterns find it; once a domain."""
     name = row.name.removeprefix(f"{row.domain}/")
     if name.lower().endswith(IMAGE_SUFFIXES):

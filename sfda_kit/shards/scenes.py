@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from sfda_kit.datasets.packed_rows import Row
+from sfda_kit.datasets.packed_rows import SceneRow
 from sfda_kit.shards.class_list import ClassList
 from sfda_kit.shards.naming import UNNAMED
 from sfda_kit.shards.reader import PlaceList
@@ -25,7 +25,7 @@ class Scenes:
 
     def __init__(self, root: Path, lacking: Lacking, classes: ClassList, unnamed: str) -> None:
         self.root, self._lacking, self._classes, self._unnamed = root, lacking, classes, unnamed
-        self.rows: list[Row] = []
+        self.rows: list[SceneRow] = []
         self.roles: list[str] = []
         self.groups: list[str] = []
         self.problems: list[str] = []
@@ -68,7 +68,7 @@ class Scenes:
             return
         self._first[name] = shard
         files = {modality: f"{shard}/{member.name}" for modality, member in images.items()}
-        self.rows.append(Row(name, labels.domain, scene_class or "", files))
+        self.rows.append(SceneRow(name, labels.domain, scene_class or "", files))
         self.roles.append(labels.role)
         self.groups.append(labels.group)
         for modality, member in images.items():

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sfda_kit.shards.labels import LARGEST, Labels, merged, parse_labels
 from sfda_kit.shards.naming import LABELS, parse_name
-from sfda_kit.shards.tar_members import Member, TarBytes, compression, members
+from sfda_kit.shards.tar_members import TarBytes, TarMember, compression, members
 
 UNPACK = "Nothing within can be read at random; unpack it to a plain .tar."
 
@@ -19,7 +19,7 @@ class Sample(NamedTuple):
 
     key: str
     labels: Labels
-    images: dict[str, Member]
+    images: dict[str, TarMember]
 
 
 @dataclass
@@ -63,18 +63,18 @@ class _Gathered:
 
     key: str
     wrong: str = ""
-    images: dict[str, Member] = field(default_factory=dict)
+    images: dict[str, TarMember] = field(default_factory=dict)
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def refuse(self, why: str) -> None:
         self.wrong = self.wrong or why
 
-    def add_image(self, modality: str, member: Member) -> None:
+    def add_image(self, modality: str, member: TarMember) -> None:
         first = self.images.setdefault(modality, member)
         if first is not member:
             self.refuse(f"has {first.name} and {member.name} as {modality or 'image'}. Keep one of them.")
 
-    def add_labels(self, ending: str, member: Member, file: TarBytes) -> None:
+    def add_labels(self, ending: str, member: TarMember, file: TarBytes) -> None:
         try:
             if member.size > LARGEST:
                 raise ValueError(f"holds {member.size:,} bytes, too many for labels; write class and domain alone")
@@ -87,7 +87,7 @@ class _Gathered:
             self.refuse(f"cannot be used: {member.name} {what}. {remedy[:1].upper()}{remedy[1:]}.")
 
 
-def _grouped(file: TarBytes, found: Iterator[Member], index: ShardIndex) -> Iterator[_Gathered]:
+def _grouped(file: TarBytes, found: Iterator[TarMember], index: ShardIndex) -> Iterator[_Gathered]:
     """Samples in the order of the shard. A key that comes back is told, and its second part is not used."""
     seen: set[str] = set()
     current: _Gathered | None = None

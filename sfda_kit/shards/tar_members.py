@@ -21,7 +21,7 @@ _MAGICS = {
 _COPY = "Copy the shard again from where it came."
 
 
-class Member(NamedTuple):
+class TarMember(NamedTuple):
     """A regular file within a tar: ``size`` bytes from ``offset`` on."""
 
     name: str
@@ -44,7 +44,7 @@ def compression(start: bytes) -> str:
     return next((name for magic, name in _MAGICS.items() if start.startswith(magic)), "")
 
 
-def members(file: TarBytes, length: int, damage: list[str]) -> Iterator[Member]:
+def members(file: TarBytes, length: int, damage: list[str]) -> Iterator[TarMember]:
     """Regular files in the order of the tar of ``length`` bytes; a sentence in ``damage`` for all that is wrong.
 
     What follows a damaged place is not looked for: after it nothing is where it was.
@@ -68,7 +68,7 @@ def members(file: TarBytes, length: int, damage: list[str]) -> Iterator[Member]:
                     damage.append(f"{_shown(found.name)} is cut short: {there:,} of {found.size:,} bytes. {_COPY}")
                     return
                 elif found.isreg():
-                    yield Member(_plain(found.name), found.offset_data, found.size)
+                    yield TarMember(_plain(found.name), found.offset_data, found.size)
         if why := _wrong_end(file, end, length):
             damage.append(why)
     except OSError:

@@ -101,7 +101,7 @@ def save_source(network: Network, card: SourceCard, folder: Path) -> SourceCard:
     return card
 
 
-def read_card(path: Path) -> SourceCard:
+def load_card(path: Path) -> SourceCard:
     """The card at ``path`` (the JSON file or its folder); ``UserError`` when it is missing or invalid."""
     file = path / CARD_FILE if path.is_dir() else path
     if not file.exists():
@@ -119,9 +119,9 @@ def read_card(path: Path) -> SourceCard:
         raise UserError(explain(error, f"source card {file}")) from None
 
 
-def load_source(path: Path, device: torch.device | str = "cpu") -> tuple[Network, SourceCard]:
+def load_source_model(path: Path, device: torch.device | str = "cpu") -> tuple[Network, SourceCard]:
     """Network (evaluation mode) and card; ``UserError`` when the weights do not match the card's hash."""
-    card = read_card(path)
+    card = load_card(path)
     folder = path if path.is_dir() else path.parent
     network = build_network(card.model, len(card.classes), pretrained=False)
     load_weights(network, folder / WEIGHTS_FILE)

@@ -11,26 +11,26 @@ import torch
 from sfda_kit.config.digest import digest
 from sfda_kit.config.models import ModelConfig
 from sfda_kit.errors import UserError
-from sfda_kit.models.mixture import Member, Mixture, mixing_weights
+from sfda_kit.models.mixture import Mixture, MixtureMember, mixing_weights
 from sfda_kit.models.network import Network, build_network
-from sfda_kit.source.source_card import SourceCard, load_source, read_card
+from sfda_kit.source.source_card import SourceCard, load_card, load_source_model
 
 
-def read_cards(paths: Sequence[Path]) -> SourceCard:
+def load_joint_card(paths: Sequence[Path]) -> SourceCard:
     """The card at the only path, or that of the mixture of several.
 
     Raises ``UserError`` where one is missing or invalid, or where they cannot be mixed.
     """
-    cards = [read_card(path) for path in paths]
+    cards = [load_card(path) for path in paths]
     return cards[0] if len(cards) == 1 else _mixed(cards, paths)
 
 
-def load_cards(paths: Sequence[Path], device: torch.device | str = "cpu") -> tuple[Network, SourceCard]:
-    """Network (evaluation mode) and card, as ``load_source`` and ``read_cards`` give them."""
+def load_joint_source_model(paths: Sequence[Path], device: torch.device | str = "cpu") -> tuple[Network, SourceCard]:
+    """Network (evaluation mode) and card, as ``load_source_model`` and ``load_joint_card`` give them."""
     if len(paths) == 1:
-        return load_source(paths[0], device)
-    card = read_cards(paths)
-    network = _joined(card, [load_source(path)[0] for path in paths])
+        return load_source_model(paths[0], device)
+    card = load_joint_card(paths)
+    network = _joined(card, [load_source_model(path)[0] for path in paths])
     return network.to(device).eval(), card
 
 
@@ -63,7 +63,7 @@ def _joined(card: SourceCard, networks: Sequence[Network]) -> Mixture:
         order = torch.tensor([member.classes.index(name) for name in card.classes])
         mean, std = torch.tensor(card.mean), torch.tensor(card.std)
         own_mean, own_std = torch.tensor(member.mean), torch.tensor(member.std)
-        members.append(Member(network, order, std / own_std, (mean - own_mean) / own_std))
+        members.append(MixtureMember(network, order, std / own_std, (mean - own_mean) / own_std))
     return Mixture(members)
 
 

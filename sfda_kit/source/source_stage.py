@@ -13,8 +13,8 @@ from sfda_kit.config.digest import digest
 from sfda_kit.config.models import RunConfig
 from sfda_kit.data.modality import modality
 from sfda_kit.errors import RunError, UserError
-from sfda_kit.source.source_card import SourceCard, read_card, save_source
-from sfda_kit.source.source_cards import read_cards
+from sfda_kit.source.source_card import SourceCard, load_card, save_source
+from sfda_kit.source.source_cards import load_joint_card
 from sfda_kit.source.source_training import channel_statistics, measure_normalisation, train_network
 from sfda_kit.training.stage_cache import cached_stage
 from sfda_kit.versions import versions
@@ -36,7 +36,7 @@ def source_folders(
     """Folder of the source card for this run, or of each that is mixed. Raises ``RunError`` below the floor."""
     folders = config.source.cards
     if folders:
-        card = read_cards(folders)
+        card = load_joint_card(folders)
         check_classes(card, task.classes, folders[0])
         check_modality(card, task.source.modality, folders[0])
     else:
@@ -94,7 +94,7 @@ def check_modality(card: SourceCard, wanted: str, where: Path) -> None:
 def check_floors(folders: Sequence[Path], floor: float | None) -> None:
     """Stop when a source model is barely above chance: nothing can be transferred from it."""
     for folder in folders:
-        _check_floor(read_card(folder), floor, f" {folder}" if len(folders) > 1 else "")
+        _check_floor(load_card(folder), floor, f" {folder}" if len(folders) > 1 else "")
 
 
 def _check_floor(card: SourceCard, floor: float | None, name: str) -> None:

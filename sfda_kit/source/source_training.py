@@ -14,8 +14,8 @@ from torch import Tensor
 
 from sfda_kit.data.augment import color_jitter
 from sfda_kit.data.views import LabelledView, Normalisation
-from sfda_kit.evaluate.metrics import accuracy
 from sfda_kit.events import Event, Listener
+from sfda_kit.metrics import accuracy
 from sfda_kit.models.network import Network, build_network
 from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.loop import (

@@ -15,9 +15,9 @@ from filelock import FileLock
 from sfda_kit.errors import UserError
 from sfda_kit.files import explained
 from sfda_kit.submissions.archive import read_archive
-from sfda_kit.submissions.findings import Findings
+from sfda_kit.submissions.findings import ArchiveFindings
 from sfda_kit.submissions.layout import MANIFEST
-from sfda_kit.submissions.sandbox import read_bounded, verify_contained
+from sfda_kit.submissions.sandbox import read_bounded, verify_in_sandbox
 from sfda_kit.submissions.verify import Rules, read_manifest
 
 SUBMISSION = "submission.json"
@@ -30,7 +30,7 @@ ADVICE = "(--records for another folder), then run the same command again."
 class Added:
     """``added`` and ``known`` are run ids; nothing was added where the archive was refused."""
 
-    findings: Findings
+    findings: ArchiveFindings
     added: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
 
@@ -42,7 +42,7 @@ def add(archive: Path, records: Path, rules: Rules | None = None) -> Added:
     Raises ``UserError`` when it cannot be read, or a different run of the same name is there.
     """
     data = read_archive_file(archive)
-    findings = verify_contained(data, rules)
+    findings = verify_in_sandbox(data, rules)
     if not findings.accepted:
         return Added(findings)
     runs, about = _contents(data, findings)
@@ -63,9 +63,9 @@ def read_archive_file(path: Path) -> bytes:
         raise UserError(f"Cannot read the archive {path}: {error.strerror}.") from None
 
 
-def _contents(data: bytes, findings: Findings) -> tuple[dict[str, dict[str, bytes]], bytes]:
+def _contents(data: bytes, findings: ArchiveFindings) -> tuple[dict[str, dict[str, bytes]], bytes]:
     """Files by run, and the text of ``submission.json``, from the bytes that were checked."""
-    contents = read_archive(data, Findings())
+    contents = read_archive(data, ArchiveFindings())
     manifest = read_manifest(contents.pop(MANIFEST))
     runs: dict[str, dict[str, bytes]] = defaultdict(dict)
     for name, content in contents.items():

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections import Counter
 
-from sfda_kit.submissions.findings import Findings
+from sfda_kit.submissions.findings import ArchiveFindings
 from sfda_kit.submissions.layout import (
     KIB,
     MANIFEST,
@@ -32,7 +32,7 @@ class _HostileError(ValueError):
     """One entry or the whole archive cannot be accepted; the message says why."""
 
 
-def read_archive(data: bytes, findings: Findings) -> dict[str, bytes]:
+def read_archive(data: bytes, findings: ArchiveFindings) -> dict[str, bytes]:
     """Contents by name of the entries that can be accepted; the reasons against others go to ``findings``.
 
     ``data``: the whole file. Memory stays below ``MAX_TOTAL`` beside it.
@@ -101,7 +101,7 @@ def _check_places(data: bytes, entries: list[zipfile.ZipInfo], end: int) -> None
         raise _HostileError("bytes are hidden between its entries and its directory")
 
 
-def _check_names(entries: list[zipfile.ZipInfo], findings: Findings) -> set[str]:
+def _check_names(entries: list[zipfile.ZipInfo], findings: ArchiveFindings) -> set[str]:
     """Names that are refused: not allowed, there twice, or equal to another but for case."""
     names = [info.orig_filename for info in entries]
     bad: set[str] = set()
@@ -135,7 +135,7 @@ def _name_problem(name: str) -> str:
     return next((reason for reason, broken in rules.items() if broken), "")
 
 
-def _check_whole(entries: list[zipfile.ZipInfo], findings: Findings) -> None:
+def _check_whole(entries: list[zipfile.ZipInfo], findings: ArchiveFindings) -> None:
     runs = {info.orig_filename.partition("/")[0] for info in entries if "/" in info.orig_filename}
     if len(runs) > MAX_RUNS:
         findings.refuse("archive", "", f"it holds {len(runs)} runs, at most {MAX_RUNS} are taken at once")

@@ -27,7 +27,7 @@ CHECKS = {
 """Every check, in the order of the report."""
 
 
-class Finding(BaseModel):
+class ArchiveFinding(BaseModel):
     """One problem or notice; ``text`` holds nothing that a terminal would obey."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,13 +40,13 @@ class Finding(BaseModel):
         return f"{self.where}: {self.text}" if self.where else self.text
 
 
-class Findings(BaseModel):
+class ArchiveFindings(BaseModel):
     """The report on one archive. It is accepted when there is no problem."""
 
     model_config = ConfigDict(extra="forbid")
 
-    problems: list[Finding] = Field(default_factory=list)
-    notices: list[Finding] = Field(default_factory=list)
+    problems: list[ArchiveFinding] = Field(default_factory=list)
+    notices: list[ArchiveFinding] = Field(default_factory=list)
     checked: dict[str, int] = Field(default_factory=dict)
     left_out: int = 0
     runs: list[str] = Field(default_factory=list)
@@ -88,9 +88,9 @@ class Findings(BaseModel):
             reason = str(error).splitlines()[0] if str(error) else ""
             self.refuse(check, where, f"could not be checked ({type(error).__name__}: {shown(reason)})")
 
-    def _keep(self, kept: list[Finding], check: str, where: str, text: str) -> None:
+    def _keep(self, kept: list[ArchiveFinding], check: str, where: str, text: str) -> None:
         if len(kept) < MAX_LISTED:
-            kept.append(Finding(check=check, where=shown(where, 260), text=shown(text, 600)))
+            kept.append(ArchiveFinding(check=check, where=shown(where, 260), text=shown(text, 600)))
         else:
             self.left_out += 1
 

@@ -7,14 +7,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from sfda_kit.submissions.findings import listed
-from sfda_kit.submissions.schema import Facts, Row
+from sfda_kit.submissions.schema import Facts, HistoryRow
 from sfda_kit.submissions.scores import differences
 
 if TYPE_CHECKING:
     from sfda_kit.results.record import Record, Selection
 
 
-def wrong_history(facts: Facts, rows: Sequence[Row]) -> Iterator[str]:
+def wrong_history(facts: Facts, rows: Sequence[HistoryRow]) -> Iterator[str]:
     """What in the history contradicts itself or the record."""
     if not rows:
         yield "it has no epoch"
@@ -39,7 +39,7 @@ def wrong_history(facts: Facts, rows: Sequence[Row]) -> Iterator[str]:
     yield from differences("metrics", facts.metrics.model_dump(), result.metrics.model_dump())
 
 
-def _wrong_selection(record: Record, selection: Selection, rows: Sequence[Row]) -> Iterator[str]:
+def _wrong_selection(record: Record, selection: Selection, rows: Sequence[HistoryRow]) -> Iterator[str]:
     """The choice is made again from the history: no label may have moved it."""
     from sfda_kit.evaluate.selection import describe_selection
 

@@ -63,7 +63,7 @@ class About(_Strict):
     third_party: dict[_Line, Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]] = {}
 
 
-class Manifest(_Strict):
+class ArchiveManifest(_Strict):
     """``manifest.json``: SHA-256 by name of every other file, and what the submitter says."""
 
     format: int

@@ -21,7 +21,7 @@ from sfda_kit.files import atomic
 from sfda_kit.results.collection import StoredRun, load_runs
 from sfda_kit.results.record import Record
 from sfda_kit.submissions.checks import is_own
-from sfda_kit.submissions.findings import Findings
+from sfda_kit.submissions.findings import ArchiveFindings
 from sfda_kit.submissions.layout import (
     CONFIG,
     FORMAT,
@@ -30,7 +30,7 @@ from sfda_kit.submissions.layout import (
     PREDICTIONS,
     RECORD,
     About,
-    Manifest,
+    ArchiveManifest,
     SuiteName,
 )
 from sfda_kit.submissions.redaction import public, public_record
@@ -51,7 +51,7 @@ class Packed:
 
     path: Path
     size: int
-    findings: Findings
+    findings: ArchiveFindings
 
 
 def pack(
@@ -87,7 +87,7 @@ def archive_bytes(runs: Sequence[StoredRun], about: About, pictures: bool = True
             raise UserError(f"Two runs have the name {clash[0].partition('/')[0]}. Pack them in two archives.")
         files |= found
     hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
-    manifest = Manifest(format=FORMAT, toolkit=__version__, about=about, files=hashes)
+    manifest = ArchiveManifest(format=FORMAT, toolkit=__version__, about=about, files=hashes)
     return zipped({MANIFEST: _json(manifest.model_dump(mode="json")), **{name: files[name] for name in sorted(files)}})
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sfda_kit.submissions.findings import Findings, shown
+from sfda_kit.submissions.findings import ArchiveFindings, shown
 from sfda_kit.submissions.layout import MAX_ARCHIVE, MIB
 from sfda_kit.submissions.verify import Rules, verify
 
@@ -24,7 +24,7 @@ def read_bounded(path: Path) -> bytes:
         return file.read(MAX_ARCHIVE + 1)
 
 
-def verify_contained(data: bytes, rules: Rules | None = None, timeout_s: float = 900) -> Findings:
+def verify_in_sandbox(data: bytes, rules: Rules | None = None, timeout_s: float = 900) -> ArchiveFindings:
     """``verify`` in another process; its death or delay is a reason to refuse."""
     request = _from_anywhere(rules or Rules()).model_dump_json().encode() + b"\n" + data
     command = [sys.executable, "-m", "sfda_kit.submissions.sandbox"]
@@ -37,7 +37,7 @@ def verify_contained(data: bytes, rules: Rules | None = None, timeout_s: float =
         except subprocess.TimeoutExpired:
             return _refused(f"checking it was not done after {timeout_s:.0f} s")
     try:
-        return Findings.model_validate_json(done.stdout)
+        return ArchiveFindings.model_validate_json(done.stdout)
     except ValidationError:
         words = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
         return _refused(f"its check ended with code {done.returncode}: {shown(' '.join(words), 300)}")
@@ -53,8 +53,8 @@ def _from_anywhere(rules: Rules) -> Rules:
     return Rules(suite=suite, roots={name: root.absolute() for name, root in rules.roots.items()})
 
 
-def _refused(reason: str) -> Findings:
-    findings = Findings()
+def _refused(reason: str) -> ArchiveFindings:
+    findings = ArchiveFindings()
     findings.refuse("archive", "", reason)
     return findings
 

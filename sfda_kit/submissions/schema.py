@@ -43,7 +43,7 @@ class FinalScores(Scores):
     source_accuracy: Percent | None = None
 
 
-class Images(_Strict):
+class ImageCounts(_Strict):
     """Images by part of a task."""
 
     source: Count
@@ -60,13 +60,13 @@ class TaskFacts(_Strict):
     target: ShortName
     classes: Annotated[tuple[ShortName, ...], Field(min_length=2, max_length=1000)]
     ti_classes: Annotated[tuple[ShortName, ...], Field(max_length=1000)]
-    images: Images
+    images: ImageCounts
     split_seed: int
     encoding: PartConfig
     fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
 
-class Row(_Strict):
+class HistoryRow(_Strict):
     """One epoch of ``history.json``."""
 
     phase: ShortName
@@ -102,7 +102,7 @@ SpeltConfig = Annotated[Any, PlainValidator(partial(_spelt_out, RunConfig))]
 """Without short forms."""
 
 
-History = Annotated[list[Row], Field(max_length=20_000)]
+History = Annotated[list[HistoryRow], Field(max_length=20_000)]
 """``history.json``."""
 
 

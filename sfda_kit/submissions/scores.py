@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sfda_kit.evaluate.metrics import accuracy, calibration_error, mean_class_accuracy
+from sfda_kit.metrics import accuracy, calibration_error, mean_class_accuracy
 from sfda_kit.submissions.predictions import Predictions
 from sfda_kit.submissions.schema import Facts
 

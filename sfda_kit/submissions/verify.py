@@ -13,8 +13,8 @@ from sfda_kit.config.models import RunConfig
 from sfda_kit.errors import UserError
 from sfda_kit.submissions import layout
 from sfda_kit.submissions.archive import read_archive
-from sfda_kit.submissions.findings import Findings, listed, shown
-from sfda_kit.submissions.layout import MANIFEST, RECORD, About, Manifest
+from sfda_kit.submissions.findings import ArchiveFindings, listed, shown
+from sfda_kit.submissions.layout import MANIFEST, RECORD, About, ArchiveManifest
 from sfda_kit.submissions.rebuild import Rebuilder
 from sfda_kit.submissions.schema import Facts, validated
 from sfda_kit.submissions.strict_json import parse
@@ -31,10 +31,10 @@ class Rules(BaseModel):
     suite: str | None = None
 
 
-def verify(data: bytes, rules: Rules | None = None) -> Findings:
-    """Check the archive ``data`` in this process; see ``contained.py`` for one that a crash cannot take along."""
+def verify(data: bytes, rules: Rules | None = None) -> ArchiveFindings:
+    """Check the archive ``data`` in this process; see ``sandbox.py`` for one that a crash cannot take along."""
     rules = rules or Rules()
-    findings = Findings(sha256=hashlib.sha256(data).hexdigest())
+    findings = ArchiveFindings(sha256=hashlib.sha256(data).hexdigest())
     contents = read_archive(data, findings)
     about = _check_manifest(contents, findings)
     rebuilder = Rebuilder(rules.roots)
@@ -55,9 +55,9 @@ def verify(data: bytes, rules: Rules | None = None) -> Findings:
     return findings
 
 
-def read_manifest(content: bytes) -> Manifest:
+def read_manifest(content: bytes) -> ArchiveManifest:
     """``manifest.json``. Raises ``ValueError``."""
-    manifest = validated(Manifest, parse(content), "manifest")
+    manifest = validated(ArchiveManifest, parse(content), "manifest")
     if manifest.format != layout.FORMAT:
         raise ValueError(
             f"its format is {manifest.format}, this version reads {layout.FORMAT}: use the version of sfda-kit that "
@@ -66,7 +66,7 @@ def read_manifest(content: bytes) -> Manifest:
     return manifest
 
 
-def _check_manifest(contents: Mapping[str, bytes], findings: Findings) -> About:
+def _check_manifest(contents: Mapping[str, bytes], findings: ArchiveFindings) -> About:
     if MANIFEST not in contents:
         findings.refuse("manifest", "", f"there is no {MANIFEST}. Pack the runs with `sfda-kit leaderboard pack`.")
         return About()
@@ -87,14 +87,14 @@ def _check_manifest(contents: Mapping[str, bytes], findings: Findings) -> About:
     return manifest.about
 
 
-def _tell_absent_data(finished: Mapping[str, Facts], rebuilder: Rebuilder, findings: Findings) -> None:
+def _tell_absent_data(finished: Mapping[str, Facts], rebuilder: Rebuilder, findings: ArchiveFindings) -> None:
     absent = Counter(facts.task.dataset for facts in finished.values() if not rebuilder.can_open(facts))
     for name, count in absent.items():
         text = f"the data set {shown(name)} is not here: samples and labels of {count} runs were not compared with it"
         findings.notice("task", "", f"{text} (--data-root {shown(name)}=FOLDER)")
 
 
-def _check_together(finished: Mapping[str, Facts], findings: Findings) -> None:
+def _check_together(finished: Mapping[str, Facts], findings: ArchiveFindings) -> None:
     """The same run under two names is refused; different source models under one seed are told."""
     same: dict[str, list[str]] = defaultdict(list)
     sources: dict[tuple[str, int], set[str]] = defaultdict(set)
@@ -111,7 +111,7 @@ def _check_together(finished: Mapping[str, Facts], findings: Findings) -> None:
             findings.notice("runs", "", f"runs of task {fingerprint} with seed {seed} {text}")
 
 
-def _check_suite(runs: Mapping[str, RunConfig], about: About, rules: Rules, findings: Findings) -> None:
+def _check_suite(runs: Mapping[str, RunConfig], about: About, rules: Rules, findings: ArchiveFindings) -> None:
     if not (rules.suite or about.suite):
         return
     if not about.suite:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sfda_kit.results.record import Record
 from sfda_kit.submissions.checks import wrong_facts, wrong_identity, wrong_method, wrong_recipe
-from sfda_kit.submissions.findings import Findings, listed
+from sfda_kit.submissions.findings import ArchiveFindings, listed
 from sfda_kit.submissions.history import wrong_history
 from sfda_kit.submissions.identity_file import check_config_file
 from sfda_kit.submissions.layout import CONFIG, HISTORY, PREDICTIONS, RECORD, About
@@ -19,7 +19,7 @@ from sfda_kit.submissions.strict_json import parse
 
 
 def check_run(
-    run_id: str, files: Mapping[str, bytes], about: About, rebuilder: Rebuilder, findings: Findings
+    run_id: str, files: Mapping[str, bytes], about: About, rebuilder: Rebuilder, findings: ArchiveFindings
 ) -> Facts | None:
     """The facts of a finished run, None where there are none or they are broken."""
     if RECORD not in files:
@@ -42,7 +42,7 @@ def check_run(
     return _check_finished(run_id, files, record, about, rebuilder, findings)
 
 
-def _check_unfinished(run_id: str, files: Mapping[str, bytes], record: Record, findings: Findings) -> None:
+def _check_unfinished(run_id: str, files: Mapping[str, bytes], record: Record, findings: ArchiveFindings) -> None:
     findings.notice("run", run_id, f"its status is {record.status}: it is listed and never ranks")
     if extra := sorted(set(files) - {RECORD, CONFIG, HISTORY}):
         findings.refuse("run", run_id, f"a run with status {record.status} brings no {listed(extra)}")
@@ -52,7 +52,12 @@ def _check_unfinished(run_id: str, files: Mapping[str, bytes], record: Record, f
 
 
 def _check_finished(
-    run_id: str, files: Mapping[str, bytes], record: Record, about: About, rebuilder: Rebuilder, findings: Findings
+    run_id: str,
+    files: Mapping[str, bytes],
+    record: Record,
+    about: About,
+    rebuilder: Rebuilder,
+    findings: ArchiveFindings,
 ) -> Facts | None:
     for name in (CONFIG, HISTORY, PREDICTIONS):
         if name not in files:
@@ -78,14 +83,16 @@ def _check_finished(
     return facts
 
 
-def _check_pictures(run_id: str, files: Mapping[str, bytes], findings: Findings) -> None:
+def _check_pictures(run_id: str, files: Mapping[str, bytes], findings: ArchiveFindings) -> None:
     for name, content in files.items():
         if name.startswith("pictures/"):
             with findings.guard("pictures", f"{run_id}/{name}"):
                 check_picture(content)
 
 
-def _check_predictions(run_id: str, files: Mapping[str, bytes], facts: Facts, findings: Findings) -> Predictions | None:
+def _check_predictions(
+    run_id: str, files: Mapping[str, bytes], facts: Facts, findings: ArchiveFindings
+) -> Predictions | None:
     if PREDICTIONS not in files:
         return None
     images = facts.task.images
@@ -101,7 +108,7 @@ def _check_predictions(run_id: str, files: Mapping[str, bytes], facts: Facts, fi
     return found
 
 
-def _check_history(run_id: str, files: Mapping[str, bytes], facts: Facts, findings: Findings) -> None:
+def _check_history(run_id: str, files: Mapping[str, bytes], facts: Facts, findings: ArchiveFindings) -> None:
     if HISTORY not in files:
         return
     where = f"{run_id}/{HISTORY}"
@@ -116,7 +123,7 @@ def _check_history(run_id: str, files: Mapping[str, bytes], facts: Facts, findin
 
 
 def _check_task(
-    run_id: str, facts: Facts, predictions: Predictions | None, rebuilder: Rebuilder, findings: Findings
+    run_id: str, facts: Facts, predictions: Predictions | None, rebuilder: Rebuilder, findings: ArchiveFindings
 ) -> None:
     if not rebuilder.can_open(facts):
         return

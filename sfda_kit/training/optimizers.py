@@ -22,7 +22,7 @@ class Optimizer(Protocol):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
 
 
-class Together:
+class CombinedOptimizer:
     """Several optimisers that step after one backward pass, each with an algorithm and rates of its own."""
 
     def __init__(self, *optimizers: torch.optim.Optimizer) -> None:

@@ -1,1 +1,1 @@
-"""The doctor for data: every file of a set looked at before anything trains, each finding with its remedy."""
+"""Verification of data: every file of a set looked at before anything trains, each finding with its remedy."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from sfda_kit.datasets.folder_dataset import Row
+from sfda_kit.datasets.folder_dataset import SceneRow
 from sfda_kit.errors import UserError
 from sfda_kit.verify.findings import Finding, split_message
 from sfda_kit.verify.tree import Tree
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sfda_kit.interfaces.dataset import Dataset, Index
 
 
-def empty_classes(rows: Sequence[Row], tree: Tree) -> Iterator[Finding]:
+def empty_classes(rows: Sequence[SceneRow], tree: Tree) -> Iterator[Finding]:
     """Folders beside those of classes that hold no image at any depth.
 
     Where the folders of classes are is told by the samples: the part of a path that is the class.
@@ -29,7 +29,7 @@ def empty_classes(rows: Sequence[Row], tree: Tree) -> Iterator[Finding]:
                 yield Finding("empty-class", folder, "holds no image")
 
 
-def _holders(row: Row) -> Iterator[str]:
+def _holders(row: SceneRow) -> Iterator[str]:
     for path in set(row.files.values()):
         parts = path.split("/")[:-1]
         for depth, part in enumerate(parts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from sfda_kit.datasets.folder_dataset import Row
+from sfda_kit.datasets.folder_dataset import SceneRow
 from sfda_kit.verify.findings import Finding
 
 EUROSAT = {
@@ -44,7 +44,7 @@ DOMAINS = (
 """Office-31, Office-Home, VisDA-C."""
 
 
-def check_counts(dataset: str, rows: Sequence[Row]) -> Iterator[Finding]:
+def check_counts(dataset: str, rows: Sequence[SceneRow]) -> Iterator[Finding]:
     """One notice for each class, domain or part whose count is not the official one."""
     domains = Counter(row.domain for row in rows)
     if dataset == "eurosat":
@@ -64,7 +64,7 @@ def check_counts(dataset: str, rows: Sequence[Row]) -> Iterator[Finding]:
         yield from _differing("domain", domains, official)
 
 
-def _relevant(rows: Sequence[Row]) -> Iterator[Finding]:
+def _relevant(rows: Sequence[SceneRow]) -> Iterator[Finding]:
     from sfda_kit.datasets.named_splits import shipped_splits
 
     relevant = shipped_splits("sun-rgbd")["socket17"].tr

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfda_kit.datasets.folder_dataset import FolderDataset, Row
+from sfda_kit.datasets.folder_dataset import FolderDataset, SceneRow
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.verify.classes import check_split, empty_classes
 from sfda_kit.verify.counts import check_counts
 from sfda_kit.verify.depth import doubtful_unit
-from sfda_kit.verify.duplicates import Place, duplicates, near_duplicates
-from sfda_kit.verify.file_checks import FileFacts, Job, Look
+from sfda_kit.verify.duplicates import SamplePlace, duplicates, near_duplicates
+from sfda_kit.verify.file_checks import FileCheck, FileFacts, Look
 from sfda_kit.verify.findings import Finding, split_message
 from sfda_kit.verify.groups_table import unused_lines
 from sfda_kit.verify.manifest import compare, default_path, read_manifest, write_manifest
@@ -118,19 +118,19 @@ def _folder_of(config: DatasetConfig) -> Path:
     return require_folder(given.parent if given and given.is_file() else given, "--data-root")
 
 
-def _jobs(rows: Sequence[Row], tree: Tree, found: Scanned) -> list[Job]:
+def _jobs(rows: Sequence[SceneRow], tree: Tree, found: Scanned) -> list[FileCheck]:
     """Each file once. Where the loader knows the layout and lists no sample, all images of the tree."""
     if found.scan is None and found.dataset is not None:
-        return [Job(path) for path in tree.images]
+        return [FileCheck(path) for path in tree.images]
     taken: dict[str, list[str]] = {}
     for row in rows:
         for modality, path in row.files.items():
             taken.setdefault(path, []).append(modality)
-    return [Job(path, tuple(modalities)) for path, modalities in taken.items()]
+    return [FileCheck(path, tuple(modalities)) for path, modalities in taken.items()]
 
 
 def _look_at_files(
-    jobs: Sequence[Job], request: Request, found: Scanned, root: Path, tell: Progress
+    jobs: Sequence[FileCheck], request: Request, found: Scanned, root: Path, tell: Progress
 ) -> dict[str, FileFacts]:
     from sfda_kit.data.decode_cache import FileReader
 
@@ -169,14 +169,14 @@ def _look_at_samples(
     _keep_manifest(dataset, dataset.root, facts, dataset.holds, request, report)
 
 
-def _places(dataset: FolderDataset, rows: Sequence[Row]) -> list[Place]:
-    from sfda_kit.data.group_split import deal_parts
+def _places(dataset: FolderDataset, rows: Sequence[SceneRow]) -> list[SamplePlace]:
+    from sfda_kit.data.group_split import split_groups
     from sfda_kit.interfaces.dataset import PARTS
 
     index = dataset.index()
-    parts = deal_parts(index, dataset.config.split_seed)
+    parts = split_groups(index, dataset.config.split_seed)
     return [
-        Place(row.name, PARTS[part], int(group), row.scene_class, row.files)
+        SamplePlace(row.name, PARTS[part], int(group), row.scene_class, row.files)
         for row, part, group in zip(rows, parts, index.group, strict=True)
     ]
 

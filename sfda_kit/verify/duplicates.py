@@ -19,7 +19,7 @@ _CROWD = 400
 """Of more images with one word in common only neighbours are compared: they are alike in general, not copies."""
 
 
-class Place(NamedTuple):
+class SamplePlace(NamedTuple):
     """Where a sample stands: its part, group and class, as text, and its files by modality."""
 
     name: str
@@ -29,9 +29,9 @@ class Place(NamedTuple):
     files: Mapping[str, str]
 
 
-def duplicates(places: Sequence[Place], facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
+def duplicates(places: Sequence[SamplePlace], facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
     """The same bytes in two samples that a split may part, or that count as two classes."""
-    owners: dict[str, list[tuple[str, Place]]] = defaultdict(list)
+    owners: dict[str, list[tuple[str, SamplePlace]]] = defaultdict(list)
     for place in places:
         for path in dict.fromkeys(place.files.values()):
             if facts[path].sha256:
@@ -43,7 +43,7 @@ def duplicates(places: Sequence[Place], facts: Mapping[str, FileFacts]) -> Itera
                 yield Finding(code, path, f"is the same as {first_path}{_between(code, first, other)}")
 
 
-def _code(first: Place, other: Place) -> str:
+def _code(first: SamplePlace, other: SamplePlace) -> str:
     if first.scene_class != other.scene_class:
         return "duplicate-across-classes"
     if first.part != other.part:
@@ -51,18 +51,18 @@ def _code(first: Place, other: Place) -> str:
     return "duplicate" if first.group != other.group else ""
 
 
-def _between(code: str, first: Place, other: Place) -> str:
+def _between(code: str, first: SamplePlace, other: SamplePlace) -> str:
     if code == "duplicate-across-classes":
         return f" (classes {other.scene_class} and {first.scene_class})"
     return f" ({other.part} and {first.part})" if code == "duplicate-across-parts" else ""
 
 
-def near_duplicates(places: Sequence[Place], facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
+def near_duplicates(places: Sequence[SamplePlace], facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
     """Images of one modality, in different parts, that differ by little more than how they were saved."""
     for modality in sorted({name for place in places for name in place.files}):
         held = [place for place in places if modality in place.files]
         hashed = [(place, facts[place.files[modality]].pixels.get(modality)) for place in held]
-        kept = [(place, found.likeness) for place, found in hashed if found and found.likeness]
+        kept = [(place, found.perceptual_hash) for place, found in hashed if found and found.perceptual_hash]
         if len(kept) < 2:
             continue
         hashes = np.frombuffer(b"".join(one for _, one in kept), np.uint8).reshape(-1, BYTES)

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.data.decode_cache import FileReader, Reader, stored
+from sfda_kit.data.decode_cache import FileReader, PixelReader, stored
 from sfda_kit.data.depth_units import DepthUnit, to_millimetres
 from sfda_kit.data.images import read_image
 from sfda_kit.data.stored import Stored, sha256_of, source_of
 from sfda_kit.errors import DataError
 from sfda_kit.verify.findings import Finding, split_message
 from sfda_kit.verify.headers import SUFFIXES, Header, TooLargeError, read_header
-from sfda_kit.verify.perceptual_hash import likeness
+from sfda_kit.verify.perceptual_hash import perceptual_hash
 
 _SAMPLED = 1 << 12
 """Pixels from which the median distance is taken."""
@@ -32,13 +32,13 @@ class Look:
     """How files are looked at; the same for all files of a set. Sent to worker processes."""
 
     root: str
-    reader: Reader
+    reader: PixelReader
     depth_unit: DepthUnit
     deep: bool
 
 
 @dataclass(frozen=True)
-class Job:
+class FileCheck:
     """A file, relative to the root, and the modalities taken from it; none: it only has to decode."""
 
     path: str
@@ -47,13 +47,13 @@ class Job:
 
 @dataclass(frozen=True)
 class PixelFacts:
-    """Of decoded pixels: range and ``likeness``; of depth also the share of zeros and the median of the rest."""
+    """Of decoded pixels: range and ``perceptual_hash``; of depth also the share of zeros and the median of the rest."""
 
     least: int
     most: int
     missing: float
     median: float
-    likeness: bytes
+    perceptual_hash: bytes
 
 
 @dataclass
@@ -77,7 +77,7 @@ class FileFacts:
         return all(finding.rule.severity != "error" for finding in self.findings)
 
 
-def look_at(job: Job, look: Look) -> FileFacts:
+def look_at(job: FileCheck, look: Look) -> FileFacts:
     """Header and names; with ``look.deep`` also hash, decoding and statistics. Never raises for a bad file."""
     facts = FileFacts(job.path)
     path = Path(look.root) / job.path
@@ -124,7 +124,7 @@ def _is_there(file: Stored, facts: FileFacts) -> bool:
     return facts.usable
 
 
-def _check_header(path: Path, job: Job, look: Look, facts: FileFacts) -> None:
+def _check_header(path: Path, job: FileCheck, look: Look, facts: FileFacts) -> None:
     try:
         header = read_header(stored(path, look.reader))
     except TooLargeError as error:
@@ -142,7 +142,7 @@ def _check_header(path: Path, job: Job, look: Look, facts: FileFacts) -> None:
         _check_modality(header, modality, look, facts)
 
 
-def _refused(path: Path, job: Job, look: Look, facts: FileFacts) -> None:
+def _refused(path: Path, job: FileCheck, look: Look, facts: FileFacts) -> None:
     try:
         look.reader(path, next(iter(job.modalities), "rgb"), look.depth_unit)
     except DataError as error:
@@ -181,7 +181,7 @@ def _check_modality(header: Header, modality: str, look: Look, facts: FileFacts)
             facts.add("unusable-file", what, "Is it the depth half of the pair? Swap the two.")
 
 
-def _decode(path: Path, job: Job, look: Look, facts: FileFacts) -> None:
+def _decode(path: Path, job: FileCheck, look: Look, facts: FileFacts) -> None:
     for modality in job.modalities or ("",):
         try:
             pixels = _pixels(path, modality, look)
@@ -216,7 +216,7 @@ def facts_of(pixels: NDArray[Any], modality: str) -> PixelFacts:
         measured = measured[measured > 0]
         missing = 1 - np.count_nonzero(pixels) / pixels.size
         median = float(np.median(measured)) if measured.size else 0.0
-    return PixelFacts(int(np.min(pixels)), int(np.max(pixels)), missing, median, likeness(pixels))
+    return PixelFacts(int(np.min(pixels)), int(np.max(pixels)), missing, median, perceptual_hash(pixels))
 
 
 def check_values(modality: str, facts: FileFacts) -> None:

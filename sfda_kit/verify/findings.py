@@ -1,4 +1,4 @@
-"""What the doctor finds: a code, a path, what is wrong and what to do about it."""
+"""What a verification finds: a code, a path, what is wrong and what to do about it."""
 
 from __future__ import annotations
 
@@ -118,12 +118,3 @@ def split_message(message: str) -> tuple[str, str]:
         if character == "." and depth <= 0 and rest[:1] == " " and (rest[1:].isupper() or rest[1:] == "`"):
             return message[:place], message[place + 2 :]
     return message.rstrip("."), ""
-
-
-def shown(text: str) -> str:
-    """``text`` fit for a terminal: what does not print (newlines, escapes, other directions) becomes ``\\x1b``."""
-    return "".join(one if one.isprintable() else _escape(one) for one in text)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape", errors="backslashreplace").decode("ascii")

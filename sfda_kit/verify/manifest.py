@@ -21,7 +21,7 @@ _ADVICE = "Name another file with --manifest."
 
 
 @dataclass(frozen=True)
-class Manifest:
+class FileManifest:
     """``files``: path below the root -> size in bytes and SHA-256. ``labels``: the set's fingerprint.
 
     Of a set that is asked row by row, names of images take the place of paths (``rows.look_at_rows``).
@@ -38,14 +38,14 @@ def default_path(dataset: str, root: Path | None) -> Path:
     return cache_dir() / "manifests" / f"{dataset}-{place}.json"
 
 
-def read_manifest(path: Path) -> Manifest | None:
+def read_manifest(path: Path) -> FileManifest | None:
     """None where there is none. Raises ``DataError`` when it is no manifest."""
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
         if data["version"] != VERSION:
             raise ValueError(f"version {data['version']}")
         files = {str(name): (int(one["bytes"]), str(one["sha256"])) for name, one in data["files"].items()}
-        return Manifest(files, str(data["labels"]))
+        return FileManifest(files, str(data["labels"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -68,7 +68,7 @@ def write_manifest(path: Path, dataset: str, root: Path | None, facts: Collectio
 
 
 def compare(
-    manifest: Manifest, is_there: Callable[[str], bool], facts: Collection[FileFacts], labels: str
+    manifest: FileManifest, is_there: Callable[[str], bool], facts: Collection[FileFacts], labels: str
 ) -> Iterator[Finding]:
     """What is other than it was; ``is_there`` tells of a path. Where a file was not hashed its size alone is compared.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from sfda_kit.datasets.folder_dataset import Row
+from sfda_kit.datasets.folder_dataset import SceneRow
 from sfda_kit.verify.file_checks import FileFacts
 from sfda_kit.verify.findings import Finding
 from sfda_kit.verify.headers import Header
@@ -13,7 +13,7 @@ _ROUND = 1.15
 """Pictures nearer to a square than this do not tell which way up they are."""
 
 
-def turned_pairs(rows: Sequence[Row], facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
+def turned_pairs(rows: Sequence[SceneRow], facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
     """Pairs whose halves lie across each other, and rotation tags, which no loader applies."""
     for row in rows:
         paths = list(dict.fromkeys(row.files.values()))

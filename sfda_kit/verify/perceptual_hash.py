@@ -20,7 +20,7 @@ _FLAT = 2.0
 """Below this spread of grey values (of 255) the signs are those of noise."""
 
 
-def likeness(pixels: NDArray[np.generic]) -> bytes:
+def perceptual_hash(pixels: NDArray[np.generic]) -> bytes:
     """``BYTES`` bytes for uint8 or uint16 (H, W) or (H, W, 3); none for an image that is nearly flat."""
     small = _small(pixels)
     if float(small.std()) < _FLAT:

@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from sfda_kit.verify.file_checks import FileFacts, Job, Look, look_at, quiet
+from sfda_kit.verify.file_checks import FileCheck, FileFacts, Look, look_at, quiet
 
 CHUNK = 64
 """Files sent to a process at a time."""
@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 """Called with files done and files in all."""
 
 
-def look_at_all(jobs: Sequence[Job], look: Look, workers: int, progress: Progress) -> list[FileFacts]:
+def look_at_all(jobs: Sequence[FileCheck], look: Look, workers: int, progress: Progress) -> list[FileFacts]:
     """Facts in the order of ``jobs``."""
     if len(jobs) <= ALONE or workers < 1:
         facts = []
@@ -37,7 +37,9 @@ def look_at_all(jobs: Sequence[Job], look: Look, workers: int, progress: Progres
     return _in_processes(chunks, look, min(workers, len(chunks)), progress)
 
 
-def _in_processes(chunks: Sequence[Sequence[Job]], look: Look, workers: int, progress: Progress) -> list[FileFacts]:
+def _in_processes(
+    chunks: Sequence[Sequence[FileCheck]], look: Look, workers: int, progress: Progress
+) -> list[FileFacts]:
     total, done = sum(map(len, chunks)), 0
     idle: SimpleQueue[_Worker] = SimpleQueue()
     started = [_Worker(look) for _ in range(workers)]
@@ -58,7 +60,7 @@ def _in_processes(chunks: Sequence[Sequence[Job]], look: Look, workers: int, pro
     return [facts for number in range(len(chunks)) for facts in answers[number]]
 
 
-def _look_with(idle: SimpleQueue[_Worker], chunk: Sequence[Job]) -> list[FileFacts]:
+def _look_with(idle: SimpleQueue[_Worker], chunk: Sequence[FileCheck]) -> list[FileFacts]:
     worker = idle.get()
     try:
         return worker.look_at(chunk)
@@ -73,7 +75,7 @@ class _Worker:
     look: Look
     process: subprocess.Popen[bytes] | None = field(default=None)
 
-    def look_at(self, jobs: Sequence[Job]) -> list[FileFacts]:
+    def look_at(self, jobs: Sequence[FileCheck]) -> list[FileFacts]:
         """Where the process dies, each file is tried alone to find the one that kills it."""
         try:
             return self._ask(jobs)
@@ -92,7 +94,7 @@ class _Worker:
             process.kill()
             process.communicate()
 
-    def _ask(self, jobs: Sequence[Job]) -> list[FileFacts]:
+    def _ask(self, jobs: Sequence[FileCheck]) -> list[FileFacts]:
         self.process = self.process or _start(self.look)
         questions, answers = self.process.stdin, self.process.stdout
         assert questions is not None and answers is not None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.errors import DataError
-from sfda_kit.verify.duplicates import Place
+from sfda_kit.verify.duplicates import SamplePlace
 from sfda_kit.verify.file_checks import FileFacts, check_values, facts_of
 from sfda_kit.verify.findings import split_message
 
@@ -42,14 +42,14 @@ def row_name(name: str, modality: str) -> str:
     return f"{name} ({modality})"
 
 
-def row_places(dataset: Dataset, index: Index, rows: NDArray[np.int64]) -> list[Place]:
+def row_places(dataset: Dataset, index: Index, rows: NDArray[np.int64]) -> list[SamplePlace]:
     """Where each of ``rows`` stands."""
-    from sfda_kit.data.group_split import deal_parts
+    from sfda_kit.data.group_split import split_groups
     from sfda_kit.interfaces.dataset import PARTS
 
-    parts = deal_parts(index, dataset.config.split_seed)
+    parts = split_groups(index, dataset.config.split_seed)
     return [
-        Place(
+        SamplePlace(
             index.names[row],
             PARTS[parts[row]],
             int(index.group[row]),

@@ -9,7 +9,7 @@ import os
 import pickle
 import sys
 
-from sfda_kit.verify.file_checks import Job, Look, look_at, quiet
+from sfda_kit.verify.file_checks import FileCheck, Look, look_at, quiet
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     look: Look = pickle.load(sys.stdin.buffer)
     while True:
         try:
-            jobs: list[Job] = pickle.load(sys.stdin.buffer)
+            jobs: list[FileCheck] = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         with quiet():

@@ -10,7 +10,7 @@ from PIL import Image
 from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.task import build_task
 from sfda_kit.datasets.diml import Diml
-from sfda_kit.datasets.diml_frames import Pair, Place, runs, scene_name
+from sfda_kit.datasets.diml_frames import DimlFolder, Pair, runs, scene_name
 from sfda_kit.datasets.twins import make_twin
 from sfda_kit.errors import DataError
 
@@ -82,7 +82,7 @@ def test_official_test_frames_are_target_test_and_no_group_is_on_both_sides(samp
 def test_groups_are_runs_of_frames_taken_one_after_the_other(sample):
     index = load(sample, options={"parts": "groups"}).index()
     assert len(set(index.group)) == 18 * 4  # two frames each, five minutes apart
-    place = Place("x", "sample", "indoor", "church", "", "")
+    place = DimlFolder("x", "sample", "indoor", "church", "", "")
 
     def frames(*keys: str) -> list[str]:
         return runs([Pair(place, key, {}) for key in keys])

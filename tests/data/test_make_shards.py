@@ -14,7 +14,7 @@ from PIL import Image
 
 from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.cache_contents import clear, entries
-from sfda_kit.data.group_split import deal_parts
+from sfda_kit.data.group_split import split_groups
 from sfda_kit.datasets.paired_folder import PairedFolder
 from sfda_kit.datasets.sun_rgbd import SunRgbd
 from sfda_kit.datasets.twins import make_twin
@@ -62,7 +62,7 @@ def test_a_public_set_keeps_its_parts_and_splits_in_shards(twin, tmp_path, parts
     )
     index, expected = dataset.index(), original.index()
     assert index.names == expected.names and index.classes == expected.classes
-    np.testing.assert_array_equal(deal_parts(index, 3), deal_parts(expected, 3 if parts == "groups" else 0))
+    np.testing.assert_array_equal(split_groups(index, 3), split_groups(expected, 3 if parts == "groups" else 0))
     assert made.splits == tuple(original.splits())
     assert {name: dataset.splits()[name] for name in made.splits} == dict(original.splits())
     rows = np.array([5, 40])

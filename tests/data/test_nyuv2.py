@@ -16,7 +16,7 @@ from scipy.io import savemat
 from sfda_kit.config.models import DatasetConfig
 from sfda_kit.datasets.nyuv2 import Nyuv2
 from sfda_kit.datasets.nyuv2_crops import CLASSES, CropRules, boxes, make_crops
-from sfda_kit.datasets.nyuv2_mat import FILE, Frame, open_labelled, room_of
+from sfda_kit.datasets.nyuv2_mat import FILE, LabelledFrame, open_labelled, room_of
 from sfda_kit.datasets.paired_folder import NYU11, PairedFolder
 from sfda_kit.datasets.twins import make_twin
 from sfda_kit.datasets.twins.nyuv2 import NAMES, SCENE_TYPES, write_texts
@@ -66,17 +66,17 @@ def write_mat(path: Path, rgb: np.ndarray, depth: np.ndarray, label: np.ndarray,
     return path
 
 
-def frame(*objects: tuple[int, int, slice, slice], shape: tuple[int, int] = (480, 640)) -> Frame:
+def frame(*objects: tuple[int, int, slice, slice], shape: tuple[int, int] = (480, 640)) -> LabelledFrame:
     """A wall with rectangles: label, instance, rows, columns."""
     label, instance = np.ones(shape, np.uint16), np.zeros(shape, np.uint8)
     for number, which, rows, columns in objects:
         label[rows, columns], instance[rows, columns] = number, which
     ramp = np.arange(shape[0] * shape[1]).reshape(shape)
     rgb = np.stack([ramp % 251, ramp // 640 % 256, ramp % 7], axis=-1).astype(np.uint8)
-    return Frame(rgb, (1000 + ramp % 3000).astype(np.uint16), label, instance)
+    return LabelledFrame(rgb, (1000 + ramp % 3000).astype(np.uint16), label, instance)
 
 
-def mat_of(path: Path, one: Frame) -> Path:
+def mat_of(path: Path, one: LabelledFrame) -> Path:
     return write_mat(path, one.rgb, (one.depth / 1000).astype(np.float32), one.label, one.instance)
 
 

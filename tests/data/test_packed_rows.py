@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfda_kit.datasets.packed_rows import PackedRows, PackedTexts, PackedWords, Row
+from sfda_kit.datasets.packed_rows import PackedRows, PackedTexts, PackedWords, SceneRow
 
 TEXTS = st.lists(st.text(), max_size=12)
 
@@ -42,8 +42,8 @@ def test_places_are_counted_as_in_a_list():
 
 def test_rows_keep_missing_modalities_apart():
     rows = [
-        Row("cam/cat/a", "cam", "cat", {"rgb": "cam/rgb/cat/a.jpg", "depth": "cam/depth/cat/a.png"}),
-        Row("web/dog/b", "web", "dog", {"rgb": "web/rgb/dog/b.jpg"}),
+        SceneRow("cam/cat/a", "cam", "cat", {"rgb": "cam/rgb/cat/a.jpg", "depth": "cam/depth/cat/a.png"}),
+        SceneRow("web/dog/b", "web", "dog", {"rgb": "web/rgb/dog/b.jpg"}),
     ]
     packed = PackedRows(rows)
     assert packed == rows and packed.names == ["cam/cat/a", "web/dog/b"]
@@ -52,7 +52,9 @@ def test_rows_keep_missing_modalities_apart():
 
 
 def test_a_row_of_usual_names_costs_far_less_than_its_strings():
-    rows = [Row(f"cam/cat/frame{n:07d}", "cam", "cat", {"rgb": f"cam/rgb/cat/frame{n:07d}.jpg"}) for n in range(500)]
+    rows = [
+        SceneRow(f"cam/cat/frame{n:07d}", "cam", "cat", {"rgb": f"cam/rgb/cat/frame{n:07d}.jpg"}) for n in range(500)
+    ]
     packed = PackedRows(rows)
     size = len(pickle.dumps(packed)) / len(rows)
     assert size < 100 < sum(sys.getsizeof(part) for part in (rows[0].name, rows[0].files["rgb"], rows[0].files))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfda_kit.rooms.shapes import SHAPES, Part, turn_about
-from sfda_kit.rooms.solids import Difference, Frustum, Sphere, Torus, box, dot
+from sfda_kit.rooms.solids import Cutout, Frustum, Sphere, Torus, box, dot
 
 CASES = [
     (Sphere(0.5), (-2, 0, 0), (1, 0, 0), 1.5, (-1, 0, 0)),
@@ -22,8 +22,8 @@ CASES = [
     (Frustum(1, 0, 1), (0.5, 0, -3), (0, 0, 1), 2.5, (0, 0, -1)),
     (Torus(1, 0.25), (-3, 0, 0), (1, 0, 0), 1.75, (-1, 0, 0)),
     (Torus(1, 0.25), (1, 0, 3), (0, 0, -1), 2.75, (0, 0, 1)),
-    (Difference(box(1, 1, 1), box(0.5, 0.5, 1), (0, 0, 0.25)), (0, 0, 3), (0, 0, -1), 3.25, (0, 0, 1)),
-    (Difference(box(1, 1, 1), box(0.5, 0.5, 1), (0, 0, 0.25)), (0.4, 0, 3), (0, 0, -1), 2.5, (0, 0, 1)),
+    (Cutout(box(1, 1, 1), box(0.5, 0.5, 1), (0, 0, 0.25)), (0, 0, 3), (0, 0, -1), 3.25, (0, 0, 1)),
+    (Cutout(box(1, 1, 1), box(0.5, 0.5, 1), (0, 0, 0.25)), (0.4, 0, 3), (0, 0, -1), 2.5, (0, 0, 1)),
 ]
 MISSES = [
     (Sphere(0.5), (-2, 0.6, 0), (1, 0, 0)),
@@ -31,7 +31,7 @@ MISSES = [
     (box(1, 1, 1), (-2, 0, 2), (1, 0, 0)),
     (Frustum(1, 0, 1), (-3, 0, 0.7), (1, 0, 0)),
     (Torus(1, 0.25), (0, 0, 3), (0, 0, -1)),
-    (Difference(box(1, 1, 1), box(0.5, 0.5, 2), (0, 0, 0)), (0, 0, 3), (0, 0, -1)),
+    (Cutout(box(1, 1, 1), box(0.5, 0.5, 2), (0, 0, 0)), (0, 0, 3), (0, 0, -1)),
 ]
 
 

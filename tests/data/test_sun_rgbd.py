@@ -14,7 +14,7 @@ from sfda_kit.data.depth_units import decode_sun_rgbd_bits
 from sfda_kit.data.task import build_task
 from sfda_kit.datasets.named_splits import shipped_splits
 from sfda_kit.datasets.sun_rgbd import SunRgbd
-from sfda_kit.datasets.sun_rgbd_frames import Frame, runs
+from sfda_kit.datasets.sun_rgbd_frames import SunRgbdFrame, runs
 from sfda_kit.datasets.sun_rgbd_official import official_parts
 from sfda_kit.errors import DataError, UserError
 
@@ -91,8 +91,8 @@ def test_the_default_split_runs_on_the_twin_and_tells_what_it_lacks(twin):
 
 
 def test_groups_are_runs_of_one_scene_and_whole_videos():
-    def frame(path: str, scene: str) -> Frame:
-        return Frame(path, scene, {})
+    def frame(path: str, scene: str) -> SunRgbdFrame:
+        return SunRgbdFrame(path, scene, {})
 
     video = "xtion/sun3ddata/hotel/room"
     frames = [
@@ -127,7 +127,7 @@ def test_official_parts_of_the_twin(twin):
 
 
 def test_train_frames_are_dealt_by_group_to_source_and_target(tmp_path):
-    frames = [Frame(f"kv1/NYUdata/NYU{n:04d}", scene, {}) for scene in ("lab", "office") for n in range(100)]
+    frames = [SunRgbdFrame(f"kv1/NYUdata/NYU{n:04d}", scene, {}) for scene in ("lab", "office") for n in range(100)]
     frames = [frame._replace(path=f"{frame.path}{frame.scene}") for frame in frames]
     groups = [f"run {n // 4}" for n in range(200)]
     lists = tmp_path / "SUNRGBDtoolbox" / "traintestSUNRGBD" / "allsplit.mat"

@@ -18,12 +18,12 @@ from sfda_kit import Component
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.data.task import Task
 from sfda_kit.evaluate import scoring
-from sfda_kit.inference.adapted_model import load_adapted
+from sfda_kit.inference.adapted_model import load_model
 from sfda_kit.interfaces import AdaptationContext, Aligner, EpochState, Method, Recipe, Validator
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.results.journal import Journal
-from sfda_kit.runs.best_checkpoint import KeptState
+from sfda_kit.runs.best_checkpoint import BestCheckpoint
 
 from ..conftest import last_json
 
@@ -174,7 +174,7 @@ def test_model_metrics_and_predictions_are_those_of_the_chosen_epoch(sink):
     assert {name: ran.record["metrics"][name] for name in row["metrics"]} == row["metrics"] == ran.selection["chosen"]
     assert ran.record["signals"] == row["signals"]
     assert ran.selection["last"] == ran.history[-1]["metrics"] != row["metrics"]
-    model, card = load_adapted(ran.folder)
+    model, card = load_model(ran.folder)
     assert card.epochs == chosen
     assert float(model.state_dict()["network.classifier.bias"][0]) < 100
     table = pq.read_table(ran.folder / "predictions.parquet").to_pydict()
@@ -267,10 +267,10 @@ def stopping(original: Callable[..., None], count: int) -> Callable[..., None]:
     [
         (("--select", "infomax"), Journal, "epoch", 1),
         (("--select", "infomax"), Journal, "epoch", 4),
-        (("--select", "source-drift"), KeptState, "save", 1),
+        (("--select", "source-drift"), BestCheckpoint, "save", 1),
         (("--on-collapse", "stop"), Journal, "epoch", 3),
         (("--on-collapse", "rollback"), Journal, "epoch", 3),
-        (("--on-collapse", "rollback"), KeptState, "save", 3),
+        (("--on-collapse", "rollback"), BestCheckpoint, "save", 3),
     ],
 )
 def test_killed_and_resumed_is_the_same_run(sink, sfda_kit, on_pairs, monkeypatch, flags, owner, name, count):

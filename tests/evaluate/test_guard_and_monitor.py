@@ -58,7 +58,7 @@ EVEN = [0, 1, 2, 3] * 5
 
 
 def names(monitor: Monitor, bank: FeatureBank, before=()) -> list[str]:
-    signals = {**monitor.signals(bank), "validators": {}}
+    signals = {**monitor.diagnostics(bank), "validators": {}}
     return list(monitor.alarms(signals, before))
 
 
@@ -85,16 +85,16 @@ def test_a_model_that_loses_what_the_source_model_knew_of_the_pairs_is_told():
     monitor = Monitor({"source-only": of_classes(EVEN)}, "infomax", start)
 
     def found(pairs: PairBanks | None) -> dict[str, str]:
-        return monitor.alarms({**monitor.signals(of_classes(EVEN), pairs), "validators": {}}, [])
+        return monitor.alarms({**monitor.diagnostics(of_classes(EVEN), pairs), "validators": {}}, [])
 
-    assert monitor.signals(of_classes(EVEN), worse)["pair_agreement"] == 0.25
+    assert monitor.diagnostics(of_classes(EVEN), worse)["pair_agreement"] == 0.25
     assert "for 25.0% of the pairs, by the source model, not adapted, for 50.0%" in found(worse)["pair-disagreement"]
     assert found(as_good) == found(None) == {}
 
 
 def test_alarms_give_figures():
     monitor = Monitor({"source-only": of_classes(EVEN)}, "infomax")
-    signals = monitor.signals(of_classes([0] * 20))
+    signals = monitor.diagnostics(of_classes([0] * 20))
     assert signals["effective_classes"] == 1.0
     text = monitor.alarms({**signals, "validators": {}}, [])["collapse"]
     assert "1.0 effective classes of 4" in text and "source-only: 4.0" in text
@@ -104,7 +104,7 @@ def test_a_trained_bridge_is_the_reference():
     """The source model sees one class only; the bridge knows all four."""
     banks = {"source-only": of_classes([0] * 20), "bridge": of_classes(EVEN)}
     monitor = Monitor(banks, "infomax")
-    assert monitor.signals(of_classes(EVEN))["bridge_agreement"] == 1.0
+    assert monitor.diagnostics(of_classes(EVEN))["bridge_agreement"] == 1.0
     assert names(monitor, of_classes(EVEN)) == []
     assert names(monitor, of_classes([1, 2, 3, 0] * 5)) == ["drift"]
     one_class_less = of_classes([1] * 19 + [0])

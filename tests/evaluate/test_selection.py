@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.errors import UserError
-from sfda_kit.evaluate.selection import Candidate, better, choose, describe_selection, vetoed
+from sfda_kit.evaluate.selection import EpochCandidate, better, choose, describe_selection, vetoed
 from sfda_kit.interfaces import EpochState
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.results.record import Record
-from sfda_kit.runs.best_checkpoint import KeptState
+from sfda_kit.runs.best_checkpoint import BestCheckpoint
 from sfda_kit.testing.networks import small_network
 from sfda_kit.testing.signals import small_target
 
 
-def of(*scores: float | None, collapsed: tuple[int, ...] = ()) -> list[Candidate]:
-    return [Candidate("adapt", k, score, k in collapsed) for k, score in enumerate(scores, start=1)]
+def of(*scores: float | None, collapsed: tuple[int, ...] = ()) -> list[EpochCandidate]:
+    return [EpochCandidate("adapt", k, score, k in collapsed) for k, score in enumerate(scores, start=1)]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_vetoed_are_the_collapsed_ones_that_would_have_won():
 @given(st.lists(st.tuples(st.floats(-9, 9), st.booleans()), max_size=12))
 def test_one_at_a_time_gives_the_same_as_all_at_once(found):
     """A run decides epoch by epoch what to keep; the record is told from the whole history."""
-    candidates = [Candidate("adapt", k, *values) for k, values in enumerate(found)]
+    candidates = [EpochCandidate("adapt", k, *values) for k, values in enumerate(found)]
     kept = None
     for new in candidates:
         if better(new, kept):
@@ -110,7 +110,7 @@ def a_state(epoch: int, seed: int) -> EpochState:
 
 
 def test_the_kept_state_comes_back_bit_for_bit(tmp_path):
-    kept = KeptState(tmp_path / "kept.safetensors")
+    kept = BestCheckpoint(tmp_path / "kept.safetensors")
     best, last = a_state(1, seed=0), a_state(3, seed=1)
     assert kept.kept() is None and kept.restore(last) is last
     weights = {name: value.clone() for name, value in best.model.state_dict().items()}
@@ -118,7 +118,7 @@ def test_the_kept_state_comes_back_bit_for_bit(tmp_path):
     found = kept.kept()
     assert found == ("adapt", 1, 3, 0.1 + 0.2)
     restored = kept.restore(last)
-    assert restored.epoch == 1 and restored.signals == {}
+    assert restored.epoch == 1 and restored.diagnostics == {}
     assert torch.equal(restored.bank.logits, best.bank.logits)
     assert torch.equal(restored.bank.features, best.bank.features)
     assert all(torch.equal(value, weights[name]) for name, value in restored.model.state_dict().items())
@@ -130,4 +130,4 @@ def test_the_kept_state_comes_back_bit_for_bit(tmp_path):
 def test_a_damaged_kept_state_says_what_to_do(tmp_path):
     (tmp_path / "kept.safetensors").write_bytes(b"not tensors")
     with pytest.raises(UserError, match=f"is damaged.*Delete the folder {tmp_path}"):
-        KeptState(tmp_path / "kept.safetensors").kept()
+        BestCheckpoint(tmp_path / "kept.safetensors").kept()

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sfda_kit.config.merging import merge
-from sfda_kit.leaderboard import Board, Row, TaskTable, build_board
+from sfda_kit.leaderboard import Board, BoardRow, TaskTable, build_board
 from sfda_kit.results.collection import load_runs
 
 CLASSES = ("bed", "chair")
@@ -134,10 +134,10 @@ def only_table(root: Path, metric: str = "heldout_accuracy") -> TaskTable:
     return table
 
 
-def row(table: TaskTable, label: str) -> Row:
+def row(table: TaskTable, label: str) -> BoardRow:
     (found,) = [row for row in table.rows if row.label == label]
     return found
 
 
-def kinds(found: Row) -> list[str]:
+def kinds(found: BoardRow) -> list[str]:
     return [mark.kind for mark in found.marks]

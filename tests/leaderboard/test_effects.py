@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sfda_kit.leaderboard.effects import Effect, draw_cells, main_effects, matched
-from sfda_kit.leaderboard.scores import Reader, Scored
+from sfda_kit.leaderboard.scores import PredictionReader, Scored
 from sfda_kit.leaderboard.statistics import RESAMPLES
 
 from .made_runs import GROUPS, IMAGES, right, write_run
@@ -24,7 +24,7 @@ def first(count: int) -> np.ndarray:
 
 def scored(root: Path, correct: np.ndarray, seed: int = 0, **changes: object) -> Scored:
     folder = write_run(root, seed=seed, correct=correct, **changes)  # type: ignore[arg-type]
-    found = Reader("heldout", by_class=False).read(folder)
+    found = PredictionReader("heldout", by_class=False).read(folder)
     assert found is not None
     return found
 

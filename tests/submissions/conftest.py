@@ -19,7 +19,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Run folders by method: source-only, and the oracle, which has a history of several epochs."""
     from sfda_kit.config.loading import load_config
     from sfda_kit.events import silent
-    from sfda_kit.runs.labelled import run
+    from sfda_kit.runs.labelled import run_plan as run
     from sfda_kit.runs.plan import resolve
 
     home = tmp_path_factory.mktemp("submitter")
@@ -51,9 +51,9 @@ def packed(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> P
 def files(packed: Path) -> Files:
     """What is in the archive, to be spoilt; ``signed`` makes an archive of it again."""
     from sfda_kit.submissions.archive import read_archive
-    from sfda_kit.submissions.findings import Findings
+    from sfda_kit.submissions.findings import ArchiveFindings
 
-    return Files(read_archive(packed.read_bytes(), Findings()))
+    return Files(read_archive(packed.read_bytes(), ArchiveFindings()))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sfda_kit.submissions.archive import read_archive
-from sfda_kit.submissions.findings import Findings, is_unprintable, shown
+from sfda_kit.submissions.findings import ArchiveFindings, is_unprintable, shown
 from sfda_kit.submissions.redaction import public
 from sfda_kit.submissions.strict_json import StrictJsonError, parse
 from sfda_kit.submissions.verify import verify
@@ -23,7 +23,7 @@ FLIPS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255
 
 @pytest.fixture(scope="session")
 def original(packed: Path) -> Files:
-    return Files(read_archive(packed.read_bytes(), Findings()))
+    return Files(read_archive(packed.read_bytes(), ArchiveFindings()))
 
 
 def flipped(data: bytes, flips: list[tuple[float, int]]) -> bytes:
@@ -40,7 +40,7 @@ def test_flipped_bytes_of_the_archive(packed: Path, original: Files, flips: list
     data = flipped(packed.read_bytes(), flips)
     findings = verify(data)
     if findings.accepted:  # a date or a permission in a header: nothing that is read
-        assert read_archive(data, Findings()) == original
+        assert read_archive(data, ArchiveFindings()) == original
     else:
         assert all(problem.text for problem in findings.problems)
 

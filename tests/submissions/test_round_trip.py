@@ -19,7 +19,7 @@ from sfda_kit.results.store import RunFolder
 from sfda_kit.submissions import sandbox as contained
 from sfda_kit.submissions.add import add
 from sfda_kit.submissions.pack import archive_bytes, pack, public_record
-from sfda_kit.submissions.sandbox import verify_contained
+from sfda_kit.submissions.sandbox import verify_in_sandbox
 from sfda_kit.submissions.verify import Rules, verify
 
 from .hostile import Files, signed
@@ -246,12 +246,12 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_crash_of_the_check_refuses_the_archive(packed: Path, monkeypatch: pytest.MonkeyPatch):
     """A library that dies takes its own process along, not the one that asks."""
     monkeypatch.setattr(contained.sys, "executable", shutil.which("false"))
-    findings = verify_contained(packed.read_bytes())
+    findings = verify_in_sandbox(packed.read_bytes())
     assert not findings.accepted and "its check ended with code 1" in findings.problems[0].text
 
 
 def test_a_check_that_does_not_end_refuses_the_archive(packed: Path):
-    findings = verify_contained(packed.read_bytes(), timeout_s=0.01)
+    findings = verify_in_sandbox(packed.read_bytes(), timeout_s=0.01)
     assert not findings.accepted and "not done after" in findings.problems[0].text
 
 
@@ -261,6 +261,6 @@ def test_no_module_of_the_folder_it_is_called_in_is_imported(packed: Path, tmp_p
     (tmp_path / "rooms-mini").write_text("a: suite of a stranger")
     (tmp_path / "mine.yaml").write_text("a: broken suite")
     monkeypatch.chdir(tmp_path)
-    assert verify_contained(packed.read_bytes()).accepted
+    assert verify_in_sandbox(packed.read_bytes()).accepted
     assert contained._from_anywhere(Rules(suite="rooms-mini")).suite == "rooms-mini"
     assert contained._from_anywhere(Rules(suite="mine.yaml")).suite == str(tmp_path / "mine.yaml")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sfda_kit.data.depth_units import encode_sun_rgbd_bits
 from sfda_kit.datasets.twins.scenes import filled, shoot
-from sfda_kit.datasets.twins.sun_rgbd_layout import FOREIGN_PREFIX, SCENE_NAMES, Place, place_of
+from sfda_kit.datasets.twins.sun_rgbd_layout import FOREIGN_PREFIX, SCENE_NAMES, FramePaths, place_of
 from sfda_kit.datasets.twins.writing import Progress, mark
 
 RUN_LENGTH = 2
@@ -19,7 +19,7 @@ RUN_LENGTH = 2
 
 
 class _Shot(NamedTuple):
-    place: Place
+    place: FramePaths
     sensor: str
     solid: str
     number: int

@@ -37,7 +37,7 @@ FOLDERS = {
 }
 
 
-class Place(NamedTuple):
+class FramePaths(NamedTuple):
     """A frame's folder below ``SUNRGBD`` and the names of its two images."""
 
     folder: str
@@ -45,20 +45,20 @@ class Place(NamedTuple):
     depth: str
 
 
-def place_of(sensor: str, folder: int, number: int, run: int) -> Place:
+def place_of(sensor: str, folder: int, number: int, run: int) -> FramePaths:
     """The place of frame ``number`` in one of a sensor's folders; ``run`` counts stays in a room."""
     parent = FOLDERS[sensor][folder % len(FOLDERS[sensor])]
     name = parent.rpartition("/")[2]
     if name == "NYUdata":
-        return Place(f"{parent}/NYU{number:04d}", f"NYU{number:04d}.jpg", f"NYU{number:04d}.png")
+        return FramePaths(f"{parent}/NYU{number:04d}", f"NYU{number:04d}.jpg", f"NYU{number:04d}.png")
     if name == "b3dodata":
-        return Place(f"{parent}/img_{number:04d}", f"img_{number:04d}.jpg", f"img_{number:04d}_abs.png")
+        return FramePaths(f"{parent}/img_{number:04d}", f"img_{number:04d}.jpg", f"img_{number:04d}_abs.png")
     if sensor == "kv2":
         stamp = f"{number:06d}_2014-05-26_14-23-37_260595134347_rgbf{number:06d}-resize"
-        return Place(f"{parent}/{stamp}", f"{number:07d}.jpg", f"{number:07d}.png")
+        return FramePaths(f"{parent}/{stamp}", f"{number:07d}.jpg", f"{number:07d}.png")
     stamp = f"2014_10_21-16_{run % 60:02d}_43-1311000{number:03d}"
     if name != "sun3ddata":
-        return Place(f"{parent}/{stamp}", f"{number:07d}.jpg", f"{number + 1:07d}.png")
+        return FramePaths(f"{parent}/{stamp}", f"{number:07d}.jpg", f"{number + 1:07d}.png")
     video = f"{parent}/hotel_room_{run}/room{run}_1"
     shot, measured = f"{number:07d}-{number * 33366:012d}", f"{number:07d}-{number * 33366 + 411:012d}"
-    return Place(f"{video}/{shot}", f"{shot}.jpg", f"{measured}.png")
+    return FramePaths(f"{video}/{shot}", f"{shot}.jpg", f"{measured}.png")

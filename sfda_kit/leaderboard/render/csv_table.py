@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from sfda_kit.leaderboard.board import METRICS, Board, Row, TaskTable
+from sfda_kit.leaderboard.board import METRICS, Board, BoardRow, TaskTable
 from sfda_kit.leaderboard.render.words import plain
 
 COSTS = ("wall_s", "peak_memory_mb", "trained_parameters")
@@ -27,7 +27,7 @@ def csv_text(board: Board) -> str:
     return file.getvalue()
 
 
-def _cells(table: TaskTable, row: Row) -> list[object]:
+def _cells(table: TaskTable, row: BoardRow) -> list[object]:
     found = [row.metrics.get(name) for name in METRICS]
     figures = [value for one in found for value in ((one.mean, one.std) if one else (None, None))]
     sides = [row.versus_best, row.versus_source]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sfda_kit.leaderboard.board import METRICS, Board, Overall, Row, TaskTable
+from sfda_kit.leaderboard.board import METRICS, Board, BoardRow, Overall, TaskTable
 from sfda_kit.leaderboard.render.words import (
     ACCURACIES,
     explanation,
@@ -96,7 +96,7 @@ def _sentences(found: Iterable[str]) -> str:
     return " ".join(map(escaped, found))
 
 
-def _label(row: Row) -> str:
+def _label(row: BoardRow) -> str:
     name, marks = escaped(plain(row.label)), letters(row)
     shown = rf"\emph{{{name}}}" if row.kind != "method" else name
     return shown + (f"$^{{\\mathrm{{{marks}}}}}$" if marks else "")

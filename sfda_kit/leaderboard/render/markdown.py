@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-from sfda_kit.leaderboard.board import Board, Overall, Row, TaskTable
+from sfda_kit.leaderboard.board import Board, BoardRow, Overall, TaskTable
 from sfda_kit.leaderboard.render.words import (
     explanation,
     filled,
@@ -57,7 +57,7 @@ def _task_table(table: TaskTable) -> list[str]:
     return _lines(["rank", "method", *(column.head for column in columns)], rows)
 
 
-def _label(row: Row) -> str:
+def _label(row: BoardRow) -> str:
     name = escaped(plain(row.label))
     marks = letters(row)
     return (f"*{name}*" if row.kind != "method" else name) + (f" <sup>{marks}</sup>" if marks else "")

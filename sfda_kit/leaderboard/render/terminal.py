@@ -9,9 +9,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sfda_kit.leaderboard.board import Board, Overall, Row, TaskTable
+from sfda_kit.leaderboard.board import Board, BoardRow, Overall, TaskTable
 from sfda_kit.leaderboard.render.words import (
-    Column,
+    TableColumn,
     explanation,
     filled,
     interval,
@@ -62,7 +62,7 @@ def _rows(found: TaskTable, width: int) -> Table:
     return table
 
 
-def _that_fit(table: TaskTable, width: int) -> list[Column]:
+def _that_fit(table: TaskTable, width: int) -> list[TableColumn]:
     """Columns in order of importance while there is room beside a label that may wrap."""
     longest = max((len(_label(row)) for row in table.rows), default=0)
     room = width - len("rank") - GAP - min(max(longest, NARROWEST_LABEL), 30)
@@ -75,12 +75,12 @@ def _that_fit(table: TaskTable, width: int) -> list[Column]:
     return chosen
 
 
-def _label(row: Row) -> Text:
+def _label(row: BoardRow) -> Text:
     marks = letters(row)
     return Text(plain(row.label) + (f" [{marks}]" if marks else ""))
 
 
-def _style(row: Row, table: TaskTable) -> str:
+def _style(row: BoardRow, table: TaskTable) -> str:
     if row.kind != "method":
         return "italic"
     if row.rank is None:

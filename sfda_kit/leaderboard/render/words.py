@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from sfda_kit.leaderboard.board import MARKS, METRICS, Board, Comparison, Mark, Row, Spread, TaskTable
+from sfda_kit.leaderboard.board import MARKS, METRICS, Board, BoardRow, Comparison, Mark, Spread, TaskTable
 
 LONGEST = 160
 
@@ -17,11 +17,11 @@ MOST_NAMED = 6
 ACCURACIES = tuple(METRICS)[:4]
 
 
-class Column(NamedTuple):
+class TableColumn(NamedTuple):
     """One column: its head, and the cell of a row."""
 
     head: str
-    cell: Callable[[Row], str]
+    cell: Callable[[BoardRow], str]
 
 
 def plain(text: str) -> str:
@@ -36,7 +36,7 @@ def title(table: TaskTable) -> str:
     return plain(table.title) + (" (synthetic images)" if table.task.synthetic else "")
 
 
-def letters(row: Row) -> str:
+def letters(row: BoardRow) -> str:
     """The letters of a row's marks, in order."""
     return "".join(sorted(mark.letter for mark in row.marks))
 
@@ -58,31 +58,31 @@ def signed(value: float) -> str:
     return f"{value:.1f}".replace("-0.0", "0.0") if abs(value) < 0.05 else f"{value:.1f}"
 
 
-def score(row: Row, metric: str) -> str:
+def score(row: BoardRow, metric: str) -> str:
     """The metric; for a row without any result, how its runs ended."""
     if metric in row.metrics or row.seeds:
         return spread(row.metrics.get(metric))
     return ", ".join(sorted({result.status.replace("_", " ") for result in row.failures}))
 
 
-def columns(metric: str) -> list[Column]:
+def columns(metric: str) -> list[TableColumn]:
     """All columns behind rank and label, the most important ones first."""
     others = [name for name in ACCURACIES if name != metric]
     return [
-        Column(METRICS[metric], lambda row: score(row, metric)),
-        Column("minus best", lambda row: interval(row.versus_best)),
-        Column("seeds", lambda row: str(len(row.seeds))),
-        *(Column(METRICS[name], partial(_spread_of, name)) for name in others),
-        Column("minus source", lambda row: interval(row.versus_source)),
-        Column("gap closed", lambda row: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %"),
-        Column("calibration error", partial(_spread_of, "heldout_calibration_error")),
-        Column("s", lambda row: _number(row.cost.get("wall_s"))),
-        Column("MiB", lambda row: _number(row.cost.get("peak_memory_mb"))),
-        Column("trained", lambda row: _number(row.cost.get("trained_parameters"))),
+        TableColumn(METRICS[metric], lambda row: score(row, metric)),
+        TableColumn("minus best", lambda row: interval(row.versus_best)),
+        TableColumn("seeds", lambda row: str(len(row.seeds))),
+        *(TableColumn(METRICS[name], partial(_spread_of, name)) for name in others),
+        TableColumn("minus source", lambda row: interval(row.versus_source)),
+        TableColumn("gap closed", lambda row: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %"),
+        TableColumn("calibration error", partial(_spread_of, "heldout_calibration_error")),
+        TableColumn("s", lambda row: _number(row.cost.get("wall_s"))),
+        TableColumn("MiB", lambda row: _number(row.cost.get("peak_memory_mb"))),
+        TableColumn("trained", lambda row: _number(row.cost.get("trained_parameters"))),
     ]
 
 
-def _spread_of(name: str, row: Row) -> str:
+def _spread_of(name: str, row: BoardRow) -> str:
     return spread(row.metrics.get(name))
 
 
@@ -90,7 +90,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
-def filled(table: TaskTable) -> list[Column]:
+def filled(table: TaskTable) -> list[TableColumn]:
     """The columns that hold anything in this table."""
     return [column for column in columns(table.metric) if any(column.cell(row) for row in table.rows)]
 
@@ -102,7 +102,7 @@ def notes(table: TaskTable) -> Iterator[str]:
     yield provenance(table)
 
 
-def row_notes(rows: Sequence[Row]) -> Iterator[str]:
+def row_notes(rows: Sequence[BoardRow]) -> Iterator[str]:
     """What the marks of ``rows`` mean, and why runs did not end well."""
     for kind, (letter, sentence) in MARKS.items():
         found = [(row, mark) for row in rows for mark in row.marks if mark.kind == kind]
@@ -114,7 +114,7 @@ def row_notes(rows: Sequence[Row]) -> Iterator[str]:
             yield f"{MARKS['failed'][0]}: {plain(row.label)}, seed {result.seed}, {status}: {plain(result.reason)}"
 
 
-def _where(found: Sequence[tuple[Row, Mark]]) -> str:
+def _where(found: Sequence[tuple[BoardRow, Mark]]) -> str:
     """Which rows a mark is on, for marks that have a detail."""
     told = [f"{plain(row.label)}, {plain(mark.detail)}" for row, mark in found if mark.detail]
     return f" [{'; '.join(told)}]" if told else ""

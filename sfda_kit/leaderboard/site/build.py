@@ -18,7 +18,7 @@ from sfda_kit.leaderboard.site.names import page_name
 from sfda_kit.leaderboard.site.pages import Pages
 
 if TYPE_CHECKING:
-    from sfda_kit.leaderboard.board import Board, Row, TaskTable
+    from sfda_kit.leaderboard.board import Board, BoardRow, TaskTable
     from sfda_kit.leaderboard.site.plots import Plot
     from sfda_kit.results.collection import StoredRun
 
@@ -31,11 +31,11 @@ WIDE_HEAT = 8
 
 
 @dataclass(frozen=True)
-class Place:
+class RunPlace:
     """Where a run stands on the board."""
 
     table: TaskTable
-    row: Row
+    row: BoardRow
 
 
 class KnownRun(NamedTuple):
@@ -52,7 +52,7 @@ class HeatRow:
     label: str
     method: str
     settings: Mapping[str, str]
-    rows: tuple[Row | None, ...]
+    rows: tuple[BoardRow | None, ...]
 
     def order(self) -> tuple[float, str]:
         """Sorts by the mean of its ranks."""
@@ -143,11 +143,11 @@ def _write_runs(pages: Pages, board: Board, runs: Sequence[StoredRun]) -> None:
         pages.write("run.html", f"runs/{page.page}.html", page=page, record=run.record, place=place)
 
 
-def _places(board: Board, runs: Sequence[StoredRun]) -> Mapping[str, Place]:
+def _places(board: Board, runs: Sequence[StoredRun]) -> Mapping[str, RunPlace]:
     """Table and row by run id; a source-only row that runs of other methods have recorded is not theirs."""
     methods = {run.record.run_id: run.record.method for run in runs}
     return {
-        result.run_id: Place(table, row)
+        result.run_id: RunPlace(table, row)
         for table in board.tables
         for row in table.rows
         for result in row.results

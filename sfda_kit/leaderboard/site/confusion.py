@@ -23,29 +23,31 @@ class Confusion:
     classes: tuple[str, ...]
     counts: NDArray[np.int64]
 
-    def lines(self) -> list[tuple[str, list[Cell], int]]:
+    def lines(self) -> list[tuple[str, list[ConfusionCell], int]]:
         """Each true class, its cells, and how many images it has."""
         totals = self.counts.sum(axis=1)
         percent = (100.0 * self.counts / totals[:, None].clip(min=1)).tolist()
-        cells = [[Cell.of(value, at == place) for at, value in enumerate(row)] for place, row in enumerate(percent)]
+        cells = [
+            [ConfusionCell.of(value, at == place) for at, value in enumerate(row)] for place, row in enumerate(percent)
+        ]
         return list(zip(self.classes, cells, totals.tolist(), strict=True))
 
 
-class Cell(NamedTuple):
+class ConfusionCell(NamedTuple):
     """``text``: percent of the row, empty where that rounds to 0; ``look``: classes of the style sheet."""
 
     text: str
     look: str
 
     @classmethod
-    def of(cls, percent: float, diagonal: bool) -> Cell:
+    def of(cls, percent: float, diagonal: bool) -> ConfusionCell:
         """The cell of ``percent`` of its row."""
         if percent < 0.5:
             return EMPTY
         return cls(f"{percent:.0f}", f"heat-{round(percent / 10)}{' diagonal' if diagonal else ''}")
 
 
-EMPTY = Cell("", "")
+EMPTY = ConfusionCell("", "")
 
 
 def confusion_of(run: StoredRun) -> Confusion | None:

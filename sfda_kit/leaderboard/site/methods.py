@@ -13,7 +13,7 @@ from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.registry import SHIPPED
 
 if TYPE_CHECKING:
-    from sfda_kit.leaderboard.board import Board, Row, TaskTable
+    from sfda_kit.leaderboard.board import Board, BoardRow, TaskTable
     from sfda_kit.results.collection import StoredRun
 
 ORACLE = "the source model trained on with target labels: an upper bound that never ranks"
@@ -30,12 +30,12 @@ class MethodPage:
     owner: str
     docs: str
     recipe: dict[str, Any]
-    rows: tuple[tuple[TaskTable, Row], ...]
+    rows: tuple[tuple[TaskTable, BoardRow], ...]
 
 
 def method_pages(board: Board, runs: Sequence[StoredRun]) -> dict[str, MethodPage]:
     """A page for each method of the board and of ``runs``, by name."""
-    rows: dict[str, list[tuple[TaskTable, Row]]] = {}
+    rows: dict[str, list[tuple[TaskTable, BoardRow]]] = {}
     for table in board.tables:
         for row in table.rows:
             rows.setdefault(row.method, []).append((table, row))
@@ -45,7 +45,7 @@ def method_pages(board: Board, runs: Sequence[StoredRun]) -> dict[str, MethodPag
     return {name: _page(name, recipes.get(name, {}), rows.get(name, [])) for name in sorted({*rows, *recipes})}
 
 
-def _page(name: str, recipe: dict[str, Any], rows: list[tuple[TaskTable, Row]]) -> MethodPage:
+def _page(name: str, recipe: dict[str, Any], rows: list[tuple[TaskTable, BoardRow]]) -> MethodPage:
     found = registry().components.get(("method", name))
     if found is None:
         summary = ORACLE if any(row.kind == "oracle" for _, row in rows) else ""

@@ -21,7 +21,7 @@ from sfda_kit.leaderboard.site.svg import DASHES, FAINT, MARKERS, PAPER, SERIES,
 from sfda_kit.leaderboard.site.wording import number, seconds
 
 if TYPE_CHECKING:
-    from sfda_kit.leaderboard.board import Overall, Row, TaskTable
+    from sfda_kit.leaderboard.board import BoardRow, Overall, TaskTable
     from sfda_kit.results.collection import StoredRun
 
 SIZE = (6.6, 3.9)
@@ -99,21 +99,21 @@ def _axes(right: float) -> tuple[Figure, Any]:
     return figure, axis
 
 
-def _has_both(row: Row, table: TaskTable) -> bool:
+def _has_both(row: BoardRow, table: TaskTable) -> bool:
     score, wall = row.metrics.get(table.metric), row.cost.get("wall_s", 0.0)
     return score is not None and 0.0 <= score.mean <= 100.0 and 0.0 < wall < LONGEST
 
 
-def _front(points: Sequence[tuple[float, float, Row]]) -> list[tuple[float, float, Row]]:
+def _front(points: Sequence[tuple[float, float, BoardRow]]) -> list[tuple[float, float, BoardRow]]:
     """Points that are better than every cheaper one, cheapest first."""
-    front: list[tuple[float, float, Row]] = []
+    front: list[tuple[float, float, BoardRow]] = []
     for point in sorted(points, key=lambda p: (p[0], -p[1])):
         if not front or point[1] > front[-1][1]:
             front.append(point)
     return front
 
 
-def _point(axis: Any, wall: float, score: float, row: Row) -> None:
+def _point(axis: Any, wall: float, score: float, row: BoardRow) -> None:
     ranks = row.rank is not None
     shape = {"oracle": "D", "source-only": "s"}.get(row.kind, "o")
     face = SERIES[0] if ranks else PAPER
@@ -131,7 +131,7 @@ def _time_axis(axis: Any, walls: Sequence[float]) -> None:
     axis.set_xlim(low, high)
 
 
-def _name_points(figure: Figure, axis: Any, points: Sequence[tuple[float, float, Row]]) -> None:
+def _name_points(figure: Figure, axis: Any, points: Sequence[tuple[float, float, BoardRow]]) -> None:
     """A name beside each point, moved where it would touch another name or point."""
     axis.autoscale_view()
     axis.autoscale(enable=False)
@@ -162,13 +162,13 @@ def _free(taken: Sequence[tuple[float, float, float]], start: float, end: float,
     return next(at for at in tried if all(abs(at - level) >= line for level in levels))
 
 
-def short_names(rows: Sequence[Row]) -> dict[str, str]:
+def short_names(rows: Sequence[BoardRow]) -> dict[str, str]:
     """What to write beside a row by its label: its method alone where that says enough."""
     methods = Counter(row.method for row in rows)
     return {row.label: label(row.method if methods[row.method] == 1 else _with_settings(row)) for row in rows}
 
 
-def _with_settings(row: Row) -> str:
+def _with_settings(row: BoardRow) -> str:
     settings = ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in row.settings.items())
     return f"{row.method} ({settings})" if settings else row.label
 
@@ -221,7 +221,7 @@ def _name_lines(axis: Any, names: Sequence[str], lines: Sequence[Sequence[float]
     axis.set_ylim(low, high)
 
 
-def mean_curve(row: Row, metric: str, runs: Mapping[str, StoredRun]) -> list[float]:
+def mean_curve(row: BoardRow, metric: str, runs: Mapping[str, StoredRun]) -> list[float]:
     """Mean over the counted seeds of ``metric`` by epoch, as far as every seed goes."""
     own = [runs[result.run_id] for result in row.results if result.counted and result.run_id in runs]
     curves = [curve(history_of(run), metric) for run in own if run.record.method == row.method]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sfda_kit.leaderboard.board import Row, Spread
+    from sfda_kit.leaderboard.board import BoardRow, Spread
 
 WIDTH, EDGE = 104, 4
 """Pixels of the little drawing of mean and spread, and what it leaves free on each side."""
@@ -24,7 +24,7 @@ def bounds(spreads: Iterable[Spread | None]) -> tuple[float, float]:
     return (min(means), max(means)) if means else (0.0, 100.0)
 
 
-def spreads(rows: Iterable[Row | None], metric: str) -> list[Spread | None]:
+def spreads(rows: Iterable[BoardRow | None], metric: str) -> list[Spread | None]:
     """``metric`` of each row, None where it has none."""
     return [row.metrics.get(metric) if row else None for row in rows]
 

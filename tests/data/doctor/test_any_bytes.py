@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from sfda_kit.data.decode_cache import FileReader
 from sfda_kit.data.images import read_image
-from sfda_kit.errors import DataError
-from sfda_kit.verify.file_checks import Job, Look, look_at
-from sfda_kit.verify.findings import shown
+from sfda_kit.errors import DataError, printable
+from sfda_kit.verify.file_checks import FileCheck, Look, look_at
 from sfda_kit.verify.groups_table import check_groups
-from sfda_kit.verify.perceptual_hash import BYTES, likeness
+from sfda_kit.verify.perceptual_hash import BYTES, perceptual_hash
 from sfda_kit.verify.tree import look_at_tree
 
 from .conftest import scene
@@ -45,7 +44,7 @@ def stored(suffix: str, modality: str) -> bytes:
 def check(tmp_path: Path, data: bytes, suffix: str, modality: str, deep: bool = True) -> list[str]:
     path = tmp_path / f"any{suffix}"
     path.write_bytes(data)
-    facts = look_at(Job(path.name, (modality,)), Look(str(tmp_path), FileReader(), "mm", deep))
+    facts = look_at(FileCheck(path.name, (modality,)), Look(str(tmp_path), FileReader(), "mm", deep))
     return [one.code for one in facts.findings if one.rule.severity == "error"]
 
 
@@ -90,7 +89,7 @@ def test_any_names_are_walked_and_shown(tmp_path, names):
         if name not in (".", "..") and len(name.encode()) < 250:
             (root / name).touch()
     for one in look_at_tree(root).findings:
-        assert shown(f"{one.path} {one.what}").isprintable()
+        assert printable(f"{one.path} {one.what}").isprintable()
 
 
 @USUAL
@@ -106,4 +105,4 @@ def test_any_table_of_groups(tmp_path, data):
 def test_looks_of_any_size(height, width, dtype, colour, seed):
     shape = (height, width, 3) if colour and dtype is np.uint8 else (height, width)
     pixels = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype=dtype)
-    assert len(likeness(pixels)) in (0, BYTES)
+    assert len(perceptual_hash(pixels)) in (0, BYTES)

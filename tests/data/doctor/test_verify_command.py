@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from sfda_kit.errors import printable
 from sfda_kit.verify import pool
-from sfda_kit.verify.file_checks import FileFacts, Job, Look, look_at
-from sfda_kit.verify.findings import RULES, shown, split_message
+from sfda_kit.verify.file_checks import FileCheck, FileFacts, Look, look_at
+from sfda_kit.verify.findings import RULES, split_message
 
 from .conftest import write_pair
 
@@ -147,7 +148,7 @@ def test_a_manifest_that_cannot_be_written(own, tmp_path, verify):
 
 def test_processes_find_what_one_finds(own, monkeypatch):
     (own / RGB).write_bytes(b"")
-    jobs = [Job(path.relative_to(own).as_posix(), ("rgb",)) for path in sorted((own / "cam/rgb").rglob("*.png"))]
+    jobs = [FileCheck(path.relative_to(own).as_posix(), ("rgb",)) for path in sorted((own / "cam/rgb").rglob("*.png"))]
     look = _look(own)
     monkeypatch.setattr(pool, "ALONE", 0)
     monkeypatch.setattr(pool, "CHUNK", 3)
@@ -159,7 +160,7 @@ def test_processes_find_what_one_finds(own, monkeypatch):
 
 
 def test_a_file_that_kills_the_decoder_costs_itself_alone(own, monkeypatch):
-    jobs = [Job(path.relative_to(own).as_posix(), ("rgb",)) for path in sorted((own / "cam/rgb").rglob("*.png"))]
+    jobs = [FileCheck(path.relative_to(own).as_posix(), ("rgb",)) for path in sorted((own / "cam/rgb").rglob("*.png"))]
     monkeypatch.setattr(pool, "ALONE", 0)
     found = pool.look_at_all(jobs, _look(own, Deadly()), 1, lambda done, total: None)
     dead = [facts.path for facts in found if [one.code for one in facts.findings] == ["decoder-died"]]
@@ -190,7 +191,7 @@ def test_messages_are_cut_into_what_and_remedy():
 
 
 def test_what_does_not_print_is_escaped():
-    assert shown("a\nb\x1b[31m\u202e\udcff é") == "a\\nb\\x1b[31m\\u202e\\udcff é"
+    assert printable("a\nb\x1b[31m\u202e\udcff é") == "a\\nb\\x1b[31m\\u202e\\udcff é"
 
 
 def test_every_rule_has_a_remedy_of_one_sentence_or_more():

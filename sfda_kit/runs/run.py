@@ -1,0 +1,127 @@
+"""One run: source model, bridges, adaptation, evaluation, record. What labels add is in ``labelled.py``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sfda_kit.adaptation.prepare import baseline_models, fill_banks, prepare_context
+from sfda_kit.data.views import Normalisation
+from sfda_kit.device import autocast, choose_device
+from sfda_kit.inference.adapted_model import AdaptedCard, save_adapted
+from sfda_kit.results.cost import trained_parameters
+from sfda_kit.results.journal import Journal, new_record
+from sfda_kit.results.tracking import tracked
+from sfda_kit.runs.adaptation_driver import AdaptationDriver
+from sfda_kit.source.source_cards import with_weights
+
+if TYPE_CHECKING:
+    from sfda_kit.data.views import PairView, TargetView
+    from sfda_kit.events import Listener
+    from sfda_kit.interfaces import EpochState, Method
+    from sfda_kit.models.network import Network
+    from sfda_kit.plugins.registry import Component
+    from sfda_kit.results.record import Record
+    from sfda_kit.results.store import RunFolder
+    from sfda_kit.runs.plan import MethodPlan
+    from sfda_kit.source.source_card import SourceCard
+
+
+class Run(ABC):
+    """One run under way. Subclasses say where the images come from and how a state is evaluated."""
+
+    card: SourceCard
+    task_fingerprint: str
+    target_modality: str
+
+    def __init__(
+        self,
+        plan: MethodPlan,
+        identity: Mapping[str, Any],
+        folder: RunFolder,
+        listener: Listener,
+        trackers: Sequence[Component],
+    ) -> None:
+        self.plan, self.config, self.folder = plan, plan.config, folder
+        self.device = choose_device(plan.config.compute)
+        self.autocast = autocast(plan.config.compute, self.device)
+        self.record = new_record(folder, plan, identity, **self.facts(identity))
+        self.listener = tracked(trackers, folder.path, self.record, listener)
+        self.journal = Journal(folder, self.record, self.device, self.listener)
+
+    @abstractmethod
+    def facts(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """What the record says from the start: ``task``, ``notices`` and more."""
+
+    @abstractmethod
+    def source_model(self) -> tuple[Network, SourceCard]:
+        """The source model: given, cached or trained now."""
+
+    @abstractmethod
+    def views(self, normalisation: Normalisation) -> tuple[TargetView, PairView | None]:
+        """The unlabelled target images, and the TI pairs where there are some."""
+
+    def method(self) -> Method:
+        """A new method; it is asked for again after a rollback."""
+        return self.plan.method()
+
+    @abstractmethod
+    def evaluate_baselines(self) -> None:
+        """Evaluate the source model, and the source model behind its bridge."""
+
+    @abstractmethod
+    def evaluate_epoch(
+        self, state: EpochState, diagnostics: Mapping[str, Any]
+    ) -> tuple[Mapping[str, float], Mapping[str, float]]:
+        """Figures to show, and metrics, which are empty where there are no labels."""
+
+    @abstractmethod
+    def evaluate_result(self, state: EpochState) -> None:
+        """Write into the record and the run folder what is known of the state that is the result."""
+
+    @property
+    def depth_unit(self) -> str | None:
+        """Unit of the depth files that the adapted model takes, None where it was not told."""
+        return self.plan.depth_unit
+
+    def go(self) -> Record:
+        """Run to the end and return the record."""
+        return self.journal.keep(self._adapt)
+
+    def _adapt(self) -> None:
+        network, self.card = self.source_model()
+        self.context = prepare_context(
+            self.plan,
+            self.card,
+            network,
+            *self.views(Normalisation(self.card.mean, self.card.std)),
+            self.task_fingerprint,
+            self.folder.checkpoints,
+            self.listener,
+            self.autocast,
+        )
+        self.baselines = baseline_models(self.context)
+        self.banks = fill_banks(self.context, self.baselines)
+        self.evaluate_baselines()
+        self.driver = AdaptationDriver(self.context, self.banks, self.journal)
+        state = self.driver.run(self.method, self.evaluate_epoch)
+        self._keep(state)
+        self.evaluate_result(state)
+
+    def _keep(self, state: EpochState) -> None:
+        """The adapted model, what it cost and the pictures that need no label."""
+        from sfda_kit.results.figures import draw_curves, draw_pairs
+
+        source = with_weights(self.card, state.model.network)
+        self.record.source = described_source(source)
+        self.record.cost["trained_parameters"] = trained_parameters(self.context)
+        card = AdaptedCard.describe(source, self.plan, self.target_modality, self.depth_unit, state.epoch)
+        save_adapted(state.model, card, self.folder.path / "model")
+        draw_curves(self.journal.history, self.folder.path / "pictures" / "curves.png")
+        draw_pairs(self.context, self.folder.path / "pictures" / "pairs.png")
+
+
+def described_source(card: SourceCard) -> dict[str, Any]:
+    """A source card as a record holds it."""
+    return card.model_dump(mode="json", exclude={"versions", "statistics"})
