@@ -74,7 +74,7 @@ def sfda_kit_register_validator() -> list[Component]:
     module, neighbours = "sfda_kit.builtin.validators", "sfda_kit.builtin.neighbour_validators"
     return [
         Component("entropy", f"{module}:Entropy", "confident predictions"),
-        Component("infomax", f"{module}:InfoMax", "confident and diverse predictions"),
+        Component("infomax", f"{module}:InfoMaxValidator", "confident and diverse predictions"),
         Component("bnm", f"{module}:Bnm", "nuclear norm of the predictions", "arXiv 2003.12237"),
         Component("snd", f"{neighbours}:Snd", "soft neighbourhood density", "arXiv 2108.10860"),
         Component("knn-agreement", f"{neighbours}:KnnAgreement", "neighbours in feature space are predicted alike"),

@@ -10,7 +10,7 @@ from sfda_kit.datasets.named_splits import Largest, NamedSplit, read_splits, shi
 from sfda_kit.datasets.sun_rgbd import SunRgbd
 from sfda_kit.errors import UserError
 
-SHIPPED = sorted(path.stem for path in (Path(__file__).parents[2] / "sfda_kit/data/splits").glob("*.yaml"))
+SHIPPED = sorted(path.stem for path in (Path(__file__).parents[2] / "sfda_kit/datasets/splits").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("dataset", SHIPPED)
