@@ -138,12 +138,11 @@ class Resolver:
 
     def _task(self, config: RunConfig) -> Task:
         from sfda_kit.data.task import build_task
-        from sfda_kit.plugins.discovery import registry
-        from sfda_kit.plugins.registry import build
+        from sfda_kit.plugins.discovery import build_part
 
         key = digest(config.dataset.model_dump(mode="json"))
         if key not in self._tasks:
-            dataset = build(registry().get("dataset", config.dataset.name), config=config.dataset)
+            dataset = build_part("dataset", config.dataset.name, config=config.dataset)
             self._tasks[key] = build_task(dataset, config.dataset)
         return self._tasks[key]
 

@@ -89,18 +89,16 @@ def show(
 
 def open_dataset(config: RunConfig) -> Dataset:
     """The data set that ``config`` names. Raises ``UserError``."""
-    from sfda_kit.plugins.discovery import registry
-    from sfda_kit.plugins.registry import build
+    from sfda_kit.plugins.discovery import build_part
 
-    opened: Dataset = build(registry().get("dataset", config.dataset.name), config=config.dataset)
+    opened: Dataset = build_part("dataset", config.dataset.name, config=config.dataset)
     return opened
 
 
 def _encoding(config: RunConfig) -> Encoding:
-    from sfda_kit.plugins.discovery import registry
-    from sfda_kit.plugins.registry import build
+    from sfda_kit.plugins.discovery import build_part
 
-    built: Encoding = build(registry().get("encoding", config.encoding.name), config.encoding.options)
+    built: Encoding = build_part("encoding", config.encoding.name, config.encoding.options)
     return built
 
 

@@ -10,7 +10,7 @@ from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks, fill_bank
 from sfda_kit.data.augmented_view import AugmentedView
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event, Listener
-from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.plugins.registry import Component, build
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def required(config: AdaptConfig) -> dict[str, Validator]:
     names = registry().names("validator") if "all" in config.validators else config.validators
     options: dict[str, Mapping[str, Any]] = {name: {} for name in names}
     options[chosen.name] = chosen.options
-    return {name: build(registry().get("validator", name), given) for name, given in sorted(options.items())}
+    return {name: build_part("validator", name, given) for name, given in sorted(options.items())}
 
 
 class Scorer:

@@ -14,7 +14,7 @@ from sfda_kit.errors import UserError
 from sfda_kit.models.network import Network
 
 
-class Statistics(NamedTuple):
+class BatchNormStatistics(NamedTuple):
     """Per-channel ``mean`` and biased ``variance``, both (C,); ``is_first`` marks the first layer of a backbone."""
 
     mean: Tensor
@@ -71,25 +71,25 @@ def require_batch_norm(network: nn.Module, wanted_by: str) -> None:
         )
 
 
-def stored_statistics(network: nn.Module) -> list[Statistics]:
+def stored_statistics(network: nn.Module) -> list[BatchNormStatistics]:
     """Running statistics of each BatchNorm2d layer."""
     layers, first = batch_norm_layers(network), _first_layers(network)
-    return [Statistics(m.running_mean, m.running_var, m in first) for m in layers]  # type: ignore[arg-type]
+    return [BatchNormStatistics(m.running_mean, m.running_var, m in first) for m in layers]  # type: ignore[arg-type]
 
 
 @contextmanager
-def captured_statistics(network: nn.Module) -> Iterator[list[Statistics]]:
+def captured_statistics(network: nn.Module) -> Iterator[list[BatchNormStatistics]]:
     """Collects, while open, the input statistics of each BatchNorm2d layer, with gradients.
 
     The list is complete, in the order of the module tree, when the context closes: layers may run in
     another order than the tree's.
     """
-    collected: list[Statistics] = []
-    by_layer: dict[nn.Module, Statistics] = {}
+    collected: list[BatchNormStatistics] = []
+    by_layer: dict[nn.Module, BatchNormStatistics] = {}
 
     def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         mean, variance = _BatchMoments.apply(inputs[0])
-        by_layer[module] = Statistics(mean, variance, module in first)
+        by_layer[module] = BatchNormStatistics(mean, variance, module in first)
 
     layers, first = batch_norm_layers(network), _first_layers(network)
     handles = [layer.register_forward_pre_hook(hook) for layer in layers]

@@ -14,7 +14,7 @@ from sfda_kit_socket.bn_stats import BnStats
 from torch import Tensor
 
 from sfda_kit.errors import UserError
-from sfda_kit.models.statistics import Statistics
+from sfda_kit.models.statistics import BatchNormStatistics
 from sfda_kit.testing import AlignerConformance
 from sfda_kit.testing.networks import small_network
 from sfda_kit.testing.signals import small_step_signals
@@ -31,13 +31,13 @@ class TestBnStatsSum(AlignerConformance):
     options: ClassVar = {"reduction": "sum"}
 
 
-def statistics(seed: int, widths: tuple[int, ...] = WIDTHS) -> list[Statistics]:
+def statistics(seed: int, widths: tuple[int, ...] = WIDTHS) -> list[BatchNormStatistics]:
     generator = torch.Generator().manual_seed(seed)
     draws = [torch.randn(2, width, generator=generator, dtype=torch.float64) for width in widths]
-    return [Statistics(mean, 0.5 + raw.abs(), number == 0) for number, (mean, raw) in enumerate(draws)]
+    return [BatchNormStatistics(mean, 0.5 + raw.abs(), number == 0) for number, (mean, raw) in enumerate(draws)]
 
 
-def step(batch: list[Statistics], source: list[Statistics]) -> SimpleNamespace:
+def step(batch: list[BatchNormStatistics], source: list[BatchNormStatistics]) -> SimpleNamespace:
     return SimpleNamespace(batch_statistics=batch, source_statistics=source)
 
 
@@ -45,7 +45,7 @@ def length(values: list[float]) -> float:
     return math.sqrt(sum(value**2 for value in values))
 
 
-def gaps(batch: Statistics, source: Statistics) -> tuple[float, float]:
+def gaps(batch: BatchNormStatistics, source: BatchNormStatistics) -> tuple[float, float]:
     means = [b - s for b, s in zip(batch.mean.tolist(), source.mean.tolist(), strict=True)]
     variances = [b - s for b, s in zip(batch.variance.tolist(), source.variance.tolist(), strict=True)]
     return length(means), length(variances)
@@ -77,22 +77,22 @@ def test_mean_does_not_depend_on_scale_width_or_depth(seed: int, scale: float, c
     batch, source = statistics(seed, (4,)), statistics(seed + 1, (4,))
     expected = BnStats()(step(batch, source)).item()
 
-    def scaled(found: list[Statistics]) -> list[Statistics]:
-        wider = [Statistics(s.mean.repeat(copies), s.variance.repeat(copies)) for s in found]
-        layers = copies * [Statistics(scale * s.mean, scale**2 * s.variance) for s in wider]
+    def scaled(found: list[BatchNormStatistics]) -> list[BatchNormStatistics]:
+        wider = [BatchNormStatistics(s.mean.repeat(copies), s.variance.repeat(copies)) for s in found]
+        layers = copies * [BatchNormStatistics(scale * s.mean, scale**2 * s.variance) for s in wider]
         return [layers[0]._replace(is_first=True), *layers[1:]]
 
     assert BnStats()(step(scaled(batch), scaled(source))).item() == pytest.approx(expected)
 
 
 def test_channel_that_never_varied_cannot_blow_up_the_mean() -> None:
-    source = Statistics(torch.zeros(4), torch.tensor([0.0, 1.0, 1.0, 1.0]))
-    batch = Statistics(torch.full((4,), 0.1), torch.ones(4))
+    source = BatchNormStatistics(torch.zeros(4), torch.tensor([0.0, 1.0, 1.0, 1.0]))
+    batch = BatchNormStatistics(torch.full((4,), 0.1), torch.ones(4))
     assert BnStats()(step([batch], [source])).item() < 1
 
 
 def test_equal_statistics_give_no_loss_and_no_nan() -> None:
-    batch = [Statistics(s.mean.clone().requires_grad_(), s.variance) for s in statistics(0)]
+    batch = [BatchNormStatistics(s.mean.clone().requires_grad_(), s.variance) for s in statistics(0)]
     loss = BnStats()(step(batch, statistics(0)))
     loss.backward()
     assert loss.item() == 0
@@ -104,7 +104,7 @@ def test_gradcheck(reduction: str) -> None:
     source = statistics(1, (3, 3))
 
     def loss(means: Tensor, variances: Tensor) -> Tensor:
-        batch = [Statistics(m, v) for m, v in zip(means, variances, strict=True)]
+        batch = [BatchNormStatistics(m, v) for m, v in zip(means, variances, strict=True)]
         return BnStats(reduction)(step(batch, source))  # type: ignore[arg-type]
 
     inputs = torch.rand(2, 2, 3, dtype=torch.float64) + 0.5

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sfda_kit.adaptation.step_signals import StepSignals
-    from sfda_kit.models.statistics import Statistics
+    from sfda_kit.models.statistics import BatchNormStatistics
 
 Reduction = Literal["mean", "sum"]
 EPSILON = 1e-6
@@ -70,12 +70,12 @@ class BnStats(Aligner):
         require_batch_norm(network, "bn-stats")
 
 
-def absolute_distance(batch: Statistics, source: Statistics) -> Tensor:
+def absolute_distance(batch: BatchNormStatistics, source: BatchNormStatistics) -> Tensor:
     """||mu - mu_src||_2 + ||var - var_src||_2 of one layer."""
     return _norm(batch.mean - source.mean) + _norm(batch.variance - source.variance)
 
 
-def relative_distance(batch: Statistics, source: Statistics) -> Tensor:
+def relative_distance(batch: BatchNormStatistics, source: BatchNormStatistics) -> Tensor:
     """||mu - mu_src||_2 / ||std_src||_2 + ||var - var_src||_2 / ||var_src||_2 of one layer."""
     deviation = source.variance.sum().sqrt().clamp_min(EPSILON)
     variance = _norm(source.variance).clamp_min(EPSILON**2)
