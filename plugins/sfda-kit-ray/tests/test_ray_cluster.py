@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from sfda_kit.interfaces.executor import Executor, Job
-from sfda_kit.plugins.discovery import build_part
+from sfda_kit import Executor, Job, build_part
 from sfda_kit.testing.jobs import (
     AGES,
     ended_once,

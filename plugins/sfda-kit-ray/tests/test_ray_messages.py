@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from sfda_kit_ray.quiet import ray
 
-from sfda_kit.errors import UserError
-from sfda_kit.plugins.discovery import build_part
+from sfda_kit import UserError, build_part
 from sfda_kit.testing.jobs import small_job
 
 pytestmark = pytest.mark.xdist_group("ray")

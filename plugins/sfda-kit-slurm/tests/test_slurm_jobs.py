@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from sfda_kit.interfaces.executor import Executor
-from sfda_kit.plugins.discovery import build_part
+from sfda_kit import Executor, build_part
 from sfda_kit.testing.jobs import (
     AGES,
     ended_once,

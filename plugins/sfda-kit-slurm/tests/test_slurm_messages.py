@@ -11,9 +11,7 @@ import pytest
 from sfda_kit_slurm import queue
 from sfda_kit_slurm.cell_call import CellCall
 
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces.executor import Job
-from sfda_kit.plugins.discovery import build_part
+from sfda_kit import Job, UserError, build_part
 from sfda_kit.testing.jobs import in_background, small_job, wait_for
 
 

@@ -15,14 +15,11 @@ from sfda_kit_tta.t3a import SupportSets, T3a, replace_weights
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from sfda_kit.adaptation.feature_bank import fill_bank
-from sfda_kit.config.models import AdaptConfig
-from sfda_kit.errors import UserError
+from sfda_kit import AdaptConfig, UserError, fill_bank, seeded_generator
 from sfda_kit.testing import MethodConformance
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import SmallBackbone, small_network
 from sfda_kit.testing.signals import small_target
-from sfda_kit.training.loop import seeded_generator
 
 
 class TestT3a(MethodConformance):

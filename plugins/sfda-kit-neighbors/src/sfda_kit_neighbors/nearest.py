@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sfda_kit.device import without_autocast
-from sfda_kit.errors import UserError, did_you_mean
+from sfda_kit import UserError, did_you_mean, without_autocast
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from sfda_kit.models.network import Network, NetworkOutput
+    from sfda_kit import Network, NetworkOutput
 
 
 class MomentumModel(nn.Module):

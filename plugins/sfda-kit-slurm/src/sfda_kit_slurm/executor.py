@@ -14,9 +14,7 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import clean_env
 
-from sfda_kit.errors import UserError
-from sfda_kit.files import explain_write_errors
-from sfda_kit.interfaces.executor import Executor, Job, Outcome
+from sfda_kit import Executor, Job, Outcome, UserError, explain_write_errors
 from sfda_kit_slurm.cell_call import CellCall
 from sfda_kit_slurm.queue import cancel
 from sfda_kit_slurm.watch import outcomes

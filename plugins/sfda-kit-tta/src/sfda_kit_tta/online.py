@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sfda_kit.adaptation.feature_bank import FeatureBank
-from sfda_kit.events import Event
+from sfda_kit import Event, FeatureBank
 
 if TYPE_CHECKING:
-    from sfda_kit.interfaces import AdaptationContext
-    from sfda_kit.models.network import Network, NetworkOutput
+    from sfda_kit import AdaptationContext, Network, NetworkOutput
 
 
 class OnlineAnswers(nn.Module):
