@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sfda_kit.adaptation.bridge_stage import objective_weights
-from sfda_kit.interfaces import Phase, Recipe
 from sfda_kit.interfaces.bridge import Bridge
-from sfda_kit.interfaces.recipe import BridgeConfig
+from sfda_kit.interfaces.recipe import BridgeConfig, Phase, Recipe
 from sfda_kit.models.network import Network
 from sfda_kit.plugins.discovery import build_part
 from sfda_kit.testing.conformance_aligner import with_own_module
