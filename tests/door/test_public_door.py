@@ -101,6 +101,18 @@ def test_shipped_plugins_use_the_door_alone(module: Path):
     assert not list(by_another_way(ast.parse(module.read_text(encoding="utf-8"))))
 
 
+def examples() -> Iterator[tuple[str, str]]:
+    """The Python of the pages, by page."""
+    for page in sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("plugins/*/README.md"), ROOT / "README.md"]):
+        for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+            yield str(page.relative_to(ROOT)), code
+
+
+@pytest.mark.parametrize(("page", "code"), list(examples()))
+def test_examples_of_the_pages_use_the_door_alone(page: str, code: str):
+    assert [way for way in by_another_way(ast.parse(code)) if "from sfda_kit.testing import" not in way] == [], page
+
+
 @pytest.mark.parametrize(
     "code",
     [
