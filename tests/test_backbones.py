@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from sfda_kit import Recipe
 from sfda_kit.inference.adapted_model import load_adapted
-from sfda_kit.interfaces import Recipe
 from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.source.source_card import load_source
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from sfda_kit import PseudoLabels
 from sfda_kit.adaptation.recipe_method import pseudo_label_loss
 from sfda_kit.adaptation.step_signals import BridgeSignals, StepInputs, StepSignals
 from sfda_kit.data.augment import color_jitter
 from sfda_kit.data.modality import modality
 from sfda_kit.data.views import ImageView, Normalisation
-from sfda_kit.interfaces import PseudoLabels
 from sfda_kit.models.network import Network
 from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.testing.networks import small_network, small_source_network

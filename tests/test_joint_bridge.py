@@ -14,6 +14,7 @@ from sfda_kit_tgkt.fcbnconv import FcBnConv
 from sfda_kit_tgkt.recipes import TGKT, TGKT_JOINT
 from sfda_kit_tgkt.unet import UNet
 
+from sfda_kit import AdaptationContext, Recipe
 from sfda_kit.adaptation.bridge_stage import BridgeTraining
 from sfda_kit.adaptation.prepare import baseline_models
 from sfda_kit.adaptation.recipe_method import RecipeMethod
@@ -23,7 +24,6 @@ from sfda_kit.config.loading import load_config
 from sfda_kit.config.models import BridgeStageConfig
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event, silent
-from sfda_kit.interfaces import AdaptationContext, Recipe
 from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.runs.plan import resolve_method
 from sfda_kit.testing.contexts import small_context

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sfda_kit import Recipe
 from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.adaptation.recipe_method import RecipeMethod
 from sfda_kit.builtin.aligners import InfoMax, TiFeatures
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.builtin.centroid import Centroid
 from sfda_kit.config.models import AdaptConfig
-from sfda_kit.interfaces import Recipe
 from sfda_kit.models.mixture import Member, Mixture, mixing_weights
 from sfda_kit.models.network import AdaptedModel, Network, frozen_copy
 from sfda_kit.models.shallow import shallow_features, shallow_width

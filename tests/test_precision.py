@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sfda_kit.interfaces import Aligner
+from sfda_kit import Aligner
 from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.testing.conformance_aligner import with_own_module
 from sfda_kit.testing.networks import small_network

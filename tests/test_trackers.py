@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sfda_kit import Job, Tracker
 from sfda_kit.bench.cell import decode, encode, execute
 from sfda_kit.cli import flags
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event
-from sfda_kit.interfaces import Job, Tracker
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.registry import Component, build
 from sfda_kit.results.tracking import find_trackers, tracked

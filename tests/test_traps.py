@@ -41,6 +41,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sfda_kit import AdaptationContext, EpochState, Recipe
 from sfda_kit.adaptation.bridge_stage import BridgeTraining
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.adaptation.recipe_method import RecipeMethod
@@ -55,7 +56,6 @@ from sfda_kit.data.views import TargetView
 from sfda_kit.datasets.paired_folder import PairedFolder
 from sfda_kit.datasets.twins import make_twin
 from sfda_kit.events import silent
-from sfda_kit.interfaces import AdaptationContext, EpochState, Recipe
 from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import build_part

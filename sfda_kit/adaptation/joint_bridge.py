@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sfda_kit.adaptation.step_signals import BridgeSignals, StepSignals
-    from sfda_kit.interfaces import AdaptationContext
+    from sfda_kit.interfaces.method import AdaptationContext
 
 
 class JointBridge:

@@ -28,7 +28,10 @@ from sfda_kit.training.loop import (
 from sfda_kit.training.optimizers import Together
 
 if TYPE_CHECKING:
-    from sfda_kit.interfaces import AdaptationContext, Aligner, Phase, PseudoLabeler, PseudoLabels
+    from sfda_kit.interfaces.aligner import Aligner
+    from sfda_kit.interfaces.method import AdaptationContext
+    from sfda_kit.interfaces.pseudo_labeler import PseudoLabeler, PseudoLabels
+    from sfda_kit.interfaces.recipe import Phase
 
 
 class RecipeMethod(Method):

@@ -11,7 +11,8 @@ from sfda_kit.cli import data_crops, data_shards, data_stats, data_verify, flags
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
-    from sfda_kit.interfaces import Dataset, Encoding
+    from sfda_kit.interfaces.dataset import Dataset
+    from sfda_kit.interfaces.encoding import Encoding
     from sfda_kit.plugins.registry import Component
 
 app = typer.Typer(help="Look at data sets and write synthetic twins of their layouts.", no_args_is_help=True)

@@ -18,7 +18,7 @@ from sfda_kit.training.loop import train_stage
 if TYPE_CHECKING:
     from sfda_kit.config.models import SourceConfig
     from sfda_kit.data.views import LabelledView
-    from sfda_kit.interfaces import AdaptationContext
+    from sfda_kit.interfaces.method import AdaptationContext
 
 
 class Oracle(Method):

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sfda_kit.config.models import AdaptConfig
-    from sfda_kit.interfaces import AdaptationContext, Validator
+    from sfda_kit.interfaces.method import AdaptationContext
+    from sfda_kit.interfaces.validator import Validator
 
 PAIRWISE_IMAGES = 5000
 """Up to so many images a pairwise validator is cheap enough to be scored at every epoch unasked."""

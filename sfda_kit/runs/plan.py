@@ -21,7 +21,10 @@ from sfda_kit.plugins.registry import Component, build
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import ModelConfig
-    from sfda_kit.interfaces import Aligner, Dataset, Encoding, Method
+    from sfda_kit.interfaces.aligner import Aligner
+    from sfda_kit.interfaces.dataset import Dataset
+    from sfda_kit.interfaces.encoding import Encoding
+    from sfda_kit.interfaces.method import Method
     from sfda_kit.models.network import Network
 
 INLINE = tuple(name for name in Phase.model_fields if name != "name")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sfda_kit import Encoding
 from sfda_kit.builtin.encodings import ChannelCopy, Jet, Stretch
 from sfda_kit.data.modality import modality
 from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Encoding
 from sfda_kit.plugins.discovery import build_part
 
 DEPTH, RGB, NIR = modality("depth"), modality("rgb"), modality("nir")
