@@ -1,9 +1,10 @@
-"""sfda-kit: source-free adaptation across sensors, one plugin at a time."""
+"""sfda-kit: source-free adaptation across sensors, one plugin at a time.
 
-from __future__ import annotations
+What is public stands in ``__init__.pyi``, by name and the module it comes from; a name is imported when it is first
+used, so that declaring a part loads no torch. Every other module is internal and may change with any version.
+"""
 
-from sfda_kit.plugins.hookspecs import hookimpl
-from sfda_kit.plugins.registry import Component
+import lazy_loader
 
-__all__ = ["Component", "__version__", "hookimpl"]
 __version__ = "0.1.0"
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -30,7 +30,7 @@ class InterruptError(SfdaKitError):
     """The user pressed Ctrl-C (exit code 130)."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Sentence naming the known names closest to ``name`` (or all of them when none is close)."""
     names = sorted(known)
     close = get_close_matches(name, names, n=3, cutoff=0.5)

@@ -22,7 +22,7 @@ def atomic(path: Path, advice: str = RESUME) -> Iterator[Path]:
 
     Raises ``UserError`` naming the folder when it is read-only or the disk is full; ``advice`` ends it.
     """
-    with explained(path, advice):
+    with explain_write_errors(path, advice):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
@@ -38,7 +38,7 @@ def atomic(path: Path, advice: str = RESUME) -> Iterator[Path]:
 
 
 @contextmanager
-def explained(path: Path, advice: str = RESUME) -> Iterator[None]:
+def explain_write_errors(path: Path, advice: str = RESUME) -> Iterator[None]:
     """Turn the file system's refusals into messages that say what to do."""
     try:
         yield

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from sfda_kit import PseudoLabels
 from sfda_kit.adaptation.recipe_method import pseudo_label_loss
 from sfda_kit.adaptation.step_signals import BridgeSignals, StepInputs, StepSignals
 from sfda_kit.data.augment import color_jitter
 from sfda_kit.data.modality import modality
 from sfda_kit.data.views import ImageView, Normalisation
-from sfda_kit.interfaces import PseudoLabels
 from sfda_kit.models.network import Network
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.testing.networks import small_network, small_source_network
 from sfda_kit.testing.signals import IMAGES, small_inputs, small_memory
 
@@ -39,8 +38,8 @@ def inputs() -> StepInputs:
 
 
 def signals(reads: tuple[str, ...] = (), network: Network | None = None) -> StepSignals:
-    teacher = build(registry().get("bridge", "unet")).to(META)
-    bridges = {"input": build(registry().get("bridge", "copy")), "teacher": teacher}
+    teacher = build_part("bridge", "unet").to(META)
+    bridges = {"input": build_part("bridge", "copy"), "teacher": teacher}
     labels = PseudoLabels(torch.zeros(IMAGES, dtype=torch.long, device=META), torch.ones(IMAGES, device=META))
     networks = (network or small_network().to(META), small_source_network().to(META))
     memory = small_memory(small_network()).to(META)
@@ -51,7 +50,7 @@ def signals(reads: tuple[str, ...] = (), network: Network | None = None) -> Step
 def test_aligners(name: str):
     if name in DATA_DEPENDENT:
         pytest.skip("it asks for values, and the meta device has none")
-    aligner, network = build(registry().get("aligner", name)), small_network().to(META)
+    aligner, network = build_part("aligner", name), small_network().to(META)
     if (own := aligner.own_module(network)) is not None:
         own.to(META)
     loss = aligner(signals(aligner.reads, network))
@@ -65,7 +64,7 @@ def test_pseudo_labels():
 
 @pytest.mark.parametrize("name", names("bridge"))
 def test_objectives_of_bridges(name: str):
-    bridge, source = build(registry().get("bridge", name)).to(META), small_source_network().to(META)
+    bridge, source = build_part("bridge", name).to(META), small_source_network().to(META)
     if bridge.trained:
         for term in bridge.objective(source).to(META).terms().values():
             assert term(BridgeSignals(inputs(), bridge, source)).device == META
@@ -86,9 +85,7 @@ def encoded() -> list[tuple[str, str]]:
 def test_views(name: str, kind: str):
     stored = {"rgb": np.zeros((4, 18, 18, 3), np.uint8), "depth": np.zeros((4, 18, 18), np.uint16)}
     pixels = stored.get(kind, np.zeros((4, 18, 18), np.uint8))
-    view = ImageView(
-        pixels, modality(kind), build(registry().get("encoding", name), OPTIONS.get(name)), 16, NORMAL, META
-    )
+    view = ImageView(pixels, modality(kind), build_part("encoding", name, OPTIONS.get(name)), 16, NORMAL, META)
     generator, rows = torch.Generator().manual_seed(0), torch.arange(4)
     for geometry in (None, *(view.draw_geometry(4, drawn, generator) for drawn in ("crop-flip", "strong"))):  # type: ignore[arg-type]
         assert view.batch(rows, geometry).device == META

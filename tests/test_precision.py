@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sfda_kit.interfaces import Aligner
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit import Aligner
+from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.testing.conformance_aligner import with_own_module
 from sfda_kit.testing.networks import small_network
 from sfda_kit.testing.signals import small_step_signals
@@ -31,6 +30,6 @@ def test_losses_under_autocast_are_close_to_those_in_single_precision(name: str)
 
 
 def fresh(name: str) -> Aligner:
-    aligner: Aligner = build(registry().get("aligner", name), OPTIONS.get(name))
+    aligner: Aligner = build_part("aligner", name, OPTIONS.get(name))
     with_own_module(aligner, small_network())
     return aligner

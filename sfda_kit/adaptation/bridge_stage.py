@@ -12,11 +12,10 @@ import torch
 from sfda_kit.adaptation.step_signals import BridgeSignals, epoch_inputs
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event
-from sfda_kit.plugins.discovery import installation, registry
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.discovery import build_part, installation, registry
 from sfda_kit.source.source_card import WEIGHTS_FILE, load_weights, save_weights
 from sfda_kit.training.checkpoint import Checkpoint
-from sfda_kit.training.loop import TrainingStage, one_cycle, seeded, steps_per_epoch, train
+from sfda_kit.training.loop import TrainingStage, one_cycle, seeded_generator, steps_per_epoch, train_stage
 from sfda_kit.training.stage_cache import cached_stage
 
 if TYPE_CHECKING:
@@ -55,8 +54,8 @@ class BridgeTraining:
 
         Raises ``UserError`` when a trained bridge is asked for and the task has no TI pairs.
         """
-        seeded(self.seed, "bridge-initialisation", wanted.name)
-        bridge: Bridge = build(registry().get("bridge", wanted.name), wanted.options)
+        seeded_generator(self.seed, "bridge-initialisation", wanted.name)
+        bridge: Bridge = build_part("bridge", wanted.name, wanted.options)
         bridge.to(self.target.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if bridge.trained and not self.pairs:
             raise UserError(
@@ -98,7 +97,7 @@ class BridgeTraining:
         )
         bridge.train()
         checkpoint = Checkpoint(folder / "checkpoint.pt")
-        for done in train(stage, checkpoint, self.listener):
+        for done in train_stage(stage, checkpoint, self.listener):
             self.listener(Event("epoch", "bridge", {"epoch": done, "figures": dict(bridge.figures())}))
         save_weights(bridge, folder / WEIGHTS_FILE)
         checkpoint.path.unlink(missing_ok=True)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sfda_kit.adaptation.bridge_stage import bridge_optimizer, objective_weights
-from sfda_kit.training.loop import Term, seeded
+from sfda_kit.training.loop import Term, seeded_generator
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sfda_kit.adaptation.step_signals import BridgeSignals, StepSignals
-    from sfda_kit.interfaces import AdaptationContext
+    from sfda_kit.interfaces.method import AdaptationContext
 
 
 class JointBridge:
@@ -27,7 +27,7 @@ class JointBridge:
         role = context.recipe.joint_bridge
         assert role is not None, "a phase trains the bridge, so the recipe names its role"
         self.role, self.bridge = role, context.bridges()[role]
-        seeded(context.seed, "bridge-objective", phase)
+        seeded_generator(context.seed, "bridge-objective", phase)
         self.objective = self.bridge.objective(context.source_network).to(context.target.device)
         self.weights = objective_weights(self.bridge, context.recipe.bridges()[role])
         self.optimizer = bridge_optimizer(self.bridge, self.objective, context.bridge_training)

@@ -15,21 +15,23 @@ from sfda_kit.adaptation.step_signals import StepSignals, epoch_inputs
 from sfda_kit.adaptation.target_memory import TargetMemory
 from sfda_kit.interfaces.method import EpochState, Method
 from sfda_kit.models.network import AdaptedModel, scope_modules
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.discovery import build_part
 from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.loop import (
     Term,
     TrainingStage,
     inverse_decay,
-    seeded,
+    seeded_generator,
     steps_per_epoch,
-    train,
+    train_stage,
 )
 from sfda_kit.training.optimizers import CombinedOptimizer
 
 if TYPE_CHECKING:
-    from sfda_kit.interfaces import AdaptationContext, Aligner, Phase, PseudoLabeler, PseudoLabels
+    from sfda_kit.interfaces.aligner import Aligner
+    from sfda_kit.interfaces.method import AdaptationContext
+    from sfda_kit.interfaces.pseudo_labeler import PseudoLabeler, PseudoLabels
+    from sfda_kit.interfaces.recipe import Phase
 
 
 class RecipeMethod(Method):
@@ -59,7 +61,7 @@ class PhaseTraining:
         self.epochs = max(1, round(config.epochs * phase.length))
         self.steps = steps_per_epoch(len(context.target), config.batch_size, config.steps_per_epoch)
         self.aligners: dict[str, Aligner] = {
-            name: build(registry().get("aligner", name), aligner.options) for name, aligner in phase.aligners.items()
+            name: build_part("aligner", name, aligner.options) for name, aligner in phase.aligners.items()
         }
         self.own_modules = self._own_modules()
         self.reads = frozenset(signal for aligner in self.aligners.values() for signal in aligner.reads)
@@ -67,7 +69,7 @@ class PhaseTraining:
         labeler = phase.labeler if wanted else None
         self.labeler: PseudoLabeler | None = None
         if labeler:
-            self.labeler = build(registry().get("labeler", labeler.name), labeler.options)
+            self.labeler = build_part("labeler", labeler.name, labeler.options)
         self.bank: FeatureBank | None = None
         self.labels: PseudoLabels | None = None
         self.label_memory = LabelMemory(len(context.target))
@@ -80,7 +82,7 @@ class PhaseTraining:
         """Train the phase; one state after each epoch."""
         checkpoint = Checkpoint(self.context.checkpoint_dir / f"{self.phase.name}.pt")
         try:
-            for done in train(self._stage(), checkpoint, self.context.listener):
+            for done in train_stage(self._stage(), checkpoint, self.context.listener):
                 yield self.state(done)
         finally:
             if self.joint:
@@ -117,7 +119,7 @@ class PhaseTraining:
         """Parameters of the aligners' own, by the name they have in checkpoints."""
         context, found = self.context, {}
         for name, aligner in self.aligners.items():
-            seeded(context.seed, "aligner-initialisation", self.phase.name, name)
+            seeded_generator(context.seed, "aligner-initialisation", self.phase.name, name)
             module = aligner.own_module(context.network)
             if module is not None:
                 found[f"aligner {name}"] = module.to(context.target.device).train()

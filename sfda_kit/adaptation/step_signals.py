@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sfda_kit.adaptation.target_memory import TargetMemory
     from sfda_kit.data.views import GeometryKind, PairView, TargetView
     from sfda_kit.interfaces.pseudo_labeler import PseudoLabels
-    from sfda_kit.models.network import Network, Output
+    from sfda_kit.models.network import Network, NetworkOutput
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class StepSignals(_Signals):
         return self._bridge("input", self.ti_target_images)
 
     @cached_property
-    def _target_output(self) -> Output:
+    def _target_output(self) -> NetworkOutput:
         images = self._seen_target_images
         if "batch_statistics" not in self._reads:
             return self._network(images)  # type: ignore[no-any-return]
@@ -222,7 +222,7 @@ class StepSignals(_Signals):
         """Softmax of ``target_logits``, (B, K)."""
         return self.target_logits.softmax(dim=1)
 
-    def answer(self, images: Tensor, by: nn.Module | None = None, keep_statistics: bool = False) -> Output:
+    def answer(self, images: Tensor, by: nn.Module | None = None, keep_statistics: bool = False) -> NetworkOutput:
         """The adapting network on other images (B', 3, H, W), say mixed ones, as on the target batch.
 
         ``by``: another network instead (a momentum model). ``keep_statistics``: batch statistics are used, and the
@@ -272,7 +272,7 @@ class StepSignals(_Signals):
         return self.teacher_logits.softmax(dim=1)
 
     @cached_property
-    def _ti_target_output(self) -> Output:
+    def _ti_target_output(self) -> NetworkOutput:
         with frozen_running_statistics(self._network):
             return self._network(self._seen_ti_images)  # type: ignore[no-any-return]
 
@@ -287,7 +287,7 @@ class StepSignals(_Signals):
         return self._ti_target_output.logits
 
     @cached_property
-    def _ti_source_output(self) -> Output:
+    def _ti_source_output(self) -> NetworkOutput:
         with torch.no_grad():
             return self._source(self.ti_source_images)  # type: ignore[no-any-return]
 
@@ -339,16 +339,16 @@ class BridgeSignals(_Signals):
         return self._bridge(self.ti_target_images)  # type: ignore[no-any-return]
 
     @cached_property
-    def _bridged_target(self) -> tuple[Tensor, Output]:
+    def _bridged_target(self) -> tuple[Tensor, NetworkOutput]:
         return shallow_features(self._source, self.bridged_target_images)
 
     @cached_property
-    def _ti_source(self) -> tuple[Tensor, Output]:
+    def _ti_source(self) -> tuple[Tensor, NetworkOutput]:
         with torch.no_grad():
             return shallow_features(self._source, self.ti_source_images)
 
     @cached_property
-    def _bridged_ti(self) -> tuple[Tensor, Output]:
+    def _bridged_ti(self) -> tuple[Tensor, NetworkOutput]:
         return shallow_features(self._source, self.bridged_ti_images)
 
     @property

@@ -14,7 +14,7 @@ from sfda_kit.config.loading import load_config
 from sfda_kit.config.merging import merge_settings
 from sfda_kit.config.models import RunConfig
 from sfda_kit.config.yaml import read_yaml
-from sfda_kit.errors import UserError, nearest
+from sfda_kit.errors import UserError, did_you_mean
 
 Metric = Literal[
     "transductive_accuracy",
@@ -111,7 +111,7 @@ def load_card(name_or_path: str) -> Card:
     shipped = shipped_cards()
     path = shipped.get(name_or_path, Path(name_or_path))
     if not path.is_file():
-        hint = nearest(name_or_path, shipped)
+        hint = did_you_mean(name_or_path, shipped)
         raise UserError(f"There is no card {name_or_path!r}: it is neither a file nor a shipped card. {hint}")
     try:
         return Card.model_validate(read_yaml(path))

@@ -14,7 +14,7 @@ from sfda_kit.config.digest import digest
 from sfda_kit.config.loading import load_config
 from sfda_kit.config.merging import PARTS, merge_settings
 from sfda_kit.config.models import RunConfig
-from sfda_kit.errors import UserError, nearest
+from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.recipe import Phase
 
 OF_A_RECIPE = tuple(dict.fromkeys((*PARTS, *(key for key in Phase.model_fields if key != "name"), "phases", "options")))
@@ -87,10 +87,10 @@ class Grid(BaseModel):
                 )
         for name, level in ((name, level) for one in self.exclude for name, level in one.items()):
             if name not in self.factors:
-                raise ValueError(f"exclude: there is no factor {name!r}. {nearest(name, self.factors)}")
+                raise ValueError(f"exclude: there is no factor {name!r}. {did_you_mean(name, self.factors)}")
             if level not in self.factors[name]:
                 raise ValueError(
-                    f"exclude: the factor {name!r} has no level {level!r}. {nearest(level, self.factors[name])}"
+                    f"exclude: the factor {name!r} has no level {level!r}. {did_you_mean(level, self.factors[name])}"
                 )
         everywhere = any(all("method" in level for level in levels.values()) for levels in self.factors.values())
         if "method" not in self.base and (self.design != "full" or not everywhere):
@@ -150,15 +150,14 @@ def identity(settings: Settings) -> str:
 
     Raises ``UserError`` on an unknown part, recipe key or setting.
     """
-    from sfda_kit.plugins.discovery import registry
-    from sfda_kit.plugins.registry import build
+    from sfda_kit.plugins.discovery import build_part, registry
     from sfda_kit.runs.plan import recipe_of
 
     config = load_config(settings)
     recipe = recipe_of(registry().get("method", config.method), config)
     objectives = {}
     for role, bridge in recipe.bridges().items():
-        default = build(registry().get("bridge", bridge.name), bridge.options).default_objective
+        default = build_part("bridge", bridge.name, bridge.options).default_objective
         objectives[role] = {**default, **bridge.objective}
     for phase in recipe.phases:
         if phase.labeler:
@@ -202,7 +201,7 @@ def _path(name: str) -> list[str]:
         path = ["recipe", *path]
     if path[0] not in RunConfig.model_fields:
         known = [*OF_A_RECIPE, *RunConfig.model_fields]
-        raise ValueError(f"there is no setting {name!r} to vary. {nearest(path[0], known)}")
+        raise ValueError(f"there is no setting {name!r} to vary. {did_you_mean(path[0], known)}")
     return path
 
 

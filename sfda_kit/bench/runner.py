@@ -14,7 +14,7 @@ from sfda_kit.bench.cells import ResolvedCell, State, configured
 from sfda_kit.bench.progress import Progress
 from sfda_kit.config.digest import digest
 from sfda_kit.errors import UserError
-from sfda_kit.files import explained
+from sfda_kit.files import explain_write_errors
 from sfda_kit.interfaces.executor import Executor, Job, Outcome
 from sfda_kit.results.record import Record, Status, read_record
 from sfda_kit.results.store import RunFolder, find_run, now, open_run
@@ -66,7 +66,7 @@ def run_cells(
 @contextmanager
 def sole_runner(runs_dir: Path) -> Iterator[None]:
     """Only one runner works in ``runs_dir``."""
-    with explained(runs_dir, "(--runs-dir)."):
+    with explain_write_errors(runs_dir, "(--runs-dir)."):
         runs_dir.mkdir(parents=True, exist_ok=True)
         lock = FileLock(str(runs_dir / ".bench.lock"))
     try:

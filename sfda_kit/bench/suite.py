@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from sfda_kit.bench.grid import Grid
 from sfda_kit.config.explain import explain
 from sfda_kit.config.yaml import read_yaml
-from sfda_kit.errors import UserError, nearest
+from sfda_kit.errors import UserError, did_you_mean
 
 
 def _named(value: Any) -> Any:
@@ -87,7 +87,7 @@ def _chosen(what: str, known: Mapping[str, Any], wanted: Iterable[str]) -> dict[
     names = list(wanted)
     for name in names:
         if name not in known:
-            raise UserError(f"The suite has no {what} {name!r}. {nearest(name, known)}")
+            raise UserError(f"The suite has no {what} {name!r}. {did_you_mean(name, known)}")
     return {name: settings for name, settings in known.items() if not names or name in names}
 
 
@@ -107,7 +107,7 @@ def read_suite(name_or_path: str) -> Suite:
     shipped = shipped_suites()
     path = shipped.get(name_or_path, Path(name_or_path))
     if not path.exists():
-        hint = nearest(name_or_path, shipped)
+        hint = did_you_mean(name_or_path, shipped)
         raise UserError(f"There is no suite {name_or_path!r}: it is neither a file nor a shipped suite. {hint}")
     return checked_suite(read_yaml(path), f"suite {path}")
 

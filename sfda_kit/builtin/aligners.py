@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from sfda_kit.adaptation.information import information_maximisation
 from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Aligner
+from sfda_kit.interfaces.aligner import Aligner
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from sfda_kit.errors import UserError
-from sfda_kit.interfaces import PseudoLabeler, PseudoLabels
+from sfda_kit.interfaces.pseudo_labeler import PseudoLabeler, PseudoLabels
 
 if TYPE_CHECKING:
     from torch import Tensor

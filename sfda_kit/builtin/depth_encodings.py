@@ -22,8 +22,7 @@ from sfda_kit.data.depth_geometry import (
 )
 from sfda_kit.data.views import stored_size
 from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Encoding
-from sfda_kit.interfaces.encoding import not_of
+from sfda_kit.interfaces.encoding import Encoding, not_of
 
 if TYPE_CHECKING:
     from torch import Tensor

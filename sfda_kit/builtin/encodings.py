@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Encoding
+from sfda_kit.interfaces.encoding import Encoding
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Validator
+from sfda_kit.interfaces.validator import Validator
 
 if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from sfda_kit.adaptation.information import entropy, information_maximisation
-from sfda_kit.interfaces import Validator
+from sfda_kit.interfaces.validator import Validator
 
 if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks

@@ -176,16 +176,15 @@ def execute(
     from sfda_kit.cli.bench_view import watching
     from sfda_kit.cli.output import results
     from sfda_kit.config.yaml import parse_assignments
-    from sfda_kit.errors import UserError, nearest
-    from sfda_kit.plugins.discovery import registry
-    from sfda_kit.plugins.registry import build
+    from sfda_kit.errors import UserError, did_you_mean
+    from sfda_kit.plugins.discovery import build_part, registry
 
     if overwrite not in BEGUN_AGAIN:
-        raise UserError(f"--overwrite {overwrite!r}: {nearest(overwrite, BEGUN_AGAIN)}")
+        raise UserError(f"--overwrite {overwrite!r}: {did_you_mean(overwrite, BEGUN_AGAIN)}")
     rule: Overwrite = overwrite  # type: ignore[assignment]
     for name in trackers or ():
         registry().get("tracker", name)  # a wrong name stops before any cell
-    place = build(registry().get("executor", executor), parse_assignments(options or []), workers=workers)
+    place = build_part("executor", executor, parse_assignments(options or []), workers=workers)
     limit = suite.timeout_minutes and 60 * suite.timeout_minutes
     with watching(results(), place.workers or 1) as watch:
         return run_cells(cells, folder, place, rule, watch, limit, tuple(trackers or ()))

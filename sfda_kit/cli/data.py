@@ -11,7 +11,7 @@ from sfda_kit.cli import data_crops, data_shards, data_stats, data_verify, flags
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
-    from sfda_kit.interfaces import Encoding
+    from sfda_kit.interfaces.encoding import Encoding
     from sfda_kit.plugins.registry import Component
 
 app = typer.Typer(help="Look at data sets and write synthetic twins of their layouts.", no_args_is_help=True)
@@ -89,10 +89,9 @@ def show(
 
 
 def _encoding(config: RunConfig) -> Encoding:
-    from sfda_kit.plugins.discovery import registry
-    from sfda_kit.plugins.registry import build
+    from sfda_kit.plugins.discovery import build_part
 
-    built: Encoding = build(registry().get("encoding", config.encoding.name), config.encoding.options)
+    built: Encoding = build_part("encoding", config.encoding.name, config.encoding.options)
     return built
 
 

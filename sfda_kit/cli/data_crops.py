@@ -30,10 +30,10 @@ def make_crops(
     from sfda_kit.cli.output import errors, results
     from sfda_kit.datasets.nyuv2_crops import DOMAIN, CropRules
     from sfda_kit.datasets.nyuv2_crops import make_crops as cut
-    from sfda_kit.errors import UserError, nearest
+    from sfda_kit.errors import UserError, did_you_mean
 
     if layout not in LAYOUTS:
-        raise UserError(f"No objects can be cut out of {layout!r}. {nearest(layout, LAYOUTS)}")
+        raise UserError(f"No objects can be cut out of {layout!r}. {did_you_mean(layout, LAYOUTS)}")
     rules = CropRules(min_side, margin, short_side, raw_depth)
     with errors().status("cutting ...") as status:
         counts = cut(

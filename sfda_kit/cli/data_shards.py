@@ -29,8 +29,7 @@ def make_shards(
 ) -> None:
     """Write a set as tar shards (WebDataset): the same bytes, with class, domain, role and group."""
     from sfda_kit.cli.output import errors, results
-    from sfda_kit.plugins.discovery import registry
-    from sfda_kit.plugins.registry import build
+    from sfda_kit.plugins.discovery import build_part
     from sfda_kit.shards.make import make_shards as make
     from sfda_kit.verify.sensors import assumed_sensors
 
@@ -40,7 +39,7 @@ def make_shards(
     if source is None or target is None:
         assumed = assumed_sensors(config)
         config = config.model_copy(update=dict(zip(("source", "target"), assumed, strict=True)))
-    opened = build(registry().get("dataset", dataset), config=config)
+    opened = build_part("dataset", dataset, config=config)
     with errors().status("copying ...") as status:
         made = make(opened, out, shard_size * 10**6, lambda done, total: status.update(f"sample {done:,} of {total:,}"))
     line = f"{made.samples:,} samples written to {out}; shards: {made.shards:,}"

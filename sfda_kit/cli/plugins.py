@@ -17,12 +17,12 @@ def list_(
     from rich.table import Table
 
     from sfda_kit.cli.output import errors, results
-    from sfda_kit.errors import UserError, nearest
+    from sfda_kit.errors import UserError, did_you_mean
     from sfda_kit.plugins.discovery import installation
     from sfda_kit.plugins.registry import KINDS
 
     if kind and kind not in KINDS:
-        raise UserError(f"Unknown kind {kind!r}. {nearest(kind, KINDS)}")
+        raise UserError(f"Unknown kind {kind!r}. {did_you_mean(kind, KINDS)}")
     found = installation()
     table = Table("kind", "name", "from", "what it is", box=None, header_style="bold", pad_edge=False)
     for wanted in [kind] if kind else KINDS:

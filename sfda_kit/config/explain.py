@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from sfda_kit.errors import nearest
+from sfda_kit.errors import did_you_mean
 
 
 def explain(error: ValidationError, what: str, model: type[BaseModel] | None = None) -> str:
@@ -30,4 +30,4 @@ def _nearest_key(model: type[BaseModel], path: Sequence[str]) -> str:
     for part in path[:-1]:
         annotation = section.model_fields[part].annotation
         section = next(kind for kind in (*get_args(annotation), annotation) if hasattr(kind, "model_fields"))
-    return nearest(path[-1], section.model_fields)
+    return did_you_mean(path[-1], section.model_fields)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sfda_kit.data.decode_cache import ImageFiles
     from sfda_kit.data.depth_units import DepthUnit
-    from sfda_kit.interfaces import Encoding
+    from sfda_kit.interfaces.encoding import Encoding
 
 _ORDER_SEED = 1
 _LEAST_IMAGES = 2

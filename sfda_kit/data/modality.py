@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sfda_kit.errors import UserError, nearest
+from sfda_kit.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -33,5 +33,5 @@ MODALITIES = {
 def modality(name: str) -> Modality:
     """The modality called ``name``; raises ``UserError`` with the nearest names."""
     if name not in MODALITIES:
-        raise UserError(f"Unknown modality {name!r}. {nearest(name, MODALITIES)}")
+        raise UserError(f"Unknown modality {name!r}. {did_you_mean(name, MODALITIES)}")
     return MODALITIES[name]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sfda_kit.data.modality import Modality
     from sfda_kit.data.task import Task
-    from sfda_kit.interfaces import Encoding
+    from sfda_kit.interfaces.encoding import Encoding
 
 
 class ViewOpener:

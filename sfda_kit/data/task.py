@@ -15,7 +15,7 @@ from sfda_kit.data.copies import without_copies
 from sfda_kit.data.group_split import split_groups
 from sfda_kit.data.modality import modality
 from sfda_kit.data.subsample import subsample
-from sfda_kit.errors import DataError, UserError, nearest
+from sfda_kit.errors import DataError, UserError, did_you_mean
 from sfda_kit.interfaces.dataset import PARTS, Dataset, Index, Split
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class Sensor:
             domain = domains[0]
         modality(kind)
         if kind not in dataset.modalities:
-            raise UserError(f"{text!r}: the dataset has no modality {kind!r}. {nearest(kind, dataset.modalities)}")
+            raise UserError(f"{text!r}: the dataset has no modality {kind!r}. {did_you_mean(kind, dataset.modalities)}")
         if domain not in domains:
-            raise UserError(f"{text!r}: the dataset has no domain {domain!r}. {nearest(domain, domains)}")
+            raise UserError(f"{text!r}: the dataset has no domain {domain!r}. {did_you_mean(domain, domains)}")
         return cls(kind, domain)
 
     def __str__(self) -> str:
@@ -108,7 +108,7 @@ def choose_split(dataset: Dataset, config: DatasetConfig, index: Index) -> Split
         name = config.split or next(iter(splits), None)
         if name is None or name not in splits:
             raise UserError(
-                f"Unknown split {name!r} of {config.name}. {nearest(str(name), splits)} "
+                f"Unknown split {name!r} of {config.name}. {did_you_mean(str(name), splits)} "
                 f"Or name classes with --tr-classes A,B --ti-classes C,D; on the disk: {', '.join(index.classes)}."
             )
         split = splits[name]
@@ -123,7 +123,7 @@ def choose_split(dataset: Dataset, config: DatasetConfig, index: Index) -> Split
     if config.tr_classes or config.ti_classes:
         for name in (*(config.tr_classes or ()), *(config.ti_classes or ())):
             if name not in index.classes:
-                raise UserError(f"The dataset has no class {name!r}. {nearest(name, index.classes)}")
+                raise UserError(f"The dataset has no class {name!r}. {did_you_mean(name, index.classes)}")
     return split
 
 

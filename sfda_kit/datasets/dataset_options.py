@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sfda_kit.errors import UserError, nearest
+from sfda_kit.errors import UserError, did_you_mean
 
 
 class DatasetOptions(BaseModel):
@@ -35,5 +35,5 @@ def parse_options(model: type[Options], options: Mapping[str, Any], dataset: str
 def _reason(model: type[BaseModel], problem: Any) -> str:
     where = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
-        return f"there is no {where!r}. {nearest(where, model.model_fields)}"
+        return f"there is no {where!r}. {did_you_mean(where, model.model_fields)}"
     return f"{where}: {problem['msg']} (got {problem['input']!r})."

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.discovery import build_part
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import DatasetConfig
-    from sfda_kit.interfaces import Dataset
+    from sfda_kit.interfaces.dataset import Dataset
 
 
 def open_dataset(config: DatasetConfig) -> Dataset:
     """The data set called ``config.name``. Raises ``UserError`` on an unknown name or settings that do not fit."""
-    opened: Dataset = build(registry().get("dataset", config.name), config=config)
+    opened: Dataset = build_part("dataset", config.name, config=config)
     return opened

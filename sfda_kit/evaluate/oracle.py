@@ -13,12 +13,12 @@ from sfda_kit.interfaces.recipe import Recipe
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.source.source_training import SupervisedTrainer
 from sfda_kit.training.checkpoint import Checkpoint
-from sfda_kit.training.loop import train
+from sfda_kit.training.loop import train_stage
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import SourceConfig
     from sfda_kit.data.views import LabelledView
-    from sfda_kit.interfaces import AdaptationContext
+    from sfda_kit.interfaces.method import AdaptationContext
 
 
 class Oracle(Method):
@@ -43,7 +43,7 @@ class Oracle(Method):
             return EpochState("oracle", epoch, self.config.epochs, model, bank)
 
         done = 0
-        for done in train(trainer.stage("oracle"), checkpoint, context.listener):
+        for done in train_stage(trainer.stage("oracle"), checkpoint, context.listener):
             yield state(done)
         if not done:  # resumed after the last epoch had been saved
             yield state(self.config.epochs)

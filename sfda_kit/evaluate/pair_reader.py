@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sfda_kit.adaptation.feature_bank import FeatureBank, ImageBatches, PairBanks, fill_bank
 
 if TYPE_CHECKING:
-    from sfda_kit.interfaces import AdaptationContext
+    from sfda_kit.interfaces.method import AdaptationContext
 
 MOST_PAIRS = 500
 """More pairs would cost time at each epoch and tell little more: a share of 500 is known to 2 points."""

@@ -10,14 +10,15 @@ from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks, fill_bank
 from sfda_kit.data.augmented_view import AugmentedView
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event, Listener
-from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.plugins.registry import Component, build
 
 if TYPE_CHECKING:
     from torch import nn
 
     from sfda_kit.config.models import AdaptConfig
-    from sfda_kit.interfaces import AdaptationContext, Validator
+    from sfda_kit.interfaces.method import AdaptationContext
+    from sfda_kit.interfaces.validator import Validator
 
 PAIRWISE_IMAGES = 5000
 """Up to so many images a pairwise validator is cheap enough to be scored at every epoch unasked."""
@@ -34,7 +35,7 @@ def required(config: AdaptConfig) -> dict[str, Validator]:
     names = registry().names("validator") if "all" in config.validators else config.validators
     options: dict[str, Mapping[str, Any]] = {name: {} for name in names}
     options[chosen.name] = chosen.options
-    return {name: build(registry().get("validator", name), given) for name, given in sorted(options.items())}
+    return {name: build_part("validator", name, given) for name, given in sorted(options.items())}
 
 
 class Scorer:

@@ -13,8 +13,7 @@ from sfda_kit.errors import UserError
 from sfda_kit.files import write_json
 from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
 from sfda_kit.models.network import AdaptedModel
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.discovery import build_part
 from sfda_kit.source.source_card import CARD_FILE, WEIGHTS_FILE, SourceCard, load_weights, save_weights, weights_hash
 from sfda_kit.source.source_cards import untrained
 
@@ -76,7 +75,7 @@ def load_model(run: Path, device: torch.device | str = "cpu") -> tuple[AdaptedMo
         ) from None
     except ValidationError as error:
         raise UserError(explain(error, f"model card {file}")) from None
-    bridge = build(registry().get("bridge", card.input_bridge.name), card.input_bridge.options)
+    bridge = build_part("bridge", card.input_bridge.name, card.input_bridge.options)
     model = AdaptedModel(bridge, untrained(card.source))
     load_weights(model, folder / WEIGHTS_FILE)
     if weights_hash(model) != card.weights_sha256:

@@ -18,8 +18,7 @@ from sfda_kit.data.resize import resize
 from sfda_kit.data.unlabelled_folder import list_images
 from sfda_kit.data.views import ImageView, Normalisation, stored_size
 from sfda_kit.errors import DataError
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.discovery import build_part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +49,7 @@ class Predictor:
 
     def __init__(self, model: AdaptedModel, card: AdaptedCard, depth_unit: DepthUnit, device: torch.device) -> None:
         self.model, self.card, self.depth_unit, self.device = model, card, depth_unit, device
-        self.encoding = build(registry().get("encoding", card.encoding.name), card.encoding.options)
+        self.encoding = build_part("encoding", card.encoding.name, card.encoding.options)
         self.modality = modality(card.modality)
         self.normalisation = Normalisation(card.source.mean, card.source.std)
 

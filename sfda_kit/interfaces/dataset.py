@@ -35,7 +35,7 @@ class Index:
 
     ``names``: unique sample ids (they may contain class names, so no method ever sees them);
     ``domain``, ``label``, ``group``: integer codes; ``group`` is the unit that splits never cut
-    (a room, a video); ``part``: official part as an index into ``PARTS``, -1 where there is none.
+    (a room, a video); ``part``: 0 source, 1 target-train, 2 target-test, 3 TI where that is official, else -1.
     """
 
     names: Sequence[str]

@@ -39,7 +39,7 @@ class Outcome:
 
 
 class Executor(ABC):
-    """Runs jobs with ``sfda_kit.bench.process.run_job``, each in a process of its own.
+    """Runs jobs with ``sfda_kit.run_job``, each in a process of its own.
 
     Required: ``run(jobs)``, a generator that starts all jobs, at most ``workers`` at once, and yields one
     ``Outcome`` a job as it ends, in any order. When the generator is closed it stops what is running. A

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Tracker(ABC):
     """Follows one run. A tracker that raises is left out of the rest of the run with a notice.
 
-    Required: ``event(event)``, told everything that happens (see ``sfda_kit.events``; figures come with
+    Required: ``event(event)``, told everything that happens (``sfda_kit.Event``; figures come with
     kind ``epoch``, loss terms with kind ``step``). Optional: ``finish(summary)``, told the JSON summary at
     the end. ``described`` holds run_id, method, seed, task, config and recipe.
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sfda_kit.errors import UserError, nearest
+from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.leaderboard.board import RANKING_METRICS, Board, TaskTable
 from sfda_kit.leaderboard.comparable import (
     BoardCandidate,
@@ -33,7 +33,7 @@ def build_board(runs: Sequence[StoredRun], metric: str = "heldout_accuracy") -> 
     The order of ``runs`` makes no difference. Raises ``UserError`` for a metric that cannot rank.
     """
     if metric not in RANKING_METRICS:
-        raise UserError(f"A board cannot be ranked by {metric!r}. {nearest(metric, RANKING_METRICS)}")
+        raise UserError(f"A board cannot be ranked by {metric!r}. {did_you_mean(metric, RANKING_METRICS)}")
     found = by_table(runs)
     variants = find_variants(found)
     tables, rankings = [], {}

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sfda_kit.models.network import Network, Output, single_precision
+from sfda_kit.models.network import Network, NetworkOutput, single_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,21 +70,21 @@ class Mixture(Network):
         self.register_buffer("scales", torch.stack([member.scale for member in members]))
         self.register_buffer("shifts", torch.stack([member.shift for member in members]))
 
-    def forward(self, images: Tensor) -> Output:
+    def forward(self, images: Tensor) -> NetworkOutput:
         """(B, 3, H, W), normalised -> features (B, D), logits (B, K)."""
         outputs = list(self.member_outputs(images))
         features = torch.cat([output.features for output in outputs], dim=1) / math.sqrt(len(outputs))
         each = torch.stack([output.logits.log_softmax(dim=1) for output in outputs])
-        return Output(features, (each + self.mixing.log_softmax(dim=0)[:, None, None]).logsumexp(dim=0))
+        return NetworkOutput(features, (each + self.mixing.log_softmax(dim=0)[:, None, None]).logsumexp(dim=0))
 
-    def member_outputs(self, images: Tensor) -> Iterator[Output]:
+    def member_outputs(self, images: Tensor) -> Iterator[NetworkOutput]:
         """Each member's own answer, its classes in the mixture's order."""
         parts = zip(self.backbone, self.bottleneck, self.classifier, strict=True)
         for number, (backbone, bottleneck, classifier) in enumerate(parts):
             scale, shift = (values[number][:, None, None] for values in (self.scales, self.shifts))
             features = bottleneck(backbone(images * scale + shift))
             logits = classifier(features)[:, self.orders[number]]
-            yield Output(single_precision(features), single_precision(logits))
+            yield NetworkOutput(single_precision(features), single_precision(logits))
 
     @property
     def alpha(self) -> Tensor:

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from sfda_kit.errors import UserError, nearest
+from sfda_kit.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import ModelConfig
     from sfda_kit.interfaces.recipe import Scope
 
 
-class Output(NamedTuple):
+class NetworkOutput(NamedTuple):
     """``features`` (B, D) of the bottleneck, ``logits`` (B, K)."""
 
     features: Tensor
@@ -51,10 +51,10 @@ class Network(nn.Module):
             self.bottleneck = nn.Sequential(linear, nn.BatchNorm1d(bottleneck))
             self.classifier = weight_norm(nn.Linear(bottleneck, classes))
 
-    def forward(self, images: Tensor) -> Output:
+    def forward(self, images: Tensor) -> NetworkOutput:
         """(B, 3, H, W), normalised -> features (B, D), logits (B, K)."""
         features = self.bottleneck(self.backbone(images))
-        return Output(single_precision(features), single_precision(self.classifier(features)))
+        return NetworkOutput(single_precision(features), single_precision(self.classifier(features)))
 
     @property
     def feature_width(self) -> int:
@@ -83,7 +83,7 @@ def single_precision(values: Tensor) -> Tensor:
 def build_network(config: ModelConfig, classes: int, pretrained: bool | None = None) -> Network:
     """A new network; raises ``UserError`` on an unknown backbone or one that cannot take the image size."""
     if not timm.is_model(config.backbone.split(".")[0]):
-        hint = nearest(config.backbone, timm.list_models())
+        hint = did_you_mean(config.backbone, timm.list_models())
         raise UserError(f"timm has no backbone {config.backbone!r}. {hint}")
     backbone = _create(config, config.pretrained if pretrained is None else pretrained)
     _check_image_size(backbone, config)
@@ -150,7 +150,7 @@ class AdaptedModel(nn.Module):
         self.input_bridge = input_bridge
         self.network = network
 
-    def forward(self, images: Tensor) -> Output:
+    def forward(self, images: Tensor) -> NetworkOutput:
         """Encoded, normalised target images (B, 3, H, W) -> features, weighed in a ``Mixture``, and logits."""
-        output: Output = self.network(self.input_bridge(images))
-        return Output(self.network.weighed(output.features), output.logits)
+        output: NetworkOutput = self.network(self.input_bridge(images))
+        return NetworkOutput(self.network.weighed(output.features), output.logits)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from sfda_kit.models.network import Network, Output
+    from sfda_kit.models.network import Network, NetworkOutput
 
 
 def shallow_width(network: Network) -> int:
@@ -24,7 +24,7 @@ def _stage(backbone: nn.Module) -> tuple[nn.Module, int]:
     return backbone.get_submodule(stage["module"]), int(stage["num_chs"])
 
 
-def shallow_features(network: Network, images: Tensor) -> tuple[Tensor, Output]:
+def shallow_features(network: Network, images: Tensor) -> tuple[Tensor, NetworkOutput]:
     """Maps (B, C, h, w) of the shallow stage and the network's output, in one forward pass.
 
     Token outputs (B, tokens, C) of transformers come back as (B, C, tokens, 1). The maps of a ``Mixture`` are
@@ -38,7 +38,7 @@ def shallow_features(network: Network, images: Tensor) -> tuple[Tensor, Output]:
 
     handles = [_stage(backbone)[0].register_forward_hook(keep) for backbone in network.backbones()]
     try:
-        output: Output = network(images)
+        output: NetworkOutput = network(images)
     finally:
         for handle in handles:
             handle.remove()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -12,7 +13,7 @@ import pluggy
 
 from sfda_kit.errors import UserError
 from sfda_kit.plugins import hookspecs
-from sfda_kit.plugins.registry import KINDS, Component, Registry
+from sfda_kit.plugins.registry import KINDS, Component, Registry, build
 
 GROUP = "sfda_kit"
 
@@ -112,3 +113,12 @@ def _raise_problems(found: Installation) -> None:
 def registry() -> Registry:
     """The registry of the installed parts."""
     return installation().registry
+
+
+def build_part(kind: str, name: str, options: Mapping[str, Any] | None = None, **given: Any) -> Any:
+    """A new part, ``build_part("aligner", "distill", {"temperature": 2})``, of this package or of any plugin.
+
+    ``given``: what a part of this kind is always given, such as ``config`` for a data set. Raises ``UserError``
+    naming the nearest names where nothing installed has this one, or the options where one is unknown.
+    """
+    return build(registry().get(kind, name), options, **given)

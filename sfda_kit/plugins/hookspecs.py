@@ -23,44 +23,44 @@ PREFIX = "sfda_kit_register_"
 
 @hookspec
 def sfda_kit_register_bridge() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Translators from target images to source-like ones (``interfaces.Bridge``)."""
+    """Translators from target images to source-like ones (``sfda_kit.Bridge``)."""
 
 
 @hookspec
 def sfda_kit_register_aligner() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Loss terms of the adaptation (``interfaces.Aligner``)."""
+    """Loss terms of the adaptation (``sfda_kit.Aligner``)."""
 
 
 @hookspec
 def sfda_kit_register_labeler() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Pseudo-labelers over the feature bank (``interfaces.PseudoLabeler``)."""
+    """Pseudo-labelers over the feature bank (``sfda_kit.PseudoLabeler``)."""
 
 
 @hookspec
 def sfda_kit_register_method() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Recipes (``interfaces.Recipe``) and methods with a loop of their own (``interfaces.Method``)."""
+    """Recipes (``sfda_kit.Recipe``) and methods with a loop of their own (``sfda_kit.Method``)."""
 
 
 @hookspec
 def sfda_kit_register_dataset() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Data sets (``interfaces.Dataset``)."""
+    """Data sets (``sfda_kit.Dataset``)."""
 
 
 @hookspec
 def sfda_kit_register_encoding() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Maps from sensor units to three channels (``interfaces.Encoding``)."""
+    """Maps from sensor units to three channels (``sfda_kit.Encoding``)."""
 
 
 @hookspec
 def sfda_kit_register_validator() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Label-free scores of a model (``interfaces.Validator``)."""
+    """Label-free scores of a model (``sfda_kit.Validator``)."""
 
 
 @hookspec
 def sfda_kit_register_executor() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Places where the cells of a benchmark run (``interfaces.Executor``)."""
+    """Places where the cells of a benchmark run (``sfda_kit.Executor``)."""
 
 
 @hookspec
 def sfda_kit_register_tracker() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Where a run's figures are sent while it goes on (``interfaces.Tracker``)."""
+    """Where a run's figures are sent while it goes on (``sfda_kit.Tracker``)."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
-from sfda_kit.errors import UserError, nearest
+from sfda_kit.errors import UserError, did_you_mean
 
 KINDS = ("bridge", "aligner", "labeler", "method", "dataset", "encoding", "validator", "executor", "tracker")
 
@@ -148,7 +148,7 @@ class Registry:
                 f"The {kind} {name!r} is part of {package}, which is not installed. "
                 f"Install it with: pip install {package} (from a checkout: pip install ./plugins/{package})"
             )
-        hint = nearest(name, self.names(kind))
+        hint = did_you_mean(name, self.names(kind))
         return f"Unknown {kind} {name!r}. {hint} `sfda-kit plugins list` shows what is installed."
 
 
@@ -165,6 +165,6 @@ def build(component: Component, options: Mapping[str, Any] | None = None, **give
     for option in options:
         if not open_ended and option not in accepted:
             raise UserError(
-                f"The {component.kind} {component.name!r} has no option {option!r}. {nearest(option, accepted)}"
+                f"The {component.kind} {component.name!r} has no option {option!r}. {did_you_mean(option, accepted)}"
             )
     return part(**given, **options)

@@ -21,7 +21,7 @@ from sfda_kit.files import atomic
 if TYPE_CHECKING:
     from sfda_kit.data.views import ImageView
     from sfda_kit.evaluate.evaluation import Evaluated
-    from sfda_kit.interfaces import AdaptationContext
+    from sfda_kit.interfaces.method import AdaptationContext
 
 DPI = 100
 mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})

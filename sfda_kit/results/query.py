@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from sfda_kit.errors import UserError, nearest
+from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.files import atomic
 from sfda_kit.results.columns import literal
 from sfda_kit.results.database import VIEWS, Records
@@ -49,7 +49,7 @@ def export(view: str, folder: Path, out: Path, file_format: str) -> Answer:
     """
     for what, given, known in (("view", view, VIEWS), ("format", file_format, FORMATS)):
         if given not in known:
-            raise UserError(f"There is no {what} {given!r}. {nearest(given, known)}")
+            raise UserError(f"There is no {what} {given!r}. {did_you_mean(given, known)}")
     with Records(folder) as records, atomic(out, "with --out.") as work:
         records.open([view])
         rows = f"SELECT * FROM {view} ORDER BY {ORDER[view]}"

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from sfda_kit.config.digest import digest
 from sfda_kit.errors import BusyError, UserError
 from sfda_kit.events import Event
-from sfda_kit.files import atomic, explained, write_json
+from sfda_kit.files import atomic, explain_write_errors, write_json
 from sfda_kit.results.record import Record, read_record
 
 COMPUTED = ("checkpoints", "history.json", "record.json")
@@ -61,7 +61,7 @@ class RunFolder:
             return
         entry = {"time": now(), "kind": event.kind, "stage": event.stage, **event.data}
         line = json.dumps(entry, default=str)
-        with explained(self.path), (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+        with explain_write_errors(self.path), (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def remove_checkpoints(self) -> None:
@@ -97,7 +97,7 @@ def open_run(runs_dir: Path, label: str, identity: dict[str, Any], resume: bool)
         return found
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     folder = runs_dir / f"{label}-{key[:8]}-{stamp}-{time.time_ns() % 1_000_000:06d}"
-    with explained(folder):
+    with explain_write_errors(folder):
         folder.mkdir(parents=True)
     try:
         with atomic(folder / "config.yaml") as work:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.data.resize import resize_batch
-from sfda_kit.errors import UserError, nearest
+from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.dataset import PARTS, Dataset, Index, Split
 from sfda_kit.paths import cache_dir
 from sfda_kit.rooms.generate import cached_part, existing_part, render_scenes
@@ -85,7 +85,7 @@ class Rooms(Dataset):
     ) -> NDArray[np.generic]:
         """``rows`` part by part: ``native`` gives the scenes of a view, by their number in it, at full size."""
         if modality not in MODALITY_CODES:
-            raise UserError(f"Dataset 'rooms' has no modality {modality!r}. {nearest(modality, self.modalities)}")
+            raise UserError(f"Dataset 'rooms' has no modality {modality!r}. {did_you_mean(modality, self.modalities)}")
         self.index()
         shape = (len(rows), size, size, 3) if modality == "rgb" else (len(rows), size, size)
         pixels: NDArray[np.generic] = np.zeros(shape, np.uint16 if modality == "depth" else np.uint8)

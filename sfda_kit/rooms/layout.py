@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sfda_kit.errors import UserError, nearest
+from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.dataset import PARTS
 from sfda_kit.rooms.sensors import HEIGHT, SENSORS, WIDTH
 from sfda_kit.rooms.shapes import CLASSES, TI_SHAPES, TR_SHAPES
@@ -51,7 +51,7 @@ def parse_options(options: dict[str, Any]) -> RoomsOptions:
     known = list(RoomsOptions.model_fields)
     for key in options:
         if key not in known:
-            raise UserError(f"Dataset 'rooms' has no option {key!r}. {nearest(key, known)}")
+            raise UserError(f"Dataset 'rooms' has no option {key!r}. {did_you_mean(key, known)}")
     try:
         return RoomsOptions(**options)
     except ValidationError as error:

@@ -18,7 +18,7 @@ from sfda_kit.runs.best_checkpoint import BestCheckpoint
 
 if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank
-    from sfda_kit.interfaces import AdaptationContext, EpochState, Method
+    from sfda_kit.interfaces.method import AdaptationContext, EpochState, Method
     from sfda_kit.results.journal import Journal
 
 RATE_FACTOR = 0.5

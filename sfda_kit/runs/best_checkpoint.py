@@ -14,7 +14,7 @@ from sfda_kit.errors import UserError
 from sfda_kit.files import atomic
 
 if TYPE_CHECKING:
-    from sfda_kit.interfaces import EpochState
+    from sfda_kit.interfaces.method import EpochState
 
 MODEL, BANK = "model.", "bank."
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
     from sfda_kit.data.views import PairView, TargetView
     from sfda_kit.evaluate.evaluation import Evaluated
-    from sfda_kit.interfaces import EpochState, Method
+    from sfda_kit.interfaces.method import EpochState, Method
     from sfda_kit.models.network import Network
     from sfda_kit.results.record import Record
     from sfda_kit.runs.plan import Plan

@@ -14,15 +14,18 @@ from sfda_kit.config.merging import merge_part, merge_recipe, spelt_out
 from sfda_kit.config.models import RunConfig
 from sfda_kit.data.modality import MODALITIES
 from sfda_kit.datasets.open_dataset import open_dataset
-from sfda_kit.errors import UserError, nearest
+from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.encoding import not_of
 from sfda_kit.interfaces.recipe import BridgeConfig, Phase, Recipe
-from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.plugins.registry import Component, build
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import ModelConfig
-    from sfda_kit.interfaces import Aligner, Dataset, Encoding, Method
+    from sfda_kit.interfaces.aligner import Aligner
+    from sfda_kit.interfaces.dataset import Dataset
+    from sfda_kit.interfaces.encoding import Encoding
+    from sfda_kit.interfaces.method import Method
     from sfda_kit.models.network import Network
 
 INLINE = tuple(name for name in Phase.model_fields if name != "name")
@@ -102,7 +105,7 @@ def resolve_method(config: RunConfig) -> MethodPlan:
     labelled = bool(getattr(part, "needs_target_labels", False))
     if labelled and component.owner != "sfda-kit":
         raise UserError(f"{component.name!r} of {component.owner} asks for target labels; no plugin may.")
-    encoding = build(registry().get("encoding", config.encoding.name), config.encoding.options)
+    encoding = build_part("encoding", config.encoding.name, config.encoding.options)
     own_loop = not isinstance(part, Recipe) and not labelled
     method: Callable[[], Method] = partial(build, component, recipe.options) if own_loop else RecipeMethod
     if recipe.options and not own_loop:
@@ -160,11 +163,11 @@ def _untrained(config: RunConfig) -> Network:
 
 
 def _check_bridge(bridge: BridgeConfig, is_joint: bool) -> None:
-    built = build(registry().get("bridge", bridge.name), bridge.options)
+    built = build_part("bridge", bridge.name, bridge.options)
     known = built.default_objective
     for term in bridge.objective:
         if term not in known:
-            raise UserError(f"The bridge {bridge.name!r} has no objective {term!r}. {nearest(term, known)}")
+            raise UserError(f"The bridge {bridge.name!r} has no objective {term!r}. {did_you_mean(term, known)}")
     if built.trained and not any({**known, **bridge.objective}.values()):
         terms = ", ".join(known)
         raise UserError(f"The bridge {bridge.name!r} has no objective left; one of {terms} needs a weight.")
@@ -179,7 +182,7 @@ def _check_phase(phase: Phase, network: Network, model: ModelConfig) -> None:
     from sfda_kit.models.network import scope_modules
 
     for name, config in phase.aligners.items():
-        aligner: Aligner = build(registry().get("aligner", name), config.options)
+        aligner: Aligner = build_part("aligner", name, config.options)
         aligner.check(network)
         if "pseudo_labels" in aligner.reads and not phase.labeler:
             raise UserError(
@@ -187,7 +190,7 @@ def _check_phase(phase: Phase, network: Network, model: ModelConfig) -> None:
                 f"(--labeler centroid) or remove the term (--aligner {name}=0)."
             )
     if phase.labeler:
-        build(registry().get("labeler", phase.labeler.name), phase.labeler.options)
+        build_part("labeler", phase.labeler.name, phase.labeler.options)
     if not phase.aligners and not (phase.labeler and phase.labeler.weight):
         raise UserError(f"The phase {phase.name!r} has no loss term left. Add one with --aligner NAME=WEIGHT.")
     if not any(list(module.parameters()) for module in scope_modules(network, phase.train)):
@@ -209,7 +212,7 @@ def apply_overrides(recipe: Recipe, overrides: Mapping[str, Any], method: str) -
     known = [*INLINE, *BRIDGE_ROLES, "bridge", "phases", "options"]
     for key in changes:
         if key not in known:
-            raise UserError(f"A recipe has no key {key!r}. {nearest(key, known)}")
+            raise UserError(f"A recipe has no key {key!r}. {did_you_mean(key, known)}")
     if "bridge" in changes:
         role = "teacher_bridge" if recipe.teacher_bridge else "input_bridge"
         changes = merge_recipe({role: changes.pop("bridge")}, changes)
@@ -245,7 +248,7 @@ def _changed_phases(phases: Any, changes: Mapping[str, Any], method: str) -> lis
     names = [phase["name"] for phase in phases]
     for name in changes:
         if name not in names:
-            raise UserError(f"The method {method!r} has no phase {name!r}. {nearest(name, names)}")
+            raise UserError(f"The method {method!r} has no phase {name!r}. {did_you_mean(name, names)}")
     return [_changed_phase(phase, changes.get(phase["name"], {})) for phase in phases]
 
 

@@ -19,7 +19,7 @@ from sfda_kit.source.source_cards import with_weights
 if TYPE_CHECKING:
     from sfda_kit.data.views import PairView, TargetView
     from sfda_kit.events import Listener
-    from sfda_kit.interfaces import EpochState, Method
+    from sfda_kit.interfaces.method import EpochState, Method
     from sfda_kit.models.network import Network
     from sfda_kit.plugins.registry import Component
     from sfda_kit.results.record import Record

@@ -23,7 +23,7 @@ from sfda_kit.source.source_stage import check_floors
 if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
     from sfda_kit.data.views import Normalisation, PairView, TargetView
-    from sfda_kit.interfaces import EpochState
+    from sfda_kit.interfaces.method import EpochState
     from sfda_kit.models.network import Network
     from sfda_kit.results.record import Record
     from sfda_kit.runs.plan import MethodPlan

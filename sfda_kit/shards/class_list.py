@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sfda_kit.errors import DataError, nearest
+from sfda_kit.errors import DataError, did_you_mean
 
 
 class ClassList:
@@ -23,7 +23,7 @@ class ClassList:
     def hint(self, written: str) -> str:
         """What is known instead."""
         numbers = f"or a number from 0 to {len(self.names) - 1}"
-        return f"{nearest(written, self.names)} Write one of the names in dataset.options.classes, {numbers}."
+        return f"{did_you_mean(written, self.names)} Write one of the names in dataset.options.classes, {numbers}."
 
 
 def read_class_list(path: Path | None) -> ClassList:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sfda_kit.data.open_views import ViewOpener
     from sfda_kit.data.task import Task
     from sfda_kit.events import Listener
-    from sfda_kit.interfaces import Encoding
+    from sfda_kit.interfaces.encoding import Encoding
 
 
 def source_folders(

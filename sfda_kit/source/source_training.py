@@ -23,9 +23,9 @@ from sfda_kit.training.loop import (
     batches,
     inverse_decay,
     one_cycle,
-    seeded,
+    seeded_generator,
     steps_per_epoch,
-    train,
+    train_stage,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def hold_out(groups: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
 
     Single images where groups are so few and large that over half of the images would be held out.
     """
-    generator = seeded(seed, "hold-out")
+    generator = seeded_generator(seed, "hold-out")
     order = torch.randperm(int(groups.max()) + 1, generator=generator)
     held_out = _last(order[groups], share)
     if 2 * held_out.sum() > len(groups):
@@ -97,11 +97,11 @@ def train_network(
 ) -> tuple[Network, float, int]:
     """Train on ``view`` (normalised) and return the network, its held-out accuracy in percent and count."""
     rows, held_out = hold_out(groups, config.held_out, seed)
-    seeded(seed, "source-initialisation")
+    seeded_generator(seed, "source-initialisation")
     network = build_network(model, classes).to(view.device)
     trainer = SupervisedTrainer(network, view, rows, config, seed, autocast)
     checkpoint = Checkpoint(folder / "checkpoint.pt")
-    for done in train(trainer.stage("source"), checkpoint, listener):
+    for done in train_stage(trainer.stage("source"), checkpoint, listener):
         figures = {"held_out_accuracy": trainer.accuracy(held_out)}
         listener(Event("epoch", "source", {"epoch": done, "figures": figures}))
     checkpoint.path.unlink(missing_ok=True)

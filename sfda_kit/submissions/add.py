@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from sfda_kit.errors import UserError
-from sfda_kit.files import explained
+from sfda_kit.files import explain_write_errors
 from sfda_kit.submissions.archive import read_archive
 from sfda_kit.submissions.findings import ArchiveFindings
 from sfda_kit.submissions.layout import MANIFEST
@@ -46,7 +46,7 @@ def add(archive: Path, records: Path, rules: Rules | None = None) -> Added:
     if not findings.accepted:
         return Added(findings)
     runs, about = _contents(data, findings)
-    with explained(records, ADVICE):
+    with explain_write_errors(records, ADVICE):
         records.mkdir(parents=True, exist_ok=True)
         with FileLock(str(records / ".lock")):
             known = tuple(run_id for run_id, files in runs.items() if _is_there(records / run_id, files))

@@ -35,13 +35,12 @@ class Rebuilder:
     def task(self, config: DatasetConfig) -> Task:
         """The task that ``config`` asks for, with the data set's folder on this disk."""
         from sfda_kit.data.task import build_task
-        from sfda_kit.plugins.discovery import registry
-        from sfda_kit.plugins.registry import build
+        from sfda_kit.plugins.discovery import build_part
 
         key = config.model_dump_json()
         if key not in self._tasks:
             here = config.model_copy(update={"root": self.roots.get(config.name)})
-            self._tasks[key] = build_task(build(registry().get("dataset", config.name), config=here), here)
+            self._tasks[key] = build_task(build_part("dataset", config.name, config=here), here)
         return self._tasks[key]
 
     def wrong_task(self, facts: Facts, found: Predictions | None) -> Iterator[str]:

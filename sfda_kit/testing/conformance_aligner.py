@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from sfda_kit.interfaces import Aligner
+from sfda_kit.interfaces.aligner import Aligner
 from sfda_kit.models.network import Network
 from sfda_kit.testing.declaration import PartConformance
 from sfda_kit.testing.networks import small_network, small_source_network

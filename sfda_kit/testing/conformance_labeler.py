@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from sfda_kit.adaptation.feature_bank import FeatureBank
-from sfda_kit.interfaces import PseudoLabeler, PseudoLabels
+from sfda_kit.interfaces.pseudo_labeler import PseudoLabeler, PseudoLabels
 from sfda_kit.testing.declaration import PartConformance
 from sfda_kit.testing.networks import CLASSES
 from sfda_kit.testing.signals import small_bank

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from sfda_kit.adaptation.feature_bank import fill_bank
-from sfda_kit.interfaces import AdaptationContext, EpochState, Method
+from sfda_kit.interfaces.method import AdaptationContext, EpochState, Method
 from sfda_kit.testing.conformance_aligner import assert_same_state
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.declaration import PartConformance

@@ -9,12 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sfda_kit.adaptation.bridge_stage import objective_weights
-from sfda_kit.interfaces import Phase, Recipe
 from sfda_kit.interfaces.bridge import Bridge
-from sfda_kit.interfaces.recipe import BridgeConfig
+from sfda_kit.interfaces.recipe import BridgeConfig, Phase, Recipe
 from sfda_kit.models.network import Network
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.discovery import build_part
 from sfda_kit.testing.conformance_aligner import with_own_module
 from sfda_kit.testing.declaration import DeclarationConformance
 from sfda_kit.testing.networks import small_network, small_source_network
@@ -39,7 +37,7 @@ class RecipeConformance(DeclarationConformance):
     def bridges(self) -> dict[str, Bridge]:
         """Its bridges by role, untrained."""
         wanted = self.recipe().bridges()
-        return {r: build(registry().get("bridge", b.name), b.options) for r, b in wanted.items()}
+        return {r: build_part("bridge", b.name, b.options) for r, b in wanted.items()}
 
     def test_is_data(self) -> None:
         """Written as JSON and read back it is the same recipe, and it says what it is."""
@@ -75,7 +73,7 @@ def phase_loss(
     role: str | None = None,
 ) -> Tensor:
     """The weighted sum of a phase's terms on one small step, those of the bridge that it trains included."""
-    aligners = {n: build(registry().get("aligner", n), a.options) for n, a in phase.aligners.items()}
+    aligners = {n: build_part("aligner", n, a.options) for n, a in phase.aligners.items()}
     reads = tuple(signal for aligner in aligners.values() for signal in aligner.reads)
     signals = small_step_signals(network=network, bridges=bridges, reads=reads, trained_bridge=role)
     loss = torch.zeros(())
@@ -88,6 +86,6 @@ def phase_loss(
         for name, weight in objective_weights(bridges[role], trained).items():
             loss = loss + weight * terms[name](signals.bridge_signals)
     if phase.labeler:
-        build(registry().get("labeler", phase.labeler.name), phase.labeler.options)(small_bank())
+        build_part("labeler", phase.labeler.name, phase.labeler.options)(small_bank())
         loss = loss + phase.labeler.weight * F.cross_entropy(signals.target_logits, signals.pseudo_labels)
     return loss

@@ -8,7 +8,8 @@ from typing import Any
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.config.models import AdaptConfig
 from sfda_kit.events import silent
-from sfda_kit.interfaces import AdaptationContext, Recipe
+from sfda_kit.interfaces.method import AdaptationContext
+from sfda_kit.interfaces.recipe import Recipe
 from sfda_kit.models.network import frozen_copy
 from sfda_kit.testing.networks import small_network
 from sfda_kit.testing.signals import small_pairs, small_target

@@ -45,7 +45,7 @@ def sfda_source_network() -> Network:
 
 @pytest.fixture
 def sfda_step_signals() -> Callable[..., StepSignals]:
-    """Factory of adaptation signals: see ``sfda_kit.testing.signals.small_step_signals``."""
+    """Factory of adaptation signals: see ``sfda_kit.testing.small_step_signals``."""
     from sfda_kit.testing.signals import small_step_signals
 
     return small_step_signals
@@ -53,7 +53,7 @@ def sfda_step_signals() -> Callable[..., StepSignals]:
 
 @pytest.fixture
 def sfda_bridge_signals() -> Callable[..., BridgeSignals]:
-    """Factory of bridge signals: see ``sfda_kit.testing.signals.small_bridge_signals``."""
+    """Factory of bridge signals: see ``sfda_kit.testing.small_bridge_signals``."""
     from sfda_kit.testing.signals import small_bridge_signals
 
     return small_bridge_signals
@@ -61,7 +61,7 @@ def sfda_bridge_signals() -> Callable[..., BridgeSignals]:
 
 @pytest.fixture
 def sfda_bank() -> Callable[..., FeatureBank]:
-    """Factory of feature banks: see ``sfda_kit.testing.signals.small_bank``."""
+    """Factory of feature banks: see ``sfda_kit.testing.small_bank``."""
     from sfda_kit.testing.signals import small_bank
 
     return small_bank

@@ -15,7 +15,7 @@ from sfda_kit.builtin.bridges import Copy
 from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.data.modality import modality
 from sfda_kit.data.views import ImageView, Normalisation, PairView, TargetView, stored_size
-from sfda_kit.interfaces import PseudoLabels
+from sfda_kit.interfaces.pseudo_labeler import PseudoLabels
 from sfda_kit.testing.networks import CLASSES, SIDE, small_network, small_source_network
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ class TrainingStage:
     rate: str = "adapt.lr"
 
 
-def train(stage: TrainingStage, checkpoint: Checkpoint, listener: Listener) -> Iterator[int]:
+def train_stage(stage: TrainingStage, checkpoint: Checkpoint, listener: Listener) -> Iterator[int]:
     """Train epoch by epoch, yielding the number of epochs done after each.
 
     Continues from ``checkpoint``; an epoch is saved once the caller asks for the next one, so that
@@ -65,7 +65,7 @@ def train(stage: TrainingStage, checkpoint: Checkpoint, listener: Listener) -> I
 
 
 def _train_epoch(stage: TrainingStage, epoch: int, listener: Listener) -> None:
-    generator = seeded(stage.seed, stage.name, epoch)
+    generator = seeded_generator(stage.seed, stage.name, epoch)
     for step, signals in enumerate(stage.signals(epoch, generator)):
         progress = (epoch * stage.steps + step) / (stage.epochs * stage.steps)
         for group in stage.optimizer.param_groups:
@@ -106,7 +106,7 @@ def _check_weights(stage: TrainingStage, epoch: int) -> None:
                 )
 
 
-def seeded(seed: int, *names: object) -> torch.Generator:
+def seeded_generator(seed: int, *names: object) -> torch.Generator:
     """A generator fixed by ``seed`` and ``names``; the global generators are seeded alike (dropout)."""
     text = ":".join(str(name) for name in (seed, *names))
     value = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")

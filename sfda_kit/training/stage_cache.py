@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from sfda_kit.config.digest import digest
 from sfda_kit.events import Event, Listener, silent
-from sfda_kit.files import explained
+from sfda_kit.files import explain_write_errors
 from sfda_kit.paths import cache_dir
 
 
@@ -34,7 +34,7 @@ def cached_stage(
             work = final.with_suffix(".partial")
             work.mkdir(parents=True, exist_ok=True)
             make(work)
-            with explained(final):
+            with explain_write_errors(final):
                 work.rename(final)
         _note_use(final, identity)
     return final
@@ -48,7 +48,7 @@ def _note_use(final: Path, identity: dict[str, Any]) -> None:
 
 @contextmanager
 def _locked(final: Path) -> Iterator[None]:
-    with explained(final):
+    with explain_write_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(str(final.with_suffix(".lock")))
         lock.acquire()

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from sfda_kit import AdaptationContext, Recipe
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.adaptation.prepare import baseline_models
 from sfda_kit.adaptation.recipe_method import RecipeMethod
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.config.models import AdaptConfig
 from sfda_kit.events import Event, silent
-from sfda_kit.interfaces import AdaptationContext, Recipe
 from sfda_kit.interfaces.bridge import Bridge
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.testing.networks import small_network, small_source_network

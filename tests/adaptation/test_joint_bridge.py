@@ -14,6 +14,7 @@ from sfda_kit_tgkt.fcbnconv import FcBnConv
 from sfda_kit_tgkt.recipes import TGKT, TGKT_JOINT
 from sfda_kit_tgkt.unet import UNet
 
+from sfda_kit import AdaptationContext, Recipe
 from sfda_kit.adaptation.bridge_stage import BridgeTraining
 from sfda_kit.adaptation.prepare import baseline_models
 from sfda_kit.adaptation.recipe_method import RecipeMethod
@@ -23,13 +24,12 @@ from sfda_kit.config.loading import load_config
 from sfda_kit.config.models import BridgeStageConfig
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event, silent
-from sfda_kit.interfaces import AdaptationContext, Recipe
 from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.runs.plan import resolve_method
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import small_network, small_source_network
 from sfda_kit.testing.signals import small_pairs, small_step_signals, small_target
-from sfda_kit.training.loop import seeded
+from sfda_kit.training.loop import seeded_generator
 from sfda_kit.training.optimizers import CombinedOptimizer
 
 JOINT = Recipe.model_validate(
@@ -186,7 +186,7 @@ def test_it_starts_where_the_bridge_of_the_two_stages_starts(private_home: Path)
     given = (small_target(), small_pairs(), small_source_network(), BridgeStageConfig(), 1, "crop-flip", 5, {})
     training = BridgeTraining(*given, silent, nullcontext)  # type: ignore[arg-type]
     found = training.prepare(BridgeConfig(name="unet"), is_trained_later=True)
-    seeded(5, "bridge-initialisation", "unet")
+    seeded_generator(5, "bridge-initialisation", "unet")
     torch.testing.assert_close(found.state_dict(), UNet().state_dict())
     assert not list(private_home.rglob("*.safetensors"))
 

@@ -41,6 +41,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sfda_kit import AdaptationContext, EpochState, Recipe
 from sfda_kit.adaptation.bridge_stage import BridgeTraining
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.adaptation.recipe_method import RecipeMethod
@@ -55,11 +56,9 @@ from sfda_kit.data.views import TargetView
 from sfda_kit.datasets.paired_folder import PairedFolder
 from sfda_kit.datasets.twins import make_twin
 from sfda_kit.events import silent
-from sfda_kit.interfaces import AdaptationContext, EpochState, Recipe
 from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.models.network import AdaptedModel
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.discovery import build_part
 from sfda_kit.runs.best_checkpoint import BestCheckpoint
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import small_network
@@ -147,9 +146,7 @@ def test_a_set_is_the_same_in_whatever_order_its_folders_are_listed(
         if seed:
             scrambled(seed)
         sensors = {"source": "rgb", "target": target}
-        dataset = build(
-            registry().get("dataset", layout), config=DatasetConfig(name=layout, root=tmp_path / "twin", **sensors)
-        )
+        dataset = build_part("dataset", layout, config=DatasetConfig(name=layout, root=tmp_path / "twin", **sensors))
         rows = np.arange(len(dataset.index().names))
         pixels = [dataset.peek(rows, name, 12).tobytes() for name in ("rgb", target)]
         found.append((list(dataset.index().names), dataset.fingerprint(), pixels))

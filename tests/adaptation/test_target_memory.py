@@ -10,12 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sfda_kit import Component
+from sfda_kit import Aligner, Component, PseudoLabeler, PseudoLabels, Recipe
 from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.adaptation.recipe_method import PhaseTraining, RecipeMethod
 from sfda_kit.adaptation.step_signals import StepSignals
 from sfda_kit.adaptation.target_memory import TargetMemory
-from sfda_kit.interfaces import Aligner, PseudoLabeler, PseudoLabels, Recipe
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.testing.contexts import small_context

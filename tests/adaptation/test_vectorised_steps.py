@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import torch
 
+from sfda_kit import PseudoLabels
 from sfda_kit.adaptation.recipe_method import pseudo_label_loss
 from sfda_kit.adaptation.step_signals import BridgeSignals, StepSignals
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.data import augment
-from sfda_kit.interfaces import PseudoLabels
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.registry import Component, build
 from sfda_kit.testing.conformance_aligner import with_own_module

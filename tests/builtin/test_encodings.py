@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sfda_kit import Encoding
 from sfda_kit.builtin.encodings import ChannelCopy, Jet, Stretch
 from sfda_kit.data.modality import modality
 from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Encoding
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.discovery import build_part
 
 DEPTH, RGB, NIR = modality("depth"), modality("rgb"), modality("nir")
 
@@ -77,7 +76,7 @@ def test_stretch_of_a_bad_share_is_a_user_error(clip: float) -> None:
 @pytest.mark.parametrize("name", ["copy", "jet", "stretch"])
 @pytest.mark.parametrize("kind", [DEPTH, NIR, RGB])
 def test_every_encoding_is_in_range_and_treats_images_alone(name: str, kind: object) -> None:
-    encoding = build(registry().get("encoding", name))
+    encoding = build_part("encoding", name)
     images = torch.rand(3, kind.channels, 5, 5) * (20 if kind is DEPTH else 1)  # type: ignore[attr-defined]
     encoded = encoding(images, kind)
     assert encoded.shape == (3, 3, 5, 5)

@@ -15,8 +15,7 @@ from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
 from sfda_kit.builtin import neighbour_validators
 from sfda_kit.builtin.neighbour_validators import KnnAgreement, Snd
 from sfda_kit.errors import UserError
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.testing.signals import small_bank
 
 SPREAD = 50 * torch.eye(4)
@@ -26,7 +25,7 @@ NAMES = [part.name for part in registry().of_kind("validator") if part.owner == 
 
 
 def score(name: str, bank: FeatureBank, source: FeatureBank, augmented: FeatureBank) -> float:
-    validator: Any = build(registry().get("validator", name))
+    validator: Any = build_part("validator", name)
     extra = {"augmented": augmented, "pairs": PairBanks(source, bank)}
     found: float = validator(bank, source, **{signal: extra[signal] for signal in validator.reads})
     return found
@@ -162,9 +161,9 @@ def test_drift_sees_what_agreement_does_not() -> None:
 )
 def test_an_option_out_of_range_is_refused(name: str, option: dict[str, float], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        build(registry().get("validator", name), option)
+        build_part("validator", name, option)
 
 
 def test_consistency_without_augmented_images_says_what_is_missing() -> None:
     with pytest.raises(TypeError, match="augmented"):
-        build(registry().get("validator", "augmentation-consistency"))(small_bank(), small_bank())
+        build_part("validator", "augmentation-consistency")(small_bank(), small_bank())

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sfda_kit.training.loop import train as real_train
+from sfda_kit.training.loop import train_stage as real_train
 
 from ..conftest import TR, last_json
 from ..folders import save, write_card, write_folders
@@ -107,7 +107,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(adapt, monkeypatch):
             yield done
 
     with monkeypatch.context() as patched:
-        patched.setattr("sfda_kit.adaptation.recipe_method.train", dies_in_the_second_epoch)
+        patched.setattr("sfda_kit.adaptation.recipe_method.train_stage", dies_in_the_second_epoch)
         assert adapt("--json").exit_code != 0
     resumed = last_json(adapt("--json", "--resume"))
     assert len(list(Path("runs").iterdir())) == 1

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from sfda_kit import AdaptationContext, EpochState, Method
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.cli import flags
 from sfda_kit.data.task import build_task
 from sfda_kit.data.views import ImageView, stored_size
 from sfda_kit.events import silent
-from sfda_kit.interfaces import AdaptationContext, EpochState, Method
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.paths import cache_dir
 from sfda_kit.plugins import registry

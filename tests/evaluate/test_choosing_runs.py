@@ -14,12 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sfda_kit import Component
+from sfda_kit import AdaptationContext, Aligner, Component, EpochState, Method, Recipe, Validator
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.data.task import Task
 from sfda_kit.evaluate import scoring
 from sfda_kit.inference.adapted_model import load_model
-from sfda_kit.interfaces import AdaptationContext, Aligner, EpochState, Method, Recipe, Validator
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.results.journal import Journal

@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfda_kit import EpochState
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.errors import UserError
 from sfda_kit.evaluate.selection import EpochCandidate, better, choose, describe_selection, vetoed
-from sfda_kit.interfaces import EpochState
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.results.record import Record
 from sfda_kit.runs.best_checkpoint import BestCheckpoint

@@ -18,8 +18,7 @@ from safetensors import safe_open
 from sfda_kit.inference.adapted_model import AdaptedCard, load_model, save_adapted
 from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.models.network import AdaptedModel
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.discovery import build_part
 from sfda_kit.source.source_card import load_source_model
 
 from ..conftest import TR
@@ -31,7 +30,7 @@ def write_run(folder: Path, bridge: str = "copy", unit: str | None = "mm") -> Pa
     write_card(folder / "card")
     network, source = load_source_model(folder / "card")
     torch.manual_seed(1)
-    model = AdaptedModel(build(registry().get("bridge", bridge)), network).eval()
+    model = AdaptedModel(build_part("bridge", bridge), network).eval()
     card = AdaptedCard(
         method="tgkt",
         source=source,

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from sfda_kit import Recipe
 from sfda_kit.inference.adapted_model import load_model
-from sfda_kit.interfaces import Recipe
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.source.source_card import load_source_model
 
 from ..conftest import TI, TR, last_json
@@ -110,7 +109,7 @@ def test_every_alignment_of_pairs_applies(adapt, backbone: str) -> None:
 
 
 def needs_pairs(recipe: Recipe) -> bool:
-    bridges = [build(registry().get("bridge", part.name), part.options) for part in recipe.bridges().values()]
+    bridges = [build_part("bridge", part.name, part.options) for part in recipe.bridges().values()]
     terms = {name for phase in recipe.phases for name in phase.aligners}
     return any(bridge.trained for bridge in bridges) or any(name.startswith("ti-") for name in terms)
 

@@ -12,18 +12,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sfda_kit import Recipe
 from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.adaptation.recipe_method import RecipeMethod
 from sfda_kit.builtin.aligners import InfoMax, TiFeatures
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.builtin.centroid import Centroid
 from sfda_kit.config.models import AdaptConfig
-from sfda_kit.interfaces import Recipe
 from sfda_kit.models.mixture import Mixture, MixtureMember, mixing_weights
 from sfda_kit.models.network import AdaptedModel, Network, frozen_copy
 from sfda_kit.models.shallow import shallow_features, shallow_width
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import SIDE, SmallBackbone, small_network
 from sfda_kit.testing.signals import small_step_signals, small_target
@@ -143,8 +142,8 @@ def socket_terms(network: Mixture, source: Mixture) -> dict[str, Tensor]:
     terms: dict[str, Any] = {
         "infomax": InfoMax(),
         "ti-features": TiFeatures("rms"),
-        "bn-stats": build(registry().get("aligner", "bn-stats")),
-        "bn-stats official": build(registry().get("aligner", "bn-stats"), {"reduction": "sum"}),
+        "bn-stats": build_part("aligner", "bn-stats"),
+        "bn-stats official": build_part("aligner", "bn-stats", {"reduction": "sum"}),
     }
     signals = small_step_signals(network=network, source_network=frozen_copy(source), reads=("batch_statistics",))
     return {name: term(signals) for name, term in terms.items()}

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from sfda_kit import Job, Tracker
 from sfda_kit.bench.cell import decode, encode, execute
 from sfda_kit.cli import flags
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event
-from sfda_kit.interfaces import Job, Tracker
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.registry import Component, build
 from sfda_kit.results.tracking import find_trackers, tracked
 from sfda_kit.testing import TrackerConformance
 from sfda_kit.testing.conformance_tracker import run_events, small_record
-from sfda_kit.training.loop import train as real_train
+from sfda_kit.training.loop import train_stage as real_train
 
 from ..conftest import last_json
 
@@ -186,7 +186,7 @@ def test_tensorboard_holds_figures_and_a_resumed_run_has_no_epoch_twice(sfda_kit
                 raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("sfda_kit.adaptation.recipe_method.train", dies_in_the_second_epoch)
+        patched.setattr("sfda_kit.adaptation.recipe_method.train_stage", dies_in_the_second_epoch)
         assert sfda_kit(*run).exit_code != 0
     resumed = last_json(sfda_kit(*run, "--resume"))
     written, again = scalars(whole["run_dir"]), scalars(resumed["run_dir"])

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from sfda_kit import AdaptationContext, EpochState, Method
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.cli import flags
 from sfda_kit.data.open_views import ViewOpener
 from sfda_kit.data.task import build_task
 from sfda_kit.errors import UserError
 from sfda_kit.events import silent
-from sfda_kit.interfaces import AdaptationContext, EpochState, Method
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins import registry
 from sfda_kit.runs.labelled import run_plan as run

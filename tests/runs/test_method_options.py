@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from sfda_kit import Component
+from sfda_kit import AdaptationContext, Component, EpochState, Method
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.config.loading import load_config
 from sfda_kit.errors import UserError
-from sfda_kit.interfaces import AdaptationContext, EpochState, Method
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.runs.plan import resolve_method

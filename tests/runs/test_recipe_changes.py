@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from sfda_kit import Recipe
 from sfda_kit.cli.flags import configuration
 from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Recipe
 from sfda_kit.interfaces.recipe import AlignerConfig, BridgeConfig, LabelerConfig, Phase
 from sfda_kit.runs.plan import apply_overrides, main_phase
 

@@ -12,9 +12,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from sfda_kit import Component
+from sfda_kit import AdaptationContext, Component, EpochState, Method, Recipe
 from sfda_kit.adaptation.feature_bank import fill_bank
-from sfda_kit.interfaces import AdaptationContext, EpochState, Method, Recipe
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.results.journal import Journal
@@ -134,9 +133,9 @@ def test_a_loop_of_ones_own_takes_no_aligner(sfda_kit, on_pairs):
 
 def test_the_interfaces_import_no_torch():
     code = (
-        "import sys\nimport sfda_kit\nfrom sfda_kit.interfaces import Aligner, Dataset, Encoding, Method, Recipe\n"
+        "import sys\nimport sfda_kit\nfrom sfda_kit import Aligner, Dataset, Encoding, Method, Recipe\n"
         "print([name for name in ('torch', 'timm') if name in sys.modules])\n"
-        "from sfda_kit.interfaces import Bridge, BridgeObjective\nprint('torch' in sys.modules)"
+        "from sfda_kit import Bridge, BridgeObjective\nprint('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["[]", "True"]

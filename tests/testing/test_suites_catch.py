@@ -10,18 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sfda_kit import AdaptationContext, Aligner, Encoding, EpochState, Method, PseudoLabeler, PseudoLabels, Tracker
 from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.events import Event
-from sfda_kit.interfaces import (
-    AdaptationContext,
-    Aligner,
-    Encoding,
-    EpochState,
-    Method,
-    PseudoLabeler,
-    PseudoLabels,
-    Tracker,
-)
 from sfda_kit.interfaces.bridge import Bridge
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.testing import (

@@ -21,9 +21,9 @@ from sfda_kit.training.loop import (
     endless,
     inverse_decay,
     one_cycle,
-    seeded,
+    seeded_generator,
     steps_per_epoch,
-    train,
+    train_stage,
 )
 
 TARGETS = torch.randn(20, 3, generator=torch.Generator().manual_seed(5))
@@ -59,26 +59,26 @@ def weights(of: TrainingStage) -> list[float]:
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path, stop_after: int):
     whole = stage(4)
-    assert list(train(whole, Checkpoint(tmp_path / "whole.pt"), silent)) == [1, 2, 3, 4]
+    assert list(train_stage(whole, Checkpoint(tmp_path / "whole.pt"), silent)) == [1, 2, 3, 4]
     checkpoint = Checkpoint(tmp_path / "cut.pt")
-    running = train(stage(4), checkpoint, silent)
+    running = train_stage(stage(4), checkpoint, silent)
     for _ in range(stop_after + 1):  # an epoch is saved when the next one is asked for
         next(running)
     running.close()
     again = stage(4)
-    assert list(train(again, checkpoint, silent)) == list(range(stop_after + 1, 5))
+    assert list(train_stage(again, checkpoint, silent)) == list(range(stop_after + 1, 5))
     assert weights(again) == weights(whole)
 
 
 def test_a_resumed_stage_takes_its_rate_from_the_configuration(tmp_path: Path):
     """So a run that was rolled back goes on with a lower one, and what the optimiser remembers stays."""
-    running = train(stage(2), checkpoint := Checkpoint(tmp_path / "toy.pt"), silent)
+    running = train_stage(stage(2), checkpoint := Checkpoint(tmp_path / "toy.pt"), silent)
     next(running)
     next(running)
     lower = stage(2)
     lower.optimizer.param_groups[0]["lr"] = 0.05
     rates: list[float] = []
-    list(train(lower, checkpoint, lambda _: rates.append(lower.optimizer.param_groups[0]["lr"])))
+    list(train_stage(lower, checkpoint, lambda _: rates.append(lower.optimizer.param_groups[0]["lr"])))
     assert rates[1:] == pytest.approx([0.05 * (1 + 10 * step / 8) ** -0.75 for step in range(4, 8)])
     assert lower.optimizer.state_dict()["state"]
 
@@ -90,7 +90,7 @@ def test_a_loss_that_is_not_finite_names_its_term_and_keeps_the_last_good_state(
     failing = stage(3, lambda images: inner(images) * (torch.nan if next(calls) == 6 else 1.0))
     checkpoint = Checkpoint(tmp_path / "toy.pt")
     with pytest.raises(RunError, match=r"'size' became nan in stage 'toy', epoch 2, step 3"):
-        list(train(failing, checkpoint, silent))
+        list(train_stage(failing, checkpoint, silent))
     restored = stage(3)
     assert checkpoint.load(restored.modules, restored.optimizer) == 1
     assert all(torch.isfinite(torch.tensor(weights(restored))))
@@ -106,7 +106,7 @@ def test_the_rate_follows_the_schedule_and_terms_are_weighted(tmp_path: Path):
         if event.kind == "step":
             rates.append(running.optimizer.param_groups[0]["lr"])
 
-    list(train(running, Checkpoint(tmp_path / "toy.pt"), listen))
+    list(train_stage(running, Checkpoint(tmp_path / "toy.pt"), listen))
     assert rates == pytest.approx([0.1 * (1 + 10 * step / 8) ** -0.75 for step in range(8)])
     assert [event.kind for event in seen[:2]] == ["stage", "step"]
 
@@ -115,7 +115,7 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path):
     path = tmp_path / "toy.pt"
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match="Delete it"):
-        list(train(stage(1), Checkpoint(path), silent))
+        list(train_stage(stage(1), Checkpoint(path), silent))
 
 
 @given(count=st.integers(1, 60), size=st.integers(1, 20), seed=st.integers(0, 99))
@@ -136,13 +136,13 @@ def test_endless_batches_go_through_everything_again():
 
 def test_random_numbers_depend_on_every_name():
     draws = {
-        torch.rand(1, generator=seeded(seed, name, epoch)).item()
+        torch.rand(1, generator=seeded_generator(seed, name, epoch)).item()
         for seed in (0, 1)
         for name in "ab"
         for epoch in (0, 1)
     }
     assert len(draws) == 8
-    assert torch.rand(1, generator=seeded(0, "a", 0)).item() in draws
+    assert torch.rand(1, generator=seeded_generator(0, "a", 0)).item() in draws
 
 
 def test_schedules_start_and_end_where_they_should():

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from sfda_kit import Recipe
 from sfda_kit.adaptation.bridge_stage import BridgeTraining
 from sfda_kit.adaptation.recipe_method import RecipeMethod
 from sfda_kit.config.loading import load_config
 from sfda_kit.config.models import AdaptConfig, BridgeStageConfig
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event
-from sfda_kit.interfaces import Recipe
 from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.models.network import frozen_copy
 from sfda_kit.testing.contexts import small_context

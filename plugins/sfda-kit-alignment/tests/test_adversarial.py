@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from sfda_kit_alignment.adversarial import TiAdversarial
 from torch import Tensor, nn
 
-from sfda_kit.adaptation.recipe_method import PhaseTraining, RecipeMethod
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Recipe
-from sfda_kit.models.network import AdaptedModel
+from sfda_kit import AdaptedModel, Recipe, RecipeMethod, UserError
+from sfda_kit.adaptation.recipe_method import PhaseTraining
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import small_network
 

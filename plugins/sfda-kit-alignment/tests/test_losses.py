@@ -17,8 +17,7 @@ from sfda_kit_alignment.mmd import TiMmd
 from sfda_kit_alignment.predictions import TiPredictions
 from torch import Tensor
 
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Aligner
+from sfda_kit import Aligner, UserError
 
 seeds = st.integers(0, 2**31 - 1)
 TERMS: list[Callable[[], Aligner]] = [TiPredictions, TiCoral, TiMmd, lambda: TiMmd("unbiased")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sfda_kit_bridged.bridged import BRIDGED
 
-from sfda_kit.config.loading import load_config
+from sfda_kit import load_config
 from sfda_kit.runs.plan import resolve
 from sfda_kit.testing import RecipeConformance
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from sfda_kit_neighbors.aad import AAD, Attraction, Dispersion
 from torch import Tensor
 
-from sfda_kit.adaptation.target_memory import TargetMemory
-from sfda_kit.errors import UserError
+from sfda_kit import TargetMemory, UserError
 from sfda_kit.testing import AlignerConformance, RecipeConformance
 
 IMAGES, BATCH, CLASSES = 9, 4, 3

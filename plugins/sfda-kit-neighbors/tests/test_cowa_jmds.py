@@ -15,8 +15,7 @@ from scipy.stats import multivariate_normal
 from sfda_kit_neighbors.cowa_jmds import COWA_JMDS, WeightedMixup, mixed_loss
 from sfda_kit_neighbors.jmds import Jmds, relative_gap
 
-from sfda_kit.adaptation.feature_bank import FeatureBank
-from sfda_kit.errors import UserError
+from sfda_kit import FeatureBank, UserError
 from sfda_kit.testing import AlignerConformance, LabelerConformance, RecipeConformance
 from sfda_kit.testing.networks import small_network
 from sfda_kit.testing.signals import small_bank, small_step_signals

@@ -15,7 +15,7 @@ from sfda_kit_neighbors.nearest import nearest_rows, neighbour_search
 from sfda_kit_neighbors.nrc import ReciprocalNeighbors
 from torch import Tensor
 
-from sfda_kit.adaptation.target_memory import TargetMemory
+from sfda_kit import TargetMemory
 
 pytest.importorskip("faiss", reason="needs faiss: pip install 'sfda-kit-neighbors[faiss]'")
 by_faiss = neighbour_search("faiss", "attraction")

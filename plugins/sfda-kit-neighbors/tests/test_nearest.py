@@ -13,7 +13,7 @@ from sfda_kit_neighbors.aad import Attraction
 from sfda_kit_neighbors.nearest import check_count, nearest_rows, neighbour_search, positive_count
 from sfda_kit_neighbors.nrc import ReciprocalNeighbors
 
-from sfda_kit.errors import UserError
+from sfda_kit import UserError
 
 
 @settings(max_examples=30, deadline=None)

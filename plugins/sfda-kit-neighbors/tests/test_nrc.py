@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from sfda_kit_neighbors.nrc import NRC, Diversity, ReciprocalNeighbors
 from torch import Tensor
 
-from sfda_kit.adaptation.target_memory import TargetMemory
-from sfda_kit.errors import UserError
+from sfda_kit import TargetMemory, UserError
 from sfda_kit.testing import AlignerConformance, RecipeConformance
 from sfda_kit.testing.signals import small_step_signals
 

@@ -13,10 +13,8 @@ from sfda_kit_plue.guided_labels import GuidedLabels
 from sfda_kit_plue.plue import PLUE
 from torch import Tensor
 
-from sfda_kit.adaptation.recipe_method import PhaseTraining, RecipeMethod
-from sfda_kit.adaptation.step_signals import StepSignals
-from sfda_kit.errors import UserError
-from sfda_kit.models.network import AdaptedModel, Network, frozen_running_statistics
+from sfda_kit import AdaptedModel, Network, RecipeMethod, StepSignals, UserError, frozen_running_statistics
+from sfda_kit.adaptation.recipe_method import PhaseTraining
 from sfda_kit.testing import AlignerConformance, RecipeConformance
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import CLASSES, small_network

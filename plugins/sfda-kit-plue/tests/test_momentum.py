@@ -6,7 +6,7 @@ import pytest
 import torch
 from sfda_kit_plue.momentum import MomentumModel
 
-from sfda_kit.models.network import Network, frozen_running_statistics
+from sfda_kit import Network, frozen_running_statistics
 from sfda_kit.testing.networks import SIDE, small_network
 
 

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from sfda_kit.interfaces.executor import Executor, Job
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit import Executor, Job, build_part
 from sfda_kit.testing.jobs import (
     AGES,
     ended_once,
@@ -79,7 +77,7 @@ def test_without_retries_a_lost_worker_is_the_reason(cluster: Any, tmp_path: Pat
 
 
 def executor(**options: Any) -> Executor:
-    found: Executor = build(registry().get("executor", "ray"), options)
+    found: Executor = build_part("executor", "ray", options)
     return found
 
 

@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 from sfda_kit_ray.quiet import ray
 
-from sfda_kit.errors import UserError
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit import UserError, build_part
 from sfda_kit.testing.jobs import small_job
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -31,7 +29,7 @@ pytestmark = pytest.mark.xdist_group("ray")
 )
 def test_an_option_out_of_range_is_named(option: str, value: Any) -> None:
     with pytest.raises(UserError, match=f"'ray' got {option}={value}; expected"):
-        build(registry().get("executor", "ray"), {option: value})
+        build_part("executor", "ray", {option: value})
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
@@ -63,5 +61,5 @@ def test_a_cell_larger_than_this_computer(tmp_path: Path) -> None:
 
 def message_of(tmp_path: Path, **options: Any) -> str:
     with pytest.raises(UserError) as caught:
-        list(build(registry().get("executor", "ray"), options).run([small_job(tmp_path)]))
+        list(build_part("executor", "ray", options).run([small_job(tmp_path)]))
     return str(caught.value)

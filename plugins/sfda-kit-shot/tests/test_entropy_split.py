@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sfda_kit_shot.entropy_split import EntropySplit, least_of_each_class
 
-from sfda_kit.adaptation.feature_bank import FeatureBank
-from sfda_kit.errors import UserError
+from sfda_kit import FeatureBank, UserError
 from sfda_kit.testing import LabelerConformance
 from sfda_kit.testing.signals import small_bank
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -12,11 +13,7 @@ from hypothesis import strategies as st
 from sfda_kit_shot.mixmatch import MixMatch, mix, mixmatch_loss, sharpen
 from torch import Tensor
 
-from sfda_kit.adaptation.step_signals import StepInputs, StepSignals
-from sfda_kit.builtin.bridges import Copy
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import PseudoLabels
-from sfda_kit.models.network import Network
+from sfda_kit import Network, PseudoLabels, StepSignals, UserError, build_part
 from sfda_kit.testing import AlignerConformance
 from sfda_kit.testing.networks import CLASSES, small_network, small_source_network
 from sfda_kit.testing.signals import IMAGES, small_inputs
@@ -45,11 +42,12 @@ def ready(**options: Any) -> MixMatch:
 
 
 def step(network: Network, weights: Tensor, progress: float = 0.5) -> StepSignals:
-    given_inputs = small_inputs()
-    inputs = StepInputs(**{**vars(given_inputs), "progress": progress})
+    inputs = replace(small_inputs(), progress=progress)
     labels = torch.randint(0, CLASSES, (IMAGES,), generator=torch.Generator().manual_seed(5))
     found = PseudoLabels(labels, weights)
-    return StepSignals(inputs, network, small_source_network(), {"input": Copy()}, frozenset(), found)
+    return StepSignals(
+        inputs, network, small_source_network(), {"input": build_part("bridge", "copy")}, frozenset(), found
+    )
 
 
 def halves() -> Tensor:

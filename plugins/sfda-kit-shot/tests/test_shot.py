@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from sfda_kit_shot.shot import SHOT, SHOT_IM
 
-from sfda_kit.adaptation.information import information_maximisation
-from sfda_kit.builtin.bridges import Copy
+from sfda_kit import build_part, information_maximisation
 from sfda_kit.testing import RecipeConformance
 from sfda_kit.testing.conformance_recipe import phase_loss
 from sfda_kit.testing.networks import small_network
@@ -39,5 +38,5 @@ def test_loss_is_the_papers() -> None:
     signals = small_step_signals(network=small_network())
     labels = F.cross_entropy(signals.target_logits, signals.pseudo_labels)
     expected = information_maximisation(signals.target_probabilities) + 0.3 * labels
-    found = phase_loss(SHOT.phases[0], small_network(), {"input": Copy()})
+    found = phase_loss(SHOT.phases[0], small_network(), {"input": build_part("bridge", "copy")})
     assert found.item() == expected.item()

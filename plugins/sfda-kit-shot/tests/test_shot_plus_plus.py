@@ -9,7 +9,7 @@ import torch
 from sfda_kit_shot.shot import SHOT
 from sfda_kit_shot.shot_plus_plus import SHOT_PLUS_PLUS
 
-from sfda_kit.adaptation.recipe_method import RecipeMethod
+from sfda_kit import RecipeMethod
 from sfda_kit.testing import RecipeConformance
 from sfda_kit.testing.contexts import small_context
 

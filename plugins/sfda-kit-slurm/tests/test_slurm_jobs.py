@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from sfda_kit.interfaces.executor import Executor
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit import Executor, build_part
 from sfda_kit.testing.jobs import (
     AGES,
     ended_once,
@@ -73,7 +71,7 @@ def test_a_cell_that_needs_more_time_than_its_requeues_give_has_timed_out(tmp_pa
 
 
 def executor(**options: Any) -> Executor:
-    found: Executor = build(registry().get("executor", "slurm"), options)
+    found: Executor = build_part("executor", "slurm", options)
     return found
 
 

@@ -11,10 +11,7 @@ import pytest
 from sfda_kit_slurm import queue
 from sfda_kit_slurm.cell_call import CellCall
 
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces.executor import Job
-from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
+from sfda_kit import Job, UserError, build_part
 from sfda_kit.testing.jobs import in_background, small_job, wait_for
 
 
@@ -113,4 +110,4 @@ def command(*words: str) -> str:
 
 
 def build_slurm(**options: Any) -> Any:
-    return build(registry().get("executor", "slurm"), options)
+    return build_part("executor", "slurm", options)

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from sfda_kit_socket.bn_stats import BnStats
 from torch import Tensor
 
-from sfda_kit.errors import UserError
-from sfda_kit.models.statistics import BatchNormStatistics
+from sfda_kit import BatchNormStatistics, UserError
 from sfda_kit.testing import AlignerConformance
 from sfda_kit.testing.networks import small_network
 from sfda_kit.testing.signals import small_step_signals

@@ -9,10 +9,7 @@ from sfda_kit_socket.bn_stats import BnStats
 from sfda_kit_socket.socket import SOCKET, SOCKET_OFFICIAL
 from torch import nn
 
-from sfda_kit.builtin.encodings import ChannelCopy
-from sfda_kit.data.modality import modality
-from sfda_kit.data.views import ImageView, PairView
-from sfda_kit.interfaces import Recipe
+from sfda_kit import ImageView, PairView, Recipe
 from sfda_kit.testing import RecipeConformance
 from sfda_kit.testing.conformance_aligner import assert_same_state
 from sfda_kit.testing.networks import SIDE, small_network, small_source_network
@@ -50,7 +47,7 @@ def test_halves_of_a_pair_share_crop_and_flip() -> None:
     """Both halves made of the same pixels stay the same through a step's geometry."""
     signals = small_step_signals(seed=3)
     rgb = small_pairs(seed=3).source
-    twin = ImageView(rgb._pixels, modality("rgb"), ChannelCopy(), SIDE, NORMALISATION)
+    twin = ImageView(rgb._pixels, rgb.modality, rgb.encoding, SIDE, NORMALISATION)
     signals._images.inputs.pairs.__dict__.update(PairView(rgb, twin).__dict__)
     assert torch.equal(signals.ti_source_images, signals.ti_target_images)
     still = rgb.batch(torch.arange(len(rgb)))

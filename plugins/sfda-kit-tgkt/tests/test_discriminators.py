@@ -14,8 +14,7 @@ from sfda_kit_tgkt.unet import UNet
 from sfda_kit_tgkt.vqgan import VqGan
 from torch import nn
 
-from sfda_kit.config.models import ModelConfig
-from sfda_kit.errors import UserError
+from sfda_kit import ModelConfig, UserError
 from sfda_kit.models.network import build_network, frozen_copy
 from sfda_kit.testing.networks import small_source_network
 from sfda_kit.testing.signals import small_bridge_signals

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sfda_kit_tgkt.affine import Affine
 from sfda_kit_tgkt.distill import Distill
 
-from sfda_kit.errors import UserError
+from sfda_kit import UserError
 from sfda_kit.testing.signals import small_step_signals
 
 

@@ -16,7 +16,8 @@ from sfda_kit_tgkt.recipes import TGMB_PAPER
 from sfda_kit_tgkt.unet import UNet
 from torch import Tensor, nn
 
-from sfda_kit.models.shallow import shallow_features, shallow_width
+from sfda_kit import shallow_width
+from sfda_kit.models.shallow import shallow_features
 from sfda_kit.testing.networks import small_source_network
 from sfda_kit.testing.signals import small_bridge_signals
 

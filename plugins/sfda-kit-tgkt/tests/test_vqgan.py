@@ -11,11 +11,8 @@ import torch
 from sfda_kit_tgkt.vqgan import VqGan
 from torch import nn
 
+from sfda_kit import BridgeConfig, BridgeStageConfig, Event, UserError
 from sfda_kit.adaptation.bridge_stage import BridgeTraining
-from sfda_kit.config.models import BridgeStageConfig
-from sfda_kit.errors import UserError
-from sfda_kit.events import Event
-from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.testing.networks import small_source_network
 from sfda_kit.testing.signals import small_bridge_signals, small_pairs, small_target
 

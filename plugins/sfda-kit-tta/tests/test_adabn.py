@@ -12,8 +12,7 @@ from sfda_kit_tta.adabn import AdaBn
 from sfda_kit_tta.norms import _Pool, batch_norms, even_batches
 from torch import nn
 
-from sfda_kit.config.models import AdaptConfig
-from sfda_kit.errors import UserError
+from sfda_kit import AdaptConfig, UserError
 from sfda_kit.testing import MethodConformance
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import small_network

@@ -15,14 +15,11 @@ from sfda_kit_tta.t3a import SupportSets, T3a, replace_weights
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from sfda_kit.adaptation.feature_bank import fill_bank
-from sfda_kit.config.models import AdaptConfig
-from sfda_kit.errors import UserError
+from sfda_kit import AdaptConfig, UserError, fill_bank, seeded_generator
 from sfda_kit.testing import MethodConformance
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import SmallBackbone, small_network
 from sfda_kit.testing.signals import small_target
-from sfda_kit.training.loop import seeded
 
 
 class TestT3a(MethodConformance):
@@ -101,7 +98,7 @@ def test_answers_are_given_as_images_come_and_the_last_state_is_frozen(tmp_path:
     source = fill_bank(context.source_network, context.target)
     sets = SupportSets(context.source_network.classifier, None)  # type: ignore[arg-type]
     (state,) = T3a(support=None).adapt(context)
-    order = torch.randperm(12, generator=seeded(0, "t3a"))
+    order = torch.randperm(12, generator=seeded_generator(0, "t3a"))
     for rows in (order[:5], order[5:10], order[10:]):
         sets.add(source.features[rows], source.logits[rows])
         torch.testing.assert_close(state.bank.logits[rows], source.features[rows] @ sets.means().T)

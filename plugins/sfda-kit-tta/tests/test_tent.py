@@ -15,11 +15,7 @@ from sfda_kit_tta.online import OnlineAnswers
 from sfda_kit_tta.tent import Tent, mean_entropy, modulated_layers
 from torch import nn
 
-from sfda_kit.adaptation.feature_bank import fill_bank
-from sfda_kit.config.models import AdaptConfig
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import EpochState
-from sfda_kit.models.network import Network
+from sfda_kit import AdaptConfig, EpochState, Network, UserError, fill_bank
 from sfda_kit.testing import MethodConformance
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import small_network

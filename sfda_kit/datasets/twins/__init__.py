@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from sfda_kit.datasets.twins.writing import Progress, write_whole
-from sfda_kit.errors import UserError, nearest
+from sfda_kit.errors import UserError, did_you_mean
 
 Writer = Callable[[Path, int, int, Progress], int]
 """Called with the folder to fill, images a class, seed and progress; returns the number of scenes."""
@@ -54,7 +54,7 @@ def make_twin(
     Raises ``UserError`` on an unknown layout, and when ``out`` is not empty or cannot be written.
     """
     if layout not in TWINS:
-        raise UserError(f"There is no twin of {layout!r}. {nearest(layout, TWINS)}")
+        raise UserError(f"There is no twin of {layout!r}. {did_you_mean(layout, TWINS)}")
     twin = TWINS[layout]
     count = twin.per_class if per_class is None else per_class
     if count < 1:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sfda_kit.errors import UserError
-from sfda_kit.files import explained
+from sfda_kit.files import explain_write_errors
 
 MARK = "sfda-kit-board.json"
 """File that says that a folder is a site of ours, so that a newer one may replace it."""
@@ -29,11 +29,11 @@ def replaced(out: Path) -> Iterator[Path]:
     """
     out = out.absolute()
     _check(out)
-    with explained(out, ADVICE):
+    with explain_write_errors(out, ADVICE):
         out.parent.mkdir(parents=True, exist_ok=True)
         room = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
     try:
-        with explained(out, ADVICE):
+        with explain_write_errors(out, ADVICE):
             work = room / "new"
             work.mkdir()
             mark = {"format": 1, "made_with": made_with()}

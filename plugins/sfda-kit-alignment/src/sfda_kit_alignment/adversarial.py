@@ -29,15 +29,12 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from sfda_kit.adaptation.adversary import domain_loss
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Aligner
+from sfda_kit import Aligner, UserError, domain_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adaptation.step_signals import StepSignals
-    from sfda_kit.models.network import Network
+    from sfda_kit import Network, StepSignals
 
 RISE = 10.0
 

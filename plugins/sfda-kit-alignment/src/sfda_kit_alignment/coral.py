@@ -20,14 +20,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sfda_kit.device import without_autocast
-from sfda_kit.interfaces import Aligner
+from sfda_kit import Aligner, without_autocast
 from sfda_kit_alignment.samples import two_pairs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adaptation.step_signals import StepSignals
+    from sfda_kit import StepSignals
 
 
 class TiCoral(Aligner):

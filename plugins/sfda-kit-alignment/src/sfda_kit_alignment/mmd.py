@@ -28,15 +28,13 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
-from sfda_kit.device import without_autocast
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Aligner
+from sfda_kit import Aligner, UserError, without_autocast
 from sfda_kit_alignment.samples import two_pairs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adaptation.step_signals import StepSignals
+    from sfda_kit import StepSignals
 
 Estimator = Literal["biased", "unbiased"]
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)

@@ -19,13 +19,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sfda_kit.adaptation.information import positive_temperature, softened_divergence
-from sfda_kit.interfaces import Aligner
+from sfda_kit import Aligner, positive_temperature, softened_divergence
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adaptation.step_signals import StepSignals
+    from sfda_kit import StepSignals
 
 
 class TiPredictions(Aligner):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sfda_kit.errors import UserError
+from sfda_kit import UserError
 
 
 def two_pairs(source: Tensor, target: Tensor, name: str) -> tuple[Tensor, Tensor]:

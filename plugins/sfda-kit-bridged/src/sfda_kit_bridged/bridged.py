@@ -21,7 +21,7 @@ rises. ``--aligner infomax=0.1`` trusts it less.
 
 from __future__ import annotations
 
-from sfda_kit.interfaces import Recipe
+from sfda_kit import Recipe
 
 PAIRS = {"ti-features": 1.0, "ti-predictions": 1.0}
 

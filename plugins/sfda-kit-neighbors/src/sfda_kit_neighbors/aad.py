@@ -22,15 +22,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Aligner, Recipe
+from sfda_kit import Aligner, Recipe, UserError
 from sfda_kit_neighbors.nearest import check_count, neighbour_search, positive_count
 from sfda_kit_neighbors.nrc import agreement
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adaptation.step_signals import StepSignals
+    from sfda_kit import StepSignals
 
 PAPER = "https://arxiv.org/abs/2205.04183"
 

@@ -25,13 +25,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Aligner, Recipe
+from sfda_kit import Aligner, Recipe, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adaptation.step_signals import StepSignals
+    from sfda_kit import StepSignals
 
 PAPER = "https://arxiv.org/abs/2206.06640"
 

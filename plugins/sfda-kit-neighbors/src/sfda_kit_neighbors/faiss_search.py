@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sfda_kit.errors import UserError
+from sfda_kit import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -24,13 +24,12 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import PseudoLabeler, PseudoLabels
+from sfda_kit import PseudoLabeler, PseudoLabels, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adaptation.feature_bank import FeatureBank
+    from sfda_kit import FeatureBank
 
 
 class Jmds(PseudoLabeler):

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sfda_kit.device import without_autocast
-from sfda_kit.errors import UserError, nearest
+from sfda_kit import UserError, did_you_mean, without_autocast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +50,7 @@ def neighbour_search(name: str, part: str) -> Callable[[Tensor, Tensor, int, Ten
     if name == "torch":
         return nearest_rows
     if name != "faiss":
-        raise UserError(f"{part}: there is no search {name!r}. {nearest(name, ('torch', 'faiss'))}")
+        raise UserError(f"{part}: there is no search {name!r}. {did_you_mean(name, ('torch', 'faiss'))}")
     from sfda_kit_neighbors.faiss_search import nearest_rows_by_faiss, require_faiss
 
     require_faiss(part)

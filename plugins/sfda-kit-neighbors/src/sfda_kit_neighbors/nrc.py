@@ -29,14 +29,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from sfda_kit.adaptation.information import entropy
-from sfda_kit.interfaces import Aligner, Recipe
+from sfda_kit import Aligner, Recipe, entropy
 from sfda_kit_neighbors.nearest import check_count, neighbour_search, positive_count
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adaptation.step_signals import StepSignals
+    from sfda_kit import StepSignals
 
 PAPER = "https://arxiv.org/abs/2110.04202"
 

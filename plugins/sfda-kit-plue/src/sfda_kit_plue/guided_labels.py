@@ -12,10 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sfda_kit.adaptation.information import entropy, positive_temperature
-from sfda_kit.device import without_autocast
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Aligner
+from sfda_kit import Aligner, UserError, entropy, positive_temperature, without_autocast
 from sfda_kit_plue.label_history import LabelHistory
 from sfda_kit_plue.losses import certainty, complementary, contrastive, negative_learning, neighbour_vote
 from sfda_kit_plue.momentum import MomentumModel
@@ -23,9 +20,7 @@ from sfda_kit_plue.momentum import MomentumModel
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adaptation.step_signals import StepSignals
-    from sfda_kit.adaptation.target_memory import TargetMemory
-    from sfda_kit.models.network import Network
+    from sfda_kit import Network, StepSignals, TargetMemory
 
 
 class GuidedLabels(Aligner):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sfda_kit.adaptation.growing_buffers import GrowingBuffers
+from sfda_kit import GrowingBuffers
 
 
 class LabelHistory(GrowingBuffers):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sfda_kit.adaptation.information import entropy
+from sfda_kit import entropy
 
 
 def neighbour_vote(similarity: Tensor, answers: Tensor, count: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from sfda_kit.models.network import Network, Output
+    from sfda_kit import Network, NetworkOutput
 
 
 class MomentumModel(nn.Module):
@@ -28,9 +28,9 @@ class MomentumModel(nn.Module):
         self.network = without_parameters(copy.deepcopy(network))
         self.eval()
 
-    def forward(self, images: Tensor) -> Output:
+    def forward(self, images: Tensor) -> NetworkOutput:
         """(B, 3, H, W) -> features and logits."""
-        output: Output = self.network(images)
+        output: NetworkOutput = self.network(images)
         return output
 
     def train(self, mode: bool = True) -> MomentumModel:

@@ -30,7 +30,7 @@ and labels are the source model's. The optimiser is the run's.
 
 from __future__ import annotations
 
-from sfda_kit.interfaces import Recipe
+from sfda_kit import Recipe
 
 PLUE = Recipe.model_validate(
     {

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sfda_kit.errors import UserError
+from sfda_kit import UserError
 from sfda_kit_ray.quiet import ray
 
 CLIENT, CLIENT_PORT = "ray://", 10001

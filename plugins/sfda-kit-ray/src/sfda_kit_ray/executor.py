@@ -7,9 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sfda_kit.bench.process import run_job
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces.executor import Executor, Job, Outcome
+from sfda_kit import Executor, Job, Outcome, UserError, run_job
 from sfda_kit_ray.cluster import connected, expect_room
 from sfda_kit_ray.quiet import ray
 

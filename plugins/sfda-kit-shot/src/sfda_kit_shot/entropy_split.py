@@ -17,14 +17,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sfda_kit.adaptation.information import entropy
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import PseudoLabeler, PseudoLabels
+from sfda_kit import PseudoLabeler, PseudoLabels, UserError, entropy
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adaptation.feature_bank import FeatureBank
+    from sfda_kit import FeatureBank
 
 
 class EntropySplit(PseudoLabeler):

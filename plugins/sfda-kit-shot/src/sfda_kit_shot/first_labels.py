@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sfda_kit.adaptation.growing_buffers import GrowingBuffers
+from sfda_kit import GrowingBuffers
 
 
 class FirstLabels(GrowingBuffers):

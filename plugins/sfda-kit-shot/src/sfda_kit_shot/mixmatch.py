@@ -30,14 +30,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfda_kit.adaptation.information import positive_temperature
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Aligner
+from sfda_kit import Aligner, UserError, positive_temperature
 from sfda_kit_shot.first_labels import FirstLabels
 
 if TYPE_CHECKING:
-    from sfda_kit.adaptation.step_signals import StepSignals
-    from sfda_kit.models.network import Network
+    from sfda_kit import Network, StepSignals
 
 
 class MixMatch(Aligner):

@@ -25,13 +25,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sfda_kit.interfaces import Aligner
+from sfda_kit import Aligner
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.adaptation.step_signals import StepSignals
-    from sfda_kit.models.network import Network
+    from sfda_kit import Network, StepSignals
 
 QUARTERS = 4
 

@@ -19,7 +19,7 @@ that also serves the evaluation; the transform of that pass is the test transfor
 
 from __future__ import annotations
 
-from sfda_kit.interfaces import Recipe
+from sfda_kit import Recipe
 
 PAPER = "https://arxiv.org/abs/2002.08546"
 

@@ -20,7 +20,7 @@ deviations of the parts are told in ``rotation.py``, ``entropy_split.py`` and ``
 
 from __future__ import annotations
 
-from sfda_kit.interfaces import Recipe
+from sfda_kit import Recipe
 
 PAPER = "https://arxiv.org/abs/2012.07297"
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from contextlib import suppress
 from dataclasses import replace
 
 from submitit.core.utils import DelayedSubmission, UncompletedJobError
 
-from sfda_kit.bench.process import Process, run_job
-from sfda_kit.interfaces.executor import Job, Outcome
+from sfda_kit import Job, Outcome, run_job
 
 SLURMS_SIGNALS = (-signal.SIGTERM, -signal.SIGUSR1, -signal.SIGUSR2)
 FOLLOWS_S = 120.0
@@ -23,7 +23,7 @@ class CellCall:
 
     def __init__(self, job: Job, threads: int) -> None:
         self.job, self.threads = job, threads
-        self._process: Process | None = None
+        self._process: subprocess.Popen[str] | None = None
         self._began = 0.0
 
     def __call__(self) -> Outcome:
@@ -40,7 +40,7 @@ class CellCall:
         """Stop the cell, whose run keeps its last epoch, and say how to go on; called before a requeue."""
         if self._process:
             self._process.kill()
-            # Not Process.wait: this runs in a handler of signals, while the same thread holds its lock.
+            # Not Popen.wait: this runs in a handler of signals, while the same thread holds its lock.
             with suppress(ChildProcessError):
                 os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         return DelayedSubmission(CellCall(self._rest(), self.threads))
@@ -59,5 +59,5 @@ class CellCall:
         if self._process and self._process.returncode in SLURMS_SIGNALS:
             time.sleep(FOLLOWS_S)
 
-    def _started(self, process: Process) -> None:
+    def _started(self, process: subprocess.Popen[str]) -> None:
         self._process = process

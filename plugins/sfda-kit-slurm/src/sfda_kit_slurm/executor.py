@@ -14,9 +14,7 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import clean_env
 
-from sfda_kit.errors import UserError
-from sfda_kit.files import explained
-from sfda_kit.interfaces.executor import Executor, Job, Outcome
+from sfda_kit import Executor, Job, Outcome, UserError, explain_write_errors
 from sfda_kit_slurm.cell_call import CellCall
 from sfda_kit_slurm.queue import cancel
 from sfda_kit_slurm.watch import outcomes
@@ -82,7 +80,7 @@ class SlurmExecutor(Executor):
 
     def _submit(self, jobs: Sequence[Job]) -> Sequence[Any]:
         folder = Path(self.folder or jobs[0].runs_dir / ".slurm").absolute()
-        with explained(folder):
+        with explain_write_errors(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what is unpickled here is the user's own
         executor = submitit.SlurmExecutor(folder, max_num_timeout=self.max_requeues)
         executor.update_parameters(**self._parameters(len(jobs)))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sfda_kit.interfaces.executor import Job, Outcome
+from sfda_kit import Job, Outcome
 from sfda_kit_slurm.queue import ENDED, FORGOTTEN, states
 
 LOOK_S = 1.0

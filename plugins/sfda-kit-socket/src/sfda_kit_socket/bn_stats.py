@@ -30,15 +30,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import torch
 
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import Aligner
-from sfda_kit.models.statistics import require_batch_norm
+from sfda_kit import Aligner, UserError, require_batch_norm
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from sfda_kit.adaptation.step_signals import StepSignals
-    from sfda_kit.models.statistics import BatchNormStatistics
+    from sfda_kit import BatchNormStatistics, StepSignals
 
 Reduction = Literal["mean", "sum"]
 EPSILON = 1e-6

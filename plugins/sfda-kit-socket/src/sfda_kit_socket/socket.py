@@ -24,7 +24,7 @@ test transform.
 
 from __future__ import annotations
 
-from sfda_kit.interfaces import Recipe
+from sfda_kit import Recipe
 
 PAPER = "https://arxiv.org/abs/2209.04027"
 

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfda_kit.device import without_autocast
+from sfda_kit import without_autocast
 
 DECAY = 0.95
 REVIVED_BELOW = 0.03

@@ -23,11 +23,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from torch import nn
 
-from sfda_kit.errors import UserError
-from sfda_kit.models.shallow import shallow_width
+from sfda_kit import UserError, shallow_width
 
 if TYPE_CHECKING:
-    from sfda_kit.models.network import Network
+    from sfda_kit import Network
 
 Level = Literal["shallow", "pixels", "bottleneck"]
 HIDDEN = 64

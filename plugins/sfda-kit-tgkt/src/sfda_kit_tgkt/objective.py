@@ -36,14 +36,11 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 from torch import Tensor
 
-from sfda_kit.adaptation.adversary import domain_loss
-from sfda_kit.adaptation.information import information_maximisation
-from sfda_kit.interfaces.bridge import Bridge, BridgeObjective
+from sfda_kit import Bridge, BridgeObjective, domain_loss, information_maximisation
 from sfda_kit_tgkt.discriminators import Level, discriminator, known_level
 
 if TYPE_CHECKING:
-    from sfda_kit.adaptation.step_signals import BridgeSignals
-    from sfda_kit.models.network import Network
+    from sfda_kit import BridgeSignals, Network
 
 DEFAULT_OBJECTIVE = {"reconstruction": 1.0, "features": 1.0, "adversarial": 0.1, "infomax": 0.3}
 

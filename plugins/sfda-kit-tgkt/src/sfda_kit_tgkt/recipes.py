@@ -24,7 +24,7 @@ The weights 1, 1 and 0.3 and the default bridge ``unet`` are ours: the paper's v
 
 from __future__ import annotations
 
-from sfda_kit.interfaces import Recipe
+from sfda_kit import Recipe
 
 PAPER = "https://arxiv.org/abs/2401.05014"
 

@@ -34,16 +34,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfda_kit.adaptation.adversary import domain_loss
-from sfda_kit.errors import UserError
+from sfda_kit import UserError, domain_loss
 from sfda_kit_tgkt.codebook import Codebook
 from sfda_kit_tgkt.discriminators import Level, discriminator
 from sfda_kit_tgkt.objective import DEFAULT_OBJECTIVE, TgmbBridge, TgmbObjective
 from sfda_kit_tgkt.unet import block
 
 if TYPE_CHECKING:
-    from sfda_kit.adaptation.step_signals import BridgeSignals
-    from sfda_kit.models.network import Network
+    from sfda_kit import BridgeSignals, Network
 
 
 class VqGan(TgmbBridge):

@@ -17,15 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from sfda_kit.adaptation.feature_bank import fill_bank
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import EpochState, Method, Recipe
-from sfda_kit.models.network import AdaptedModel
+from sfda_kit import AdaptedModel, EpochState, Method, Recipe, UserError, fill_bank
 from sfda_kit_tta.norms import adopt_target_statistics, batch_norms
 
 if TYPE_CHECKING:
-    from sfda_kit.interfaces import AdaptationContext
-    from sfda_kit.models.network import Network
+    from sfda_kit import AdaptationContext, Network
 
 
 class AdaBn(Method):

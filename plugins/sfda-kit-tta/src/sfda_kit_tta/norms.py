@@ -10,14 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sfda_kit.adaptation.feature_bank import evaluation_mode
-from sfda_kit.errors import UserError
-from sfda_kit.models.network import frozen_running_statistics
-from sfda_kit.training.loop import steps_per_epoch
+from sfda_kit import UserError, evaluation_mode, frozen_running_statistics, steps_per_epoch
 
 if TYPE_CHECKING:
-    from sfda_kit.data.views import ImageView
-    from sfda_kit.models.network import AdaptedModel
+    from sfda_kit import AdaptedModel, ImageView
 
 
 def batch_norms(module: nn.Module) -> list[_BatchNorm]:

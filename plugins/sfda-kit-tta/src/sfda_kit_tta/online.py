@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sfda_kit.adaptation.feature_bank import FeatureBank
-from sfda_kit.events import Event
+from sfda_kit import Event, FeatureBank
 
 if TYPE_CHECKING:
-    from sfda_kit.interfaces import AdaptationContext
-    from sfda_kit.models.network import Network, Output
+    from sfda_kit import AdaptationContext, Network, NetworkOutput
 
 
 class OnlineAnswers(nn.Module):
@@ -33,7 +31,7 @@ class OnlineAnswers(nn.Module):
         return answers.to(next(network.parameters()).device)
 
     @torch.no_grad()
-    def write(self, rows: Tensor, output: Output) -> None:
+    def write(self, rows: Tensor, output: NetworkOutput) -> None:
         """Keep the answers to ``rows`` (B,)."""
         rows = rows.to(self.logits.device)
         self.features[rows] = output.features.detach().to(self.features)

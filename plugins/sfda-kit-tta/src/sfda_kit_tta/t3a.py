@@ -29,16 +29,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import EpochState, Method, Recipe
-from sfda_kit.models.network import AdaptedModel
-from sfda_kit.training.loop import seeded
+from sfda_kit import AdaptedModel, EpochState, FeatureBank, Method, Recipe, UserError, fill_bank, seeded_generator
 from sfda_kit_tta.online import tell_what_is_scored
 
 if TYPE_CHECKING:
-    from sfda_kit.interfaces import AdaptationContext
-    from sfda_kit.models.network import Network
+    from sfda_kit import AdaptationContext, Network
 
 
 class T3a(Method):
@@ -62,7 +57,7 @@ class T3a(Method):
         classifier = context.network.classifier
         assert isinstance(classifier, nn.Linear)
         sets = SupportSets(classifier, self.support)
-        order = torch.randperm(len(context.target), generator=seeded(context.seed, "t3a"))
+        order = torch.randperm(len(context.target), generator=seeded_generator(context.seed, "t3a"))
         online = torch.zeros_like(source.logits)
         for rows in torch.split(order.to(online.device), context.config.batch_size):
             sets.add(source.features[rows], source.logits[rows])

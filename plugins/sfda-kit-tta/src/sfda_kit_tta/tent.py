@@ -29,17 +29,23 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from sfda_kit.errors import UserError
-from sfda_kit.interfaces import EpochState, Method, Recipe
-from sfda_kit.models.network import AdaptedModel, frozen_running_statistics
-from sfda_kit.training.checkpoint import Checkpoint
-from sfda_kit.training.loop import TrainingStage, steps_per_epoch, train
+from sfda_kit import (
+    AdaptedModel,
+    Checkpoint,
+    EpochState,
+    Method,
+    Recipe,
+    TrainingStage,
+    UserError,
+    frozen_running_statistics,
+    steps_per_epoch,
+    train_stage,
+)
 from sfda_kit_tta.norms import adopt_target_statistics, batch_norms, even_batches
 from sfda_kit_tta.online import OnlineAnswers, tell_what_is_scored
 
 if TYPE_CHECKING:
-    from sfda_kit.interfaces import AdaptationContext
-    from sfda_kit.models.network import Network
+    from sfda_kit import AdaptationContext, Network
 
 Optimizer = Literal["adam", "sgd"]
 RATES: dict[str, float] = {"adam": 1e-3, "sgd": 2.5e-4}
@@ -69,7 +75,7 @@ class Tent(Method):
         tell_what_is_scored(context, "tent")
         stream = _Stream(self, context)
         done = 0
-        for done in train(stream.stage(), Checkpoint(context.checkpoint_dir / "tent.pt"), context.listener):
+        for done in train_stage(stream.stage(), Checkpoint(context.checkpoint_dir / "tent.pt"), context.listener):
             yield stream.state(done)
         if not done:  # resumed after the last pass had been saved
             yield stream.state(self.passes)
