@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sfda_kit.cli import bench, flags, options
+from sfda_kit.cli.groups import OptionGroup, takes_options
+from sfda_kit.cli.options import (
+    AdaptationOptions,
+    BasicOptions,
+    ImageOptions,
+    ModelOptions,
+    PartOptions,
+    SourceOptions,
+    TaskOptions,
+)
+from sfda_kit.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,58 +27,47 @@ if TYPE_CHECKING:
     from sfda_kit.bench.cells import ResolvedCell
     from sfda_kit.bench.suite import Suite
 
-PARTS = ("bridge", "input_bridge", "teacher_bridge", "labeler")
-
+EXAMPLES = """Examples:
+sfda-kit ablate --method tgkt --bridge copy,unet --aligner bn-stats=0,0.1
+sfda-kit ablate --method shot,socket --set adapt.lr=0.01,0.02 --seeds 0,1
+sfda-kit ablate --config study.yaml --report-only
+"""
 Levels = Annotated[str | None, typer.Option(metavar="A,B,...", help="Levels of this part; the first is the baseline.")]
 
 
-def ablate(
-    method: Annotated[str | None, typer.Option(help="Method to take apart; A,B varies the method too.")] = None,
-    config: Annotated[Path | None, typer.Option(help="A study: a suite file with a grid.")] = None,
-    bridge: Levels = None,
-    input_bridge: Levels = None,
-    teacher_bridge: Levels = None,
-    labeler: Levels = None,
-    aligner: Annotated[list[str] | None, typer.Option(help="NAME=W1,W2,...; 0 removes the term; repeatable.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="KEY=V1,V2,... varies a setting, KEY=VALUE holds it for all.")
-    ] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="0,1,...", help="Seeds of every cell; default: 0,1,2.")] = None,
-    one_at_a_time: Annotated[
-        bool, typer.Option("--one-at-a-time", help="Vary each factor by itself round the recipe's own settings.")
-    ] = False,
-    dataset: options.Dataset = None,
-    data_root: options.DataRoot = None,
-    source: options.Source = None,
-    target: options.Target = None,
-    split: options.Split = None,
-    tr_classes: options.TrClasses = None,
-    ti_classes: options.TiClasses = None,
-    split_seed: options.SplitSeed = None,
-    group_pattern: options.GroupPattern = None,
-    depth_unit: options.DepthUnit = None,
-    skip_bad: options.SkipBad = False,
-    encoding: options.Encoding = None,
-    source_card: options.SourceCard = None,
-    source_floor: options.SourceFloor = None,
-    backbone: options.Backbone = None,
-    pretrained: options.Pretrained = False,
-    image_size: options.ImageSize = None,
-    source_epochs: options.SourceEpochs = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    bridge_epochs: options.BridgeEpochs = None,
-    device: options.Device = None,
-    metric: Annotated[str, typer.Option(help="What effects are measured in.")] = "heldout_accuracy",
-    name: Annotated[str | None, typer.Option(help="Name of the study; default: ablate-METHOD.")] = None,
-    runs_dir: bench.RunsDir = None,
-    report_only: Annotated[bool, typer.Option("--report-only", help="Run nothing; report what is there.")] = False,
-    executor: bench.ExecutorName = "local",
-    executor_option: bench.ExecutorOptions = None,
-    workers: bench.Workers = None,
-    overwrite: bench.OverwriteRule = "never",
-    tracker: bench.Trackers = None,
-) -> None:
+class CellOptions(OptionGroup):
+    panel = "Output"
+    metric: Annotated[str, typer.Option(help="What effects are measured in.")] = "heldout_accuracy"
+    report_only: Annotated[bool, typer.Option("--report-only", help="Run nothing; report what is there.")] = False
+    runs_dir: bench.RunsDir
+    executor: bench.ExecutorName = "local"
+    executor_option: bench.ExecutorOptions
+    workers: bench.Workers
+    overwrite: bench.OverwriteRule = "never"
+    tracker: bench.Trackers
+
+
+class AblateOptions(
+    BasicOptions, TaskOptions, ImageOptions, ModelOptions, SourceOptions, AdaptationOptions, PartOptions, CellOptions
+):
+    without = ("seed", "select", "on_collapse")
+    method: Annotated[str | None, typer.Option(help="Method to take apart; A,B varies the method too.")]
+    config: Annotated[Path | None, typer.Option(help="A study: a suite file with a grid.")]
+    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=V1,V2,... varies a setting, KEY=VALUE holds it.")]
+    seeds: Annotated[str | None, typer.Option(metavar="0,1,...", help="Seeds of every cell; default: 0,1,2.")]
+    one_at_a_time: Annotated[bool, typer.Option("--one-at-a-time", help="Vary factors one by one, not in a grid.")] = (
+        False
+    )
+    name: Annotated[str | None, typer.Option(help="Name of the study; default: ablate-METHOD.")]
+    bridge: Levels
+    input_bridge: Levels
+    teacher_bridge: Levels
+    labeler: Levels
+    aligner: Annotated[list[str] | None, typer.Option(help="NAME=W1,W2,...; 0 removes the term; repeatable.")]
+
+
+@takes_options
+def ablate(chosen: AblateOptions) -> None:
     """Run a grid over parts and weights, and report which part earns the points."""
     from sfda_kit.bench.ablation import check_study, keep_study, make_study
     from sfda_kit.bench.suite import read_suite
@@ -75,37 +75,36 @@ def ablate(
     from sfda_kit.cli.predict import check_choice
     from sfda_kit.leaderboard import RANKING_METRICS
 
-    told = {key: value for key, value in locals().items() if key in flags.PATHS}
-    check_choice("--metric", metric, RANKING_METRICS)
-    fixed, factors = of_flags(told, aligner or (), set_ or ())
-    study = make_study(
-        read_suite(str(config)) if config else None, fixed, factors, _seeds(seeds), one_at_a_time, name, data_root
-    )
+    check_choice("--metric", chosen.metric, RANKING_METRICS)
+    fixed, factors = of_flags(options.given(chosen), chosen.set_ or ())
+    file = read_suite(str(chosen.config)) if chosen.config else None
+    how = (_seeds(chosen.seeds), chosen.one_at_a_time, chosen.name, chosen.data_root)
+    study = make_study(file, fixed, factors, *how)
     check_study(study)
-    suite, folder = study.expanded(), bench.runs_folder(study, runs_dir)
+    suite, folder = study.expanded(), bench.runs_folder(study, chosen.runs_dir)
     cells = bench.resolved_cells(suite, None)
-    if report_only:
-        report(results(), study, cells, folder, metric)
+    if chosen.report_only:
+        report(results(), study, cells, folder, chosen.metric)
         return
     keep_study(study, folder)
-    progress = bench.execute(suite, cells, folder, executor, executor_option, workers, overwrite, tracker)
-    report(results(), study, cells, folder, metric)
+    where = (chosen.executor, chosen.executor_option, chosen.workers)
+    progress = bench.execute(suite, cells, folder, *where, chosen.overwrite, chosen.tracker)
+    report(results(), study, cells, folder, chosen.metric)
     bench.exit_with(progress)
 
 
-def of_flags(
-    told: dict[str, Any], aligners: Sequence[str], assignments: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def of_flags(told: dict[str, Any], assignments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings of every cell, and factors: parts always vary, other settings where several values are given."""
-    from sfda_kit.config.merging import merge_settings
+    from sfda_kit.config.merging import PARTS, merge_settings
     from sfda_kit.config.yaml import parse_assignments
 
     factors: dict[str, Any] = {part: levels(told[part]) for part in PARTS if told.get(part)}
-    fixed = flags.settings_of({key: value for key, value in told.items() if key not in (*PARTS, "data_root")})
+    elsewhere = (*PARTS, "aligner", "data_root")
+    fixed = flags.settings_of({key: value for key, value in told.items() if key not in elsewhere})
     if len(methods := levels(told.get("method") or "")) > 1:
         factors = {"method": methods, **factors}
         del fixed["method"]
-    for text in aligners:
+    for text in told.get("aligner") or ():
         part, _, weights = text.partition("=")
         factors[f"aligners.{part}"] = [_weight(text, weight) for weight in levels(weights)]
     for text in assignments:
@@ -132,8 +131,6 @@ def levels(text: str) -> list[str]:
 
 
 def _weight(text: str, weight: str) -> float:
-    from sfda_kit.errors import UserError
-
     try:
         value = float(weight)
     except ValueError:
@@ -142,8 +139,6 @@ def _weight(text: str, weight: str) -> float:
 
 
 def _seeds(text: str | None) -> tuple[int, ...]:
-    from sfda_kit.errors import UserError
-
     try:
         return tuple(dict.fromkeys(int(seed) for seed in levels(text or "")))
     except ValueError:

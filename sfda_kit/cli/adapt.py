@@ -2,83 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sfda_kit.cli import flags, options
+from sfda_kit.cli.groups import OptionGroup, takes_options
+from sfda_kit.cli.options import (
+    AdaptationOptions,
+    BasicOptions,
+    ImageOptions,
+    ModelOptions,
+    OutputOptions,
+    PartOptions,
+    SourceOptions,
+)
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
     from sfda_kit.results.record import Record
 
+EXAMPLES = """Examples:
+sfda-kit adapt --method shot --source-card card --target-dir depth
+sfda-kit adapt --method tgkt --source-card card --target-dir depth --ti-dir ti
+sfda-kit adapt --config mine.yaml --target-dir nir --modality nir
+"""
 
-def adapt(
-    source_card: Annotated[
-        list[Path] | None, typer.Option(help="Folder of the source model's card; repeatable: several are mixed.")
-    ] = None,
-    target_dir: Annotated[Path | None, typer.Option(help="Folder of unlabelled target images.")] = None,
-    ti_dir: Annotated[
-        Path | None, typer.Option(help="Pairs of other subjects: DIR/rgb and DIR/target, matched by stem.")
-    ] = None,
-    method: Annotated[str | None, typer.Option(help="Method; `sfda-kit plugins list` shows all.")] = None,
-    modality: Annotated[str, typer.Option(help="What the target images are: depth, nir, thermal, ...")] = "depth",
-    depth_unit: Annotated[str | None, typer.Option(help="mm (default), m or sun-rgbd-bits.")] = None,
-    skip_bad: options.SkipBad = False,
-    config: options.Config = None,
-    encoding: options.Encoding = None,
-    source_floor: options.SourceFloor = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    seed: Annotated[int | None, typer.Option(help="Fixes everything random.")] = None,
-    bridge_epochs: options.BridgeEpochs = None,
-    bridge: options.Bridge = None,
-    input_bridge: options.InputBridge = None,
-    teacher_bridge: options.TeacherBridge = None,
-    labeler: options.Labeler = None,
-    aligner: options.Aligner = None,
-    select: options.Select = None,
-    on_collapse: options.OnCollapse = None,
-    set_: options.Assignments = None,
-    device: options.Device = None,
-    runs_dir: options.RunsDir = Path("runs"),
-    resume: options.Resume = False,
-    tracker: options.Tracker = None,
-    json: options.AsJson = False,
-) -> None:
+
+class FolderOptions(OptionGroup):
+    panel = "Data"
+    target_dir: Annotated[Path | None, typer.Option(help="Folder of unlabelled target images.")]
+    ti_dir: Annotated[Path | None, typer.Option(help="Pairs of other subjects: DIR/rgb and DIR/target, same stems.")]
+    modality: Annotated[str, typer.Option(help="What the target images are: depth, nir, thermal, ...")] = "depth"
+
+
+class AdaptOptions(
+    BasicOptions,
+    FolderOptions,
+    ImageOptions,
+    ModelOptions,
+    SourceOptions,
+    AdaptationOptions,
+    PartOptions,
+    OutputOptions,
+):
+    without = ("backbone", "pretrained", "image_size", "source_epochs")
+    source_card: Annotated[list[Path] | None, typer.Option(help="Folder of a source card; repeat to mix several.")]
+
+
+@takes_options
+def adapt(chosen: AdaptOptions) -> None:
     """Adapt a source model to your own unlabelled images; no label is needed anywhere."""
-    given = {name: value for name, value in locals().items() if name in flags.PATHS}
-    with flags.json_on_failure(json, method, runs_dir):
-        wanted = flags.configuration(given, config, aligner, set_)
-        record = execute(wanted, (target_dir, ti_dir, modality), runs_dir, resume, json, tracker or ())
-    if json:
+    with flags.json_on_failure(chosen.json, chosen.method, chosen.runs_dir):
+        record = execute(flags.configuration(options.given(chosen), chosen.config, chosen.set_), chosen)
+    if chosen.json:
         flags.print_json(record.summary())
 
 
-def execute(
-    config: RunConfig,
-    where: tuple[Path | None, Path | None, str],
-    runs_dir: Path,
-    resume: bool,
-    json: bool,
-    trackers: Sequence[str] = (),
-) -> Record:
+def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     """Resolve, adapt with a live view, and show the report."""
     from sfda_kit.cli.label_free_table import show_label_free
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results
-    from sfda_kit.data.folder_task import Folders
+    from sfda_kit.data.folder_task import ImageFolders
     from sfda_kit.runs.plan import resolve_method
     from sfda_kit.runs.unlabelled import adapt_plan
 
-    console = results(json)
-    plan = resolve_method(config)
-    target_dir, ti_dir, modality = where
-    data = config.dataset
-    folders = Folders(target_dir, ti_dir, modality, data.depth_unit or "mm", data.skip_bad)
+    console = results(chosen.json)
+    plan, data = resolve_method(config), config.dataset
+    where = ImageFolders(chosen.target_dir, chosen.ti_dir, chosen.modality, data.depth_unit or "mm", data.skip_bad)
     with reporting(console) as listener:
-        record = adapt_plan(plan, folders, runs_dir, resume, listener, trackers)
+        record = adapt_plan(plan, where, chosen.runs_dir, chosen.resume, listener, chosen.tracker or ())
     show_label_free(console, record)
     return record

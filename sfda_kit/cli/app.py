@@ -25,6 +25,7 @@ from sfda_kit.cli import (
     run,
     source,
 )
+from sfda_kit.cli.groups import Command
 from sfda_kit.cli.output import errors
 from sfda_kit.errors import InterruptError, SfdaKitError, UserError
 
@@ -47,13 +48,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(run.run)
-app.command("adapt")(adapt.adapt)
+app.command("run", cls=Command, epilog=run.EXAMPLES)(run.run)
+app.command("adapt", cls=Command, epilog=adapt.EXAMPLES)(adapt.adapt)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(bench.app, name="bench")
-app.command("ablate")(ablate.ablate)
+app.command("ablate", cls=Command, epilog=ablate.EXAMPLES)(ablate.ablate)
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(results.app, name="results")
 app.add_typer(source.app, name="source")
@@ -85,13 +86,9 @@ def main() -> None:
         errors().print(str(stopped))
         sys.exit(130)
     except SfdaKitError as error:
-        errors().print(f"[bold red]Error:[/] {_escaped(error)}", soft_wrap=True, highlight=False)
+        from rich.markup import escape
+
+        errors().print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2 if isinstance(error, UserError) else 1)
     except BrokenPipeError:  # the reader of a pipe (head) has gone; nothing is wrong here
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _escaped(error: Exception) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfda_kit.cli import options
+from sfda_kit.errors import UserError
 
 if TYPE_CHECKING:
     from sfda_kit.data.cache_contents import CacheEntry, Kind
@@ -26,6 +27,7 @@ WORDS = {
 @app.command("info")
 def info(as_json: options.AsJson = False) -> None:
     """List what the cache holds: size, last use, and what each entry is."""
+    from rich.markup import escape
     from rich.table import Table
 
     from sfda_kit.cli.output import results
@@ -39,7 +41,7 @@ def info(as_json: options.AsJson = False) -> None:
     table.columns[1].justify = "right"
     for entry in found:
         what = f"{entry.what} (in use)" if entry.in_use else entry.what
-        table.add_row(entry.kind, size_text(entry.size), _ago(entry.last_used), _escaped(what))
+        table.add_row(entry.kind, size_text(entry.size), _ago(entry.last_used), escape(what))
     if found:
         console.print(table)
     console.print(f"{cache_dir()}: {_summary(found)}", soft_wrap=True, markup=False)
@@ -62,7 +64,6 @@ def clear(
     from sfda_kit.cli.output import results
     from sfda_kit.data.cache_contents import clear as remove
     from sfda_kit.data.cache_contents import entries
-    from sfda_kit.errors import UserError
 
     asked: list[tuple[Kind, bool]] = [("decoded", decoded), ("stages", stages), ("rooms", rooms), ("shards", shards)]
     kinds = [kind for kind, wanted in asked if wanted or everything]
@@ -92,7 +93,6 @@ def size_text(size: int) -> str:
 
 
 def _ask(found: Sequence[CacheEntry]) -> None:
-    from sfda_kit.errors import UserError
 
     if not sys.stdin.isatty():
         raise UserError(f"This would remove {_summary(found)}. Nobody can be asked here: add --yes.")
@@ -129,9 +129,3 @@ def _print_json(found: Sequence[CacheEntry], limit: int | None) -> None:
 
     rows = [asdict(entry) | {"path": str(entry.path)} for entry in found]
     typer.echo(json.dumps({"cache": str(cache_dir()), "decoded_limit": limit, "entries": rows}))
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

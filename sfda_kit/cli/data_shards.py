@@ -33,8 +33,7 @@ def make_shards(
     from sfda_kit.shards.make import make_shards as make
     from sfda_kit.verify.sensors import assumed_sensors
 
-    given = {"dataset": dataset, "data_root": data_root, "source": source, "target": target, "skip_bad": skip_bad}
-    given |= {"group_pattern": group_pattern, "depth_unit": depth_unit}
+    given = {name: value for name, value in locals().items() if name in options.SETTINGS}
     config = flags.without_method(given, set_).dataset
     if source is None or target is None:
         assumed = assumed_sensors(config)

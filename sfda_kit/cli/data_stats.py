@@ -29,13 +29,12 @@ def stats(
     json: options.AsJson = False,
 ) -> None:
     """Count samples by class and domain, and draw how bright or far the images of each sensor are."""
-    from sfda_kit.cli.data_verify import json_on_failure
     from sfda_kit.cli.output import results
     from sfda_kit.datasets.channel_statistics import draw, statistics
     from sfda_kit.datasets.open_dataset import open_dataset
 
     given = {"dataset": dataset, "data_root": data_root, "source": source, "target": target, "depth_unit": depth_unit}
-    with json_on_failure(json, dataset):
+    with flags.json_of_error(json, status="failed", dataset=dataset):
         opened = open_dataset(flags.without_method(given, set_).dataset)
         found = statistics(opened, modality or opened.modalities, number, seed)
         draw(found, out, f"{'synthetic: ' * opened.synthetic}{opened.summary}")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfda_kit.cli import flags, options
-from sfda_kit.errors import SfdaKitError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,10 +52,8 @@ def verify(
     from sfda_kit.verify.dataset import Request
     from sfda_kit.verify.dataset import verify as look
 
-    names = ("data_root", "source", "target", "split", "tr_classes", "ti_classes", "split_seed", "group_pattern")
-    here = locals()
-    given = {"dataset": dataset, "depth_unit": depth_unit, **{name: here[name] for name in names}}
-    with json_on_failure(json, dataset):
+    given = {name: value for name, value in locals().items() if name in options.SETTINGS and name != "skip_bad"}
+    with flags.json_of_error(json, status="failed", dataset=dataset):
         config = flags.without_method(given, set_).dataset
         told = source is not None and target is not None
         request = Request(config, told, not quick, skip_bad, fix_manifest, manifest, workers)
@@ -67,17 +64,6 @@ def verify(
         flags.print_json(report.as_dict())
     if report.errors:
         raise typer.Exit(1)
-
-
-@contextmanager
-def json_on_failure(wanted: bool, dataset: str) -> Iterator[None]:
-    """Under ``--json`` a command that cannot begin prints an object with ``error`` too; the exit code stays."""
-    try:
-        yield
-    except SfdaKitError as error:
-        if wanted:
-            flags.print_json({"status": "failed", "dataset": dataset, "error": str(error)})
-        raise
 
 
 @contextmanager

@@ -9,53 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfda_kit.cli import options
 from sfda_kit.errors import InterruptError, SfdaKitError, UserError
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
 
-PATHS = {
-    "method": "method",
-    "dataset": "dataset.name",
-    "data_root": "dataset.root",
-    "source": "dataset.source",
-    "target": "dataset.target",
-    "split": "dataset.split",
-    "tr_classes": "dataset.tr_classes",
-    "ti_classes": "dataset.ti_classes",
-    "split_seed": "dataset.split_seed",
-    "group_pattern": "dataset.group_pattern",
-    "depth_unit": "dataset.depth_unit",
-    "skip_bad": "dataset.skip_bad",
-    "encoding": "encoding.name",
-    "source_card": "source.card",
-    "source_floor": "source.floor",
-    "backbone": "model.backbone",
-    "pretrained": "model.pretrained",
-    "image_size": "model.image_size",
-    "source_epochs": "source.epochs",
-    "epochs": "adapt.epochs",
-    "batch_size": "adapt.batch_size",
-    "select": "adapt.select.name",
-    "on_collapse": "adapt.on_collapse",
-    "seed": "seed",
-    "bridge_epochs": "bridge_training.epochs",
-    "bridge": "recipe.bridge",
-    "input_bridge": "recipe.input_bridge",
-    "teacher_bridge": "recipe.teacher_bridge",
-    "labeler": "recipe.labeler",
-    "device": "compute.device",
-}
-"""Where each flag goes in the configuration (``--set`` reaches every other key)."""
-
-LISTS = ("tr_classes", "ti_classes")
-
 
 def configuration(
-    given: Mapping[str, Any],
-    file: Path | None = None,
-    aligners: Sequence[str] | None = None,
-    assignments: Sequence[str] | None = None,
+    given: Mapping[str, Any], file: Path | None = None, assignments: Sequence[str] | None = None
 ) -> RunConfig:
     """YAML file, then flags, then ``--set``: later wins. Raises ``UserError``."""
     from sfda_kit.config.loading import load_config
@@ -64,8 +26,6 @@ def configuration(
 
     data: dict[str, Any] = _of_a_run(read_yaml(file)) if file else {}
     data = merge_settings(data, settings_of(given))
-    if aligners:
-        data = merge_settings(data, {"recipe": {"aligners": dict(map(_weight, aligners))}})
     data = merge_settings(data, parse_assignments(assignments or ()))
     if "method" not in data:
         raise UserError("Which method? Give --method NAME; `sfda-kit plugins list --kind method` shows them.")
@@ -73,13 +33,13 @@ def configuration(
 
 
 def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags that were given (``PATHS``) as settings."""
+    """The options that were given (``options.SETTINGS``) as settings."""
     from sfda_kit.config.merging import merge_settings
 
     data: dict[str, Any] = {}
-    for flag, value in given.items():
-        if value is not None and value is not False:
-            data = merge_settings(data, _nested(PATHS[flag], _split(value) if flag in LISTS else value))
+    for name, value in given.items():
+        if value is not None and value is not False and value != []:
+            data = merge_settings(data, options.SETTINGS[name].of_value(value))
     return data
 
 
@@ -94,49 +54,34 @@ def _of_a_run(data: dict[str, Any]) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else data
 
 
-def _nested(path: str, value: Any) -> dict[str, Any]:
-    for key in reversed(path.split(".")):
-        value = {key: value}
-    return value  # type: ignore[no-any-return]
-
-
-def _split(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _weight(text: str) -> tuple[str, float]:
-    name, equals, weight = text.partition("=")
-    try:
-        return name, float(weight) if equals else 1.0
-    except ValueError:
-        raise UserError(f"--aligner {text!r}: expected NAME=WEIGHT, for example --aligner bn-stats=0.1") from None
-
-
 @contextmanager
 def json_on_failure(wanted: bool, method: str | None, runs_dir: Path) -> Iterator[None]:
     """Under ``--json`` a failure prints the same object, with ``error``; the exit code stays."""
     try:
         yield
-    except KeyboardInterrupt:
-        stopped = InterruptError("Interrupted; continue with --resume")
+    except (Exception, KeyboardInterrupt) as error:
+        was_stopped = isinstance(error, KeyboardInterrupt)
+        raised = InterruptError("Interrupted; continue with --resume") if was_stopped else error
         if wanted:
-            print_json(_failed(str(stopped), method, runs_dir))
-        raise stopped from None
-    except SfdaKitError as error:
-        if wanted:
-            print_json(_failed(str(error), method, runs_dir))
+            from sfda_kit.results.record import Record
+
+            reason = str(raised) if isinstance(raised, SfdaKitError) else f"{type(error).__name__}: {error}"
+            failed = Record(run_id="", status="failed", method=method or "", run_dir=str(runs_dir), error=reason)
+            print_json(failed.summary())
+        if was_stopped:
+            raise raised from None
         raise
+
+
+@contextmanager
+def json_of_error(wanted: bool, **told: Any) -> Iterator[None]:
+    """As ``json_on_failure`` where nothing is run and recorded: the object is ``told`` and the ``error``."""
+    try:
+        yield
     except Exception as error:
         if wanted:
-            print_json(_failed(f"{type(error).__name__}: {error}", method, runs_dir))
+            print_json({**told, "error": str(error)})
         raise
-
-
-def _failed(reason: str, method: str | None, runs_dir: Path) -> dict[str, Any]:
-    from sfda_kit.results.record import Record
-
-    record = Record(run_id="", status="failed", method=method or "", run_dir=str(runs_dir), error=reason)
-    return record.summary()
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sfda_kit.cli.live import sparkline
-from sfda_kit.cli.result_table import show_mixture, show_selection
+from sfda_kit.cli.result_table import show_end
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,14 +32,7 @@ def show_label_free(console: Console, record: Record) -> None:
     if collapse := record.signals.get("alarms", {}).get("collapse"):
         text = f"{collapse}. Compare with the source model above before you use it."
         console.print(f"[yellow]notice:[/] {text}", soft_wrap=True)
-    show_mixture(console, record)
-    show_selection(console, record)
-    cost = record.cost
-    console.print(
-        f"{cost['wall_s']:.0f} s, {cost['peak_memory_mb']:.0f} MiB, "
-        f"{cost['trained_parameters']:,.0f} parameters trained"
-    )
-    console.print(f"written to {escape(record.run_dir)}", soft_wrap=True)
+    show_end(console, record)
 
 
 def _table(first: str, models: dict[str, dict[str, Any]]) -> Table:

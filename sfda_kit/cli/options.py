@@ -1,49 +1,135 @@
-"""Options that several commands share, each with one help text."""
+"""The options of ``run``, ``adapt``, ``ablate`` and ``source train``, each once, in the groups that the help shows.
 
-from __future__ import annotations
+Those that further commands take have a name of their own, above the groups. A default that the help shows is that of
+the configuration and its presets; ``X; pretrained: Y`` where the preset for pretrained networks has another one.
+"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import typer
 
-Config = Annotated[Path | None, typer.Option(help="YAML file with any of the settings below.")]
-Dataset = Annotated[str | None, typer.Option(help="rooms, sun-rgbd, paired-folder or a plugin's.")]
-DataRoot = Annotated[Path | None, typer.Option(help="Folder of the data set on this disk.")]
-Source = Annotated[str | None, typer.Option(help="Source MODALITY@DOMAIN, e.g. rgb@kv1.")]
-Target = Annotated[str | None, typer.Option(help="Target MODALITY@DOMAIN, e.g. depth@xtion.")]
-TrClasses = Annotated[str | None, typer.Option(help="Task-relevant classes: A,B,...")]
-TiClasses = Annotated[str | None, typer.Option(help="Task-irrelevant classes: C,D,...")]
-Split = Annotated[str | None, typer.Option(help="Named split of TR and TI classes.")]
-SplitSeed = Annotated[int | None, typer.Option(help="Fixes how groups are dealt to parts.")]
-GroupPattern = Annotated[str | None, typer.Option(help="Regex over the stem: what never is split.")]
-DepthUnit = Annotated[str | None, typer.Option(help="mm, m or sun-rgbd-bits.")]
+from sfda_kit.cli.groups import HELP_PANEL, OptionGroup, Setting, parameters
+from sfda_kit.errors import UserError
+
+
+def names(text: str) -> list[str]:
+    """``A,B`` -> ``["A", "B"]``."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def weights(texts: list[str]) -> dict[str, float]:
+    """``["bn-stats=0.1", "infomax"]`` -> ``{"bn-stats": 0.1, "infomax": 1.0}``."""
+    found = {}
+    for text in texts:
+        name, equals, weight = text.partition("=")
+        try:
+            found[name] = float(weight) if equals else 1.0
+        except ValueError:
+            raise UserError(f"--aligner {text!r}: expected NAME=WEIGHT, for example --aligner bn-stats=0.1") from None
+    return found
+
+
+Text = str | None
+Texts = list[str] | None
+Paths = list[Path] | None
+Whole = int | None
+
+DataRoot = Annotated[Path | None, Setting("dataset.root", "Folder of the data set on this disk.")]
+Split = Annotated[Text, Setting("dataset.split", "Named split into TR and TI classes.", "by data set")]
+SplitSeed = Annotated[Whole, Setting("dataset.split_seed", "Fixes which images are for training and for tests.", "0")]
+GroupPattern = Annotated[
+    Text, Setting("dataset.group_pattern", "Regex on file names: images with equal matches stay together.")
+]
+DepthUnit = Annotated[Text, Setting("dataset.depth_unit", "mm, m or sun-rgbd-bits.", "the data set's own, else mm")]
 SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave unreadable images and held-out copies out, and record which.")
+    bool, Setting("dataset.skip_bad", "Leave out and record unreadable images and held-out copies.", flag="--skip-bad")
 ]
-Encoding = Annotated[str | None, typer.Option(help="Sensor values to three channels: copy, jet, ...")]
-SourceCard = Annotated[
-    list[Path] | None, typer.Option(help="Use this source model instead of training; repeatable: several are mixed.")
-]
-SourceEpochs = Annotated[int | None, typer.Option(help="Epochs of source training.")]
-SourceFloor = Annotated[float | None, typer.Option(help="Least source accuracy in percent.")]
-Backbone = Annotated[str | None, typer.Option(help="Any timm model.")]
-Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from timm's weights.")]
-ImageSize = Annotated[int | None, typer.Option(help="Side of the network's input in pixels.")]
-Epochs = Annotated[int | None, typer.Option(help="Epochs of the main adaptation phase.")]
-BatchSize = Annotated[int | None, typer.Option(help="Images a step of the adaptation.")]
-Select = Annotated[str | None, typer.Option(help="Validator whose best epoch is the result; last: none (default).")]
-OnCollapse = Annotated[str | None, typer.Option(help="warn (default), stop or rollback when classes collapse.")]
-Seed = Annotated[int | None, typer.Option(help="Fixes everything but the split.")]
-BridgeEpochs = Annotated[int | None, typer.Option(help="Epochs of bridge training.")]
-Bridge = Annotated[str | None, typer.Option(help="Teacher bridge if the method has one, else input.")]
-InputBridge = Annotated[str | None, typer.Option(help="What the adapted network sees.")]
-TeacherBridge = Annotated[str | None, typer.Option(help="What the frozen source model sees.")]
-Labeler = Annotated[str | None, typer.Option(help="Pseudo-labeler, or none.")]
-Aligner = Annotated[list[str] | None, typer.Option(help="NAME=WEIGHT; 0 removes the term.")]
-Assignments = Annotated[list[str] | None, typer.Option("--set", help="Any setting: KEY.KEY=VALUE.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps, ...")]
-Tracker = Annotated[list[str] | None, typer.Option(help="Where figures are sent too, e.g. tensorboard; repeatable.")]
+Assignments = Annotated[Texts, typer.Option("--set", help="Any setting: KEY.KEY=VALUE; repeatable.")]
 RunsDir = Annotated[Path, typer.Option(help="Where run folders are made.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue the matching unfinished run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Last line of stdout: one JSON object.")]
+
+
+class BasicOptions(OptionGroup):
+    panel = "What to run"
+    method: Annotated[Text, Setting("method", "Method; `sfda-kit plugins list --kind method` shows all.")]
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings; options given here win over it.")]
+    set_: Assignments
+    seed: Annotated[Whole, Setting("seed", "Fixes everything random except the split.", "0")]
+    device: Annotated[Text, Setting("compute.device", "Where to compute: cpu, cuda, mps, ...", "auto")]
+
+
+class TaskOptions(OptionGroup):
+    panel = "Data"
+    dataset: Annotated[Text, Setting("dataset.name", "Data set; `sfda-kit data list` shows all.", "rooms")]
+    data_root: DataRoot
+    source: Annotated[Text, Setting("dataset.source", "Source sensor: MODALITY@DOMAIN.", "rgb@kv1")]
+    target: Annotated[Text, Setting("dataset.target", "Target sensor: MODALITY@DOMAIN.", "depth@kv1")]
+    split: Split
+    tr_classes: Annotated[Text, Setting("dataset.tr_classes", "Task-relevant (TR): A,B,...", "from --split", names)]
+    ti_classes: Annotated[Text, Setting("dataset.ti_classes", "Task-irrelevant (TI): C,D,...", "from --split", names)]
+    split_seed: SplitSeed
+    group_pattern: GroupPattern
+
+
+class ImageOptions(OptionGroup):
+    panel = "Data"
+    depth_unit: DepthUnit
+    skip_bad: SkipBad = False
+    encoding: Annotated[Text, Setting("encoding.name", "Sensor values to three channels: copy, jet, ...", "copy")]
+
+
+class ModelOptions(OptionGroup):
+    panel = "Model"
+    backbone: Annotated[Text, Setting("model.backbone", "Any timm model.", "resnet10t")]
+    pretrained: Annotated[bool, Setting("model.pretrained", "Start from timm's weights.", flag="--pretrained")] = False
+    image_size: Annotated[Whole, Setting("model.image_size", "Side of the network's input in pixels.", "64")]
+    source_card: Annotated[Paths, Setting("source.card", "Use this source model, train none; repeat to mix several.")]
+
+
+class SourceOptions(OptionGroup):
+    panel = "Training"
+    source_epochs: Annotated[Whole, Setting("source.epochs", "Epochs of source training.", "14; pretrained: 20")]
+    source_floor: Annotated[float | None, Setting("source.floor", "Least source accuracy in percent.", "twice chance")]
+
+
+class AdaptationOptions(OptionGroup):
+    panel = "Training"
+    bridge_epochs: Annotated[Whole, Setting("bridge_training.epochs", "Epochs of the bridge.", "1.5 times --epochs")]
+    epochs: Annotated[Whole, Setting("adapt.epochs", "Epochs of the main phase.", "10; pretrained: 15")]
+    batch_size: Annotated[Whole, Setting("adapt.batch_size", "Images in a step of the adaptation.", "64")]
+    select: Annotated[Text, Setting("adapt.select.name", "Validator that picks the epoch, or last.", "last")]
+    on_collapse: Annotated[Text, Setting("adapt.on_collapse", "If classes collapse: warn, stop or rollback.", "warn")]
+
+
+class PartOptions(OptionGroup):
+    panel = "Parts"
+    bridge: Annotated[Text, Setting("recipe.bridge", "Teacher bridge if the method has one, else input.", "by method")]
+    input_bridge: Annotated[Text, Setting("recipe.input_bridge", "Makes what the adapted network sees.", "by method")]
+    teacher_bridge: Annotated[Text, Setting("recipe.teacher_bridge", "Makes what the source model sees.", "by method")]
+    labeler: Annotated[Text, Setting("recipe.labeler", "Pseudo-labeler, or none.", "by method")]
+    aligner: Annotated[Texts, Setting("recipe.aligners", "Loss term: NAME=WEIGHT; 0 removes it.", "by method", weights)]
+
+
+class OutputOptions(OptionGroup):
+    panel = HELP_PANEL
+    runs_dir: RunsDir = Path("runs")
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the matching unfinished run.")] = False
+    tracker: Annotated[Texts, typer.Option(help="Send figures there too, e.g. tensorboard; repeatable.")]
+    json: AsJson = False
+
+
+class RunOptions(
+    BasicOptions, TaskOptions, ImageOptions, ModelOptions, SourceOptions, AdaptationOptions, PartOptions, OutputOptions
+):
+    """All of them."""
+
+
+DESCRIBED = {name: get_args(one.annotation)[1] for name, one in parameters(RunOptions).items()}
+SETTINGS: dict[str, Setting] = {name: one for name, one in DESCRIBED.items() if isinstance(one, Setting)}
+"""Where each option goes in the configuration (``--set`` reaches every other key)."""
+
+
+def given(chosen: OptionGroup) -> dict[str, Any]:
+    """What was chosen of the settings by option, None where one was not given."""
+    return {name: value for name, value in vars(chosen).items() if name in SETTINGS}

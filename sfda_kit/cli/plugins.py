@@ -10,9 +10,7 @@ app = typer.Typer(help="Installed plugins and their parts.", no_args_is_help=Tru
 
 
 @app.command("list")
-def list_(
-    kind: Annotated[str | None, typer.Option(help="Show one kind of part only.")] = None,
-) -> None:
+def list_(kind: Annotated[str | None, typer.Option(help="Show one kind of part only.")] = None) -> None:
     """List plugins, their parts, and the plugins that could not be loaded."""
     from rich.table import Table
 

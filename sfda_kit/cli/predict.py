@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from sfda_kit.cli.output import errors
+from sfda_kit.errors import DataError, UserError
 
 if TYPE_CHECKING:
     from sfda_kit.data.depth_units import DepthUnit
@@ -32,7 +33,6 @@ def predict(
     """Predict path, class and probability of images with the model of a run."""
     from sfda_kit.config.models import ComputeConfig
     from sfda_kit.device import choose_device
-    from sfda_kit.errors import DataError
     from sfda_kit.inference.adapted_model import load_model
     from sfda_kit.inference.predictor import Predictor, find_images, refuse
 
@@ -56,8 +56,6 @@ def predict(
 
 def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     """Raise ``UserError`` unless ``value`` is one of ``choices``."""
-    from sfda_kit.errors import UserError
-
     if value not in choices:
         raise UserError(f"{option} {value!r}: expected {' or '.join(choices)}.")
 

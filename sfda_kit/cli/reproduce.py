@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,22 +33,11 @@ def reproduce(
         return
     if card is None:
         raise UserError("Which card? `sfda-kit reproduce --list` shows those that come with the toolkit.")
-    with _json_on_failure(json, card):
+    with flags.json_of_error(json, card=card, verdict=None):
         verdict = execute(card, runs_dir, data_root, skip_bad, json)
     if json:
         flags.print_json(verdict.summary())
     raise typer.Exit(0 if verdict.inside else 1)
-
-
-@contextmanager
-def _json_on_failure(wanted: bool, card: str) -> Iterator[None]:
-    """Under ``--json`` a run that could not be made leaves an object without a verdict."""
-    try:
-        yield
-    except Exception as error:
-        if wanted:
-            flags.print_json({"card": card, "verdict": None, "error": str(error)})
-        raise
 
 
 def execute(name: str, runs_dir: Path, data_root: Path | None, skip_bad: bool, json: bool) -> Verdict:

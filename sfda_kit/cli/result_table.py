@@ -39,13 +39,16 @@ def show_record(console: Console, record: Record) -> None:
     source = record.metrics.get("source_accuracy")
     if source is not None:
         console.print(f"source model on held-out source images: {source:.1f} %")
+    show_end(console, record)
+
+
+def show_end(console: Console, record: Record) -> None:
+    """How the result came about, what it cost and where it is."""
     show_mixture(console, record)
     show_selection(console, record)
     cost = record.cost
-    console.print(
-        f"{cost['wall_s']:.0f} s, {cost['peak_memory_mb']:.0f} MiB, "
-        f"{cost['trained_parameters']:,.0f} parameters trained"
-    )
+    took = f"{cost['wall_s']:.0f} s, {cost['peak_memory_mb']:.0f} MiB"
+    console.print(f"{took}, {cost['trained_parameters']:,.0f} parameters trained")
     console.print(f"written to {escape(record.run_dir)}", soft_wrap=True)
 
 

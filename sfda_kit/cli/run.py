@@ -4,62 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from sfda_kit.cli import flags, options
+from sfda_kit.cli.groups import takes_options
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
     from sfda_kit.results.record import Record
 
 
-def run(
-    method: Annotated[str | None, typer.Option(help="Method to run; `sfda-kit plugins list` shows all.")] = None,
-    config: options.Config = None,
-    dataset: options.Dataset = None,
-    data_root: options.DataRoot = None,
-    source: options.Source = None,
-    target: options.Target = None,
-    split: options.Split = None,
-    tr_classes: options.TrClasses = None,
-    ti_classes: options.TiClasses = None,
-    split_seed: options.SplitSeed = None,
-    group_pattern: options.GroupPattern = None,
-    depth_unit: options.DepthUnit = None,
-    skip_bad: options.SkipBad = False,
-    encoding: options.Encoding = None,
-    source_card: options.SourceCard = None,
-    source_floor: options.SourceFloor = None,
-    backbone: options.Backbone = None,
-    pretrained: options.Pretrained = False,
-    image_size: options.ImageSize = None,
-    source_epochs: options.SourceEpochs = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    seed: options.Seed = None,
-    bridge_epochs: options.BridgeEpochs = None,
-    bridge: options.Bridge = None,
-    input_bridge: options.InputBridge = None,
-    teacher_bridge: options.TeacherBridge = None,
-    labeler: options.Labeler = None,
-    aligner: options.Aligner = None,
-    select: options.Select = None,
-    on_collapse: options.OnCollapse = None,
-    set_: options.Assignments = None,
-    device: options.Device = None,
-    runs_dir: options.RunsDir = Path("runs"),
-    resume: options.Resume = False,
-    tracker: options.Tracker = None,
-    json: options.AsJson = False,
-) -> None:
+EXAMPLES = """Examples:
+sfda-kit run --method tgkt
+sfda-kit run --method shot --pretrained --backbone resnet50 --image-size 224
+sfda-kit run --method tgkt --dataset sun-rgbd --data-root FOLDER
+"""
+
+
+@takes_options
+def run(chosen: options.RunOptions) -> None:
     """Train (or reuse) a source model, adapt it to another sensor, evaluate and record."""
-    given = {name: value for name, value in locals().items() if name in flags.PATHS}
-    with flags.json_on_failure(json, method, runs_dir):
-        wanted = flags.configuration(given, config, aligner, set_)
-        record = execute(wanted, runs_dir, resume, json, tracker or ())
-    if json:
+    with flags.json_on_failure(chosen.json, chosen.method, chosen.runs_dir):
+        wanted = flags.configuration(options.given(chosen), chosen.config, chosen.set_)
+        record = execute(wanted, chosen.runs_dir, chosen.resume, chosen.json, chosen.tracker or ())
+    if chosen.json:
         flags.print_json(record.summary())
 
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sfda_kit.cli import flags, options
+from sfda_kit.cli.groups import Command, OptionGroup, takes_options
+from sfda_kit.cli.options import BasicOptions, ImageOptions, ModelOptions, SourceOptions, TaskOptions
+from sfda_kit.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,37 +22,31 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Source models and their cards.", no_args_is_help=True)
 SHOWN = 8
 """Names of each kind that the report of an import lists."""
+Out = Annotated[Path | None, typer.Option(help="Copy the card and its weights into this folder.")]
+EXAMPLES = """Examples:
+sfda-kit source train --backbone resnet18 --image-size 96 --out card
+sfda-kit source train --pretrained --dataset sun-rgbd --data-root FOLDER
+"""
 
 
-@app.command("train")
-def train(
-    config: options.Config = None,
-    dataset: options.Dataset = None,
-    data_root: options.DataRoot = None,
-    source: options.Source = None,
-    target: Annotated[str | None, typer.Option(help="Target of the runs to come: it decides the classes.")] = None,
-    split: options.Split = None,
-    tr_classes: Annotated[str | None, typer.Option(help="Classes to learn: A,B,...")] = None,
-    ti_classes: Annotated[str | None, typer.Option(help="Classes to leave to the pairs: C,D,...")] = None,
-    split_seed: options.SplitSeed = None,
-    group_pattern: options.GroupPattern = None,
-    depth_unit: options.DepthUnit = None,
-    skip_bad: options.SkipBad = False,
-    encoding: options.Encoding = None,
-    source_floor: options.SourceFloor = None,
-    backbone: options.Backbone = None,
-    pretrained: options.Pretrained = False,
-    image_size: options.ImageSize = None,
-    source_epochs: Annotated[int | None, typer.Option(help="Epochs of training.")] = None,
-    seed: options.Seed = None,
-    set_: options.Assignments = None,
-    device: options.Device = None,
-    out: Annotated[Path | None, typer.Option(help="Copy the card and its weights into this folder.")] = None,
-) -> None:
+class CardOptions(OptionGroup):
+    panel = "Output"
+    out: Out
+
+
+class TrainOptions(BasicOptions, TaskOptions, ImageOptions, ModelOptions, SourceOptions, CardOptions):
+    without = ("method", "source_card")
+    target: Annotated[str | None, typer.Option(help="Target of the runs to come: it decides the classes.")]
+    tr_classes: Annotated[str | None, typer.Option(help="Classes to learn: A,B,...")]
+    ti_classes: Annotated[str | None, typer.Option(help="Classes to leave to the pairs: C,D,...")]
+
+
+@app.command("train", cls=Command, epilog=EXAMPLES)
+@takes_options
+def train(chosen: TrainOptions) -> None:
     """Train the source model of a data set (or find it in the cache) and print its card's folder."""
-    given = {name: value for name, value in locals().items() if name in flags.PATHS}
-    wanted = flags.configuration({**given, "method": "source-only"}, config, None, set_)
-    _deliver(_trained(wanted), out)
+    given = options.given(chosen) | {"method": "source-only"}
+    _deliver(_trained(flags.configuration(given, chosen.config, chosen.set_)), chosen.out)
 
 
 def _trained(config: RunConfig) -> Path:
@@ -86,7 +83,6 @@ def copy_card(folder: Path, out: Path) -> Path:
     """Copy a card and its weights into ``out``; ``UserError`` when something else is there."""
     import shutil
 
-    from sfda_kit.errors import UserError
     from sfda_kit.files import atomic
     from sfda_kit.source.source_card import CARD_FILE, WEIGHTS_FILE
 
@@ -155,7 +151,7 @@ def import_(
     ignore_unmatched: Annotated[
         bool, typer.Option("--ignore-unmatched", help="Leave tensors aside that the backbone has no place for.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Copy the card and its weights into this folder.")] = None,
+    out: Out = None,
 ) -> None:
     """Make a source card of a timm classifier that was fine-tuned elsewhere, and print its folder."""
     from sfda_kit.cli.output import errors
@@ -175,8 +171,6 @@ def import_(
 
 
 def _names(text: str) -> tuple[str, ...]:
-    from sfda_kit.errors import UserError
-
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if len(names) < 2 or len(set(names)) < len(names):
         raise UserError(f"--classes {text!r}: expected at least two different names, A,B,...")
@@ -184,8 +178,6 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _triple(option: str, text: str | None) -> Any:
-    from sfda_kit.errors import UserError
-
     if text is None:
         return None
     try:

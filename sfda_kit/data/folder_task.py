@@ -30,7 +30,7 @@ _LEAST_IMAGES = 2
 
 
 @dataclass(frozen=True)
-class Folders:
+class ImageFolders:
     """Where the images are, and what they are. ``ti_dir`` None: no pairs.
 
     ``source_modality`` is that of the source card; it names the pairs' other half (``rgb/``).
@@ -51,7 +51,7 @@ class FolderTask:
     ``fingerprint`` changes with any name or pixel, and not when a folder is moved or copied.
     """
 
-    folders: Folders
+    folders: ImageFolders
     names: tuple[str, ...]
     pixels: NDArray[Any]
     pair_pixels: tuple[NDArray[Any], NDArray[Any]] | None
@@ -77,7 +77,7 @@ class FolderTask:
         return PairView(source, target)
 
 
-def open_folders(folders: Folders, image_size: int) -> FolderTask:
+def open_folders(folders: ImageFolders, image_size: int) -> FolderTask:
     """Find and decode the images. Raises ``DataError`` naming what is missing or cannot be read."""
     modality(folders.target_modality)
     unit, skip_bad = folders.depth_unit, folders.skip_bad
@@ -109,7 +109,7 @@ def _enough(count: int, option: str, folder: Path) -> None:
         raise DataError(f"{option} {folder} holds {count} image; training needs at least {_LEAST_IMAGES}.")
 
 
-def _fingerprint(folders: Folders, names: Iterable[str], arrays: Iterable[NDArray[Any]]) -> str:
+def _fingerprint(folders: ImageFolders, names: Iterable[str], arrays: Iterable[NDArray[Any]]) -> str:
     total = hashlib.sha256(repr((folders.source_modality, folders.target_modality, list(names))).encode())
     for pixels in arrays:
         total.update(f"{pixels.dtype}{pixels.shape}".encode())

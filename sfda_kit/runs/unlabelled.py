@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.data.folder_task import Folders, FolderTask, open_folders
+from sfda_kit.data.folder_task import FolderTask, ImageFolders, open_folders
 from sfda_kit.errors import UserError
 from sfda_kit.evaluate.label_free import label_free_report
 from sfda_kit.events import Listener, silent
@@ -35,7 +35,7 @@ FOLDER_KEYS = {"depth_unit", "skip_bad"}
 
 def adapt(
     config: RunConfig,
-    folders: Folders,
+    folders: ImageFolders,
     runs_dir: Path = Path("runs"),
     *,
     resume: bool = False,
@@ -52,7 +52,7 @@ def adapt(
 
 def adapt_plan(
     plan: MethodPlan,
-    folders: Folders,
+    folders: ImageFolders,
     runs_dir: Path,
     resume: bool,
     listener: Listener,
@@ -115,7 +115,7 @@ def _identity(plan: MethodPlan, card: SourceCard, task: FolderTask) -> dict[str,
     return {**identity, "source": card.fingerprint(), "data": data}
 
 
-def _label(plan: MethodPlan, folders: Folders) -> str:
+def _label(plan: MethodPlan, folders: ImageFolders) -> str:
     name = re.sub(r"[^A-Za-z0-9_]+", "_", Path(folders.target_dir or "").absolute().name)
     pair = f"{folders.source_modality}-{folders.target_modality}"
     return f"{plan.component.name}-{name}-{pair}-s{plan.config.seed}"

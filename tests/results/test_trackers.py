@@ -11,7 +11,7 @@ import pytest
 
 from sfda_kit import Job, Tracker
 from sfda_kit.bench.cell import decode, encode, execute
-from sfda_kit.cli import flags
+from sfda_kit.cli import flags, options
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event
 from sfda_kit.plugins.discovery import registry
@@ -133,7 +133,7 @@ def test_adapt_takes_trackers_too(parts, sfda_kit, private_home):
 
 def test_a_cell_of_a_benchmark_passes_its_trackers_on(parts, on_pairs, tmp_path):
     pairs = dict(zip(on_pairs[::2], on_pairs[1::2], strict=True))
-    given = {key: value for name, value in pairs.items() if (key := name[2:].replace("-", "_")) in flags.PATHS}
+    given = {key: value for name, value in pairs.items() if (key := name[2:].replace("-", "_")) in options.SETTINGS}
     config = flags.configuration({"method": "source-only", **given}).model_dump(mode="json")
     job = Job("key", "name", config, tmp_path / "runs", trackers=("recorder",))
     assert decode(encode(job)) == job

@@ -38,7 +38,7 @@ def changed(recipe: Recipe, *sets: str, file: Any = None, aligners: tuple[str, .
     if file is not None:
         path = Path("changes.yaml")
         path.write_text(yaml.safe_dump({"recipe": file}))
-    config = configuration({"method": "m", **flags}, path, aligners, sets)
+    config = configuration({"method": "m", "aligner": list(aligners), **flags}, path, sets)
     return apply_overrides(recipe, config.recipe, "m")
 
 

@@ -32,9 +32,7 @@ CARD = SourceCard(
 
 def identity(card: SourceCard = CARD, *settings: str, task: str = "t") -> dict[str, Any]:
     small = ("model.backbone=test_resnet", "model.image_size=32")
-    return bridge_identity(
-        resolve_method(configuration({"method": "tgkt"}, None, None, (*small, *settings))), card, task
-    )
+    return bridge_identity(resolve_method(configuration({"method": "tgkt"}, None, (*small, *settings))), card, task)
 
 
 @pytest.mark.parametrize(
