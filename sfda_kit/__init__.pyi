@@ -24,6 +24,7 @@ from .config.models import DatasetConfig as DatasetConfig
 from .config.models import ModelConfig as ModelConfig
 from .config.models import RunConfig as RunConfig
 from .config.models import SourceConfig as SourceConfig
+from .data.folder_task import ImageFolders as ImageFolders
 from .data.modality import Modality as Modality
 from .data.views import ImageView as ImageView
 from .data.views import Normalisation as Normalisation
@@ -39,6 +40,10 @@ from .errors import UserError as UserError
 from .errors import did_you_mean as did_you_mean
 from .events import Event as Event
 from .files import explain_write_errors as explain_write_errors
+from .inference.adapted_model import AdaptedCard as AdaptedCard
+from .inference.adapted_model import load_model as load_model
+from .inference.predictor import Prediction as Prediction
+from .inference.predictor import predict as predict
 from .interfaces.aligner import Aligner as Aligner
 from .interfaces.bridge import Bridge as Bridge
 from .interfaces.bridge import BridgeObjective as BridgeObjective
@@ -72,6 +77,11 @@ from .models.statistics import require_batch_norm as require_batch_norm
 from .plugins.discovery import build_part as build_part
 from .plugins.hookspecs import hookimpl as hookimpl
 from .plugins.registry import Component as Component
+from .results.record import Record as Record
+from .runs.labelled import run as run
+from .runs.unlabelled import adapt as adapt
+from .source.source_card import SourceCard as SourceCard
+from .source.source_card import load_card as load_card
 from .training.checkpoint import Checkpoint as Checkpoint
 from .training.loop import TrainingStage as TrainingStage
 from .training.loop import inverse_decay as inverse_decay

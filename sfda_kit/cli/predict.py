@@ -60,15 +60,15 @@ def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
         raise UserError(f"{option} {value!r}: expected {' or '.join(choices)}.")
 
 
-def _unit(wanted: str | None, card: AdaptedCard) -> DepthUnit:
-    """As given, else as the model was adapted; an assumption is said aloud."""
-    units: tuple[DepthUnit, ...] = ("mm", "m", "sun-rgbd-bits")
+def _unit(wanted: str | None, card: AdaptedCard) -> DepthUnit | None:
+    """As given, None for the unit that the model was adapted with; an assumption is said aloud."""
+    from sfda_kit.data.depth_units import DEPTH_UNITS
+
     if wanted is not None:
-        check_choice("--depth-unit", wanted, units)
-    if card.modality == "depth" and wanted is None and card.depth_unit is None:
+        check_choice("--depth-unit", wanted, DEPTH_UNITS)
+    elif card.modality == "depth" and card.depth_unit is None:
         errors().print("notice: depth is read as millimetres (--depth-unit says otherwise)")
-    named = wanted or card.depth_unit
-    return next((unit for unit in units if unit == named), "mm")
+    return next((unit for unit in DEPTH_UNITS if unit == wanted), None)
 
 
 @contextmanager

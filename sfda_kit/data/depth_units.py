@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sfda_kit.errors import DataError
 
 DepthUnit = Literal["mm", "m", "sun-rgbd-bits"]
+DEPTH_UNITS: tuple[DepthUnit, ...] = get_args(DepthUnit)
 
 SUN_RGBD_FAR_MM = 8000
 """SUN RGB-D's own reader clips at 8 m; beyond it the sensors deliver noise."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,9 +15,6 @@ from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import build_part
 from sfda_kit.source.source_card import CARD_FILE, WEIGHTS_FILE, SourceCard, load_weights, save_weights, weights_hash
 from sfda_kit.source.source_cards import untrained
-
-if TYPE_CHECKING:
-    from sfda_kit.runs.plan import MethodPlan
 
 
 class AdaptedCard(BaseModel):
@@ -38,21 +34,6 @@ class AdaptedCard(BaseModel):
     depth_unit: str | None = None
     epochs: int = 0
     weights_sha256: str = ""
-
-    @classmethod
-    def describe(
-        cls, source: SourceCard, plan: MethodPlan, modality: str, depth_unit: str | None, epochs: int
-    ) -> AdaptedCard:
-        """The card of what ``plan`` made from ``source``."""
-        return cls(
-            method=plan.component.name,
-            source=source,
-            input_bridge=plan.recipe.input_bridge,
-            encoding=plan.config.encoding,
-            modality=modality,
-            depth_unit=depth_unit,
-            epochs=epochs,
-        )
 
 
 def save_adapted(model: AdaptedModel, card: AdaptedCard, folder: Path) -> None:

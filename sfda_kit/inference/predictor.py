@@ -12,19 +12,21 @@ import numpy as np
 import torch
 
 from sfda_kit.adaptation.feature_bank import fill_bank
+from sfda_kit.config.models import ComputeConfig
+from sfda_kit.data.depth_units import DEPTH_UNITS, DepthUnit
 from sfda_kit.data.images import read_image
 from sfda_kit.data.modality import modality
 from sfda_kit.data.resize import resize
 from sfda_kit.data.unlabelled_folder import list_images
 from sfda_kit.data.views import ImageView, Normalisation, stored_size
+from sfda_kit.device import choose_device
 from sfda_kit.errors import DataError
+from sfda_kit.inference.adapted_model import AdaptedCard, load_model
 from sfda_kit.plugins.discovery import build_part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sfda_kit.data.depth_units import DepthUnit
-    from sfda_kit.inference.adapted_model import AdaptedCard
     from sfda_kit.models.network import AdaptedModel
 
 BadImage = Callable[[DataError], None]
@@ -47,8 +49,12 @@ def refuse(error: DataError) -> None:
 class Predictor:
     """Reads images as ``card`` says, with the test transform, and classifies them in batches."""
 
-    def __init__(self, model: AdaptedModel, card: AdaptedCard, depth_unit: DepthUnit, device: torch.device) -> None:
-        self.model, self.card, self.depth_unit, self.device = model, card, depth_unit, device
+    def __init__(
+        self, model: AdaptedModel, card: AdaptedCard, depth_unit: DepthUnit | None, device: torch.device
+    ) -> None:
+        self.model, self.card, self.device = model, card, device
+        named = depth_unit or card.depth_unit
+        self.depth_unit: DepthUnit = next((unit for unit in DEPTH_UNITS if unit == named), "mm")
         self.encoding = build_part("encoding", card.encoding.name, card.encoding.options)
         self.modality = modality(card.modality)
         self.normalisation = Normalisation(card.source.mean, card.source.std)
@@ -78,6 +84,26 @@ class Predictor:
         best = fill_bank(self.model, view, len(view)).probabilities.max(dim=1)
         for path, code, probability in zip(paths, best.indices.tolist(), best.values.tolist(), strict=True):
             yield Prediction(str(path), self.card.source.classes[code], probability)
+
+
+def predict(
+    run: Path,
+    images: Sequence[Path],
+    *,
+    depth_unit: DepthUnit | None = None,
+    batch_size: int = 64,
+    device: str = "auto",
+    bad: BadImage = refuse,
+) -> Iterator[Prediction]:
+    """Do what ``sfda-kit predict`` does: classify ``images``, files or folders, with the model of a run folder.
+
+    ``depth_unit`` None: the unit that the model was adapted with. ``bad`` is called with the error of each image that
+    cannot be read; by default it is raised. Raises ``UserError`` where the folder holds no model, or an empty folder is
+    named.
+    """
+    chosen = choose_device(ComputeConfig(device=device))
+    model, card = load_model(run, chosen)
+    return Predictor(model, card, depth_unit, chosen).predict(find_images(images), batch_size, bad)
 
 
 def find_images(given: Sequence[Path]) -> list[Path]:

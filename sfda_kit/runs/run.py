@@ -116,7 +116,15 @@ class Run(ABC):
         source = with_weights(self.card, state.model.network)
         self.record.source = described_source(source)
         self.record.cost["trained_parameters"] = trained_parameters(self.context)
-        card = AdaptedCard.describe(source, self.plan, self.target_modality, self.depth_unit, state.epoch)
+        card = AdaptedCard(
+            method=self.plan.component.name,
+            source=source,
+            input_bridge=self.plan.recipe.input_bridge,
+            encoding=self.config.encoding,
+            modality=self.target_modality,
+            depth_unit=self.depth_unit,
+            epochs=state.epoch,
+        )
         save_adapted(state.model, card, self.folder.path / "model")
         draw_curves(self.journal.history, self.folder.path / "pictures" / "curves.png")
         draw_pairs(self.context, self.folder.path / "pictures" / "pairs.png")

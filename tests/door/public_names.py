@@ -33,9 +33,18 @@ def in_source(annotation: Any) -> Any:
     return Source(text) if isinstance(text, str) else text
 
 
+def everywhere(default: Any) -> Any:
+    """A default that is shown alike on every system and in every process."""
+    if inspect.isfunction(default):
+        return Source(default.__name__)
+    return Source(repr(str(default))) if isinstance(default, Path) else default
+
+
 def signature(function: Any) -> str:
     found = inspect.signature(function)
-    parameters = [p.replace(annotation=in_source(p.annotation)) for p in found.parameters.values()]
+    parameters = [
+        p.replace(annotation=in_source(p.annotation), default=everywhere(p.default)) for p in found.parameters.values()
+    ]
     return str(found.replace(parameters=parameters, return_annotation=in_source(found.return_annotation)))
 
 
