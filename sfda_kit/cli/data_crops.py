@@ -20,21 +20,20 @@ def make_crops(
     official_split: Annotated[Path | None, typer.Option(help="splits.mat: take frames of one part only.")] = None,
     part: Annotated[str, typer.Option(help="Which part of the official split: train or test.")] = "train",
     min_side: Annotated[int, typer.Option(help="Least width and height of an object in pixels.")] = 40,
-    margin: Annotated[float, typer.Option(help="Share of its sides added on each side.")] = 0.1,
-    short_side: Annotated[int, typer.Option(help="Larger crops are scaled down to this.")] = 96,
+    max_side: Annotated[int, typer.Option(help="Larger crops are scaled down to this.")] = 128,
     raw_depth: Annotated[bool, typer.Option("--raw-depth", help="Depth as measured, with holes.")] = False,
 ) -> None:
-    """Cut labelled objects out of scenes, as pairs in the paired-folder layout with a groups.csv."""
+    """Cut labelled objects out of scenes, as pairs in the paired-folder layout with groups.csv and crops.csv."""
     import shlex
 
     from sfda_kit.cli.output import errors, results
     from sfda_kit.datasets.nyuv2_crops import DOMAIN, CropRules
     from sfda_kit.datasets.nyuv2_crops import make_crops as cut
-    from sfda_kit.errors import UserError, did_you_mean
+    from sfda_kit.errors import UserError
 
     if layout not in LAYOUTS:
         raise UserError(f"No objects can be cut out of {layout!r}. {did_you_mean(layout, LAYOUTS)}")
-    rules = CropRules(min_side, margin, short_side, raw_depth)
+    rules = CropRules(min_side, max_side, raw_depth)
     with errors().status("cutting ...") as status:
         counts = cut(
             labelled,
@@ -48,4 +47,4 @@ def make_crops(
     table = ", ".join(f"{name} {count}" for name, count in counts.items())
     results().print(f"{sum(counts.values())} crops written to {out}: {table}", soft_wrap=True, markup=False)
     flags = f"--dataset paired-folder --data-root {shlex.quote(str(out))} --source rgb@{DOMAIN} --target depth@{DOMAIN}"
-    results().print(f"try: sfda-kit run --method tgkt {flags} --split nyu11", soft_wrap=True, markup=False)
+    results().print(f"try: sfda-kit run --method tgkt {flags} --split nyu11-ti21", soft_wrap=True, markup=False)

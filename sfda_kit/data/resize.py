@@ -13,26 +13,22 @@ _LEAST_VALID = 0.5 - 1e-4
 """A resized pixel with less of its window measured than this is missing (the filter rounds a little)."""
 
 
-def resize(image: NDArray[Any], size: int, *, missing_zero: bool = False) -> NDArray[Any]:
+def resize(image: NDArray[Any], size: int, *, missing_zero: bool = False, box: bool = False) -> NDArray[Any]:
     """One image: uint8 (H, W, 3) or (H, W), or uint16 (H, W) -> the same dtype at (size, size).
 
-    Antialiased bilinear. With ``missing_zero`` an output pixel is the mean of the non-zero pixels under
-    it, and 0 where less than half of them are non-zero: a hole neither lowers nor raises what is around it.
+    Antialiased bilinear; with ``box`` each pixel is the plain mean of those under it. With ``missing_zero`` an output
+    pixel is the mean of the non-zero pixels under it, and 0 where less than half of them are non-zero: a hole neither
+    lowers nor raises what is around it.
     """
     if size < 1:
         raise UserError(f"An image size of {size} is not possible; give at least 1.")
-    return resize_to(image, size, size, missing_zero=missing_zero)
-
-
-def resize_to(image: NDArray[Any], height: int, width: int, *, missing_zero: bool = False) -> NDArray[Any]:
-    """``resize`` to any height and width."""
-    if image.shape[:2] == (height, width):
+    if image.shape[:2] == (size, size):
         return image
     if missing_zero:
-        return _resize_measured(image, height, width)
+        return _resize_measured(image, size, box)
     if image.dtype == np.uint8:
-        return _filtered(image, height, width)
-    return _stored(np.rint(_filtered(image.astype(np.float32), height, width)), image.dtype)
+        return _filtered(image, size, box)
+    return _stored(np.rint(_filtered(image.astype(np.float32), size, box)), image.dtype)
 
 
 def resize_batch(images: NDArray[Any], size: int, *, missing_zero: bool = False) -> NDArray[Any]:
@@ -43,17 +39,18 @@ def resize_batch(images: NDArray[Any], size: int, *, missing_zero: bool = False)
     return out
 
 
-def _filtered(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+def _filtered(image: NDArray[Any], size: int, box: bool) -> NDArray[Any]:
     from PIL import Image
 
     # Pillow widens the triangle filter when it shrinks, so this is antialiased, as torch's antialias=True is.
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+    method = Image.Resampling.BOX if box else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(image).resize((size, size), method))
 
 
-def _resize_measured(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+def _resize_measured(image: NDArray[Any], size: int, box: bool) -> NDArray[Any]:
     measured = (image > 0).astype(np.float32)
-    share = _filtered(measured, height, width).astype(np.float64)
-    total = _filtered(image.astype(np.float32), height, width).astype(np.float64)
+    share = _filtered(measured, size, box).astype(np.float64)
+    total = _filtered(image.astype(np.float32), size, box).astype(np.float64)
     mean = np.rint(total / np.maximum(share, _LEAST_VALID))
     return _stored(np.where(share >= _LEAST_VALID, np.maximum(mean, 1), 0), image.dtype)
 

@@ -1,13 +1,14 @@
 """Objects cut out of NYU Depth V2's labelled frames, in the ``paired-folder`` layout.
 
 The kind of task that ADDA (Tzeng et al., CVPR 2017) used for RGB to depth: classes of objects instead of
-scenes. Rules (``CropRules``) are those of the crops behind the table of real objects in ``benchmarks``.
+scenes. ``sfda_kit.datasets.nyuv2_squares`` says where to cut.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,60 +16,40 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.data.resize import resize_to
+from sfda_kit.data.resize import resize
 from sfda_kit.datasets.folder_dataset import SYNTHETIC_MARK
-from sfda_kit.datasets.nyuv2_mat import LabelledFrame, LabelledMat, open_labelled, room_of
+from sfda_kit.datasets.nyuv2_mat import LabelledMat, open_labelled, room_of
+from sfda_kit.datasets.nyuv2_squares import CLASSES, LEAST_FILLED, squares
 from sfda_kit.datasets.twins.writing import mark, write_whole
 from sfda_kit.errors import DataError, UserError
 
-CLASSES = (
-    "bed",
-    "chair",
-    "sofa",
-    "table",
-    "door",
-    "bookshelf",
-    "counter",
-    "desk",
-    "dresser",
-    "pillow",
-    "television",
-    "box",
-    "night stand",
-    "toilet",
-    "sink",
-    "lamp",
-    "bathtub",
-)
-"""The classes of split ``nyu11``, in the order of the usual 40 classes (Gupta et al., CVPR 2013)."""
 DOMAIN = "kinect1"
 _JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True)
 class CropRules:
-    """``min_side``: least width and height of an object's box in pixels; ``margin``: share of its sides added on
-    each side, rounded down; ``short_side``: larger crops are scaled down to it; ``raw``: depth with holes."""
+    """``min_side``: least width and height of an object's box in pixels; ``max_side``: larger crops are scaled
+    down to it; ``raw``: depth with holes."""
 
     min_side: int = 40
-    margin: float = 0.1
-    short_side: int = 96
+    max_side: int = 128
     raw: bool = False
 
     def __post_init__(self) -> None:
-        if self.min_side < 1 or self.short_side < 8 or not 0 <= self.margin <= 1:
-            raise UserError(
-                f"min side {self.min_side}, short side {self.short_side} and margin {self.margin}: expected at least "
-                "1 and 8 pixels, and a share from 0 to 1."
-            )
+        if self.min_side < 1 or self.max_side < 8:
+            raise UserError(f"min side {self.min_side} and max side {self.max_side}: expected at least 1 and 8 pixels.")
 
 
-class Box(NamedTuple):
-    """Rows and columns of a crop, and what it shows."""
+class Crop(NamedTuple):
+    """A row of ``crops.csv``: name, class, frame (from 1), and its square in the images of the labelled file."""
 
-    rows: slice
-    columns: slice
-    name: str
+    stem: str
+    folder: str
+    frame: int
+    top: int
+    left: int
+    side: int
 
 
 def make_crops(
@@ -86,87 +67,50 @@ def make_crops(
     object counts whose name is that of a class. ``official``: ``splits.mat``, to take only the frames of its
     ``part``. Raises ``DataError`` or ``UserError``; ``out`` appears whole or not at all.
     """
-    counts: dict[str, int] = {}
+    crops: list[Crop] = []
 
     def write(work: Path) -> int:
         with open_labelled(mat) as opened:
             wanted = _wanted(opened, mapping)
             frames = range(len(opened)) if official is None else _official(official, part, len(opened))
-            rows = list(_cut(opened, work, frames, wanted, rules, counts, progress))
-        if not rows:
+            for done, number in enumerate(frames, start=1):
+                crops.extend(_cut(opened, work, number, wanted, rules))
+                if progress:
+                    progress(done, len(frames))
+            groups = [(crop.stem, room_of(opened.scenes[crop.frame - 1])) for crop in crops]
+        if not crops:
             raise DataError(
-                f"{mat} holds no object of {', '.join(CLASSES)} of at least {rules.min_side} pixels in "
-                f"{len(frames)} frames. Lower --min-side."
+                f"{mat} holds no object of {', '.join(CLASSES)} that is at least {rules.min_side} pixels wide and "
+                f"high and covers {LEAST_FILLED:.0%} of its box, in {len(frames)} frames. Lower --min-side."
             )
-        _write_groups(work / "groups.csv", rows)
+        _write_table(work / "crops.csv", ("stem", "class", "frame", "top", "left", "side"), crops)
+        _write_table(work / "groups.csv", ("stem", "group"), groups)
         if (mat.parent / SYNTHETIC_MARK).is_file():
             mark(work, "object crops of NYU Depth V2")
-        return len(rows)
+        return len(crops)
 
     write_whole(out, write)
-    return dict(sorted(counts.items()))
+    return dict(sorted(Counter(crop.folder for crop in crops).items()))
 
 
-def boxes(frame: LabelledFrame, wanted: dict[int, str], rules: CropRules) -> list[Box]:
-    """Crops of a frame: classes in the order of ``CLASSES``, objects of a class by their instance number."""
-    found: list[tuple[int, int, Box]] = []
-    for label in (int(value) for value in np.unique(frame.label) if int(value) in wanted):
-        of_label = frame.label == label
-        for instance in (int(value) for value in np.unique(frame.instance[of_label]) if value > 0):
-            box = _box(of_label & (frame.instance == instance), wanted[label], rules)
-            if box:
-                found.append((CLASSES.index(wanted[label]), instance, box))
-    return [box for _, _, box in sorted(found, key=lambda entry: entry[:2])]
+def _cut(mat: LabelledMat, out: Path, number: int, wanted: Mapping[int, str], rules: CropRules) -> Iterator[Crop]:
+    """Write the crops of frame ``number`` (from 0), one after the other."""
+    frame = mat.frame(number, rules.raw)
+    kept = 0
+    for square in squares(frame.label, wanted, rules.min_side):
+        depth = _scaled(square.of(frame.depth), rules.max_side, missing_zero=True)
+        if not depth.any():  # the loaders refuse a pair in which the sensor saw nothing
+            continue
+        stem = f"nyu{number + 1:04d}_{kept:02d}"
+        _save(out / DOMAIN / "depth" / square.name / f"{stem}.png", depth)
+        rgb = _scaled(square.of(frame.rgb), rules.max_side, missing_zero=False)
+        _save(out / DOMAIN / "rgb" / square.name / f"{stem}.jpg", rgb)
+        kept += 1
+        yield Crop(stem, square.name, number + 1, mat.corner[0] + square.top, mat.corner[1] + square.left, square.side)
 
 
-def _box(mask: NDArray[np.bool_], name: str, rules: CropRules) -> Box | None:
-    sides = []
-    for axis in (1, 0):
-        seen = np.flatnonzero(mask.any(axis=axis))
-        start, stop = int(seen[0]), int(seen[-1]) + 1
-        if stop - start < rules.min_side:
-            return None
-        margin = int(rules.margin * (stop - start))
-        sides.append(slice(max(0, start - margin), min(mask.shape[1 - axis], stop + margin)))
-    return Box(sides[0], sides[1], name)
-
-
-def _cut(
-    mat: LabelledMat,
-    out: Path,
-    frames: Collection[int],
-    wanted: dict[int, str],
-    rules: CropRules,
-    counts: dict[str, int],
-    progress: Callable[[int, int], None] | None,
-) -> Iterator[tuple[str, str]]:
-    """Write crop after crop; yields stem and group of each."""
-    for done, number in enumerate(frames, start=1):
-        frame = mat.frame(number, rules.raw)
-        kept = 0
-        for box in boxes(frame, wanted, rules):
-            depth = _scaled(frame.depth[box.rows, box.columns], rules.short_side, missing_zero=True)
-            if not depth.any():  # the loaders refuse a pair in which the sensor saw nothing
-                continue
-            stem, folder = f"nyu{number + 1:04d}_{kept:02d}", box.name.replace(" ", "_")
-            _save(out / DOMAIN / "depth" / folder / f"{stem}.png", depth)
-            rgb = _scaled(frame.rgb[box.rows, box.columns], rules.short_side, missing_zero=False)
-            _save(out / DOMAIN / "rgb" / folder / f"{stem}.jpg", rgb)
-            counts[folder] = counts.get(folder, 0) + 1
-            kept += 1
-            yield stem, room_of(mat.scenes[number])
-        if progress:
-            progress(done, len(frames))
-
-
-def _scaled(pixels: NDArray[Any], short_side: int, *, missing_zero: bool) -> NDArray[Any]:
-    height, width = pixels.shape[:2]
-    if min(height, width) <= short_side:
-        return np.ascontiguousarray(pixels)
-    factor = short_side / min(height, width)
-    return resize_to(
-        np.ascontiguousarray(pixels), round(height * factor), round(width * factor), missing_zero=missing_zero
-    )
+def _scaled(pixels: NDArray[Any], max_side: int, *, missing_zero: bool) -> NDArray[Any]:
+    return resize(np.ascontiguousarray(pixels), min(len(pixels), max_side), missing_zero=missing_zero, box=True)
 
 
 def _save(path: Path, pixels: NDArray[Any]) -> None:
@@ -176,15 +120,16 @@ def _save(path: Path, pixels: NDArray[Any]) -> None:
     Image.fromarray(pixels).save(path, quality=_JPEG_QUALITY)
 
 
-def _write_groups(path: Path, rows: list[tuple[str, str]]) -> None:
+def _write_table(path: Path, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as out:
-        csv.writer(out, lineterminator="\n").writerows([("stem", "group"), *rows])
+        csv.writer(out, lineterminator="\n").writerows([columns, *rows])
 
 
 def _wanted(mat: LabelledMat, mapping: Path | None) -> dict[int, str]:
-    """Label -> class, of the labels that count."""
+    """Label -> class, of the labels that count. The official files misspell one class."""
     names = mat.classes if mapping is None else _mapped(mapping, len(mat.classes))
-    return {label: name for label, name in enumerate(names, start=1) if name in CLASSES}
+    spelt = [name.replace("refridgerator", "refrigerator").replace(" ", "_") for name in names]
+    return {label: name for label, name in enumerate(spelt, start=1) if name in CLASSES}
 
 
 def _mapped(path: Path, count: int) -> list[str]:

@@ -28,18 +28,17 @@ FILE = "nyu_depth_v2_labeled.mat"
 FULL_FRAME = (480, 640)
 INSIDE = (slice(45, 471), slice(41, 601))
 """Rows and columns that hold a picture: images are rectified and white around it."""
-_FRAMES = {"images": 4, "depths": 3, "rawDepths": 3, "labels": 3, "instances": 3}
+_FRAMES = {"images": 4, "depths": 3, "rawDepths": 3, "labels": 3}
 _TEXTS = ("names", "scenes", "sceneTypes")
 
 
 @dataclass(frozen=True)
 class LabelledFrame:
-    """One frame. ``rgb``: uint8 (H, W, 3); ``depth``: uint16 (H, W) mm; ``label``, ``instance``: integers (H, W)."""
+    """One frame. ``rgb``: uint8 (H, W, 3); ``depth``: uint16 (H, W) mm; ``label``: integers (H, W)."""
 
     rgb: NDArray[np.uint8]
     depth: NDArray[np.uint16]
     label: NDArray[np.integer[Any]]
-    instance: NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,15 @@ class LabelledMat:
     def __len__(self) -> int:
         return len(self.scenes)
 
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Row and column of a frame's first pixel in the images of the file, which have a border around it."""
+        bordered = self.file["images"].shape[:1:-1] == FULL_FRAME
+        return (INSIDE[0].start, INSIDE[1].start) if bordered else (0, 0)
+
     def frame(self, number: int, raw: bool = False) -> LabelledFrame:
         """Frame ``number`` (from 0), without the white border; ``raw``: depth as measured, with holes."""
-        depth = self.depth(number, raw)
-        return LabelledFrame(self.rgb(number), depth, self._plane("labels", number), self._plane("instances", number))
+        return LabelledFrame(self.rgb(number), self.depth(number, raw), self._plane("labels", number))
 
     def rgb(self, number: int) -> NDArray[np.uint8]:
         """uint8 (H, W, 3)."""
@@ -130,7 +134,7 @@ def _check(path: Path, file: h5py.File) -> None:
     for name, axes in _FRAMES.items():
         if axes == 3 and file[name].shape != expected:
             raise DataError(f"{path}: {name} have the shape {file[name].shape}; expected {expected}, as images have.")
-    for name, kinds in (("images", "u"), ("depths", "f"), ("rawDepths", "f"), ("labels", "iu"), ("instances", "iu")):
+    for name, kinds in (("images", "u"), ("depths", "f"), ("rawDepths", "f"), ("labels", "iu")):
         if file[name].dtype.kind not in kinds:
             raise DataError(f"{path}: {name} are stored as {file[name].dtype}, which they are not in {FILE}.")
 

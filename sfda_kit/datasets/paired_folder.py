@@ -35,6 +35,16 @@ NYU11 = Split(
     ti_classes=("bathtub", "box", "counter", "desk", "door", "dresser"),
 )
 """Object crops of NYU Depth V2, the kind of task ADDA (CVPR 2017) used for RGB to depth."""
+NYU11_TI21 = Split(
+    NYU11.tr_classes,
+    (
+        *("bag", "bathtub", "blinds", "books", "box", "cabinet", "clothes", "counter", "curtain", "desk", "door"),
+        *("dresser", "mirror", "paper", "picture", "refrigerator", "shelves", "shower_curtain", "towel"),
+        *("whiteboard", "window"),
+    ),
+)
+"""The same with pairs of all the other objects that ``data make-crops nyuv2`` cuts out."""
+NAMED = {"nyu11": NYU11, "nyu11-ti21": NYU11_TI21}
 
 
 class PairedFolder(FolderDataset):
@@ -52,21 +62,22 @@ class PairedFolder(FolderDataset):
             raise UserError(f"paired-folder has no options, got {', '.join(config.options)}. Leave them out.")
 
     def splits(self) -> dict[str, Split]:
-        """``default`` from the classes the user names, ``nyu11`` where its classes are on the disk."""
+        """``default`` from the classes the user names, ``NAMED`` ones where their classes are on the disk."""
         config, classes = self.config, self.index().classes
-        splits: dict[str, Split] = {}
-        if config.tr_classes:
-            splits["default"] = Split(config.tr_classes, config.ti_classes or ())
-        if _held(NYU11.tr_classes, classes) >= 2 and _held(NYU11.ti_classes, classes) >= 1:
-            splits["nyu11"] = NYU11
+        known = {
+            name: split
+            for name, split in NAMED.items()
+            if _held(split.tr_classes, classes) >= 2 and _held(split.ti_classes, classes) >= 1
+        }
         if not config.tr_classes and config.split is None:
             raise UserError(
                 f"{self.root}: say which classes are task-relevant and which only serve as pairs, with "
                 f"--tr-classes A,B --ti-classes C,D"
-                + ("" if "nyu11" not in splits else " or --split nyu11")
+                + "".join(f" or --split {name}" for name in known)
                 + f". Classes found: {', '.join(classes)}."
             )
-        return splits
+        spelt = {"default": Split(config.tr_classes, config.ti_classes or ())} if config.tr_classes else {}
+        return spelt | known
 
     def scan(self) -> Scan:
         """List the three levels of folders; half pairs are an error, or left out with ``skip_bad``."""

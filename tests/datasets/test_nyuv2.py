@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from scipy.io import savemat
 
 from sfda_kit.config.models import DatasetConfig
 from sfda_kit.datasets.nyuv2 import Nyuv2
-from sfda_kit.datasets.nyuv2_crops import CLASSES, CropRules, boxes, make_crops
+from sfda_kit.datasets.nyuv2_crops import CropRules, make_crops
 from sfda_kit.datasets.nyuv2_mat import FILE, LabelledFrame, open_labelled, room_of
-from sfda_kit.datasets.paired_folder import NYU11, PairedFolder
+from sfda_kit.datasets.paired_folder import NYU11, NYU11_TI21, PairedFolder
 from sfda_kit.datasets.twins import make_twin
 from sfda_kit.datasets.twins.nyuv2 import NAMES, SCENE_TYPES, write_texts
 from sfda_kit.errors import DataError, UserError
@@ -49,7 +48,7 @@ def edited(mat) -> Callable[[Callable[[h5py.File], None]], Path]:
     return edit
 
 
-def write_mat(path: Path, rgb: np.ndarray, depth: np.ndarray, label: np.ndarray, instance: np.ndarray) -> Path:
+def write_mat(path: Path, rgb: np.ndarray, depth: np.ndarray, label: np.ndarray) -> Path:
     """One frame; all given as (H, W, ...) and stored as MATLAB does."""
     with h5py.File(path, "w") as file:
         for name, plane in (
@@ -57,27 +56,26 @@ def write_mat(path: Path, rgb: np.ndarray, depth: np.ndarray, label: np.ndarray,
             ("depths", depth),
             ("rawDepths", np.zeros_like(depth)),
             ("labels", label),
-            ("instances", instance),
         ):
             file[name] = plane.transpose()[None]
-        write_texts(file, "names", ["wall", "chair", "night stand", "picture"])
+        write_texts(file, "names", ["wall", "chair", "night stand", "refridgerator"])
         write_texts(file, "scenes", ["office_0001a"])
         write_texts(file, "sceneTypes", ["office"])
     return path
 
 
-def frame(*objects: tuple[int, int, slice, slice], shape: tuple[int, int] = (480, 640)) -> LabelledFrame:
-    """A wall with rectangles: label, instance, rows, columns."""
-    label, instance = np.ones(shape, np.uint16), np.zeros(shape, np.uint8)
-    for number, which, rows, columns in objects:
-        label[rows, columns], instance[rows, columns] = number, which
-    ramp = np.arange(shape[0] * shape[1]).reshape(shape)
+def frame(*objects: tuple[int, slice, slice]) -> LabelledFrame:
+    """A wall with rectangles, border included: label, rows, columns."""
+    label = np.ones((480, 640), np.uint16)
+    for number, rows, columns in objects:
+        label[rows, columns] = number
+    ramp = np.arange(label.size).reshape(label.shape)
     rgb = np.stack([ramp % 251, ramp // 640 % 256, ramp % 7], axis=-1).astype(np.uint8)
-    return LabelledFrame(rgb, (1000 + ramp % 3000).astype(np.uint16), label, instance)
+    return LabelledFrame(rgb, (1000 + ramp % 3001).astype(np.uint16), label)
 
 
 def mat_of(path: Path, one: LabelledFrame) -> Path:
-    return write_mat(path, one.rgb, (one.depth / 1000).astype(np.float32), one.label, one.instance)
+    return write_mat(path, one.rgb, (one.depth / 1000).astype(np.float32), one.label)
 
 
 def load(root: Path, **changes: object) -> Nyuv2:
@@ -135,73 +133,77 @@ def test_later_parts_of_a_video_are_one_room():
     ]
 
 
-def test_boxes_by_hand():
-    """40 pixels are enough, a tenth is added on each side where there is room, 39 are too few."""
-    one = frame(
-        (2, 1, slice(100, 150), slice(200, 240)),
-        (2, 2, slice(0, 60), slice(0, 41)),
-        (3, 1, slice(300, 339), slice(100, 200)),
-        (4, 1, slice(200, 300), slice(400, 500)),
-        shape=(426, 560),
-    )
-    found = boxes(one, {2: "chair", 3: "night stand", 5: "bed"}, CropRules())
-    assert [(box.name, box.rows, box.columns) for box in found] == [
-        ("chair", slice(95, 155), slice(196, 244)),
-        ("chair", slice(0, 66), slice(0, 45)),
-    ]
-
-
-def test_objects_are_in_the_order_of_the_usual_classes_then_of_instances():
-    one = frame(
-        (4, 1, slice(0, 50), slice(0, 50)),
-        (3, 2, slice(0, 50), slice(60, 110)),
-        (3, 1, slice(0, 50), slice(120, 170)),
-        (2, 1, slice(0, 50), slice(180, 230)),
-    )
-    found = boxes(one, {2: "door", 3: "chair", 4: "box"}, CropRules())
-    assert [box.name for box in found] == ["chair", "chair", "door", "box"]
-    assert found[0].columns.start > found[1].columns.start
-    pixels_without_an_instance = frame((3, 0, slice(0, 99), slice(0, 99)))
-    assert not boxes(pixels_without_an_instance, {3: "chair"}, CropRules())
-
-
 def test_crops_are_pairs_of_the_same_pixels(tmp_path):
-    one = frame((2, 1, slice(145, 195), slice(241, 291)), (3, 1, slice(100, 300), slice(400, 600)))
+    """55 pixels stay, 256 become the means of 2 x 2."""
+    one = frame((2, slice(145, 195), slice(241, 291)), (3, slice(100, 333), slice(300, 400)))
     counts = make_crops(mat_of(tmp_path / FILE, one), tmp_path / "out", CropRules())
     assert counts == {"chair": 1, "night_stand": 1}
-    with Image.open(tmp_path / "out/kinect1/depth/chair/nyu0001_00.png") as half:
-        depth = np.asarray(half).astype(np.uint16)
-        assert half.mode.startswith("I")
-    np.testing.assert_array_equal(depth, one.depth[140:200, 236:296])
-    with Image.open(tmp_path / "out/kinect1/rgb/chair/nyu0001_00.jpg") as half:
-        assert half.size == (60, 60) and half.format == "JPEG"
-        difference = np.asarray(half).astype(int)[..., 1] - one.rgb[140:200, 236:296, 1]
-        assert abs(difference).mean() < 30
-    for half in ("rgb/night_stand/nyu0001_01.jpg", "depth/night_stand/nyu0001_01.png"):
-        with Image.open(tmp_path / "out/kinect1" / half) as scaled:
-            assert scaled.size == (96, 104)  # 221 x 240 pixels, clipped at the frame's right edge
+    depth = halves(tmp_path / "out", "chair/nyu0001_00", one.rgb[142:197, 238:293])
+    np.testing.assert_array_equal(depth, one.depth[142:197, 238:293])
+    blocks = one.depth[88:344, 222:478].reshape(128, 2, 128, 2)
+    seen = one.rgb[88:344, 222:478].reshape(128, 2, 128, 2, 3)
+    depth = halves(tmp_path / "out", "night_stand/nyu0001_01", seen.mean(axis=(1, 3)))
+    np.testing.assert_array_equal(depth, np.rint(blocks.mean(axis=(1, 3))))
     assert (tmp_path / "out/groups.csv").read_text() == "stem,group\nnyu0001_00,office_0001\nnyu0001_01,office_0001\n"
+    assert (tmp_path / "out/crops.csv").read_text() == (
+        "stem,class,frame,top,left,side\nnyu0001_00,chair,1,142,238,55\nnyu0001_01,night_stand,1,88,222,256\n"
+    )
+
+
+def halves(root: Path, name: str, expected: np.ndarray) -> np.ndarray:
+    """Depth of a crop, when its RGB half is the expected one as far as JPEG keeps it."""
+    with Image.open(root / "kinect1" / "rgb" / f"{name}.jpg") as half:
+        assert half.format == "JPEG"
+        assert abs(np.asarray(half)[..., 1] - expected[..., 1].astype(float)).mean() < 30
+    with Image.open(root / "kinect1" / "depth" / f"{name}.png") as half:
+        assert half.mode.startswith("I")
+        return np.asarray(half).astype(np.uint16)
+
+
+def test_missing_depth_is_in_no_mean(tmp_path):
+    one = frame((3, slice(100, 333), slice(300, 400)))
+    one.depth[88:344:2, 222:478:2] = 0  # one of each 2 x 2
+    make_crops(mat_of(tmp_path / FILE, one), tmp_path / "out", CropRules())
+    blocks = one.depth[88:344, 222:478].reshape(128, 2, 128, 2)
+    with Image.open(tmp_path / "out/kinect1/depth/night_stand/nyu0001_00.png") as half:
+        np.testing.assert_array_equal(np.asarray(half), np.rint(blocks.sum(axis=(1, 3)) / 3))
+
+
+def test_larger_crops_are_scaled_to_the_side_that_is_asked_for(tmp_path):
+    path = mat_of(tmp_path / FILE, frame((2, slice(145, 195), slice(241, 291)), (3, slice(100, 333), slice(300, 400))))
+    make_crops(path, tmp_path / "out", CropRules(max_side=96))
+    sizes = {half.parent.name: Image.open(half).size for half in (tmp_path / "out").rglob("*.png")}
+    assert sizes == {"chair": (55, 55), "night_stand": (96, 96)}
+
+
+def test_the_misspelt_class_has_its_usual_name(tmp_path):
+    path = mat_of(tmp_path / FILE, frame((4, slice(145, 195), slice(241, 291))))
+    assert make_crops(path, tmp_path / "out", CropRules()) == {"refrigerator": 1}
 
 
 def test_pairs_without_any_depth_are_left_out(tmp_path):
-    path = mat_of(tmp_path / FILE, frame((2, 1, slice(145, 195), slice(241, 291))))
-    with pytest.raises(DataError, match="holds no object of bed"):
+    path = mat_of(tmp_path / FILE, frame((2, slice(145, 195), slice(241, 291))))
+    with pytest.raises(DataError, match=r"holds no object of cabinet, bed, .* at least 40 pixels wide and high"):
         make_crops(path, tmp_path / "out", CropRules(raw=True))
     assert not (tmp_path / "out").exists()
 
 
-def test_crops_of_the_twin_are_a_task(twin, tmp_path):
+@pytest.mark.parametrize(("split", "expected"), [("nyu11", NYU11), ("nyu11-ti21", NYU11_TI21)])
+def test_crops_of_the_twin_are_a_task(twin, tmp_path, split, expected):
     counts = make_crops(twin / FILE, tmp_path / "out", SMALL)
-    assert set(counts) == {*NYU11.tr_classes, *NYU11.ti_classes} and set(counts.values()) == {4}
-    config = DatasetConfig(root=tmp_path / "out", source="rgb@kinect1", target="depth@kinect1", split="nyu11")
+    assert sum(counts.values()) == 72 and all(counts[name] == 2 for name in expected.tr_classes)
+    config = DatasetConfig(
+        root=tmp_path / "out", source="rgb@kinect1", target="depth@kinect1", split=split, minimum_images=0
+    )
     dataset = PairedFolder(config)
-    assert dataset.splits()["nyu11"] == NYU11 and dataset.synthetic
-    assert len(set(dataset.index().group)) == 18
-    assert not any("groups.csv" in notice for notice in dataset.index().notices)
+    assert dataset.splits()[split] == expected and dataset.synthetic
+    index = dataset.index()
+    assert {*expected.tr_classes, *expected.ti_classes} <= set(index.classes) and len(set(index.group)) == 18
+    assert not any("groups.csv" in notice for notice in index.notices)
 
 
 def test_names_map_to_the_usual_classes_and_one_part_is_taken(twin, tmp_path):
-    usual = np.array([["wall", "sofa", "cabinet"]], dtype=object)
+    usual = np.array([["wall", "sofa", "otherprop"]], dtype=object)
     savemat(tmp_path / "map.mat", {"mapClass": [[1, *[2] * (len(NAMES) - 2), 3]], "className": usual})
     savemat(tmp_path / "splits.mat", {"trainNdxs": [[3], [1]], "testNdxs": [[2]]})
     counts = make_crops(twin / FILE, tmp_path / "a", SMALL, tmp_path / "map.mat", tmp_path / "splits.mat")
@@ -236,13 +238,13 @@ def test_official_lists_that_do_not_fit(twin, tmp_path):
         make_crops(twin / FILE, tmp_path / "out", SMALL, official=tmp_path / "splits.mat")
 
 
-@pytest.mark.parametrize("rules", [{"min_side": 0}, {"margin": 1.5}, {"short_side": 2}])
+@pytest.mark.parametrize("rules", [{"min_side": 0}, {"max_side": 2}])
 def test_rules_that_cannot_be(rules):
     with pytest.raises(UserError, match="expected at least 1 and 8 pixels"):
         CropRules(**rules)
 
 
-@pytest.mark.parametrize("field", ["images", "labels", "instances", "names", "sceneTypes"])
+@pytest.mark.parametrize("field", ["images", "labels", "names", "sceneTypes"])
 def test_missing_fields_are_named(edited, field):
     path = edited(lambda file: file.__delitem__(field))
     with pytest.raises(DataError, match=f"lacks {field}; it holds accelData"):
@@ -333,41 +335,13 @@ def test_without_h5py_one_is_told_what_to_install(twin, tmp_path, monkeypatch):
 def test_the_command(sfda_kit, twin, tmp_path):
     made = sfda_kit("data", "make-crops", "nyuv2", twin / FILE, tmp_path / "out", "--min-side", "20")
     assert made.exit_code == 0, made.exception
-    assert "68 crops written" in made.stdout and "--split nyu11" in made.stdout
+    assert "72 crops written" in made.stdout and "--split nyu11-ti21" in made.stdout
     again = sfda_kit("data", "make-crops", "nyuv2", twin / FILE, tmp_path / "out")
     assert again.exit_code == 2 and "not an empty folder" in str(again.exception)
     other = sfda_kit("data", "make-crops", "sun-rgbd", twin / FILE, tmp_path / "b")
     assert other.exit_code == 2 and "No objects can be cut out of 'sun-rgbd'" in str(other.exception)
     verified = sfda_kit("data", "verify", "nyuv2", "--data-root", twin)
     assert verified.exit_code == 0, verified.stdout
-
-
-def test_the_real_crops_follow_these_rules(real_pictures):
-    """Sizes tell: sides of unscaled boxes skip what 40 pixels and a tenth on each side cannot give."""
-    root = real_pictures / "nyuv2-objects"
-    if not root.is_dir():
-        pytest.skip("SFDA_KIT_NYU_DIR holds no nyuv2-objects")
-    depths = sorted((root / "kinect1" / "depth").rglob("*.png"))
-    sizes = [Image.open(path).size for path in depths]
-    assert {path.parent.name for path in depths} == {name.replace(" ", "_") for name in CLASSES}
-    assert max(width for width, _ in sizes) <= 560 and max(height for _, height in sizes) <= 426
-    shorter = Counter(min(size) for size in sizes)
-    assert max(shorter) == 96 and min(shorter) >= 40
-    whole = {side + 2 * int(0.1 * side) for side in range(40, 96)}
-    common = sum(count for side, count in shorter.items() if side in whole or side == 96)
-    assert common > 0.9 * len(sizes)
-    for side in set(range(48, 96)) - whole:  # reached only at the frame's edge
-        assert shorter[side] < min(shorter[near] for near in (side - 2, side + 2) if near in whole and near <= 96)
-    for stem in {path.stem for path in depths}:
-        assert stem[:3] == "nyu" and stem[7] == "_" and 1 <= int(stem[3:7]) <= 1449
-    by_frame: dict[str, list[tuple[str, int]]] = {}
-    for path in depths:
-        order = CLASSES.index(path.parent.name.replace("_", " "))
-        by_frame.setdefault(path.stem[:7], []).append((path.stem, order))
-    for entries in by_frame.values():
-        orders = [order for _, order in sorted(entries)]
-        assert orders == sorted(orders)
-        assert [int(stem[8:]) for stem, _ in sorted(entries)] == list(range(len(entries)))
 
 
 def test_frames_changed_within_the_file_are_read_anew(mat):

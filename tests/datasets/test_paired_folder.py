@@ -175,24 +175,38 @@ def test_the_fingerprint_follows_samples_labels_groups_and_unit(root):
     assert load(copy).fingerprint() != before
 
 
-def test_real_crops(real_pictures):
+def test_named_splits_are_offered_where_their_classes_lie(root):
+    for modality in ("rgb", "depth"):
+        for old, new in (("cat", "bed"), ("dog", "chair"), ("wild cow", "window")):
+            (root / "front" / modality / old).rename(root / "front" / modality / new)
+    with pytest.raises(UserError, match=r"--ti-classes C,D or --split nyu11-ti21\. Classes found"):
+        load(root, tr_classes=None).splits()
+    splits = load(root).splits()
+    assert list(splits) == ["default", "nyu11-ti21"]
+    for modality in ("rgb", "depth"):
+        (root / "front" / modality / "window").rename(root / "front" / modality / "door")
+    assert list(load(root).splits()) == ["default", "nyu11", "nyu11-ti21"]
+
+
+@pytest.mark.parametrize(("split", "pairs"), [("nyu11", 6), ("nyu11-ti21", 21)])
+def test_real_crops(real_pictures, split, pairs):
     config = DatasetConfig(
         name="paired-folder",
         root=real_pictures / "nyuv2-objects",
         source="rgb@kinect1",
         target="depth@kinect1",
-        split="nyu11",
+        split=split,
     )
     dataset = PairedFolder(config)
     index = dataset.index()
-    assert len(index.names) == 2555
-    assert len(set(index.group)) == 137
+    assert len(index.names) == 3598
+    assert len(set(index.group)) == 139
     task = build_task(dataset, config)
     assert len(task.classes) == 11
-    assert len(task.ti_classes) == 6
+    assert len(task.ti_classes) == pairs
     groups = {part: set(task.groups(part)) for part in task.rows}
     assert not groups["source"] & groups["target-train"]
     assert not (groups["source"] | groups["target-train"] | groups["ti"]) & groups["target-test"]
-    depth = dataset.read(np.arange(0, 2555, 10), "depth", 48)
+    depth = dataset.read(np.arange(0, 3598, 10), "depth", 48)
     assert np.percentile(depth, 0.1) >= 400
     assert np.percentile(depth, 99.9) <= 10_000

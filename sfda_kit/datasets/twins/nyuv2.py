@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.datasets.nyuv2_crops import CLASSES
 from sfda_kit.datasets.nyuv2_mat import FILE
+from sfda_kit.datasets.nyuv2_squares import CLASSES
+from sfda_kit.datasets.paired_folder import NYU11_TI21
 from sfda_kit.datasets.twins.scenes import SOLIDS, filled, shoot
 from sfda_kit.datasets.twins.writing import Progress, mark
 from sfda_kit.errors import UserError
@@ -22,12 +23,13 @@ SCENE_TYPES = (
     *("bathroom", "bedroom", "bookstore", "classroom", "dining_room", "home_office", "kitchen", "living_room"),
     *("office", "basement", "cafe", "dinette", "furniture_store", "gym", "lobby", "playroom", "study", "study_room"),
 )
-NAMES = ("wall", *CLASSES, "cabinet")
-"""Of labels 1, 2, ...; the official file has 894."""
+NAMES = ("wall", *(name.replace("_", " ").replace("refrigerator", "refridgerator") for name in CLASSES))
+"""Of labels 1, 2, ..., spelt as in the official file, which has 894."""
 ROOM = 2
 """Frames of one video."""
-_OBJECTS = ((slice(24, 88), slice(36, 100)), (slice(50, 94), slice(2, 30)))
-"""Where labels say that objects are: one in the middle, as the solid is, and one at the edge."""
+_OBJECTS = ((slice(24, 88), slice(36, 100)), (slice(60, 88), slice(0, 28)))
+"""Where labels say that objects are: one in the middle, as the solid is, and one at the edge. The squares around them
+do not overlap."""
 
 
 def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
@@ -71,8 +73,8 @@ def _frame(number: int, seed: int, progress: Progress, total: int) -> dict[str, 
     kind = number % len(SOLIDS)
     seen = shoot(SOLIDS[kind], "kv1", [seed, 31, number], ("rgb", "depth"))
     label, instance = np.ones(seen["depth"].shape, np.uint16), np.zeros(seen["depth"].shape, np.uint8)
-    for place, (rows, columns) in enumerate(_OBJECTS):
-        label[rows, columns] = 2 + (kind + place) % (len(NAMES) - 1)
+    for name, (rows, columns) in zip(_objects(number), _OBJECTS, strict=True):
+        label[rows, columns] = 2 + CLASSES.index(name)
         instance[rows, columns] = 1
     progress(number + 1, total)
     return {
@@ -82,6 +84,15 @@ def _frame(number: int, seed: int, progress: Progress, total: int) -> dict[str, 
         "labels": label,
         "instances": instance,
     }
+
+
+def _objects(number: int) -> tuple[str, str]:
+    """Classes of a frame's objects. A solid is one relevant class, or several others in turn; pairs lie at the edge."""
+    relevant, others = NYU11_TI21.tr_classes, NYU11_TI21.ti_classes
+    turn, kind = divmod(number, len(SOLIDS))
+    rest = len(SOLIDS) - len(relevant)
+    middle = relevant[kind] if kind < len(relevant) else others[(kind - len(relevant) + turn * rest) % len(others)]
+    return middle, others[number % len(others)]
 
 
 def _write_frames(file: h5py.File, name: str, frames: list[NDArray[Any]]) -> None:
