@@ -6,4 +6,4 @@ from sfda_kit.hookspecs import hookimpl
 from sfda_kit.registry import Component
 
 __all__ = ["Component", "__version__", "hookimpl"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,0 +1,47 @@
+"""The core and its plugins are released together: one version, and plugins that ask for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from sfda_kit import __version__
+from sfda_kit.registry import SHIPPED
+
+tomllib = pytest.importorskip("tomllib", reason="the standard library reads TOML from Python 3.11 on")
+
+ROOT = Path(__file__).parents[1]
+PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
+
+
+def project(folder: str = ".") -> dict[str, Any]:
+    found = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_core_has_one_source_of_its_version():
+    core = project()
+    assert "version" not in core["project"] and core["project"]["dynamic"] == ["version"]
+    assert core["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "sfda_kit.__version__"}
+
+
+def test_every_shipped_plugin_is_looked_at():
+    assert set(PLUGINS) == set(SHIPPED.values())
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_plugin_has_the_version_of_the_core_and_asks_for_it(name: str):
+    found = project(f"plugins/{name}")["project"]
+    assert (found["name"], found["version"]) == (name, __version__)
+    asked = [Requirement(text) for text in found["dependencies"]]
+    ours = [requirement for requirement in asked if requirement.name.startswith("sfda-kit")]
+    assert "sfda-kit" in [requirement.name for requirement in ours]
+    release = Version(__version__)
+    first, next_minor = f"{release.major}.{release.minor}", f"{release.major}.{release.minor + 1}"
+    for requirement in ours:
+        assert str(requirement.specifier) == f"<{next_minor},>={first}"
