@@ -12,6 +12,7 @@ import pluggy
 
 from sfda_kit import hookspecs
 from sfda_kit.errors import UserError
+from sfda_kit.interface_version import refusal
 from sfda_kit.registry import KINDS, Component, Registry
 
 GROUP = "sfda_kit"
@@ -59,11 +60,15 @@ def _load(manager: pluggy.PluginManager, found: Installation, entry: EntryPoint)
     version = entry.dist.version if entry.dist else "unknown"
     try:
         module = entry.load()
+        refused = refusal(module, owner)
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # a plugin may even call sys.exit(): it must cost only itself
         found.plugins.append(_failure(owner, version, error))
     else:
+        if refused:
+            found.plugins.append(Plugin(owner, version, *refused))
+            return
         _register(manager, found, module, owner, version)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from sfda_kit import __version__
+from sfda_kit.interface_version import refusal
 from sfda_kit.registry import SHIPPED
 
 tomllib = pytest.importorskip("tomllib", reason="the standard library reads TOML from Python 3.11 on")
@@ -45,3 +48,11 @@ def test_a_plugin_has_the_version_of_the_core_and_asks_for_it(name: str):
     first, next_minor = f"{release.major}.{release.minor}", f"{release.major}.{release.minor + 1}"
     for requirement in ours:
         assert str(requirement.specifier) == f"<{next_minor},>={first}"
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_plugin_asks_for_an_interface_that_the_core_has(name: str):
+    (module,) = ROOT.glob(f"plugins/{name}/src/*/__init__.py")
+    asked = re.search(r'^SFDA_KIT_INTERFACE = "(.+)"$', module.read_text(), flags=re.MULTILINE)
+    assert asked, f"{name} asks for no interface version"
+    assert refusal(SimpleNamespace(SFDA_KIT_INTERFACE=asked[1]), name) is None
