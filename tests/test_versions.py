@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -56,3 +57,15 @@ def test_a_plugin_asks_for_an_interface_that_the_core_has(name: str):
     asked = re.search(r'^SFDA_KIT_INTERFACE = "(.+)"$', module.read_text(), flags=re.MULTILINE)
     assert asked, f"{name} asks for no interface version"
     assert refusal(SimpleNamespace(SFDA_KIT_INTERFACE=asked[1]), name) is None
+
+
+def test_the_citation_and_the_changes_name_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    released = re.search(r"^## \[(\d.+)\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert released and (citation["version"], citation["date-released"]) == (released[1], released[2])
+    assert released[1] == __version__
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_every_package_carries_the_licence(name: str):
+    assert (ROOT / "plugins" / name / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
