@@ -76,6 +76,7 @@ from .models.statistics import BatchNormStatistics as BatchNormStatistics
 from .models.statistics import require_batch_norm as require_batch_norm
 from .plugins.discovery import build_part as build_part
 from .plugins.hookspecs import hookimpl as hookimpl
+from .plugins.interface_version import INTERFACE_VERSION as INTERFACE_VERSION
 from .plugins.registry import Component as Component
 from .results.record import Record as Record
 from .runs.labelled import run as run

@@ -13,6 +13,7 @@ import pluggy
 
 from sfda_kit.errors import UserError
 from sfda_kit.plugins import hookspecs
+from sfda_kit.plugins.interface_version import refusal
 from sfda_kit.plugins.registry import KINDS, Component, Registry, build
 
 GROUP = "sfda_kit"
@@ -60,11 +61,15 @@ def _load(manager: pluggy.PluginManager, found: Installation, entry: EntryPoint)
     version = entry.dist.version if entry.dist else "unknown"
     try:
         module = entry.load()
+        refused = refusal(module, owner)
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # a plugin may even call sys.exit(): it must cost only itself
         found.plugins.append(_failure(owner, version, error))
     else:
+        if refused:
+            found.plugins.append(Plugin(owner, version, *refused))
+            return
         _register(manager, found, module, owner, version)
 
 

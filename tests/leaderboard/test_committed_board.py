@@ -45,11 +45,14 @@ def test_no_picture_of_the_crops_is_published():
 def test_the_board_is_made_again_byte_by_byte(suite: str, sfda_kit: Callable[..., Result], tmp_path: Path):
     folder = RESULTS / suite
     committed, here = json.loads((folder / "board" / MARK).read_text())["made_with"], made_with()
+    committed["sfda-kit"] = here["sfda-kit"]  # a later release of ours makes the same pages
     if committed != here:
         other = {name: f"{committed[name]} -> {here[name]}" for name in here if committed[name] != here[name]}
         pytest.skip(f"the committed board was made with other versions: {other}")
     sfda_kit("leaderboard", "build", folder / "records", "--out", tmp_path / "board")
-    assert files(tmp_path / "board") == files(folder / "board")
+    built, expected = files(tmp_path / "board"), files(folder / "board")
+    assert json.loads(built.pop(MARK))["made_with"] == here and expected.pop(MARK)
+    assert built == expected
 
 
 def test_every_row_has_a_card():

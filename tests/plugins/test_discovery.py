@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sfda_kit import INTERFACE_VERSION
 from sfda_kit.config.loading import load_config
 from sfda_kit.errors import UserError
 from sfda_kit.plugins.discovery import installation, registry
@@ -64,6 +65,46 @@ def test_a_plugin_that_fails_costs_only_itself(install: Installer, sfda_kit, cod
     listing = sfda_kit("plugins", "list")
     assert listing.exit_code == 0 and "healthy" in listing.stdout
     assert "broken_plugin 1.2" in listing.stderr and "what to do" in listing.stderr
+
+
+MAJOR, MINOR = (int(number) for number in INTERFACE_VERSION.split("."))
+
+
+@pytest.mark.parametrize("minor", range(MINOR + 1))
+def test_a_plugin_for_this_interface_is_loaded(install: Installer, minor: int):
+    install("asking_plugin", f"SFDA_KIT_INTERFACE = '{MAJOR}.{minor}'\n" + registering("asking"))
+    assert registry().get("aligner", "asking").owner == "asking_plugin"
+
+
+@pytest.mark.parametrize(
+    ("asked", "outdated", "other"),
+    [
+        (f"{MAJOR}.{MINOR + 1}", "sfda-kit", "asking_plugin"),
+        (f"{MAJOR}.{MINOR + 10}", "sfda-kit", "asking_plugin"),
+        (f"{MAJOR + 1}.0", "sfda-kit", "asking_plugin"),
+        (f"{MAJOR - 1}.{MINOR + 1}", "asking_plugin", "sfda-kit"),
+    ],
+    ids=["later minor", "a minor of two digits", "later major", "earlier major"],
+)
+def test_a_plugin_for_another_interface_is_not_loaded(
+    install: Installer, sfda_kit, asked: str, outdated: str, other: str
+):
+    install("asking_plugin", f"SFDA_KIT_INTERFACE = {asked!r}\n" + registering("asking"))
+    install("healthy_plugin", registering("healthy"))
+    failed = [plugin for plugin in installation().plugins if plugin.error]
+    assert [(plugin.owner, plugin.version) for plugin in failed] == [("asking_plugin", "1.2")]
+    assert asked in failed[0].error and f"this sfda-kit has version {INTERFACE_VERSION}" in failed[0].error
+    assert failed[0].remedy == f"pip install --upgrade {outdated}, or install another version of {other}"
+    assert {"asking", "healthy"} & set(registry().names("aligner")) == {"healthy"}
+    assert f"asking_plugin 1.2: it needs version {asked}" in " ".join(sfda_kit("plugins", "list").stderr.split())
+
+
+@pytest.mark.parametrize("asked", ["1", 1.0, "1.x", ">=1.0", "", "1.0.0"])
+def test_an_interface_version_that_is_none_says_what_is_expected(install: Installer, asked: object):
+    install("asking_plugin", f"SFDA_KIT_INTERFACE = {asked!r}\n" + registering("asking"))
+    failed = [plugin for plugin in installation().plugins if plugin.error]
+    assert [plugin.owner for plugin in failed] == ["asking_plugin"]
+    assert repr(asked) in failed[0].error and repr(INTERFACE_VERSION) in failed[0].error
 
 
 def test_two_plugins_claiming_one_name_name_both(install: Installer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sfda_kit import Component, hookimpl
 
+SFDA_KIT_INTERFACE = "1.0"
 DISTILLATION = "https://arxiv.org/abs/1503.02531"
 MMD = "https://jmlr.org/papers/v13/gretton12a.html"
 CORAL = "https://arxiv.org/abs/1607.01719"

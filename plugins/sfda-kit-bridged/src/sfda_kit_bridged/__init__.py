@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sfda_kit import Component, hookimpl
 
+SFDA_KIT_INTERFACE = "1.0"
+
 
 @hookimpl
 def sfda_kit_register_method() -> list[Component]:

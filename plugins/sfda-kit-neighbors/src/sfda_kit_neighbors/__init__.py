@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sfda_kit import Component, hookimpl
 
+SFDA_KIT_INTERFACE = "1.0"
 NRC = "https://arxiv.org/abs/2110.04202"
 AAD = "https://arxiv.org/abs/2205.04183"
 COWA_JMDS = "https://arxiv.org/abs/2206.06640"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sfda_kit import Component, hookimpl
 
+SFDA_KIT_INTERFACE = "1.0"
 PAPER = "https://arxiv.org/abs/2401.05014"
 
 
