@@ -29,7 +29,7 @@ def make_crops(
     from sfda_kit.cli.output import errors, results
     from sfda_kit.datasets.nyuv2_crops import DOMAIN, CropRules
     from sfda_kit.datasets.nyuv2_crops import make_crops as cut
-    from sfda_kit.errors import UserError
+    from sfda_kit.errors import UserError, did_you_mean
 
     if layout not in LAYOUTS:
         raise UserError(f"No objects can be cut out of {layout!r}. {did_you_mean(layout, LAYOUTS)}")
