@@ -106,7 +106,7 @@ def shipped_cards() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def load_card(name_or_path: str) -> Card:
+def load_reproduction_card(name_or_path: str) -> Card:
     """A shipped card by name, or a YAML file. Raises ``UserError`` naming every wrong key."""
     shipped = shipped_cards()
     path = shipped.get(name_or_path, Path(name_or_path))

@@ -44,13 +44,13 @@ def execute(name: str, runs_dir: Path, data_root: Path | None, skip_bad: bool, j
     """Run what is missing of the card, one run after the other, and show the verdict."""
     from rich.markup import escape
 
-    from sfda_kit.bench.card import load_card, runs_of
+    from sfda_kit.bench.card import load_reproduction_card, runs_of
     from sfda_kit.bench.reproduce import judge
     from sfda_kit.cli.output import results
     from sfda_kit.cli.run import execute as execute_run
     from sfda_kit.runs.plan import resolve
 
-    card = load_card(name)
+    card = load_reproduction_card(name)
     runs = runs_of(card, data_root, skip_bad)
     for run in runs[:: len(card.seeds)]:
         resolve(run.config)  # a name that is unknown here stops before the first task is run
@@ -91,11 +91,11 @@ def show_cards(console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from sfda_kit.bench.card import load_card, shipped_cards
+    from sfda_kit.bench.card import load_reproduction_card, shipped_cards
 
     table = Table("card", "kind", "method", "expected %", "runs", "task", box=None, header_style="bold", pad_edge=False)
     for name in shipped_cards():
-        card: Card = load_card(name)
+        card: Card = load_reproduction_card(name)
         runs = str(len(card.tasks) * len(card.seeds))
         table.add_row(name, card.kind, card.method, f"{card.expected.mean:.1f}", runs, escape(card.task))
     console.print(table)

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from sfda_kit.errors import UserError, did_you_mean
+from sfda_kit.interfaces.recipe import StrictModel
 
 
-class DatasetOptions(BaseModel):
+class DatasetOptions(StrictModel):
     """Base of every loader's options. ``splits``: a YAML file with splits of the user's own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     splits: Path | None = Field(default=None)
 
 

@@ -14,30 +14,27 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces.dataset import Split
+from sfda_kit.interfaces.recipe import StrictModel
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Largest(_Strict):
+class Largest(StrictModel):
     """The ``largest`` classes on the disk by number of samples, ties by name."""
 
     largest: int = Field(ge=2)
 
 
-class Drawn(_Strict):
+class Drawn(StrictModel):
     """``random`` classes of those on the disk: the first by SHA-256 of "SEED CLASS"."""
 
     random: int = Field(ge=2)
     seed: int = 0
 
 
-class NamedSplit(_Strict):
+class NamedSplit(StrictModel):
     """One entry of a file. ``merge``: class on the disk -> class it counts as; ``ti: rest``: all other classes.
 
     ``tr: shared`` are all classes (a loader may narrow them to those that source and target share).
@@ -74,7 +71,7 @@ class NamedSplit(_Strict):
         return tuple(classes) if self.tr == "shared" else self.tr
 
 
-class _File(_Strict):
+class _File(StrictModel):
     splits: dict[str, NamedSplit] = Field(min_length=1)
 
 

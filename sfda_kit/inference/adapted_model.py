@@ -5,25 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from sfda_kit.config.explain import explain
 from sfda_kit.errors import UserError
 from sfda_kit.files import write_json
-from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
+from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig, StrictModel
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import build_part
 from sfda_kit.source.source_card import CARD_FILE, WEIGHTS_FILE, SourceCard, load_weights, save_weights, weights_hash
 from sfda_kit.source.source_cards import untrained
 
 
-class AdaptedCard(BaseModel):
+class AdaptedCard(StrictModel):
     """Description of an adapted model: its input and its classes are those of ``source``.
 
     ``modality`` and ``depth_unit`` say what images it takes.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: int = 1
     method: str

@@ -17,11 +17,13 @@ from pydantic import (
 Scope = Literal["backbone+bottleneck", "backbone", "bottleneck", "batch-norm"]
 
 
-class _Strict(BaseModel):
+class StrictModel(BaseModel):
+    """Values that cannot be changed; a key that the model does not know is refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PartConfig(_Strict):
+class PartConfig(StrictModel):
     """A named part and its options; ``"unet"`` alone means ``{name: unet}``."""
 
     name: str
@@ -48,7 +50,7 @@ class LabelerConfig(PartConfig):
     weight: float = Field(default=0.3, ge=0)
 
 
-class AlignerConfig(_Strict):
+class AlignerConfig(StrictModel):
     """Weight and options of one loss term; a bare number is its weight, 0 removes it."""
 
     weight: float = Field(ge=0)
@@ -60,7 +62,7 @@ class AlignerConfig(_Strict):
         return {"weight": value} if isinstance(value, (int, float)) else value
 
 
-class Phase(_Strict):
+class Phase(StrictModel):
     """One stretch of training with its terms, labels and scope.
 
     ``length`` is relative to ``--epochs`` (1 = the main phase). ``train`` names what is updated, running
@@ -91,7 +93,7 @@ class Phase(_Strict):
         return None if value == "none" else value
 
 
-class Recipe(_Strict):
+class Recipe(StrictModel):
     """A method as data. No phases: the source model predicts through the input bridge as it is.
 
     The keys of a phase may be written at the top level when there is only one::

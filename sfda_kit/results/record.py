@@ -10,20 +10,20 @@ from pydantic import BaseModel, ConfigDict
 Status = Literal["ok", "failed", "skipped", "timed_out"]
 
 
-class EpochScores(BaseModel):
-    """One epoch, and what the validator gave it."""
-
+class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class EpochScores(_Strict):
+    """One epoch, and what the validator gave it."""
 
     phase: str
     epoch: int
     score: float | None = None
 
 
-class OracleEpoch(BaseModel):
+class OracleEpoch(_Strict):
     """The epoch of the highest held-out accuracy: looked up with labels after the run, and never used."""
-
-    model_config = ConfigDict(extra="forbid")
 
     phase: str
     epoch: int
@@ -31,15 +31,13 @@ class OracleEpoch(BaseModel):
     made_with_labels: Literal[True] = True
 
 
-class Selection(BaseModel):
+class Selection(_Strict):
     """Last, chosen and oracle epoch of a run, with their metrics (empty in a run without labels).
 
     ``validator`` chose without labels; ``applied``: its choice is the run's result (``--select``), else it is
     only told. ``result_*``: the epoch whose model and predictions the run holds. ``vetoed``: collapsed epochs
     that scored higher. ``regret``: held-out accuracy of oracle minus chosen, in points.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     validator: str
     applied: bool
@@ -54,10 +52,8 @@ class Selection(BaseModel):
     regret: float | None = None
 
 
-class Alarm(BaseModel):
+class Alarm(_Strict):
     """What the monitor said after an epoch."""
-
-    model_config = ConfigDict(extra="forbid")
 
     phase: str
     epoch: int
@@ -71,10 +67,8 @@ class Rollback(Alarm):
     lr_factor: float
 
 
-class Monitoring(BaseModel):
+class Monitoring(_Strict):
     """Alarms of a run and what was done about a collapse; ``stopped``: it ended before its last epoch."""
-
-    model_config = ConfigDict(extra="forbid")
 
     on_collapse: str
     stopped: bool = False
@@ -82,14 +76,12 @@ class Monitoring(BaseModel):
     rollbacks: list[Rollback] = []
 
 
-class Record(BaseModel):
+class Record(_Strict):
     """What ``record.json`` holds. Accuracies in percent, times in seconds, memory in MiB.
 
     ``oracle``: made with target labels, never ranks. ``metrics`` holds the contract's six values and
     mean-class and calibration figures; ``baselines`` those of the source model and of the bridge.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     format: int = 1
     run_id: str

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.dataset import PARTS
+from sfda_kit.interfaces.recipe import StrictModel
 from sfda_kit.rooms.sensors import HEIGHT, SENSORS, WIDTH
 from sfda_kit.rooms.shapes import CLASSES, TI_SHAPES, TR_SHAPES
 
@@ -32,7 +33,7 @@ class View(NamedTuple):
     modality: str
 
 
-class RoomsOptions(BaseModel):
+class RoomsOptions(StrictModel):
     """What a user may vary; every value other than the default is another benchmark.
 
     ``imbalance``: most over least frequent class in both target parts (1 = balanced);
@@ -40,7 +41,6 @@ class RoomsOptions(BaseModel):
     ``scenes``: factor on the number of scenes of every part.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     imbalance: float = Field(default=1.0, ge=1.0, le=100.0)
     clutter: float = Field(default=1.0, ge=0.0, le=4.0)
     scenes: float = Field(default=1.0, gt=0.0, le=20.0)

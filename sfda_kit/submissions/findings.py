@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sfda_kit.interfaces.recipe import StrictModel
+
 MAX_LISTED = 200
 """Problems and notices kept; more are counted."""
 
@@ -27,10 +29,8 @@ CHECKS = {
 """Every check, in the order of the report."""
 
 
-class ArchiveFinding(BaseModel):
+class ArchiveFinding(StrictModel):
     """One problem or notice; ``text`` holds nothing that a terminal would obey."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     check: str
     where: str

@@ -6,10 +6,10 @@ import json
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, PlainValidator, StringConstraints, TypeAdapter, ValidationError
 
 from sfda_kit.config.models import RunConfig
-from sfda_kit.interfaces.recipe import PartConfig, Recipe
+from sfda_kit.interfaces.recipe import PartConfig, Recipe, StrictModel
 from sfda_kit.results.record import Record
 from sfda_kit.submissions.findings import shown
 
@@ -21,11 +21,7 @@ ShortName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,60}$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Scores(_Strict):
+class Scores(StrictModel):
     """Six values in percent."""
 
     transductive_accuracy: Percent
@@ -43,7 +39,7 @@ class FinalScores(Scores):
     source_accuracy: Percent | None = None
 
 
-class ImageCounts(_Strict):
+class ImageCounts(StrictModel):
     """Images by part of a task."""
 
     source: Count
@@ -52,7 +48,7 @@ class ImageCounts(_Strict):
     ti: Count
 
 
-class TaskFacts(_Strict):
+class TaskFacts(StrictModel):
     """``Record.task`` of a run with evaluation."""
 
     dataset: ShortName
@@ -66,7 +62,7 @@ class TaskFacts(_Strict):
     fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
 
-class HistoryRow(_Strict):
+class HistoryRow(StrictModel):
     """One epoch of ``history.json``."""
 
     phase: ShortName
@@ -106,7 +102,7 @@ History = Annotated[list[HistoryRow], Field(max_length=20_000)]
 """``history.json``."""
 
 
-class Facts(_Strict):
+class Facts(StrictModel):
     """The checked parts of one record; ``record`` itself holds the rest."""
 
     record: Record

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from sfda_kit.bench.card import Card, load_card, runs_of, shipped_cards
+from sfda_kit.bench.card import Card, load_reproduction_card, runs_of, shipped_cards
 from sfda_kit.bench.reproduce import flatten, judge
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.results.record import Record
@@ -178,7 +178,7 @@ def test_shipped_cards_are_listed_marked_and_complete(sfda_kit, monkeypatch):
     listed = sfda_kit("reproduce", "--list").stdout
     assert shipped_cards()
     for name in shipped_cards():
-        card = load_card(name)
+        card = load_reproduction_card(name)
         assert card.name == name and name in listed
         assert card.method in registry().names("method")
         runs = runs_of(card, Path("data"))
@@ -191,7 +191,7 @@ def test_shipped_cards_are_listed_marked_and_complete(sfda_kit, monkeypatch):
 def test_published_cards_start_from_imagenet_with_the_settings_of_the_paper():
     pairs = {"office-31": 6, "office-home": 12, "visda-c": 1}
     for split, number in pairs.items():
-        runs = runs_of(load_card(f"shot-{split}"), Path("data"))
+        runs = runs_of(load_reproduction_card(f"shot-{split}"), Path("data"))
         assert len({(run.config.dataset.source, run.config.dataset.target) for run in runs}) == number
         for run in runs:
             config = run.config
@@ -208,7 +208,7 @@ def test_cards_made_from_records_hold_here_and_know_what_made_them(sfda_kit, rep
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (path,) = Path("cards").glob("*.yaml")
-    card = load_card(str(path))
+    card = load_reproduction_card(str(path))
     records = [json.loads(path.read_text()) for path in sorted(Path("runs").glob("*/record.json"))]
     values = [record["metrics"]["heldout_accuracy"] for record in records]
     half = stats.t.ppf(0.975, 2) * stats.tstd(values) * (2 / 3) ** 0.5
@@ -227,7 +227,7 @@ def test_cards_made_from_records_hold_here_and_know_what_made_them(sfda_kit, rep
 def test_the_card_of_the_page_is_one(private_home):
     page = (SCRIPT.parents[1] / "docs" / "reproduce.md").read_text()
     Path("page.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
-    runs = runs_of(load_card("page.yaml"))
+    runs = runs_of(load_reproduction_card("page.yaml"))
     assert [run.task for run in runs[::3]] == ["rooms, rgb@kv1 -> depth@kv1", "rooms, rgb@kv1 -> depth@xtion"]
 
 
