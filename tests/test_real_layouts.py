@@ -34,6 +34,7 @@ def real_pictures() -> Path:
     return Path(folder)
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_twin_of_sun_rgbd_runs_across_sensors(sfda_kit, twin):
     layout = ["--dataset", "sun-rgbd", "--data-root", twin, "--split", "socket17"]
     sensors = ["--source", "rgb@kv1", "--target", "depth@xtion"]
