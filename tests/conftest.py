@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from sfda_kit.plugins.registry import SHIPPED
+
 # A busy machine is no failure.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
@@ -27,6 +30,31 @@ TR = ("bar", "disc", "ring", "cross")
 TI = ("corner", "stripe")
 SIZES = {"image-size": 32, "source-epochs": 4, "epochs": 2, "batch-size": 16, "bridge-epochs": 2}
 FAST = ["--backbone", "test_resnet", *(text for k, v in SIZES.items() for text in (f"--{k}", str(v)))]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "needs_plugin(*packages, of=None): skipped where one of the packages is not installed, or the shipped "
+        "package of the part that the parameter ``of`` names",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Function) -> None:
+    """Tests that need a shipped plugin are skipped without it, so that the core can be tested alone."""
+    for mark in item.iter_markers("needs_plugin"):
+        part = item.callspec.params[mark.kwargs["of"]] if "of" in mark.kwargs else ""
+        for package in filter(None, (*mark.args, SHIPPED.get(part))):
+            if not is_installed(package):
+                pytest.skip(f"{package} is not installed")
+
+
+def is_installed(package: str) -> bool:
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
 
 
 @pytest.fixture(autouse=True)

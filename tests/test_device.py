@@ -47,6 +47,7 @@ def signals(reads: tuple[str, ...] = (), network: Network | None = None) -> Step
 
 
 @pytest.mark.parametrize("name", names("aligner"))
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_aligners(name: str):
     if name in DATA_DEPENDENT:
         pytest.skip("it asks for values, and the meta device has none")
@@ -58,6 +59,7 @@ def test_aligners(name: str):
     assert loss.device == META
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_pseudo_labels():
     assert pseudo_label_loss(signals()).device == META
 
@@ -93,6 +95,7 @@ def test_views(name: str, kind: str):
     assert color_jitter(view.encoded(rows), 0.4, generator).device == META
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_pixels_are_sent_as_types_that_every_accelerator_knows(monkeypatch: pytest.MonkeyPatch):
     sent: list[torch.dtype] = []
     to = torch.Tensor.to

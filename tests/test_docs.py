@@ -14,7 +14,9 @@ import typer
 from sfda_kit.cli.app import app
 from sfda_kit.config.yaml import parse_assignments
 from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import KINDS
+from sfda_kit.plugins.registry import KINDS, SHIPPED
+
+from .conftest import is_installed
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -39,6 +41,7 @@ def test_links_lead_somewhere(page: Path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_and_parts_exist(page: Path):
+    absent = set()
     for words in commands(page):
         command: Any = typer.main.get_command(app)
         while hasattr(command, "commands"):
@@ -51,10 +54,14 @@ def test_commands_and_parts_exist(page: Path):
             assert flag in flags, f"{page.name}: sfda-kit {command.name} has no {flag}"
             kind = {"--input-bridge": "bridge", "--teacher-bridge": "bridge"}.get(flag, flag.lstrip("-"))
             for name in value.partition("=")[0].split(","):
-                if kind in KINDS and name not in PLACEHOLDERS:
+                if kind in KINDS and name in SHIPPED and not is_installed(SHIPPED[name]):
+                    absent.add(SHIPPED[name])
+                elif kind in KINDS and name not in PLACEHOLDERS:
                     assert registry().canonical(kind, name) in registry().names(kind), f"{page.name}: no {kind} {name}"
             if flag == "--set":
                 parse_assignments([value])
+    if absent:
+        pytest.skip(f"its parts were not looked at, because these are not installed: {', '.join(sorted(absent))}")
 
 
 def test_every_method_has_a_page():

@@ -73,7 +73,8 @@ def cut(pixels: NDArray[np.generic], rows: NDArray[np.int64], crop: WholePixels)
         cut[number] = pixels[row, top : top + crop.size, left : left + crop.size]
     images = torch.from_numpy(cut)
     # Mirrored one by one in the layout "channels last", for which torch has a fast way.
-    mirrored = images.movedim(-1, 1) if images.ndim == 4 else images[:, None]
+    same_memory = images.view(torch.int16) if images.dtype == torch.uint16 else images  # older torch flips no uint16
+    mirrored = same_memory.movedim(-1, 1) if images.ndim == 4 else same_memory[:, None]
     for number in crop.mirrored.nonzero().flatten().tolist():
         mirrored[number : number + 1] = mirrored[number : number + 1].flip(3)
     return images

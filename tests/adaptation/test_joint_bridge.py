@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+
+pytest.importorskip("sfda_kit_tgkt", reason="sfda-kit-tgkt is not installed")
 from sfda_kit_tgkt.distill import Distill
 from sfda_kit_tgkt.fcbnconv import FcBnConv
 from sfda_kit_tgkt.recipes import TGKT, TGKT_JOINT
@@ -235,6 +237,7 @@ def test_a_recipe_without_it_is_written_as_before() -> None:
     )
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_it_is_a_setting_of_any_recipe_whose_bridge_learns() -> None:
     def resolved(**recipe: Any) -> Recipe:
         return resolve_method(load_config({"method": "shot", "recipe": {"train_bridge": True, **recipe}})).recipe

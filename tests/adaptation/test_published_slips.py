@@ -161,7 +161,13 @@ def running_statistics(context: AdaptationContext) -> dict[str, Tensor]:
     return {name: value for name, value in context.network.named_buffers() if "running" in name}
 
 
-@pytest.mark.parametrize("terms", [("ti-features",), ("ti-features", "ti-mmd", "ti-predictions")])
+@pytest.mark.parametrize(
+    "terms",
+    [
+        ("ti-features",),
+        pytest.param(("ti-features", "ti-mmd", "ti-predictions"), marks=pytest.mark.needs_plugin("sfda-kit-alignment")),
+    ],
+)
 def test_after_whole_epochs_ti_images_have_left_no_trace_in_the_running_statistics(
     tmp_path: Path, terms: tuple[str, ...]
 ) -> None:
@@ -207,6 +213,7 @@ def test_pairs_are_gone_through_from_step_to_step_before_one_comes_again(
     assert taken[:12] != taken[12:], "each pass has an order of its own"
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_the_bridge_stage_goes_through_all_pairs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     context = small_context(tmp_path, target=small_target(images=48))
     training = BridgeTraining(
@@ -226,6 +233,7 @@ def test_the_bridge_stage_goes_through_all_pairs_too(tmp_path: Path, monkeypatch
     assert all(len(set(taken[start : start + 12])) == 12 for start in range(0, 48, 12))
 
 
+@pytest.mark.needs_plugin("sfda-kit-socket")
 def test_a_set_is_read_as_often_whatever_the_number_of_steps(sfda_kit, on_pairs, monkeypatch) -> None:
     calls: list[tuple[str, int]] = []
     read = PairedFolder.read
@@ -294,6 +302,7 @@ def test_the_kept_state_does_not_follow_the_model_that_goes_on_training(tmp_path
 # Training images as test images.
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_held_out_scores_are_of_images_that_no_stage_has_seen(sfda_kit, on_pairs, monkeypatch) -> None:
     """Whatever a run reads for training, the images of its held-out scores are others, of other groups."""
     summary = last_json(sfda_kit("run", "--method", "shot-im", *on_pairs, "--source-epochs", "1", "--json"))

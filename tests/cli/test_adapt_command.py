@@ -51,6 +51,7 @@ def refusal(result) -> str:
     return str(result.exception)
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_tgkt_adapts_to_a_folder_and_reports_without_labels(adapt):
     result = adapt("--json")
     summary = last_json(result)
@@ -75,6 +76,7 @@ def test_tgkt_adapts_to_a_folder_and_reports_without_labels(adapt):
     assert "agrees with the bridge" in result.stderr and "validator infomax" in result.stderr
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_predictions_name_every_image_and_agree_with_the_report(adapt, here):
     summary = last_json(adapt("--json"))
     table = pq.read_table(Path(summary["run_dir"]) / "predictions.parquet").to_pydict()
@@ -84,6 +86,7 @@ def test_predictions_name_every_image_and_agree_with_the_report(adapt, here):
     assert table["probability"] == pytest.approx([max(row) for row in table["probabilities"]])
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_method_without_pairs_needs_no_ti_dir(adapt):
     summary = last_json(adapt("--json", method="shot", ti=False))
     assert summary["status"] == "ok"
@@ -91,12 +94,14 @@ def test_a_method_without_pairs_needs_no_ti_dir(adapt):
     assert not (Path(summary["run_dir"]) / "pictures" / "pairs.png").exists()
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_resume_reports_a_finished_run_and_a_new_call_is_a_new_run(adapt):
     first = last_json(adapt("--json", method="shot"))
     assert last_json(adapt("--json", "--resume", method="shot")) == first
     assert last_json(adapt("--json", method="shot"))["run_id"] != first["run_id"]
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_an_interrupted_run_resumes_to_the_same_result(adapt, monkeypatch):
     whole = last_json(adapt("--json", "--runs-dir", "whole"))
 
@@ -116,6 +121,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(adapt, monkeypatch):
     assert record_of(whole)["signals"]["models"] == record_of(resumed)["signals"]["models"]
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_an_epoch_is_chosen_without_labels_and_is_the_model(adapt, monkeypatch):
     monkeypatch.setattr("sfda_kit.evaluate.monitor.is_collapsed", lambda *_: False)  # random weights know few classes
     summary = last_json(adapt("--json", "--select", "source-drift", "--set", "adapt.lr=0.1", method="shot"))
@@ -132,6 +138,7 @@ def test_an_epoch_is_chosen_without_labels_and_is_the_model(adapt, monkeypatch):
     assert json.loads((folder / "model" / "card.json").read_text())["epochs"] == selection["chosen_epoch"]
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_the_bridge_is_trained_again_when_pixels_change_and_not_when_the_folder_moves(adapt, here):
     def bridges() -> int:
         stages = here / "cache" / "stages" / "bridge"
@@ -147,6 +154,7 @@ def test_the_bridge_is_trained_again_when_pixels_change_and_not_when_the_folder_
     assert bridges() == 2
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_unreadable_images_are_listed_or_left_out(adapt, here):
     (here / "target" / "bar" / "broken.png").write_bytes(b"not a picture")
     (here / "ti" / "rgb" / "lonely.png").write_bytes((here / "ti" / "rgb" / "stripe-0.png").read_bytes())
@@ -172,11 +180,13 @@ def test_unreadable_images_are_listed_or_left_out(adapt, here):
         (("--depth-unit", "cm"), "shot", "sun-rgbd-bits"),
     ],
 )
+@pytest.mark.needs_plugin("sfda-kit-shot", "sfda-kit-tgkt")
 def test_bad_input_gets_a_message_and_leaves_no_run(adapt, arguments, method, said):
     assert said in refusal(adapt(*arguments, method=method))
     assert not Path("runs").exists()
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot", "sfda-kit-tgkt")
 def test_a_bridge_without_pairs_and_a_missing_card_say_what_to_give(adapt, sfda_kit):
     assert "--ti-dir" in refusal(adapt(ti=False))
     assert "--source-card DIR" in refusal(sfda_kit("adapt", "--method", "shot", "--target-dir", "target"))
@@ -184,6 +194,7 @@ def test_a_bridge_without_pairs_and_a_missing_card_say_what_to_give(adapt, sfda_
     assert "--target-dir DIR" in refusal(sfda_kit("adapt", "--method", "shot", "--source-card", "card"))
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_failure_prints_the_json_object_with_its_error(adapt):
     result = adapt("--target-dir", "nowhere", "--json", method="shot")
     assert result.exit_code == 2
@@ -191,6 +202,7 @@ def test_a_failure_prints_the_json_object_with_its_error(adapt):
     assert summary["status"] == "failed" and "nowhere" in summary["error"]
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_source_model_near_chance_stops_the_run(adapt, here):
     write_card(here / "weak", accuracy=26.0)
     result = adapt("--source-card", "weak", method="shot")

@@ -67,6 +67,7 @@ def flags_for(root: Path, **changed: str) -> list[str]:
     ],
     ids=lambda value: next(iter(value.items()))[1] if isinstance(value, dict) else "",
 )
+@pytest.mark.needs_plugin("sfda-kit-shot", "sfda-kit-socket", "sfda-kit-tgkt")
 def test_the_message_says_what_to_do(sfda_kit, pairs_root, changed, message):
     method = changed.pop("method", "shot")
     result = sfda_kit("run", "--method", method, *flags_for(pairs_root, **changed))
@@ -74,6 +75,7 @@ def test_the_message_says_what_to_do(sfda_kit, pairs_root, changed, message):
     assert message in str(result.exception)
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot", "sfda-kit-socket")
 def test_bn_stats_needs_batch_norm(sfda_kit, pairs_root):
     arguments = flags_for(pairs_root, backbone="test_vit", image_size="64", aligner="bn-stats=1")
     result = sfda_kit("run", "--method", "shot", *arguments)
@@ -86,6 +88,7 @@ def test_a_method_without_training_takes_no_aligner(sfda_kit, pairs_root):
     assert result.exit_code == 2 and "takes no aligner" in str(result.exception)
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_removing_every_term_is_refused(sfda_kit, pairs_root):
     result = sfda_kit("run", "--method", "shot-im", *flags_for(pairs_root, aligner="infomax=0"))
     assert result.exit_code == 2 and "no loss term left" in str(result.exception)
@@ -102,6 +105,7 @@ NOTHING_LEFT = "{reconstruction: 0, features: 0, adversarial: 0, infomax: 0}"
         ((f"recipe.bridge.objective={NOTHING_LEFT}",), "no objective left"),
     ],
 )
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_recipe_that_trains_nothing_is_refused(sfda_kit, pairs_root, settings, message):
     flags = [text for setting in settings for text in ("--set", setting)]
     given = flags_for(pairs_root)
@@ -110,6 +114,7 @@ def test_a_recipe_that_trains_nothing_is_refused(sfda_kit, pairs_root, settings,
     assert result.exit_code == 2 and message in str(result.exception)
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_card_of_another_modality_is_refused(sfda_kit, pairs_root, tmp_path):
     write_card(tmp_path)
     card = tmp_path / "card.json"
@@ -118,6 +123,7 @@ def test_a_card_of_another_modality_is_refused(sfda_kit, pairs_root, tmp_path):
     assert result.exit_code == 2 and "was trained on nir; the source of this task is rgb" in str(result.exception)
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_half_a_pair_is_named(sfda_kit, own_pairs):
     missing = own_pairs / "cam" / "depth" / "corner" / "corner03.png"
     missing.unlink()
@@ -181,6 +187,7 @@ def test_a_class_without_images_is_left_out_with_a_notice(sfda_kit, own_pairs):
     assert "'ring' left out" in (Path(last_json(result)["run_dir"]) / "record.json").read_text()
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_source_model_at_chance_stops_the_run(sfda_kit, pairs_root):
     result = sfda_kit("run", "--method", "shot", *flags_for(pairs_root), "--source-floor", "99", "--json")
     assert result.exit_code == 1
@@ -188,6 +195,7 @@ def test_a_source_model_at_chance_stops_the_run(sfda_kit, pairs_root):
     assert summary["status"] == "failed" and "--source-floor" in summary["error"]
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_weights_that_overflow_are_never_saved_as_a_checkpoint(sfda_kit, pairs_root):
     arguments = flags_for(pairs_root, epochs="3", source_floor="0", batch_size="16")
     steps = ["--set", "adapt.lr=1e38", "--set", "adapt.steps_per_epoch=1"]
@@ -197,12 +205,14 @@ def test_weights_that_overflow_are_never_saved_as_a_checkpoint(sfda_kit, pairs_r
 
 
 @pytest.mark.parametrize("rate", ["source.lr", "bridge_training.lr", "adapt.lr"])
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_loss_that_is_no_number_names_the_rate_of_its_stage(sfda_kit, pairs_root, rate):
     arguments = flags_for(pairs_root, epochs="3", source_floor="0", batch_size="8", source_epochs="3")
     result = sfda_kit("run", "--method", "tgkt", *arguments, "--set", f"{rate}=1e30")
     assert result.exit_code == 1 and f"--set {rate}=" in str(result.exception)
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_pickle_given_as_weights_is_refused(sfda_kit, pairs_root, tmp_path):
     card = last_json(
         sfda_kit("run", "--method", "source-only", *flags_for(pairs_root), "--source-floor", "0", "--json")
@@ -215,6 +225,7 @@ def test_a_pickle_given_as_weights_is_refused(sfda_kit, pairs_root, tmp_path):
     assert result.exit_code == 2 and "not a safetensors file" in str(result.exception)
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_weights_of_another_architecture_are_refused(sfda_kit, pairs_root, tmp_path):
     sfda_kit("run", "--method", "source-only", *flags_for(pairs_root), "--source-floor", "0")
     folder = next(Path(os.environ["SFDA_KIT_CACHE"]).glob("stages/source/*/card.json")).parent
@@ -225,6 +236,7 @@ def test_weights_of_another_architecture_are_refused(sfda_kit, pairs_root, tmp_p
     assert result.exit_code == 2 and "another architecture" in str(result.exception)
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_runs_folder_that_cannot_be_made(sfda_kit, pairs_root, tmp_path):
     (tmp_path / "file").write_text("in the way")
     result = sfda_kit("run", "--method", "shot", *flags_for(pairs_root), "--runs-dir", tmp_path / "file" / "runs")
@@ -245,6 +257,7 @@ def test_a_full_disk_is_named(sfda_kit, pairs_root, monkeypatch):
     assert "disk is full" in str(result.exception) and "--resume" in str(result.exception)
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_user_sees_no_traceback(pairs_root):
     command = [sys.executable, "-m", "sfda_kit", "run", "--method", "tgtk", *flags_for(pairs_root)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -36,6 +36,7 @@ def told(sfda_kit) -> dict[str, list[dict]]:
     return {kind: [entry for entry in found if entry["kind"] == kind] for kind in ("decoded", "stages", "rooms")}
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_run_fills_it_and_clear_empties_it_kind_by_kind(sfda_kit, filled, pairs_root, on_pairs):
     found = told(sfda_kit)
     sensors = {entry["what"].split(" at ")[0].split(" x ")[1] for entry in found["decoded"]}
@@ -54,6 +55,7 @@ def test_a_run_fills_it_and_clear_empties_it_kind_by_kind(sfda_kit, filled, pair
     assert sfda_kit("run", "--method", "tgmb", *on_pairs).exit_code == 0
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_table_for_people(sfda_kit, filled):
     shown = sfda_kit("cache", "info").stdout
     assert "decoded images: at most 50.0 GB" in shown and "SFDA_KIT_CACHE_LIMIT" in shown
@@ -64,6 +66,7 @@ def test_a_table_for_people(sfda_kit, filled):
     assert any("days ago" in line or "unknown" in line for line in sfda_kit("cache", "info").stdout.splitlines())
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_nothing_is_removed_unless_it_is_said_what_and_that(sfda_kit, filled):
     before = sorted(filled.rglob("*"))
     unsaid = sfda_kit("cache", "clear", "--yes")
@@ -74,6 +77,7 @@ def test_nothing_is_removed_unless_it_is_said_what_and_that(sfda_kit, filled):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses by itself to remove mapped files")
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_what_is_in_use_stays_and_is_named(sfda_kit, filled):
     decoded = next((filled / "decoded").rglob("pixels.npy"))
     room = next((filled / "rooms").rglob("*.npy"))

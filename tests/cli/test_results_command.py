@@ -280,6 +280,7 @@ def test_a_single_run_folder_and_a_link_to_one_are_records(ask, runs, tmp_path):
     assert ask("select run_id from runs", "--records", tmp_path) == [{"run_id": "shot-s1"}]
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_records_of_real_runs(sfda_kit, on_pairs, ask):
     for method in ("source-only", "shot"):
         sfda_kit("run", "--method", method, *on_pairs, "--epochs", "1", "--runs-dir", "real")

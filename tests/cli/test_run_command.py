@@ -29,6 +29,7 @@ def record_of(summary: dict) -> dict:
     return json.loads((Path(summary["run_dir"]) / "record.json").read_text())
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_the_json_object_keeps_the_contract(sfda_kit, on_pairs):
     summary = last_json(sfda_kit("run", "--method", "tgkt", *on_pairs, "--json"))
     assert set(summary) == {"run_id", "status", "method", "run_dir", "metrics", "cost"}
@@ -39,6 +40,7 @@ def test_the_json_object_keeps_the_contract(sfda_kit, on_pairs):
     assert all(value > 0 for value in summary["cost"].values())
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_the_run_folder_holds_everything_and_scores_follow_from_predictions(sfda_kit, on_pairs):
     summary = last_json(sfda_kit("run", "--method", "tgkt", *on_pairs, "--json"))
     folder = Path(summary["run_dir"])
@@ -58,6 +60,7 @@ def test_the_run_folder_holds_everything_and_scores_follow_from_predictions(sfda
         assert chosen == [table["prediction"][i] for i in rows]
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_the_record_says_what_was_run(sfda_kit, on_pairs):
     record = record_of(last_json(sfda_kit("run", "--method", "tgkt", *on_pairs, "--seed", "3", "--json")))
     assert record["seed"] == 3 and record["synthetic"] is False and record["oracle"] is False
@@ -67,6 +70,7 @@ def test_the_record_says_what_was_run(sfda_kit, on_pairs):
     assert {"source-only", "bridge"} == set(record["baselines"])
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_new_call_is_a_new_run_with_the_same_result(sfda_kit, on_pairs):
     first = last_json(sfda_kit("run", "--method", "shot", *on_pairs, "--json"))
     second = last_json(sfda_kit("run", "--method", "shot", *on_pairs, "--json"))
@@ -74,6 +78,7 @@ def test_a_new_call_is_a_new_run_with_the_same_result(sfda_kit, on_pairs):
     assert first["metrics"] == second["metrics"]
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_stages_are_shared_and_a_finished_run_is_reported_again(sfda_kit, on_pairs, private_home):
     first = sfda_kit("run", "--method", "tgkt", *on_pairs, "--json")
     assert "source: 4 epochs" in first.stderr and "bridge: 2 epochs" in first.stderr
@@ -99,6 +104,7 @@ def test_stages_are_shared_and_a_finished_run_is_reported_again(sfda_kit, on_pai
         ),
     ],
 )
+@pytest.mark.needs_plugin("sfda-kit-shot", "sfda-kit-socket", "sfda-kit-tgkt")
 def test_every_part_can_be_swapped(sfda_kit, on_pairs, flags, bridges, terms):
     record = record_of(last_json(sfda_kit("run", *flags, *on_pairs, "--labeler", "none", "--epochs", "1", "--json")))
     recipe = record["recipe"]
@@ -108,6 +114,7 @@ def test_every_part_can_be_swapped(sfda_kit, on_pairs, flags, bridges, terms):
     assert recipe["phases"][0]["labeler"] is None
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_bfloat16_runs_and_says_so(sfda_kit, on_pairs):
     flags = ["--method", "tgkt", *on_pairs, "--epochs", "1", "--set", "compute.precision=bf16", "--json"]
     record = record_of(last_json(sfda_kit("run", *flags)))

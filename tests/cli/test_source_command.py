@@ -144,6 +144,7 @@ def test_a_bottleneck_is_found_and_an_exported_model_comes_back(sfda_kit, source
         assert torch.allclose(again(images()).logits, network(images()).logits, atol=1e-5)
 
 
+@pytest.mark.needs_plugin("sfda-kit-socket", "sfda-kit-tgkt")
 def test_an_imported_card_runs_and_adapts(sfda_kit, source, on_pairs):
     torch.save(timm.create_model("test_resnet", num_classes=len(TR)).state_dict(), "weights.pt")
     flags = ("--backbone", "test_resnet", "--classes", ",".join(TR), "--image-size", str(SIDE))

@@ -141,6 +141,7 @@ def test_a_finished_run_says_so_in_one_line(sfda_kit, on_pairs):
     assert again[0] == "notice: this run had already finished; nothing was computed again"
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_ctrl_c_on_a_terminal_is_one_message_and_exit_code_130(on_pairs):
     pty = pytest.importorskip("pty")
     # Tests started in the background inherit an ignored SIGINT; a user's shell never does that to a command.

@@ -25,6 +25,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_twin_of_sun_rgbd_runs_across_sensors(sfda_kit, twin):
     layout = ["--dataset", "sun-rgbd", "--data-root", twin, "--split", "socket17"]
     sensors = ["--source", "rgb@kv1", "--target", "depth@xtion"]

@@ -73,6 +73,7 @@ def test_a_folder_becomes_csv_with_one_row_an_image(sfda_kit, here):
     assert all(1 / len(TR) <= float(row["probability"]) <= 1 for row in rows)
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_predictions_are_those_that_the_run_recorded(sfda_kit, here):
     import pyarrow.parquet as pq
 
@@ -172,6 +173,7 @@ def test_safetensors_hold_plain_weights_and_say_how_to_feed_them(sfda_kit, here)
 
 
 @pytest.mark.parametrize("bridge", ["copy", "unet"])
+@pytest.mark.needs_plugin(of="bridge")
 def test_onnx_computes_what_torch_computes_for_any_batch(sfda_kit, tmp_path, bridge):
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -26,6 +26,7 @@ NEEDS_BATCH_NORM = {
 }
 TI_TERMS = ("ti-features", "ti-predictions", "ti-mmd", "ti-coral", "ti-adversarial")
 METHODS = [part.name for part in registry().of_kind("method") if part.owner.startswith("sfda-kit")]
+METHOD_PACKAGES = [f"sfda-kit-{name}" for name in ("bridged", "neighbors", "plue", "shot", "socket", "tgkt", "tta")]
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
 
 
@@ -81,6 +82,7 @@ def test_adapts(adapt, shared: Path, method: str, backbone: str) -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("method", NEEDS_BATCH_NORM)
+@pytest.mark.needs_plugin(of="method")
 def test_says_why_not_before_any_work(adapt, method: str, backbone: str) -> None:
     with pytest.raises(Exception, match=NEEDS_BATCH_NORM[method]):
         adapt(method, backbone)
@@ -88,12 +90,14 @@ def test_says_why_not_before_any_work(adapt, method: str, backbone: str) -> None
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.needs_plugin("sfda-kit-socket")
 def test_socket_adapts_without_the_term_that_it_is_told_to_leave_out(adapt, shared: Path, backbone: str) -> None:
     moved = changed(adapt("socket", backbone, "--aligner", "bn-stats=0"), shared / BACKBONES[backbone])
     assert any(name.startswith("backbone") for name in moved)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.needs_plugin("sfda-kit-tta")
 def test_tent_moves_scale_and_shift_of_layer_norms_instead(adapt, shared: Path, backbone: str) -> None:
     """The counterpart that AdaBN's message names."""
     network = load_source_model(shared / BACKBONES[backbone])[0]
@@ -103,6 +107,7 @@ def test_tent_moves_scale_and_shift_of_layer_norms_instead(adapt, shared: Path, 
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.needs_plugin("sfda-kit-alignment", "sfda-kit-shot")
 def test_every_alignment_of_pairs_applies(adapt, backbone: str) -> None:
     terms = [flag for name in TI_TERMS for flag in ("--aligner", f"{name}=0.1")]
     assert json.loads((adapt("shot", backbone, *terms) / "record.json").read_text())["status"] == "ok"
@@ -114,6 +119,7 @@ def needs_pairs(recipe: Recipe) -> bool:
     return any(bridge.trained for bridge in bridges) or any(name.startswith("ti-") for name in terms)
 
 
+@pytest.mark.needs_plugin(*METHOD_PACKAGES)
 def test_the_page_of_methods_says_what_each_one_needs() -> None:
     rows = re.findall(r"^\| `([\w-]+)` \|.*\| (yes|no) \| (any|BatchNorm)\b.*\|$", PAGE.read_text(), re.MULTILINE)
     found = {name: (pairs == "yes", backbone == "BatchNorm") for name, pairs, backbone in rows}

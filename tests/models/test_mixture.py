@@ -149,6 +149,7 @@ def socket_terms(network: Mixture, source: Mixture) -> dict[str, Tensor]:
     return {name: term(signals) for name, term in terms.items()}
 
 
+@pytest.mark.needs_plugin("sfda-kit-socket")
 def test_the_order_of_the_members_does_not_matter() -> None:
     weights = torch.tensor([0.3, -1.0, 0.6])
     order = [2, 0, 1]
@@ -165,6 +166,7 @@ def test_the_order_of_the_members_does_not_matter() -> None:
         torch.testing.assert_close(value, terms[1][name], msg=name)
 
 
+@pytest.mark.needs_plugin("sfda-kit-socket")
 def test_statistics_of_every_member_count_and_the_first_layer_of_each_weighs_ten() -> None:
     """The official sum over a mixture is that of its members, each by itself."""
     network, source = mixture(0, 2), mixture(2, 0)
@@ -180,6 +182,7 @@ def test_statistics_of_every_member_count_and_the_first_layer_of_each_weighs_ten
 
 
 @pytest.mark.parametrize("name", ["infomax", "ti-features", "bn-stats"])
+@pytest.mark.needs_plugin("sfda-kit-socket")
 def test_gradients_of_a_term_reach_every_member(name: str) -> None:
     network = mixture(weights=[0.3, -1.0, 0.6])
     socket_terms(network, mixture())[name].backward()
@@ -199,6 +202,7 @@ def adapted(folder: Path, method: str, network: Network, **config: Any) -> tuple
 
 
 @pytest.mark.parametrize("method", ["shot", "socket"])
+@pytest.mark.needs_plugin(of="method")
 def test_weights_and_features_adapt_and_classifiers_stay(tmp_path: Path, method: str) -> None:
     before = mixture()
     after, _ = adapted(tmp_path, method, before)
@@ -215,6 +219,7 @@ def changed(old: nn.Module, new: nn.Module) -> bool:
     return any(not torch.equal(a, b) for a, b in zip(old.parameters(), new.parameters(), strict=True))
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_the_weights_have_a_rate_of_their_own(tmp_path: Path) -> None:
     """Ten times that of the features, or none."""
     fixed, _ = adapted(tmp_path / "fixed", "shot", mixture(), mixing_lr_factor=0)
@@ -226,6 +231,7 @@ def test_the_weights_have_a_rate_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["shot", "socket"])
+@pytest.mark.needs_plugin(of="method")
 def test_adapting_in_another_order_gives_the_same_predictions(tmp_path: Path, method: str) -> None:
     forth, back = (Mixture([member(number, first=0) for number in order]) for order in ((0, 1), (1, 0)))
     one, first = adapted(tmp_path / "forth", method, forth)
@@ -235,6 +241,7 @@ def test_adapting_in_another_order_gives_the_same_predictions(tmp_path: Path, me
 
 
 @pytest.mark.parametrize("method", ["shot", "socket"])
+@pytest.mark.needs_plugin(of="method")
 def test_a_mixture_of_one_adapts_as_its_member_does(tmp_path: Path, method: str) -> None:
     _, single = adapted(tmp_path / "single", method, member(0).network)
     _, alone = adapted(tmp_path / "alone", method, Mixture([member(0)]))

@@ -77,6 +77,7 @@ def without_times(text: str) -> list[dict]:
     return [{key: value for key, value in json.loads(line).items() if key != "time"} for line in text.splitlines()]
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_tracker_hears_the_run_and_its_summary(parts, sfda_kit, on_pairs):
     summary = last_json(sfda_kit("run", "--method", "shot", *on_pairs, "--tracker", "recorder", "--json"))
     events = told(summary["run_dir"])
@@ -91,6 +92,7 @@ def test_a_tracker_hears_the_run_and_its_summary(parts, sfda_kit, on_pairs):
     assert end["described"]["run_id"] == summary["run_id"]
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_tracker_is_no_part_of_what_a_run_is_and_a_failing_one_costs_nothing(parts, sfda_kit, on_pairs):
     run = ["run", "--method", "shot", *on_pairs, "--json"]
     plain = last_json(sfda_kit(*run, "--runs-dir", "plain"))
@@ -119,6 +121,7 @@ def test_notices_of_failed_trackers_are_in_the_log(parts, tmp_path):
     assert len(told(tmp_path)) == len(events)
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_adapt_takes_trackers_too(parts, sfda_kit, private_home):
     from ..folders import write_card, write_folders
 
@@ -142,6 +145,7 @@ def test_a_cell_of_a_benchmark_passes_its_trackers_on(parts, on_pairs, tmp_path)
     assert told(run_dir)[-1]["kind"] == "done"
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_an_unknown_tracker_stops_before_any_work(sfda_kit, on_pairs):
     result = sfda_kit("run", "--method", "shot", *on_pairs, "--tracker", "tensorbord")
     assert result.exit_code == 2
@@ -155,6 +159,7 @@ def test_a_missing_package_names_the_extra(monkeypatch):
         find_trackers(["tensorboard"])
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_run_that_computed_nothing_leaves_no_folder_with_a_tracker(sfda_kit, on_pairs, monkeypatch):
     def refuse(self) -> None:
         raise UserError("bad images")
@@ -174,6 +179,7 @@ def scalars(run_dir: str | Path) -> dict[str, list[tuple[int, float]]]:
     return {tag: rows for tag, rows in found.items() if not tag.startswith("final/")}
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_tensorboard_holds_figures_and_a_resumed_run_has_no_epoch_twice(sfda_kit, on_pairs, monkeypatch):
     longer = ["--epochs", "3", "--batch-size", "8"]
     run = ["run", "--method", "shot", *on_pairs, *longer, "--tracker", "tensorboard", "--json"]
@@ -200,6 +206,7 @@ def test_tensorboard_holds_figures_and_a_resumed_run_has_no_epoch_twice(sfda_kit
     assert steps == list(range(len(steps))) and len(steps) > 3
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_tensorboard_holds_histograms_settings_and_pictures(sfda_kit, on_pairs):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -110,7 +110,7 @@ def test_worker_processes_render_what_one_process_does(monkeypatch):
 
 SCRIPT = """
 import numpy as np, hashlib
-from sfda_kit.config import DatasetConfig
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.rooms.dataset import Rooms
 pixels = Rooms(DatasetConfig(options={"scenes": 0.02})).read(np.arange(20), "rgb", 48)
 print(hashlib.sha256(pixels.tobytes()).hexdigest())

@@ -163,6 +163,7 @@ def test_a_stranger_cannot_ask_for_labels(handed, monkeypatch):
 @pytest.mark.parametrize(
     "method", ["shot", "shot-plus-plus", "adabn", "tent", "t3a", "nrc", "aad", "cowa-jmds", "plue", "tgkt-joint"]
 )
+@pytest.mark.needs_plugin(of="method")
 def test_target_labels_change_no_adaptation(sfda_kit, on_pairs, monkeypatch, method):
     """With every label of the target wrong, predictions are the same; only the scores differ."""
     from sfda_kit.data.task import Task

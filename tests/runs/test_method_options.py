@@ -67,7 +67,11 @@ def test_options_reach_the_method_and_tell_runs_apart() -> None:
         ({"pases": 2}, r"method 'counted' has no option 'pases'.*passes"),
         ({"passes": 0}, "passes is 0, expected at least 1"),
         ({"width": 4}, "counted needs more than 8 features"),
-        ({"method": "shot", "passes": 2}, r"'shot' has no option 'passes'.*recipe.aligners.NAME.options"),
+        pytest.param(
+            {"method": "shot", "passes": 2},
+            r"'shot' has no option 'passes'.*recipe.aligners.NAME.options",
+            marks=pytest.mark.needs_plugin("sfda-kit-shot"),
+        ),
         ({"method": "oracle", "passes": 2}, "'oracle' has no option 'passes'"),
     ],
 )
@@ -88,6 +92,7 @@ def test_options_are_set_from_the_command_line(sfda_kit, on_pairs) -> None:
     assert set(BUILT) == {2}
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_term_that_learns_from_labels_asks_for_a_labeler(monkeypatch: pytest.MonkeyPatch) -> None:
     from sfda_kit.builtin.aligners import InfoMax
 

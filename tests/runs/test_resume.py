@@ -57,6 +57,7 @@ def kill_when(arguments: list[str], home: Path, condition) -> bool:
     return process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_killed_in_every_stage_and_resumed_is_the_same_run(on_pairs, tmp_path):
     arguments = ["--method", "tgkt", *on_pairs, "--epochs", "3", "--set", "compute.threads=1"]
     undisturbed = outcome(finish(arguments, make(tmp_path / "undisturbed")))
@@ -95,6 +96,7 @@ def run_dir(result) -> Path:
     ("method", "epochs"),
     [("shot", 2), ("shot-plus-plus", 2), ("nrc", 2), ("cowa-jmds", 2), ("plue", 2), ("tent", 1), ("oracle", 4)],
 )
+@pytest.mark.needs_plugin(of="method")
 def test_killed_after_the_last_epoch_the_result_is_still_written(sfda_kit, on_pairs, monkeypatch, method, epochs):
     from sfda_kit.results import figures
 
@@ -122,6 +124,7 @@ def test_killed_after_the_last_epoch_the_result_is_still_written(sfda_kit, on_pa
         ("tent", ("--set", "recipe.options.passes=2")),
     ],
 )
+@pytest.mark.needs_plugin(of="method")
 def test_stopped_between_epochs_the_memory_of_the_target_continues(sfda_kit, on_pairs, monkeypatch, method, more):
     """What a method remembers of each image is part of the checkpoint, so the second epoch is the same."""
     arguments = ("run", "--method", method, *on_pairs, *more, "--resume", "--json")
@@ -141,6 +144,7 @@ def test_stopped_between_epochs_the_memory_of_the_target_continues(sfda_kit, on_
     assert outcome(left) == outcome(run_dir(sfda_kit(*arguments, "--runs-dir", "undisturbed")))
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_killed_before_the_checkpoints_were_removed_a_finished_run_is_reported(shot, monkeypatch):
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -155,6 +159,7 @@ def test_killed_before_the_checkpoints_were_removed_a_finished_run_is_reported(s
     assert not left.exists() and run_dir(result) == left.parent
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_another_card_at_the_same_path_is_another_run(shot, tmp_path):
     write_card(tmp_path / "card")
     with_card = ("--source-card", str(tmp_path / "card"), "--tr-classes", ",".join(TR))
@@ -164,6 +169,7 @@ def test_another_card_at_the_same_path_is_another_run(shot, tmp_path):
     assert run_dir(shot(*with_card)) != first
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_data_changed_on_the_disk_is_another_run(shot, pairs_root, tmp_path):
     own = shutil.copytree(pairs_root, tmp_path / "pairs")
     first = run_dir(shot("--data-root", str(own)))
@@ -172,6 +178,7 @@ def test_data_changed_on_the_disk_is_another_run(shot, pairs_root, tmp_path):
     assert run_dir(shot("--data-root", str(own))) != first
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_mistake_found_late_leaves_no_folder_behind(sfda_kit, on_pairs):
     result = sfda_kit("run", "--method", "tgkt", *on_pairs, "--set", "dataset.ti_classes=[]")
     assert result.exit_code == 2 and "--ti-classes" in str(result.exception)

@@ -55,6 +55,7 @@ def write_random(folder: Path, backbone: str, bottleneck: int) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.needs_plugin(of="method")
 def test_runs_is_recorded_and_saves_what_it_adapted(adapt, tmp_path: Path, method: str) -> None:
     run_dir = adapt(method)
     history = json.loads((run_dir / "history.json").read_text())
@@ -84,12 +85,14 @@ def test_runs_is_recorded_and_saves_what_it_adapted(adapt, tmp_path: Path, metho
         ("shot-plus-plus", "test_vit"),
     ],
 )
+@pytest.mark.needs_plugin(of="method")
 def test_backbones_without_batch_norm_adapt(adapt, method: str, backbone: str) -> None:
     run_dir = adapt(method, backbone)
     assert load_model(run_dir)[1].method == method
 
 
 @pytest.mark.parametrize("method", ["adabn", "tent", "t3a", "nrc", "cowa-jmds", "plue", "shot-plus-plus"])
+@pytest.mark.needs_plugin(of="method")
 def test_networks_without_a_bottleneck_adapt(adapt, method: str) -> None:
     more = () if method in ("adabn", *ONLINE) else ("--set", "recipe.train=backbone")
     if method == "shot-plus-plus":
@@ -99,12 +102,14 @@ def test_networks_without_a_bottleneck_adapt(adapt, method: str) -> None:
     adapt(method, "test_resnet", *more, bottleneck=0)
 
 
+@pytest.mark.needs_plugin("sfda-kit-tta")
 def test_adabn_refuses_a_backbone_without_batch_norm_before_any_work(adapt) -> None:
     with pytest.raises(Exception, match=r"adabn replaces the BatchNorm statistics.*method tent"):
         adapt("adabn", "test_vit")
     assert not Path("runs").exists()
 
 
+@pytest.mark.needs_plugin("sfda-kit-tta")
 def test_a_misspelt_option_is_named_before_any_work(adapt) -> None:
     with pytest.raises(Exception, match=r"'tent' has no option 'pases'.*passes"):
         adapt("tent", "test_resnet", "--set", "recipe.options.pases=2")
@@ -112,12 +117,14 @@ def test_a_misspelt_option_is_named_before_any_work(adapt) -> None:
 
 
 @pytest.mark.parametrize("method", ONLINE)
+@pytest.mark.needs_plugin(of="method")
 def test_online_methods_say_what_is_scored(adapt, method: str) -> None:
     text = (adapt(method) / "events.jsonl").read_text()
     assert "transductive figures are those of the answers given during the pass" in text
 
 
 @pytest.mark.parametrize("method", ["nrc", "aad", "plue"])
+@pytest.mark.needs_plugin(of="method")
 def test_too_few_images_for_the_neighbours_asks_for_fewer(adapt, method: str) -> None:
     part = {"nrc": "reciprocal-neighbors", "aad": "attraction", "plue": "guided-labels"}[method]
     with pytest.raises(Exception, match=rf"{part}.options.neighbors is 500, and (with|each image is)"):

@@ -83,6 +83,7 @@ def predictions(folder: Path) -> bytes:
     return (folder / "predictions.parquet").read_bytes()
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_phases_run_in_order_and_keep_their_proportion(two):
     folder = two()
     rows = history(folder)
@@ -94,6 +95,7 @@ def test_phases_run_in_order_and_keep_their_proportion(two):
 
 
 @pytest.mark.parametrize("stop", [2, 3, 6])
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_stopped_in_either_phase_and_resumed_is_the_same_run(two, sfda_kit, on_pairs, monkeypatch, stop):
     undisturbed = outcome(two("--runs-dir", "undisturbed"))
     record = Journal.epoch

@@ -65,6 +65,7 @@ def refusal(result: Any) -> str:
 
 
 @pytest.mark.parametrize("method", ["shot", "socket"])
+@pytest.mark.needs_plugin(of="method")
 def test_a_run_tells_its_cards_and_learned_weights_and_its_model_predicts(run, sfda_kit, pairs_root, method):
     result = run(method, *BOTH)
     folder = run_dir(result)
@@ -99,6 +100,7 @@ def test_at_first_the_mixture_is_the_mean_of_the_source_models(cards):
     torch.testing.assert_close(network(for_a).logits.softmax(1), expected)
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_one_card_in_a_list_is_the_run_of_that_card(run):
     single = run_dir(run("shot", "--source-card", "A"))
     assert run_dir(run("shot", "--set", "source.card=[A]")) == single
@@ -108,6 +110,7 @@ def test_one_card_in_a_list_is_the_run_of_that_card(run):
     assert not any(name.startswith("alpha_") for name in record["signals"])
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_flags_and_settings_name_the_same_cards_and_an_exchanged_card_is_another_run(run):
     first = run_dir(run("shot", *BOTH))
     assert run_dir(run("shot", "--set", "source.card=[A,B]")) == first
@@ -116,6 +119,7 @@ def test_flags_and_settings_name_the_same_cards_and_an_exchanged_card_is_another
 
 
 @pytest.mark.parametrize("method", ["shot", "socket"])
+@pytest.mark.needs_plugin(of="method")
 def test_stopped_between_epochs_the_weights_continue(run, monkeypatch, method):
     record = Journal.epoch
 
@@ -136,6 +140,7 @@ def test_stopped_between_epochs_the_weights_continue(run, monkeypatch, method):
     assert signals[0] == signals[1]
 
 
+@pytest.mark.needs_plugin("sfda-kit-socket")
 def test_folders_without_labels_adapt_and_predictions_are_those_recorded(sfda_kit, cards):
     import pyarrow.parquet as pq
 
@@ -152,6 +157,7 @@ def test_folders_without_labels_adapt_and_predictions_are_those_recorded(sfda_ki
     assert said == pytest.approx(recorded["probability"], abs=1e-5)
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_onnx_answers_as_the_mixture_does(sfda_kit, cards):
     onnxruntime = pytest.importorskip("onnxruntime")
     write_folders(Path())
@@ -166,6 +172,7 @@ def test_onnx_answers_as_the_mixture_does(sfda_kit, cards):
 
 
 @pytest.mark.parametrize("method", ["tgkt", "tgmb", "nrc", "cowa-jmds", "tent", "adabn"])
+@pytest.mark.needs_plugin(of="method")
 def test_other_methods_adapt_a_mixture(sfda_kit, cards, method):
     write_folders(Path())
     flags = f"--target-dir target --ti-dir ti --method {method} --epochs 1 --bridge-epochs 1 --batch-size 8 --json"
@@ -173,6 +180,7 @@ def test_other_methods_adapt_a_mixture(sfda_kit, cards, method):
     assert isinstance(load_model(folder)[0].network, Mixture)
 
 
+@pytest.mark.needs_plugin("sfda-kit-tta")
 def test_t3a_refuses_several_classifiers_before_any_work(sfda_kit, cards):
     write_folders(Path())
     said = refusal(sfda_kit("adapt", *BOTH, "--target-dir", "target", "--method", "t3a"))
@@ -206,6 +214,7 @@ def test_the_same_card_twice_is_refused_under_any_name(run):
     assert "The source card A is the same as copy" in said
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_weak_source_model_is_named(sfda_kit, cards):
     write_folders(Path())
     other_card(Path("weak"), seed=3, accuracy=30.0)
@@ -224,6 +233,7 @@ def test_another_network_than_that_of_the_cards_is_refused(run):
     assert "'resnet10t'" in said and "A + B holds a network with 'test_resnet+test_resnet'" in said
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot", "sfda-kit-socket")
 def test_a_member_of_another_modality_takes_part_and_is_told_of(run):
     other_card(Path("B"), modality="nir")
     record = read(run_dir(run("socket", *BOTH)), "record.json")
@@ -235,6 +245,7 @@ def test_a_member_of_another_modality_takes_part_and_is_told_of(run):
     )
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_record_is_published_without_paths_and_passes_its_checks(run, cards):
     from sfda_kit.results.record import Record
     from sfda_kit.submissions.checks import wrong_facts
@@ -256,6 +267,7 @@ def test_a_single_card_and_settings_without_mixing_keep_their_digests():
     assert changed.model_dump()["adapt"]["mixing_lr_factor"] == 2 and changed.digest() != plain.digest()
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot", "sfda-kit-socket")
 def test_networks_of_several_kinds_are_mixed(sfda_kit, cards):
     """Another backbone, without a bottleneck."""
     from sfda_kit.config.models import ModelConfig

@@ -48,10 +48,12 @@ def identity(card: SourceCard = CARD, *settings: str, task: str = "t") -> dict[s
     ],
     ids=["weights", "image size", "normalisation", "encoding", "augmentation", "precision", "task"],
 )
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_what_decides_a_bridge_is_in_its_identity(other):
     assert other() != identity()
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_what_does_not_decide_a_bridge_is_not_in_its_identity():
     measured = CARD.model_copy(update={"accuracy": 90.0, "versions": {"torch": "0"}})
     free = ("adapt.lr=0.1", "adapt.batch_size=8", "source.floor=0", "compute.threads=1", "recipe.labeler=null")

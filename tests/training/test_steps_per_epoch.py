@@ -65,6 +65,7 @@ def test_a_wrong_number_of_steps_is_named(wrong: Any):
         load_config({"method": "shot", "adapt": {"steps_per_epoch": wrong}})
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_few_images_and_pairs_still_train_a_bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Steps of a bridge on 3 target images and 5 pairs."""
     monkeypatch.setenv("SFDA_KIT_CACHE", str(tmp_path / "cache"))
