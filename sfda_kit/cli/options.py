@@ -104,7 +104,7 @@ class AdaptationOptions(OptionGroup):
 
 class PartOptions(OptionGroup):
     panel = "Parts"
-    bridge: Annotated[Text, Setting("recipe.bridge", "Teacher bridge if the method has one, else input.", "by method")]
+    bridge: Annotated[Text, Setting("recipe.bridge", "Teacher bridge if there is one, else input.", "by method")]
     input_bridge: Annotated[Text, Setting("recipe.input_bridge", "Makes what the adapted network sees.", "by method")]
     teacher_bridge: Annotated[Text, Setting("recipe.teacher_bridge", "Makes what the source model sees.", "by method")]
     labeler: Annotated[Text, Setting("recipe.labeler", "Pseudo-labeler, or none.", "by method")]
