@@ -1,4 +1,4 @@
-"""A study: a suite made of a grid, and what its finished cells say about each part."""
+"""Studies: suites made from a grid, and the effect of each part computed from their finished cells."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def make_study(
     name: str | None = None,
     root: Path | None = None,
 ) -> Suite:
-    """A suite with a grid: that of ``file``, or a new one, with more settings, factors and seeds.
+    """Return a suite with a grid, that of ``file`` or a new one, with more settings, factors and seeds.
 
     ``fixed``: settings of every variant, which win over those of ``file``; ``factors``: as ``Grid`` takes them.
-    Raises ``UserError`` on a file without a grid and on everything that ``Grid`` refuses.
+    Raises ``UserError`` on a file without a grid, on an empty grid and on everything that ``Grid`` refuses.
     """
     if file is not None and file.grid is None:
         raise UserError(
@@ -69,7 +69,7 @@ def make_study(
 
 
 def _bare(base: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
-    """A suite of one task and one network, those of ``base``."""
+    """Return a suite of one task and one network, those of ``base``."""
     method = str(base.get("method", "methods"))
     config = load_config({"method": method, **base})
     backbone = config.model.backbone
@@ -100,7 +100,7 @@ def check_study(suite: Suite, root: Path | None = None) -> None:
 
 
 def keep_study(suite: Suite, runs_dir: Path) -> Path:
-    """Write the study beside its runs, to be read by ``--config``."""
+    """Write the study beside its runs, in a file that ``--config`` reads, and return its path."""
     path = runs_dir / STUDY_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as work:
@@ -110,10 +110,7 @@ def keep_study(suite: Suite, runs_dir: Path) -> Path:
 
 
 def build_ablation(suite: Suite, cells: Sequence[ResolvedCell], runs_dir: Path, metric: str) -> Ablation:
-    """Rows, effects and notices of the study ``suite`` from what is finished in ``runs_dir``.
-
-    ``cells``: those of ``suite.expanded()``.
-    """
+    """Return rows, effects and notices from the finished runs in ``runs_dir``; ``cells``: of ``suite.expanded()``."""
     grid = _grid(suite)
     variants = grid.variants(suite.settings)
     factors = grid.levels(variants)
@@ -136,7 +133,7 @@ def _grid(suite: Suite) -> Grid:
 
 
 class _Part:
-    """The grid on one task and network."""
+    """A part holds the results of the grid on one task and network."""
 
     def __init__(
         self,
@@ -160,7 +157,7 @@ class _Part:
         self.block = self._block(title, factors)
 
     def _draw(self, factors: Factors) -> tuple[Draws | None, list[str]]:
-        """Draws of the variants that may be compared, and their names."""
+        """Return the draws of the variants that may be compared, and the names of these variants."""
         usable = [one for one in self.candidates if one.variant.label in self.variants and _usable(one)]
         scored = [[_of(one, seed) for seed in self.seeds] for one in usable]
         if not scored or not self.seeds:
@@ -184,7 +181,7 @@ class _Part:
 
 
 def _over_all(parts: Sequence[_Part], variants: Sequence[GridVariant], factors: Factors) -> Block:
-    """Effects as means over tasks, of the variants that have a result in each."""
+    """Return the effects as means over tasks, for the variants that have a result in each."""
     title = f"mean over {len(parts)} tasks and networks"
     synthetic = any(part.block.synthetic for part in parts)
     shared = [v for v in variants if all(v.name in part.there for part in parts)]
@@ -204,7 +201,7 @@ def _columns(part: _Part, shared: Sequence[GridVariant]) -> Draws:
 
 
 def _candidates(cells: Sequence[ResolvedCell], runs_dir: Path) -> list[BoardCandidate]:
-    """Rows in the making, in the order of the suite; one of which nothing has run yet has no entry."""
+    """Return a candidate for each method, in the order of the suite; it has no entry before a cell has a record."""
     entries: dict[str, list[Entry]] = {cell.cell.method: [] for cell in cells}
     for cell in cells:
         folder, record = cell.folder(runs_dir), cell.record(runs_dir)
@@ -220,7 +217,7 @@ def _candidates(cells: Sequence[ResolvedCell], runs_dir: Path) -> list[BoardCand
 
 
 def _scored(candidate: BoardCandidate, reader: PredictionReader, metric: str) -> BoardCandidate:
-    """With counts of its predictions, and a mark where they are no use or of other images for other seeds."""
+    """Add the counts of predictions, and marks where they are unusable, contradict the record or use other images."""
     scored = {entry.record.seed: reader.read(entry.run.path) for entry in candidate.of_seeds(candidate.counted)}
     images = next((one.images.key for one in scored.values() if one), "")
     return comparable.mark_predictions(replace(candidate, scored=scored), metric, images)
@@ -237,7 +234,7 @@ def _of(candidate: BoardCandidate, seed: int) -> Scored:
 
 
 def _differing_weights(candidates: Sequence[BoardCandidate]) -> list[str]:
-    """A sentence where one source training has led to several models: such cells differ in more than their parts."""
+    """Return a notice where one source training gave several models: such cells differ in more than their parts."""
     weights: dict[str, set[str]] = defaultdict(set)
     for entry in (entry for one in candidates for entry in one.entries if entry.record.status == "ok"):
         config, task = entry.record.config, entry.record.task

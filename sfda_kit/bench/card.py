@@ -1,4 +1,4 @@
-"""A reproduction card: a number somebody stated, how to make it again, and the band it should fall in."""
+"""Reproduction cards: a published or measured number, how to reproduce it, and the band it should fall in."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Strict(BaseModel):
 
 
 class Expected(_Strict):
-    """Percent. A mean over seeds and tasks in ``low .. high`` reproduces the number."""
+    """Values are in percent. A mean over seeds and tasks from ``low`` to ``high`` reproduces the number."""
 
     mean: float
     low: float
@@ -43,20 +43,19 @@ class Expected(_Strict):
 
 
 class Origin(_Strict):
-    """Where the number stands."""
+    """An origin names the source that states the number."""
 
     text: str
     link: str = ""
 
 
 class Card(_Strict):
-    """What a card file holds.
+    """A card describes a number and the runs that reproduce it.
 
-    ``kind``: ``published`` is a number of a paper, never measured with this toolkit; ``measured`` was.
-    ``config``: settings of a run without method and seed; ``tasks``: settings of each task over them, the
-    number being the mean over tasks. ``recipe``, ``versions``, ``source_weights`` (hash by seed) and
-    ``data_fingerprint`` are those of the runs behind the number, as far as they are known: they decide
-    nothing, and where something differs the verdict says so.
+    ``kind``: ``measured`` with this toolkit, or ``published`` in a paper and never measured with it. ``config``:
+    settings of a run without method and seed. ``tasks``: settings of each task, merged over ``config``; the number is
+    the mean over tasks. ``recipe``, ``versions``, ``source_weights`` (hash by seed) and ``data_fingerprint`` describe
+    the runs behind the number, as far as known; the verdict lists where they differ, but does not depend on them.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
@@ -93,7 +92,7 @@ class Card(_Strict):
 
 
 class CardRun(NamedTuple):
-    """One run of a card."""
+    """A card run is one run of a card: one task with one seed."""
 
     task: str
     seed: int
@@ -101,13 +100,13 @@ class CardRun(NamedTuple):
 
 
 def shipped_cards() -> dict[str, Path]:
-    """Cards that come with the toolkit, by name."""
+    """Return the files of the cards that come with the toolkit, by name."""
     folder = Path(str(files("sfda_kit.bench"))) / "cards"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def load_reproduction_card(name_or_path: str) -> Card:
-    """A shipped card by name, or a YAML file. Raises ``UserError`` naming every wrong key."""
+    """Load a shipped card by name, or a YAML file. Raises ``UserError`` naming every wrong key."""
     shipped = shipped_cards()
     path = shipped.get(name_or_path, Path(name_or_path))
     if not path.is_file():
@@ -120,14 +119,14 @@ def load_reproduction_card(name_or_path: str) -> Card:
 
 
 def runs_of(card: Card, root: Path | None = None, skip_bad: bool = False) -> list[CardRun]:
-    """Every run of the card, seeds innermost. Raises ``UserError`` on settings that no run has."""
+    """Return every run of the card, seeds innermost. Raises ``UserError`` on invalid settings."""
     here: dict[str, Any] = {"root": str(root)} if root is not None else {}
     here |= {"skip_bad": True} if skip_bad else {}
     return [_run(card, number, seed, here) for number in range(len(card.tasks)) for seed in card.seeds]
 
 
 def _run(card: Card, number: int, seed: int, here: Mapping[str, Any]) -> CardRun:
-    """``here``: what of the data set is this disk's and no matter of the card."""
+    """Return one run of the card; ``here``: settings of the data set that depend on this disk, not on the card."""
     settings: Mapping[str, Any] = merge_settings(merge_settings(card.config, card.tasks[number]), {"dataset": here})
     try:
         config = load_config(merge_settings(settings, {"method": card.method, "seed": seed}))

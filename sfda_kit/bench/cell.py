@@ -1,7 +1,6 @@
-"""One cell in a process of its own: ``python -m sfda_kit.bench.cell`` reads a job from its standard input.
+"""Runs one cell in a process of its own: ``python -m sfda_kit.bench.cell`` reads a job from its standard input.
 
-The input stays open as long as whoever started the cell lives; when it closes the cell ends, so that a
-killed runner, Ray worker or Slurm job leaves nothing behind that works on.
+The cell ends when this input closes, so that no cell keeps running after its runner, Ray worker or Slurm job is killed.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
 
 ORPHANED = 143
 LOOK_AGAIN_S = 2.0
-"""Seconds between two looks at a run that another process works on."""
+"""Seconds between two attempts to start a run that another process works on."""
 
 
 def main() -> None:
-    """Run the job; exit 1 with one message where it failed in an expected way."""
+    """Run the job; if it fails in an expected way, exit with 1 and one message."""
     job = decode(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -37,9 +36,8 @@ def main() -> None:
 def execute(job: Job) -> None:
     """Run or resume the cell in this process. Raises what ``sfda_kit.run`` raises.
 
-    A killed runner may leave a worker behind that still holds the run, and a cluster may start a cell
-    elsewhere before it has ended on a node that was lost. So a run that is locked is waited for: it is
-    then found finished, or continued.
+    A killed runner may leave a worker that still holds the run, and a cluster may start a cell again before it has
+    ended on a lost node. So this function waits for a locked run, and then finds it finished or continues it.
     """
     from sfda_kit.config.models import RunConfig
     from sfda_kit.events import silent
@@ -61,12 +59,12 @@ def execute(job: Job) -> None:
 
 
 def encode(job: Job) -> str:
-    """One line of JSON."""
+    """Return the job as one line of JSON."""
     return json.dumps({**vars(job), "runs_dir": str(job.runs_dir)}) + "\n"
 
 
 def decode(line: str) -> Job:
-    """The job of ``encode``."""
+    """Return the job that ``encode`` wrote."""
     from sfda_kit.interfaces.executor import Job
 
     data = json.loads(line)

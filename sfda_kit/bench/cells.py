@@ -1,4 +1,4 @@
-"""The cells of a suite: each one run, known by its content, in a state that its run folder tells."""
+"""The cells of a suite: each is one run, identified by its content, and its run folder tells its state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ State = Literal["done", "failed", "skipped", "unfinished", "missing"]
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a suite: where it stands in the table, and its configuration."""
+    """A cell is one run of a suite: its place in the table and its configuration."""
 
     task: str
     method: str
@@ -37,16 +37,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """A name for people to read."""
         return f"{self.method}, {self.task}, {self.model}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
 class ResolvedCell:
-    """A cell with the identity of its run, or the reason why it cannot run here.
-
-    ``described``: the task as a record holds it, as far as it is known.
-    """
+    """A cell with its run's identity or why it cannot run; ``described``: the record's task as far as it is known."""
 
     cell: Cell
     label: str
@@ -60,16 +57,16 @@ class ResolvedCell:
         return digest(dict(self.identity))
 
     def folder(self, runs_dir: Path) -> RunFolder | None:
-        """Its run folder: a finished one, else the newest; None before its first start."""
+        """Return its run folder: a finished one, else the newest, or None before its first start."""
         return find_run(runs_dir, self.label, self.key)
 
     def record(self, runs_dir: Path) -> Record | None:
-        """Its record, None while there is none."""
+        """Return its record, or None while there is none."""
         folder = self.folder(runs_dir)
         return read_record(folder.path) if folder else None
 
     def state(self, runs_dir: Path) -> State:
-        """What its run folder says."""
+        """Return its state, which its run folder tells; a cell that cannot run here is skipped."""
         if self.reason:
             return "skipped"
         folder = self.folder(runs_dir)
@@ -82,9 +79,9 @@ class ResolvedCell:
 
 
 def expand(suite: Suite, root: Path | None = None) -> list[Cell]:
-    """All cells, methods outermost and seeds innermost: workers then train different source models.
+    """Return all cells, methods outermost and seeds innermost, so that workers train different source models.
 
-    Raises ``UserError`` on settings that no run has, with the cell they belong to.
+    Raises ``UserError`` that names the cell where its settings are invalid.
     """
     found = data_root(suite, root)
     common = merge_settings(suite.settings, {"dataset": {"root": str(found)}}) if found else suite.settings
@@ -109,14 +106,14 @@ def _cell(suite: Suite, common: Mapping[str, Any], method: str, task: str, model
 
 
 class Resolver:
-    """Finds what each cell would run; what cells share (method and network, task) is looked up once."""
+    """Finds what each cell would run, and looks up only once what cells share (method and network, task)."""
 
     def __init__(self) -> None:
         self._plans: dict[str, Plan] = {}
         self._tasks: dict[str, Task] = {}
 
     def __call__(self, cell: Cell) -> ResolvedCell:
-        """The cell with its identity; a cell that cannot run here comes back with the reason."""
+        """Return the cell with its identity; a cell that cannot run here has the reason instead."""
         from sfda_kit.runs.labelled import describe_task, run_identity, run_label
 
         label = run_label(cell.config)
@@ -156,5 +153,5 @@ class Resolver:
 
 
 def configured(cell: Cell) -> dict[str, Any]:
-    """What is known of a cell that cannot be resolved."""
+    """Return the identity of a cell that cannot be resolved: its configuration."""
     return {"config": cell.config.model_dump(mode="json")}

@@ -24,14 +24,14 @@ Settings = dict[str, Any]
 Levels = dict[str, Settings]
 
 OWN = "own"
-"""The level of a factor that the recipe has by itself, where no level of the grid is equal to it."""
+"""Name of the recipe's own level of a factor, where no level of the grid is equal to it."""
 
 BASE = "recipe as it is"
 """Name of the variant that a one-at-a-time design varies."""
 
 
 class GridVariant(NamedTuple):
-    """One point of a grid: its name, its level in every factor, and its settings."""
+    """A variant is one point of a grid: its name, its level in every factor, and its settings."""
 
     name: str
     levels: dict[str, str]
@@ -39,15 +39,15 @@ class GridVariant(NamedTuple):
 
 
 class Grid(BaseModel):
-    """What is varied. ``base``: settings of every variant, such as ``method``.
+    """A grid says what is varied. ``base``: settings of every variant, such as ``method``.
 
-    ``factors`` by name, in one of three forms: a setting and its values (``bridge: [copy, unet]``,
+    ``factors``: each has one of three forms: a setting and its values (``bridge: [copy, unet]``,
     ``adapt.lr: [0.01, 0.02]``), the same under a name of its own (``L_rec: {SETTING: [0, 1]}``), or levels with
     any settings (``length: {short: {...}, long: {...}}``). Parts and aligners need no ``recipe.`` before them.
-    The first level of a factor is the one that others are compared with.
+    The other levels of a factor are compared with its first level.
 
-    ``design``: every combination, or each factor by itself round the recipe's own settings. ``exclude``: levels
-    by factor; a variant that has all of them is left out.
+    ``design``: every combination of levels, or the recipe's own settings with one factor changed at a time.
+    ``exclude``: levels by factor; a variant that has all of them is left out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -98,17 +98,14 @@ class Grid(BaseModel):
         return self
 
     def variants(self, common: Settings) -> list[GridVariant]:
-        """Every point of the grid; ``common`` are settings that each cell has beside it.
-
-        Raises ``UserError`` when nothing is left to compare.
-        """
+        """Return all points; every cell shares ``common``. Raises ``UserError`` when nothing is left to compare."""
         found = list(self._full()) if self.design == "full" else list(self._one_at_a_time(common))
         if len(found) < 2:
             raise UserError("The grid is empty: `exclude` leaves fewer than two variants. Exclude less.")
         return found
 
     def levels(self, variants: Sequence[GridVariant]) -> dict[str, tuple[str, ...]]:
-        """Levels by factor as they stand in ``variants``, first the one that others are compared with."""
+        """Return the levels of each factor in ``variants``; the others are compared with the first one."""
         there = {name: {variant.levels[name] for variant in variants} for name in self.factors}
         first = {name: variants[0].levels[name] if self.design != "full" else "" for name in self.factors}
         return {
@@ -146,7 +143,7 @@ class Grid(BaseModel):
 
 
 def identity(settings: Settings) -> str:
-    """Digest of what ``settings`` come to, the recipe resolved: equal for two ways to say the same.
+    """Return a digest of ``settings`` with the recipe resolved; it is equal for two ways to write the same.
 
     Raises ``UserError`` on an unknown part, recipe key or setting.
     """
@@ -169,7 +166,7 @@ def identity(settings: Settings) -> str:
 
 
 def _levels(name: str, value: Any) -> Levels:
-    """The levels of a factor in any of its three forms. Raises ``ValueError``."""
+    """Return the levels of a factor given in any of its three forms. Raises ``ValueError``."""
     if isinstance(value, list):
         return _of_values(name, _path(name), value)
     if isinstance(value, Mapping) and len(value) == 1:
@@ -195,7 +192,7 @@ def _of_values(name: str, path: Sequence[str], values: Sequence[Any]) -> Levels:
 
 
 def _path(name: str) -> list[str]:
-    """Keys that lead to a setting: ``bridge`` -> ``recipe``, ``bridge``."""
+    """Return the keys that lead to a setting: ``bridge`` -> ``recipe``, ``bridge``."""
     path = name.split(".")
     if path[0] in OF_A_RECIPE:
         path = ["recipe", *path]
@@ -210,7 +207,7 @@ def _short(name: str) -> str:
 
 
 def label(value: Any) -> str:
-    """A level for people: text as it is, a list joined by +, nothing as ``none``."""
+    """Return a level as text for people: a list is joined by +, and nothing becomes ``none``."""
     if isinstance(value, str):
         return value
     if value is None or value == []:

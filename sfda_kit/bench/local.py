@@ -13,14 +13,14 @@ from sfda_kit.errors import UserError
 from sfda_kit.interfaces.executor import Executor, Job, Outcome
 
 MEMORY_OF_A_CELL = 3 * 2**30
-"""Bytes; bounds the number of workers unless it is told."""
+"""Bytes of memory for one cell; they limit the number of workers where the user gives none."""
 
 
 class Local(Executor):
-    """``workers`` processes with ``threads`` computing threads each, by default as many as there are cores.
+    """Runs cells in ``workers`` processes of ``threads`` computing threads; default: what cores and memory allow.
 
-    ``gpus``: identifiers such as ``0,1``, given to the workers in turn through ``CUDA_VISIBLE_DEVICES``; there are
-    then as many workers as identifiers unless told otherwise.
+    ``gpus``: identifiers such as ``0,1``, which the workers get in turn through ``CUDA_VISIBLE_DEVICES``. There are
+    then by default as many workers as identifiers.
     """
 
     def __init__(self, workers: int | None = None, threads: int | None = None, gpus: str | int | None = None) -> None:
@@ -40,7 +40,7 @@ class Local(Executor):
         self._stopping = threading.Event()
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Yield outcomes as they come; closing the generator kills what runs."""
+        """Yield outcomes as cells end; closing the generator kills the cells that run."""
         self._stopping.clear()
         pool = ThreadPoolExecutor(self.count)
         try:
@@ -67,14 +67,14 @@ class Local(Executor):
 
 
 def available_cores() -> int:
-    """Cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def memory() -> int:
-    """Bytes of main memory; where it cannot be told, room for one cell."""
+    """Return the bytes of main memory, or those of one cell where the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""A cell in a process of its own, watched: what every executor calls where the work is done."""
+"""Runs a cell in a process of its own and watches it; every executor calls this where the work is done."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sfda_kit.interfaces.executor import Job, Outcome
 Process: TypeAlias = "subprocess.Popen[str]"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 LAST_WORDS = 2000
-"""Characters of what a cell printed that are kept when it fails."""
+"""Number of characters kept from the end of a failed cell's output."""
 
 
 def run_job(
@@ -26,9 +26,8 @@ def run_job(
 ) -> Outcome:
     """Run ``job`` to its end and say how its process ended.
 
-    ``threads``: for computing, None leaves the environment as it is. ``started`` is told the process, so
-    that the caller can stop it; ``environment`` adds variables. An interruption of this call stops the
-    cell too.
+    ``threads``: number of computing threads; None leaves the environment as it is. ``started`` receives the process,
+    so that the caller can stop it; ``environment`` adds variables. If this call is interrupted, the cell stops too.
     """
     limits = {} if threads is None else dict.fromkeys(THREADS, str(threads))
     variables = {**os.environ, **limits, **(environment or {})}
@@ -50,12 +49,12 @@ def run_job(
 
 
 def _wait(process: Process, job: Job) -> bool:
-    """Hand the job over and wait; True when the time was over first."""
+    """Send the job to the process and wait; return True when its time ran out first."""
     assert process.stdin is not None
     try:
         process.stdin.write(encode(job))
         process.stdin.flush()
-    except BrokenPipeError:  # it died before it had read: its exit code says so
+    except BrokenPipeError:  # the process died before it read the job: its exit code says so
         pass
     try:
         process.wait(job.timeout_s)

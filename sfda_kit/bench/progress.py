@@ -1,4 +1,4 @@
-"""How far a suite is, read from its run folders."""
+"""The progress of a suite, read from its run folders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TAIL = 4096
 
 @dataclass
 class Progress:
-    """Every cell with its state, those to do now, and those that ended since the start."""
+    """Progress holds all cells and their states, the cells to run now, and the records of those that ended since."""
 
     cells: Sequence[ResolvedCell]
     runs_dir: Path
@@ -36,22 +36,22 @@ class Progress:
                 self._learn(record)
 
     def end(self, cell: ResolvedCell, record: Record) -> None:
-        """Take in the record of a cell that has ended."""
+        """Note that a cell has ended with ``record``."""
         self.ended[cell.key] = record
         self.states[cell.key] = "done" if record.status == "ok" else "failed"
         if record.status == "ok":
             self._learn(record)
 
     def count(self) -> Counter[State]:
-        """Cells by state."""
+        """Return the number of cells in each state."""
         return Counter(self.states.values())
 
     def left(self) -> list[ResolvedCell]:
-        """Cells of this start that have not ended."""
+        """Return the cells to run now that have not ended."""
         return [cell for cell in self.todo if cell.key not in self.ended]
 
     def seconds_left(self, workers: int) -> float | None:
-        """An estimate from the cells of the same method that have ended, or of all; None before the first."""
+        """Estimate the time left from ended cells of the same method, or of all methods; None before any has ended."""
         every = [seconds for taken in self.took.values() for seconds in taken]
         if not every:
             return None
@@ -59,7 +59,7 @@ class Progress:
         return max(sum(each) / workers, 0.0)
 
     def running(self) -> dict[str, dict[str, Any]]:
-        """The last stage or epoch event of each cell at work, by the cell's name."""
+        """Return the last run, stage or epoch event of each running cell, by the cell's name."""
         folders = [path for path in self.runs_dir.iterdir() if path.is_dir()]
         found: dict[str, dict[str, Any]] = {}
         for cell in self.left():

@@ -1,4 +1,4 @@
-"""The verdict on a card: a pure function of the card and of the records of its runs."""
+"""The verdict on a card, which depends only on the card and on the records of its runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sfda_kit.results.record import Record
 
 
 class Value(NamedTuple):
-    """The number of one run, in percent."""
+    """A value is the number of one run, in percent."""
 
     task: str
     seed: int
@@ -21,7 +21,7 @@ class Value(NamedTuple):
 
 
 class CardDifference(NamedTuple):
-    """What is not as it was behind the card's number."""
+    """A difference is something that a run here does not share with the runs behind the card's number."""
 
     what: str
     card: str
@@ -30,7 +30,7 @@ class CardDifference(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """``values``: one a run; ``differences``: what may explain a number outside the band."""
+    """A verdict holds the ``values`` of all runs and the ``differences`` that may explain a number outside the band."""
 
     card: Card
     values: tuple[Value, ...]
@@ -49,11 +49,11 @@ class Verdict:
 
     @property
     def inside(self) -> bool:
-        """Whether the mean falls in the card's band, its ends included."""
+        """Whether the mean falls in the card's band, ends included."""
         return self.card.expected.low <= self.mean <= self.card.expected.high
 
     def summary(self) -> dict[str, Any]:
-        """The JSON object of ``reproduce --json``."""
+        """Return the JSON object of ``reproduce --json``."""
         card = self.card
         return {
             "card": card.name,
@@ -70,7 +70,7 @@ class Verdict:
 
 
 def judge(card: Card, done: Sequence[tuple[CardRun, Record]]) -> Verdict:
-    """The verdict on ``card`` from the finished records of all its runs."""
+    """Return the verdict on ``card`` from the finished records of all its runs."""
     values = [Value(run.task, run.seed, record.metrics[card.metric], record.run_dir) for run, record in done]
     return Verdict(card, tuple(values), tuple(dict.fromkeys(_differences(card, done))))
 
@@ -89,7 +89,7 @@ def _differences(card: Card, done: Sequence[tuple[CardRun, Record]]) -> Iterator
 
 
 def _compare_settings(card: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[CardDifference]:
-    """The recipe as resolved: a newer plugin may have other weights under the same name."""
+    """Compare the resolved recipes: a newer plugin may have other weights under the same name."""
     before, after = flatten(card, "recipe"), flatten(here, "recipe")
     for key in sorted({*before, *after}):
         yield from _compare(key, str(before.get(key, "absent")), str(after.get(key, "absent")))
@@ -101,7 +101,7 @@ def _compare(what: str, card: str, here: str) -> Iterator[CardDifference]:
 
 
 def flatten(value: Any, prefix: str) -> dict[str, Any]:
-    """``{"a": [{"name": "x", "b": 1}]}`` -> ``{"prefix.a.x.b": 1, ...}``: keys as ``--set`` would spell them."""
+    """Spell keys as ``--set`` does: ``{"a": [{"name": "x", "b": 1}]}`` -> ``{"prefix.a.x.b": 1, ...}``."""
     if isinstance(value, Mapping) and value:
         return {key: leaf for name, below in value.items() for key, leaf in flatten(below, f"{prefix}.{name}").items()}
     if isinstance(value, list) and value and all(isinstance(item, Mapping) and "name" in item for item in value):

@@ -1,4 +1,4 @@
-"""Runs what is missing of a suite. The run folders are the only state: whatever stops it, nothing is lost."""
+"""Runs the missing cells of a suite. The run folders are the only state, so nothing is lost when the runner stops."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BEGUN_AGAIN: dict[str, tuple[State, ...]] = {
     "failed": ("missing", "unfinished", "failed"),
     "always": ("missing", "unfinished", "failed", "done"),
 }
-"""States of the cells that are run, by ``--overwrite``."""
+"""The states of the cells to run, for each value of ``--overwrite``."""
 
 
 def run_cells(
@@ -38,10 +38,10 @@ def run_cells(
     timeout_s: float | None = None,
     trackers: tuple[str, ...] = (),
 ) -> Progress:
-    """Run the cells that are due; every one ends in a record, a failing or impossible one in its reason.
+    """Run the cells that are due. Each ends in a record; that of a failed or impossible cell holds the reason.
 
-    ``watch`` is told the progress at the start (with None) and whenever a cell has ended. ``always``
-    removes what was there before. Raises ``UserError`` when another runner works in ``runs_dir``.
+    ``watch`` is called with the progress at the start (and None) and whenever a cell has ended. ``always`` removes
+    earlier runs first. Raises ``UserError`` when another runner works in ``runs_dir``.
     """
     with sole_runner(runs_dir):
         progress = Progress(cells, runs_dir)
@@ -65,7 +65,7 @@ def run_cells(
 
 @contextmanager
 def sole_runner(runs_dir: Path) -> Iterator[None]:
-    """Only one runner works in ``runs_dir``."""
+    """Lock ``runs_dir`` for this runner. Raises ``UserError`` when another one works in it."""
     with explain_write_errors(runs_dir, "(--runs-dir)."):
         runs_dir.mkdir(parents=True, exist_ok=True)
         lock = FileLock(str(runs_dir / ".bench.lock"))
@@ -88,13 +88,13 @@ def remove(cell: ResolvedCell, runs_dir: Path) -> None:
 
 
 def removable(cells: Sequence[ResolvedCell], runs_dir: Path, everything: bool) -> list[ResolvedCell]:
-    """Cells with a folder that has not ended well; with ``everything`` all that have a folder."""
+    """Return the cells with a run that has not ended well; with ``everything`` all that have a run folder."""
     kept = () if everything else ("done",)
     return [cell for cell in cells if cell.folder(runs_dir) and cell.state(runs_dir) not in kept]
 
 
 def _forget_failure(cell: ResolvedCell, runs_dir: Path) -> None:
-    """The run goes on from its checkpoints; a record of its last attempt would be taken for that of this one."""
+    """Remove the record of the last attempt, which would count for this one; the run continues from its checkpoints."""
     if folder := cell.folder(runs_dir):
         (folder.path / "record.json").unlink(missing_ok=True)
 
@@ -110,7 +110,7 @@ def _job(cell: ResolvedCell, runs_dir: Path, timeout_s: float | None, trackers: 
 
 
 def _record(cell: ResolvedCell, runs_dir: Path, outcome: Outcome) -> Record:
-    """What the run wrote; where it could write nothing, a record with the reason."""
+    """Return the record that the run wrote; if it wrote none or its time ran out, write one with the reason."""
     folder = cell.folder(runs_dir) or open_run(runs_dir, cell.label, dict(cell.identity), resume=False)
     record = read_record(folder.path)
     if record is None or (outcome.timed_out and record.status != "ok"):
@@ -121,7 +121,7 @@ def _record(cell: ResolvedCell, runs_dir: Path, outcome: Outcome) -> Record:
 
 
 def _settle_skipped(cell: ResolvedCell, runs_dir: Path) -> None:
-    """A record for a cell that cannot run here; none is left for one that now can."""
+    """Write a record for a cell that cannot run here, or remove such a record once the cell can run."""
     before = find_run(runs_dir, cell.label, digest(configured(cell.cell)))
     if cell.reason:
         folder = before or open_run(runs_dir, cell.label, dict(cell.identity), resume=False)

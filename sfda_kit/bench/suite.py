@@ -17,7 +17,7 @@ from sfda_kit.errors import UserError, did_you_mean
 
 
 def _named(value: Any) -> Any:
-    """``[a, b]`` -> ``{a: {}, b: {}}``; a mapping stays one."""
+    """Turn ``[a, b]`` into ``{a: {}, b: {}}``; a mapping stays a mapping."""
     if isinstance(value, Mapping):
         return {str(name): settings or {} for name, settings in value.items()}
     if not isinstance(value, list):
@@ -28,19 +28,17 @@ def _named(value: Any) -> Any:
 
 
 Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named), Field(min_length=1)]
-"""Settings by name; in YAML also a plain list of names."""
+"""Settings by name; YAML may also give a plain list of names."""
 
 
 class Suite(BaseModel):
-    """What a suite file holds. All settings are those of ``sfda-kit run`` (``RunConfig``).
+    """A suite says which cells to run. All settings are those of ``sfda-kit run`` (``RunConfig``).
 
-    ``tasks``: settings by the task's name. ``methods``: names of methods, or a name for the row and settings
-    with a key ``method``. ``models``: names of timm backbones, or a name and settings. ``settings`` hold for
-    every cell; a task's, model's and method's settings win, in this order. ``data_root`` may name
-    environment variables. ``version`` changes whenever a number could.
-
-    ``grid``: parts and weights to vary (``bench/grid.py``); its variants are methods beside those of ``methods``,
-    which may then be left out. ``expanded`` puts them there.
+    ``tasks``: settings by the task's name. ``methods``: names of methods, or a name for the row and settings with a key
+    ``method``. ``models``: names of timm backbones, or a name and settings. ``settings``: those of every cell; those of
+    its task, model and method win, the later over the earlier. ``data_root`` may contain environment variables.
+    ``version`` changes whenever a result may change. ``grid``: parts and weights to vary (``bench/grid.py``).
+    ``expanded`` adds its variants to ``methods``, which may be left out where there is a grid.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,7 +63,7 @@ class Suite(BaseModel):
         return self
 
     def expanded(self) -> Suite:
-        """With the variants of its grid among its methods. Raises ``UserError`` on a grid that cannot be."""
+        """Add the grid's variants to the methods. Raises ``UserError`` on an empty grid or a name used twice."""
         if self.grid is None:
             return self
         variants = {variant.name: variant.settings for variant in self.grid.variants(self.settings)}
@@ -74,7 +72,7 @@ class Suite(BaseModel):
         return self.model_copy(update={"methods": {**self.methods, **variants}})
 
     def only(self, tasks: Iterable[str], methods: Iterable[str], seeds: Iterable[int]) -> Suite:
-        """The part with these tasks, methods and seeds (none: all). Raises ``UserError`` on an unknown one."""
+        """Choose tasks, methods and seeds (none: all). Raises ``UserError`` on an unknown task or method."""
         chosen = {
             "tasks": _chosen("task", self.tasks, tasks),
             "methods": _chosen("method", self.methods, methods),
@@ -92,18 +90,18 @@ def _chosen(what: str, known: Mapping[str, Any], wanted: Iterable[str]) -> dict[
 
 
 def shipped_suites() -> dict[str, Path]:
-    """Suites that come with the toolkit, by name."""
+    """Return the files of the suites that come with the toolkit, by name."""
     folder = Path(str(files("sfda_kit.bench"))) / "suites"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def load_suite(name_or_path: str) -> Suite:
-    """A shipped suite by name, or a YAML file, its grid expanded. Raises ``UserError`` naming every wrong key."""
+    """Load a shipped suite or a YAML file and expand its grid. Raises ``UserError`` naming every wrong key."""
     return read_suite(name_or_path).expanded()
 
 
 def read_suite(name_or_path: str) -> Suite:
-    """A suite as its file says it. Raises ``UserError`` naming every wrong key."""
+    """Read a suite without expanding its grid. Raises ``UserError`` naming every wrong key."""
     shipped = shipped_suites()
     path = shipped.get(name_or_path, Path(name_or_path))
     if not path.exists():
@@ -113,7 +111,7 @@ def read_suite(name_or_path: str) -> Suite:
 
 
 def checked_suite(data: Mapping[str, Any], what: str) -> Suite:
-    """``data`` as a suite. Raises ``UserError`` naming every wrong key of ``what``."""
+    """Return ``data`` as a suite. Raises ``UserError`` naming every wrong key of ``what``."""
     try:
         return Suite.model_validate(data)
     except ValidationError as error:
@@ -121,7 +119,7 @@ def checked_suite(data: Mapping[str, Any], what: str) -> Suite:
 
 
 def data_root(suite: Suite, given: Path | None) -> Path | None:
-    """Where the suite's data lie: as ``given``, else as the suite says. ``UserError`` where a variable is unset."""
+    """Return the folder of the data: ``given``, else the suite's. Raises ``UserError`` where a variable is not set."""
     if given is not None or suite.data_root is None:
         return given
     root = os.path.expandvars(suite.data_root)

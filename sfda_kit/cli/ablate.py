@@ -1,4 +1,4 @@
-"""``sfda-kit ablate``: a grid over parts and weights, and which of them earns the points."""
+"""``sfda-kit ablate``: run a grid over parts and weights, and report the effect of each."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def ablate(chosen: AblateOptions) -> None:
 
 
 def of_flags(told: dict[str, Any], assignments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings of every cell, and factors: parts always vary, other settings where several values are given."""
+    """Return settings of every cell, and factors: all parts, and other settings where several values are given."""
     from sfda_kit.config.merging import PARTS, merge_settings
     from sfda_kit.config.yaml import parse_assignments
 
@@ -117,7 +117,7 @@ def of_flags(told: dict[str, Any], assignments: Sequence[str]) -> tuple[dict[str
 
 
 def levels(text: str) -> list[str]:
-    """``a,[b,c],d`` -> ``a``, ``[b,c]``, ``d``: commas inside brackets and quotes do not part."""
+    """Split ``a,[b,c],d`` into ``a``, ``[b,c]``, ``d``, but not at commas inside brackets and quotes."""
     found, depth, quote = [""], 0, ""
     for character in text:
         if character in "\"'" and quote in ("", character):

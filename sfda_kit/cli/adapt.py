@@ -1,4 +1,4 @@
-"""``sfda-kit adapt``: a folder of unlabelled images, a source card, an adapted model."""
+"""``sfda-kit adapt``: adapt the model of a source card to a folder of unlabelled images."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def adapt(chosen: AdaptOptions) -> None:
 
 
 def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
-    """Resolve, adapt with a live view, and show the report."""
+    """Resolve the configuration, adapt with a live view, and show the report."""
     from sfda_kit.cli.label_free_table import show_label_free
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results

@@ -1,4 +1,4 @@
-"""The command ``sfda-kit``: commands parse, call one library function, and render."""
+"""The command ``sfda-kit``: each command parses options, calls one library function, and shows the result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from sfda_kit.errors import InterruptError, SfdaKitError, UserError
 
 
 class _Root(TyperGroup):
-    """Turns Ctrl-C into an error of ours: what typer makes of it differs between its versions."""
+    """Turns Ctrl-C into ``InterruptError``, because Typer's own handling differs between its versions."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -79,7 +79,7 @@ def _root(
 
 
 def main() -> None:
-    """Entry point: a user's mistake prints one message and exits with 2, a failed run with 1, Ctrl-C with 130."""
+    """Run the command: a user's mistake prints one message and exits with 2, a failed run with 1, Ctrl-C with 130."""
     try:
         app()
     except InterruptError as stopped:
@@ -90,5 +90,5 @@ def main() -> None:
 
         errors().print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2 if isinstance(error, UserError) else 1)
-    except BrokenPipeError:  # the reader of a pipe (head) has gone; nothing is wrong here
+    except BrokenPipeError:  # the reader of a pipe (head) has closed it, which is no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

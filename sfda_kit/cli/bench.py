@@ -140,12 +140,12 @@ def _wanted(name: str, *chosen: list[Any] | None) -> Suite:
 
 
 def runs_folder(suite: Suite, runs_dir: Path | None) -> Path:
-    """Where the suite's runs lie: as told, else below ``runs``."""
+    """Return the folder of the suite's runs: ``runs_dir``, else one below ``runs``."""
     return runs_dir or Path("runs") / suite.name
 
 
 def resolved_cells(suite: Suite, data_root: Path | None) -> list[ResolvedCell]:
-    """Every cell with what it would run. Raises ``UserError`` on a setting that no run has."""
+    """Return every cell with what it would run. Raises ``UserError`` on an invalid setting."""
     from sfda_kit.bench.cells import Resolver, expand
 
     resolver = Resolver()
@@ -183,7 +183,7 @@ def execute(
         raise UserError(f"--overwrite {overwrite!r}: {did_you_mean(overwrite, BEGUN_AGAIN)}")
     rule: Overwrite = overwrite  # type: ignore[assignment]
     for name in trackers or ():
-        registry().get("tracker", name)  # a wrong name stops before any cell
+        registry().get("tracker", name)  # a wrong name must stop the command before any cell
     place = build_part("executor", executor, parse_assignments(options or []), workers=workers)
     limit = suite.timeout_minutes and 60 * suite.timeout_minutes
     with watching(results(), place.workers or 1) as watch:

@@ -1,4 +1,4 @@
-"""A suite as it runs: one live view on a terminal, one line a cell elsewhere."""
+"""The view of a running suite: live on a terminal, one line for each cell elsewhere."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STATES: dict[State, str] = {
 
 @contextmanager
 def watching(console: Console, workers: int) -> Iterator[Callable[[Progress, ResolvedCell | None], None]]:
-    """What ``run_cells`` tells; prints each ended cell, and on a terminal shows the whole below."""
+    """Yield a listener for ``run_cells`` that prints each ended cell and, on a terminal, shows the suite below."""
     view = SuiteView(workers)
 
     def tell(progress: Progress, cell: ResolvedCell | None) -> None:
@@ -54,14 +54,14 @@ def watching(console: Console, workers: int) -> Iterator[Callable[[Progress, Res
 
 
 class SuiteView:
-    """Done, running, failed and time left of the whole suite."""
+    """Shows done, running and failed cells and the time left of the whole suite."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self.progress: Progress | None = None
 
     def renderable(self) -> RenderableType:
-        """What the terminal shows now."""
+        """Return what the terminal shows now."""
         if self.progress is None:
             return Text("preparing ...", style="dim")
         return Group(self._bar(self.progress), self._running(self.progress))
@@ -85,32 +85,32 @@ class SuiteView:
 
 
 def begins(progress: Progress) -> str:
-    """The line before the first cell."""
+    """Return the line before the first cell."""
     where = str(progress.runs_dir)
     return f"{len(progress.cells)} cells: {counts(progress.count())}; {len(progress.todo)} to run in {escape(where)}"
 
 
 def counts(found: Counter[State]) -> str:
-    """``12 done, 1 failed``, coloured."""
+    """Return the counts as coloured text: ``12 done, 1 failed``."""
     return ", ".join(f"[{colour}]{found[state]} {state}[/]" for state, colour in STATES.items() if found[state])
 
 
 def ended_line(progress: Progress, cell: ResolvedCell) -> str:
-    """One line for a cell that has ended."""
+    """Return one line for a cell that has ended."""
     record = progress.ended[cell.key]
     place = f"{len(progress.ended)}/{len(progress.todo)}"
     return f"{place} {escape(cell.cell.name)}: {verdict(record)}"
 
 
 def verdict(record: Record) -> str:
-    """Its accuracy, or why there is none."""
+    """Return the accuracy of a run, or why there is none."""
     if record.status == "ok":
         return f"held out {record.metrics['heldout_accuracy']:.1f} %, {record.cost['wall_s']:.0f} s"
     return f"[red]{record.status.replace('_', ' ')}[/]: {escape(last_line(record.error))}"
 
 
 def show_status(console: Console, progress: Progress, suite: Suite) -> None:
-    """One table a task and network, then each cell that could not end well with its reason."""
+    """Print one table for each task and network, then the reasons of failed and skipped cells."""
     for task, model in product(suite.tasks, suite.models):
         console.print(f"[bold]{escape(task)}[/], {escape(model)}", soft_wrap=True)
         table = Table("method", "cells", box=None, pad_edge=False, header_style="bold")
@@ -127,7 +127,7 @@ def show_status(console: Console, progress: Progress, suite: Suite) -> None:
 
 
 def _reasons(progress: Progress) -> Counter[tuple[str, str]]:
-    """How many cells of a method ended for which reason."""
+    """Count the failed and skipped cells by method and reason."""
     found: Counter[tuple[str, str]] = Counter()
     for cell in progress.cells:
         if progress.states[cell.key] in ("failed", "skipped"):
@@ -149,12 +149,12 @@ def _next(progress: Progress, suite: Suite) -> str:
 
 
 def last_line(text: str) -> str:
-    """Of a traceback the line that says what was wrong."""
+    """Return the last line of a traceback, which says what was wrong."""
     return text.strip().splitlines()[-1] if text.strip() else "no reason is known"
 
 
 def stage_of(event: dict[str, Any]) -> str:
-    """Where a running cell stands."""
+    """Return the stage and epoch of a running cell in words."""
     if event["kind"] == "run":
         return "begins"
     epochs = f" of {event['epochs']}" if event["kind"] == "stage" else ""

@@ -1,4 +1,4 @@
-"""``sfda-kit cache``: what the cache holds, and making room."""
+"""``sfda-kit cache``: list what the cache holds, and clear it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def clear(
 
 
 def size_text(size: int) -> str:
-    """``1234567`` -> ``1.2 MB``."""
+    """Return a size in bytes as text: ``1234567`` -> ``1.2 MB``."""
     value = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -93,7 +93,6 @@ def size_text(size: int) -> str:
 
 
 def _ask(found: Sequence[CacheEntry]) -> None:
-
     if not sys.stdin.isatty():
         raise UserError(f"This would remove {_summary(found)}. Nobody can be asked here: add --yes.")
     typer.confirm(f"Remove {_summary(found)}?", abort=True)

@@ -1,4 +1,4 @@
-"""``sfda-kit data``: look at what is on the disk, write synthetic twins."""
+"""``sfda-kit data``: look at data sets, and write synthetic twins of their layouts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def list_(json: options.AsJson = False) -> None:
 
 
 def _described(part: Component) -> dict[str, str]:
-    """What a set says of itself; one that cannot be imported costs only its own lines."""
+    """Return the description of a data set; where it cannot be imported, return the error instead."""
     told = {"name": part.name, "modalities": "", "what": part.summary, "from": part.owner}
     try:
         kind = part.load()

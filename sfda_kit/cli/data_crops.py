@@ -1,4 +1,4 @@
-"""``sfda-kit data make-crops``: a set of objects cut out of a set of scenes."""
+"""``sfda-kit data make-crops``: cut a data set of objects out of a data set of scenes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sfda-kit data make-shards``: a set of many files as a few tars."""
+"""``sfda-kit data make-shards``: write a data set of many files as a few tar files."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def stats(
 
 
 def show(console: Console, found: DatasetStatistics) -> None:
-    """The table of classes by domains, then one line a sensor."""
+    """Print the table of classes by domains, then one line for each sensor."""
     from rich.markup import escape
     from rich.table import Table
 

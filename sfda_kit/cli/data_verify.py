@@ -1,4 +1,4 @@
-"""``sfda-kit data verify``: every file of a set looked at before anything trains."""
+"""``sfda-kit data verify``: check every file of a data set before any training."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def verify(
 
 @contextmanager
 def _progress(console: Console) -> Iterator[Progress]:
-    """A bar on a terminal, nothing elsewhere."""
+    """Show a progress bar on a terminal, and nothing elsewhere."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from sfda_kit.cli.output import is_interactive
@@ -80,7 +80,7 @@ def _progress(console: Console) -> Iterator[Progress]:
 
 
 def show(console: Console, report: Report, limit: int) -> None:
-    """Findings by kind, errors first; names of files are escaped."""
+    """Print the findings by kind, errors first; names of files are escaped."""
     for code, found in report.by_code().items():
         _show_kind(console, code, found, limit, report.skip_bad)
     wrong, told = _counted(report.errors, "error"), _counted(report.notices, "notice")

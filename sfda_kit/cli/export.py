@@ -1,4 +1,4 @@
-"""``sfda-kit export``: the adapted model as one file."""
+"""``sfda-kit export``: write the adapted model as one file."""
 
 from __future__ import annotations
 

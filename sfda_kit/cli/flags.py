@@ -1,4 +1,4 @@
-"""From command-line flags to one validated configuration, and failures as JSON."""
+"""Turns command-line flags into one validated configuration, and prints failures as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def configuration(
     given: Mapping[str, Any], file: Path | None = None, assignments: Sequence[str] | None = None
 ) -> RunConfig:
-    """YAML file, then flags, then ``--set``: later wins. Raises ``UserError``."""
+    """Merge YAML file, flags and ``--set``; the later one wins. Raises ``UserError`` where the result is invalid."""
     from sfda_kit.config.loading import load_config
     from sfda_kit.config.merging import merge_settings
     from sfda_kit.config.yaml import parse_assignments, read_yaml
@@ -33,7 +33,7 @@ def configuration(
 
 
 def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given (``options.SETTINGS``) as settings."""
+    """Return the options that were given (``options.SETTINGS``) as settings."""
     from sfda_kit.config.merging import merge_settings
 
     data: dict[str, Any] = {}
@@ -44,19 +44,19 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_method(given: Mapping[str, Any], assignments: Sequence[str] | None = None) -> RunConfig:
-    """As ``configuration``, where nothing is run: a configuration names a method all the same."""
+    """Return a configuration for a command that runs nothing; it must name a method all the same."""
     return configuration({"method": "source-only", **given}, assignments=assignments)
 
 
 def _of_a_run(data: dict[str, Any]) -> dict[str, Any]:
-    """The settings in the ``config.yaml`` of a run folder, which holds what followed from them too."""
+    """Return the settings in the ``config.yaml`` of a run folder, which holds more than them, or in a plain file."""
     inner = data.get("config")
     return inner if isinstance(inner, dict) else data
 
 
 @contextmanager
 def json_on_failure(wanted: bool, method: str | None, runs_dir: Path) -> Iterator[None]:
-    """Under ``--json`` a failure prints the same object, with ``error``; the exit code stays."""
+    """Print a failure under ``--json`` as the usual object with ``error``; the exit code does not change."""
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
@@ -75,7 +75,7 @@ def json_on_failure(wanted: bool, method: str | None, runs_dir: Path) -> Iterato
 
 @contextmanager
 def json_of_error(wanted: bool, **told: Any) -> Iterator[None]:
-    """As ``json_on_failure`` where nothing is run and recorded: the object is ``told`` and the ``error``."""
+    """Print a failure under ``--json`` as ``told`` with ``error``, for commands that record no run."""
     try:
         yield
     except Exception as error:
@@ -85,6 +85,6 @@ def json_of_error(wanted: bool, **told: Any) -> Iterator[None]:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One line on stdout."""
+    """Print one line of JSON on stdout."""
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()

@@ -15,7 +15,7 @@ HELP_PANEL = "Output"
 
 
 class Setting(OptionInfo):
-    """An option whose value goes to the key ``path`` of the configuration, as ``read`` makes it from what was typed.
+    """An option whose value, converted by ``read``, goes to the key ``path`` of the configuration.
 
     ``default`` is what the help shows. The configuration applies it, not the option: a file may say otherwise.
     """
@@ -28,7 +28,7 @@ class Setting(OptionInfo):
         self.path, self.read = path, read
 
     def of_value(self, value: Any) -> Any:
-        """``value`` at its place: ``{"adapt": {"lr": value}}`` for ``adapt.lr``."""
+        """Return ``value`` at its place: ``{"adapt": {"lr": value}}`` for ``adapt.lr``."""
         nested = self.read(value) if self.read else value
         for key in reversed(self.path.split(".")):
             nested = {key: nested}
@@ -36,10 +36,10 @@ class Setting(OptionInfo):
 
 
 class OptionGroup:
-    """Options as annotations with ``Setting`` or ``typer.Option``; one without a default is None where not given.
+    """A group holds options as annotations with ``Setting`` or ``typer.Option``; their default is None if not given.
 
-    ``panel`` is where the help shows them. A group may be made of others, word some of their options anew (place and
-    panel stay) and leave some out: those that ``without`` names.
+    ``panel``: where the help shows them. A group may inherit from others, describe some of their options anew (place
+    and panel stay), and leave out those that ``without`` names.
     """
 
     panel: ClassVar[str]
@@ -50,7 +50,7 @@ class OptionGroup:
 
 
 def parameters(group: type[OptionGroup]) -> dict[str, Parameter]:
-    """Each option of ``group`` as Typer reads it, by name."""
+    """Return each option of ``group`` as Typer reads it, by name."""
     hints = get_type_hints(group, include_extras=True)
     found: dict[str, Parameter] = {}
     for kind in (kind for kind in (*group.__mro__[1:], group) if issubclass(kind, OptionGroup)):
@@ -68,7 +68,7 @@ Chosen = TypeVar("Chosen", bound=OptionGroup)
 
 
 def takes_options(command: Callable[[Chosen], None]) -> Callable[..., None]:
-    """The one parameter of ``command`` is a ``OptionGroup``; Typer sees its options instead."""
+    """Let Typer see the options of the ``OptionGroup`` that is the only parameter of ``command``."""
     group = next(iter(get_type_hints(command).values()))
     offered = parameters(group)
 
@@ -82,7 +82,7 @@ def takes_options(command: Callable[[Chosen], None]) -> Callable[..., None]:
 
 
 class Command(TyperCommand):
-    """Shows ``--help`` in a panel of the others, not in one of its own."""
+    """Shows ``--help`` in a panel with other options, not in one of its own."""
 
     def get_help_option(self, ctx: Any) -> Any:
         option = super().get_help_option(ctx)

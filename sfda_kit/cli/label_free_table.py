@@ -1,4 +1,4 @@
-"""The end of a run without labels: what each model predicts, and how the validators judge it."""
+"""The report of a run without labels: what each model predicts, and how the validators score it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_CLASSES = 30
 
 
 def show_label_free(console: Console, record: Record) -> None:
-    """Predicted classes, figures and validator scores of source model, bridge and adapted model."""
+    """Print predicted classes, figures and validator scores of source model, bridge and adapted model."""
     models: dict[str, dict[str, Any]] = record.signals["models"]
     task = record.task
     images = f"{task['images']['target-train']} images, {task['images']['ti']} pairs"
@@ -70,7 +70,7 @@ def _score(score: float | None) -> str:
 
 
 def _bars(models: dict[str, dict[str, Any]]) -> Table:
-    """A row a model: side by side, bars of many classes would not fit on a terminal."""
+    """Return one row for each model, because bars of many classes would not fit side by side on a terminal."""
     table = Table.grid(padding=(0, 2))
     for name, entry in models.items():
         table.add_row("predicted classes", name, sparkline(entry["histogram"]))

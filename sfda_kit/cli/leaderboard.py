@@ -1,4 +1,4 @@
-"""``sfda-kit leaderboard``: tables of finished runs, with what can and cannot be said about differences."""
+"""``sfda-kit leaderboard``: tables of finished runs, which show which differences are real."""
 
 from __future__ import annotations
 

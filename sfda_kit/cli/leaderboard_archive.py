@@ -1,4 +1,4 @@
-"""``sfda-kit leaderboard pack``, ``verify`` and ``add``: runs handed in as one archive."""
+"""``sfda-kit leaderboard pack``, ``verify`` and ``add``: pack runs into an archive, check it, and add it to a board."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def add(
 
 
 def show_findings(console: Console, path: Path, findings: ArchiveFindings) -> None:
-    """The report; nothing in it comes from the archive unescaped, and no line begins with a stranger's words."""
+    """Print the report; all text from the archive is escaped, and no line begins with it."""
     from sfda_kit.submissions.findings import shown
 
     verdict = "accepted" if findings.accepted else "refused"
@@ -112,7 +112,7 @@ def show_findings(console: Console, path: Path, findings: ArchiveFindings) -> No
 
 
 def _show_checks(console: Console, findings: ArchiveFindings) -> None:
-    """What was checked; only words of ours are in this table, so it may wrap."""
+    """Print what was checked; this table holds no text from the archive, so it may wrap."""
     from rich.table import Table
 
     from sfda_kit.submissions.findings import CHECKS

@@ -53,7 +53,7 @@ def serve(
 
 
 def _build(records: list[Path], out: Path, metric: str) -> Path:
-    """The first page of the site of all runs below ``records``."""
+    """Build the site of all runs below ``records`` and return its first page."""
     from sfda_kit.cli.predict import check_choice
     from sfda_kit.leaderboard import RANKING_METRICS, build_board
     from sfda_kit.leaderboard.site.build import build_site

@@ -1,4 +1,4 @@
-"""A run as it happens: bars and figures on a terminal, one line an epoch elsewhere."""
+"""The view of a running adaptation: bars and figures on a terminal, one line for each epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 @contextmanager
 def reporting(console: Console) -> Iterator[Listener]:
-    """A listener for the length of a run: live on a terminal, plain lines in pipes and CI."""
+    """Yield a listener for the length of a run: live on a terminal, plain lines in pipes and CI."""
     if not is_interactive(console):
         yield PlainReport(console)
         return
@@ -36,7 +36,7 @@ def reporting(console: Console) -> Iterator[Listener]:
 
 
 class PlainReport:
-    """One line a stage and an epoch."""
+    """Prints one line for each stage and epoch."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -46,7 +46,7 @@ class PlainReport:
         self.reading = ""
 
     def __call__(self, event: Event) -> None:
-        """Print what is worth a line."""
+        """Print a line for the event if it needs one."""
         if event.kind == "notice":
             self.console.print(f"notice: {escape(event.data['text'])}", soft_wrap=True)
         elif event.kind == "reading" and event.data["what"] != self.reading:
@@ -61,7 +61,7 @@ class PlainReport:
             self.console.print(self._epoch_line(event), soft_wrap=True)
 
     def _epoch_line(self, event: Event) -> str:
-        """Figures and loss terms; a state that was not trained (``as-is``) has no epoch and no terms."""
+        """Return figures and loss terms; a state that was not trained (``as-is``) has no epoch and no terms."""
         trained = event.stage == self.stage
         figures = [f"{shown(name)} {value:.1f} %" for name, value in event.data["figures"].items()]
         terms = [f"{name} {value:.3g}" for name, value in self.terms.means().items()] if trained else []
@@ -71,12 +71,12 @@ class PlainReport:
 
 
 class TimeLeft(ProgressColumn):
-    """Time left while a bar moves, and how long it took once it is full."""
+    """Shows the time left while a bar moves, and how long it took once it is full."""
 
     max_refresh = 0.5
 
     def render(self, task: Task) -> Text:
-        """``0:00:12 left``, or ``took 0:01:30``; empty before the first estimate."""
+        """Return ``0:00:12 left`` or ``took 0:01:30``; the text is empty before the first estimate."""
         if task.finished:
             return Text(f"took {timedelta(seconds=int(task.finished_time or 0))}", style="dim")
         if task.time_remaining is None:
@@ -85,7 +85,7 @@ class TimeLeft(ProgressColumn):
 
 
 class LiveReport:
-    """Epoch and step bars with time left, loss terms, churn and predicted-class histogram."""
+    """Shows epoch and step bars with time left, loss terms, churn and predicted-class histogram."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -116,7 +116,7 @@ class LiveReport:
         return Group(*([self.waiting] if self.waiting else []), self.progress, table)
 
     def __call__(self, event: Event) -> None:
-        """Take in one event."""
+        """Update the view with one event."""
         if event.kind in ("reading", "stage", "step", "epoch", "notice"):
             getattr(self, f"_{event.kind}")(event)
         if self.live is not None:
@@ -168,7 +168,7 @@ class LiveReport:
 
 
 class TermMeans:
-    """Mean of each loss term since the epoch began."""
+    """Computes the mean of each loss term since the epoch began."""
 
     def __init__(self) -> None:
         self.sums: dict[str, float] = {}
@@ -183,17 +183,17 @@ class TermMeans:
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def means(self) -> dict[str, float]:
-        """Mean by term name."""
+        """Return the mean of each term by its name."""
         return {name: total / max(1, self.count) for name, total in self.sums.items()}
 
 
 def shown(name: str) -> str:
-    """A figure's name as people write it."""
+    """Return a figure's name as people write it."""
     return name.replace("_", " ").replace("heldout", "held-out").replace("held out", "held-out")
 
 
 def stage_line(event: Event) -> str:
-    """What begins, in words."""
+    """Return a line about the stage that begins."""
     data = event.data
     epochs, steps = (f"{data[key]} {key.removesuffix('s') if data[key] == 1 else key}" for key in ("epochs", "steps"))
     resumed = f", continuing after epoch {data['done']}" if data["done"] else ""
@@ -201,6 +201,6 @@ def stage_line(event: Event) -> str:
 
 
 def sparkline(counts: list[int]) -> str:
-    """One bar a class, relative to the most frequent one; a class never predicted shows as a dot."""
+    """Return one bar for each class, relative to the most frequent one; a class never predicted is a dot."""
     top = max(*counts, 1)
     return "".join(BARS[min(7, 8 * count // (top + 1))] if count else "·" for count in counts)

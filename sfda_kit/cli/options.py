@@ -1,7 +1,7 @@
 """The options of ``run``, ``adapt``, ``ablate`` and ``source train``, each once, in the groups that the help shows.
 
-Those that further commands take have a name of their own, above the groups. A default that the help shows is that of
-the configuration and its presets; ``X; pretrained: Y`` where the preset for pretrained networks has another one.
+Options that other commands take too have names of their own above the groups. The help shows the defaults of the
+configuration and its presets; ``X; pretrained: Y`` means that the preset for pretrained networks has default Y.
 """
 
 from pathlib import Path
@@ -14,12 +14,12 @@ from sfda_kit.errors import UserError
 
 
 def names(text: str) -> list[str]:
-    """``A,B`` -> ``["A", "B"]``."""
+    """Split ``A,B`` into ``["A", "B"]``."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def weights(texts: list[str]) -> dict[str, float]:
-    """``["bn-stats=0.1", "infomax"]`` -> ``{"bn-stats": 0.1, "infomax": 1.0}``."""
+    """Turn ``["bn-stats=0.1", "infomax"]`` into ``{"bn-stats": 0.1, "infomax": 1.0}``. Raises ``UserError``."""
     found = {}
     for text in texts:
         name, equals, weight = text.partition("=")
@@ -131,5 +131,5 @@ SETTINGS: dict[str, Setting] = {name: one for name, one in DESCRIBED.items() if 
 
 
 def given(chosen: OptionGroup) -> dict[str, Any]:
-    """What was chosen of the settings by option, None where one was not given."""
+    """Return the chosen settings by option; those that were not given are None."""
     return {name: value for name, value in vars(chosen).items() if name in SETTINGS}

@@ -10,19 +10,19 @@ if TYPE_CHECKING:
 
 
 def results(json_wanted: bool = False) -> Console:
-    """Console for people; on stderr when stdout carries JSON."""
+    """Return the console for results, which writes to stderr when stdout carries JSON."""
     from rich.console import Console
 
     return Console(stderr=json_wanted, highlight=False)
 
 
 def errors() -> Console:
-    """Console for messages about what went wrong."""
+    """Return the console for messages about what went wrong."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
 
 
 def is_interactive(console: Console) -> bool:
-    """Whether a live view makes sense: a terminal, and not CI."""
+    """Return whether a live view makes sense: the console is a terminal, and this is not CI."""
     return console.is_terminal and not os.environ.get("CI")

@@ -1,4 +1,4 @@
-"""``sfda-kit plugins``: what is installed, and what failed to load."""
+"""``sfda-kit plugins``: list what is installed, and what failed to load."""
 
 from __future__ import annotations
 

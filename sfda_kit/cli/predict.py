@@ -1,4 +1,4 @@
-"""``sfda-kit predict``: classes for new images."""
+"""``sfda-kit predict``: predict the classes of new images."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def _unit(wanted: str | None, card: AdaptedCard) -> DepthUnit | None:
-    """As given, None for the unit that the model was adapted with; an assumption is said aloud."""
+    """Return the given unit, or None for that of the model; print a notice where millimetres are assumed."""
     from sfda_kit.data.depth_units import DEPTH_UNITS
 
     if wanted is not None:
@@ -73,7 +73,7 @@ def _unit(wanted: str | None, card: AdaptedCard) -> DepthUnit | None:
 
 @contextmanager
 def _opened(out: Path | None) -> Iterator[TextIO]:
-    """Stdout, or a file that appears whole or not at all."""
+    """Yield stdout, or a file that appears whole or not at all."""
     import sys
 
     if out is None:
@@ -86,7 +86,7 @@ def _opened(out: Path | None) -> Iterator[TextIO]:
 
 
 def _write_csv(predictions: Iterable[Prediction], file: TextIO) -> int:
-    """Rows as they come, so that a pipe sees them; returns their number."""
+    """Write rows as they come, so that a pipe sees them, and return their number."""
     import csv
 
     writer = csv.writer(file, lineterminator="\n")
@@ -98,7 +98,7 @@ def _write_csv(predictions: Iterable[Prediction], file: TextIO) -> int:
 
 
 def _write_json(predictions: Iterable[Prediction], file: TextIO) -> int:
-    """A JSON array of objects; returns their number."""
+    """Write a JSON array of objects and return their number."""
     import json
 
     rows = [{"path": p.path, "class": p.label, "probability": p.probability} for p in predictions]

@@ -1,4 +1,4 @@
-"""``sfda-kit reproduce``: make a stated number again, and say whether it comes out."""
+"""``sfda-kit reproduce``: run a card again, and say whether its number is reproduced."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def reproduce(
 
 
 def execute(name: str, runs_dir: Path, data_root: Path | None, skip_bad: bool, json: bool) -> Verdict:
-    """Run what is missing of the card, one run after the other, and show the verdict."""
+    """Run the missing runs of a card, one after the other, and show the verdict."""
     from rich.markup import escape
 
     from sfda_kit.bench.card import load_reproduction_card, runs_of
@@ -53,7 +53,7 @@ def execute(name: str, runs_dir: Path, data_root: Path | None, skip_bad: bool, j
     card = load_reproduction_card(name)
     runs = runs_of(card, data_root, skip_bad)
     for run in runs[:: len(card.seeds)]:
-        resolve(run.config)  # a name that is unknown here stops before the first task is run
+        resolve(run.config)  # an unknown name must stop the command before the first task
     console = results(json)
     done = []
     for number, run in enumerate(runs, start=1):
@@ -65,7 +65,7 @@ def execute(name: str, runs_dir: Path, data_root: Path | None, skip_bad: bool, j
 
 
 def show_verdict(console: Console, verdict: Verdict) -> None:
-    """The band, the number of each seed, and what differs from the card."""
+    """Print the number of each seed, the band, and what differs from the card."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -87,7 +87,7 @@ def show_verdict(console: Console, verdict: Verdict) -> None:
 
 
 def show_cards(console: Console) -> None:
-    """Name, kind, method, expected number and task of every shipped card."""
+    """Print name, kind, method, expected number, number of runs and task of every shipped card."""
     from rich.markup import escape
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""The end of a run in words: accuracies, costs, and where things were written."""
+"""The report of a finished run: accuracies, costs, and where files were written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = (
 
 
 def show_record(console: Console, record: Record) -> None:
-    """Accuracy in percent: transductive and held out, plain and mean over classes."""
+    """Print accuracies in percent: transductive and held out, plain and mean over classes."""
     task = record.task
     synthetic = " (synthetic)" if record.synthetic else ""
     title = f"{record.method}: {task['dataset']}{synthetic}, {task['source']} -> {task['target']}"
@@ -43,7 +43,7 @@ def show_record(console: Console, record: Record) -> None:
 
 
 def show_end(console: Console, record: Record) -> None:
-    """How the result came about, what it cost and where it is."""
+    """Print how the result was chosen, what it cost and where it is."""
     show_mixture(console, record)
     show_selection(console, record)
     cost = record.cost
@@ -53,14 +53,14 @@ def show_end(console: Console, record: Record) -> None:
 
 
 def show_mixture(console: Console, record: Record) -> None:
-    """The learned weights of several source models, in the order of their cards."""
+    """Print the learned weights of several source models, in the order of their cards."""
     if weights := record.source.get("mixing"):
         shown = ", ".join(f"{weight:.2f}" for weight in weights)
         console.print(f"source models mixed with weights {shown}", soft_wrap=True)
 
 
 def show_selection(console: Console, record: Record) -> None:
-    """The epochs that would have been other results, where there is more than one, and what a collapse led to."""
+    """Print the scores of the last, chosen and best epoch where they may differ, and what a collapse led to."""
     found, monitor = record.selection, record.monitor
     if found is None or monitor is None:
         return

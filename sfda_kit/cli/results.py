@@ -1,4 +1,4 @@
-"""``sfda-kit results``: ask stored records in SQL, write them as one table."""
+"""``sfda-kit results``: query stored records in SQL, or write them as one table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Ask stored records in SQL, write them as one table.", no_args_is_help=True)
 Folder = Annotated[Path, typer.Option("--records", help="Folder that holds run folders.")]
 SHOWN = 10
-"""Notices that are printed; further ones are counted."""
+"""Number of notices that are printed; further ones are only counted."""
 
 
 @app.command("query")
@@ -59,7 +59,7 @@ def _notices(answer: Answer) -> None:
 
 
 def _write_table(answer: Answer) -> None:
-    """Fits the terminal; in a pipe every cell is whole, on one line."""
+    """Print a table that fits the terminal; in a pipe every cell is whole, on one line."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -78,7 +78,7 @@ def _write_table(answer: Answer) -> None:
 
 
 def _cells(values: Sequence[Any]) -> list[str]:
-    """Three decimals where any value of the column has decimals; NULL is empty."""
+    """Return a column as text: three decimals where any value has decimals, and nothing for NULL."""
     floats = [value for value in values if isinstance(value, float)]
     form = ".0f" if all(value.is_integer() for value in floats) else ".3f"
     return [
@@ -96,7 +96,7 @@ def _write_csv(answer: Answer) -> None:
 
 
 def _write_json(answer: Answer) -> None:
-    """An array of objects; what JSON has no number for is null."""
+    """Print an array of objects; numbers that JSON cannot hold become null."""
     import json
     import sys
 

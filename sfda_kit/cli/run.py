@@ -1,4 +1,4 @@
-"""``sfda-kit run``: one adaptation, end to end."""
+"""``sfda-kit run``: train a source model, adapt it, and evaluate the result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(chosen: options.RunOptions) -> None:
 
 
 def execute(config: RunConfig, runs_dir: Path, resume: bool, json: bool, trackers: Sequence[str] = ()) -> Record:
-    """Resolve, run with a live view, and show the result."""
+    """Resolve the configuration, run it with a live view, and show the result."""
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results
     from sfda_kit.cli.result_table import show_record

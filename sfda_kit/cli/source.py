@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Source models and their cards.", no_args_is_help=True)
 SHOWN = 8
-"""Names of each kind that the report of an import lists."""
+"""Number of names of each kind that the report of an import lists."""
 Out = Annotated[Path | None, typer.Option(help="Copy the card and its weights into this folder.")]
 EXAMPLES = """Examples:
 sfda-kit source train --backbone resnet18 --image-size 96 --out card
@@ -80,7 +80,7 @@ def _deliver(folder: Path, out: Path | None) -> None:
 
 
 def copy_card(folder: Path, out: Path) -> Path:
-    """Copy a card and its weights into ``out``; ``UserError`` when something else is there."""
+    """Copy a card and its weights into ``out``. Raises ``UserError`` unless ``out`` is new or an empty folder."""
     import shutil
 
     from sfda_kit.files import atomic

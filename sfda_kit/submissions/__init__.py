@@ -1,1 +1,1 @@
-"""Runs handed in to a leaderboard: packed into one archive, checked as hostile input, taken in."""
+"""Submissions to a leaderboard: runs are packed into one archive, checked as hostile input, and added."""

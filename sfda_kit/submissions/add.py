@@ -1,4 +1,4 @@
-"""Taking an archive into a folder of records: only what was checked, all of it or nothing, never over anything."""
+"""Adds an archive to a folder of records: only checked bytes, all runs or none, and nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from sfda_kit.submissions.sandbox import read_bounded, verify_in_sandbox
 from sfda_kit.submissions.verify import Rules, read_manifest
 
 SUBMISSION = "submission.json"
-"""Beside each record: the archive it came in, and what its submitter says."""
+"""File beside each record: the hash of the archive that it came in, and what its submitter says."""
 
 ADVICE = "(--records for another folder), then run the same command again."
 
 
 @dataclass(frozen=True)
 class Added:
-    """``added`` and ``known`` are run ids; nothing was added where the archive was refused."""
+    """The result of ``add``: ``added`` and ``known`` are run ids; nothing is added where the archive is refused."""
 
     findings: ArchiveFindings
     added: tuple[str, ...] = ()
@@ -38,8 +38,8 @@ class Added:
 def add(archive: Path, records: Path, rules: Rules | None = None) -> Added:
     """Check ``archive`` and copy its runs to ``records``/RUN_ID.
 
-    The file is read once: what is written is what was checked, whatever becomes of the file meanwhile.
-    Raises ``UserError`` when it cannot be read, or a different run of the same name is there.
+    The file is read once, so what is written is what was checked, even if the file changes meanwhile.
+    Raises ``UserError`` when the file cannot be read, or a different run of the same name is there.
     """
     data = read_archive_file(archive)
     findings = verify_in_sandbox(data, rules)
@@ -56,7 +56,7 @@ def add(archive: Path, records: Path, rules: Rules | None = None) -> Added:
 
 
 def read_archive_file(path: Path) -> bytes:
-    """Bytes of an archive. Raises ``UserError`` naming what is wrong with the file."""
+    """Return the bytes of an archive. Raises ``UserError`` naming what is wrong with the file."""
     try:
         return read_bounded(path)
     except OSError as error:
@@ -64,7 +64,7 @@ def read_archive_file(path: Path) -> bytes:
 
 
 def _contents(data: bytes, findings: ArchiveFindings) -> tuple[dict[str, dict[str, bytes]], bytes]:
-    """Files by run, and the text of ``submission.json``, from the bytes that were checked."""
+    """Return the files by run, and the text of ``submission.json``, from the bytes that were checked."""
     contents = read_archive(data, ArchiveFindings())
     manifest = read_manifest(contents.pop(MANIFEST))
     runs: dict[str, dict[str, bytes]] = defaultdict(dict)
@@ -76,7 +76,7 @@ def _contents(data: bytes, findings: ArchiveFindings) -> tuple[dict[str, dict[st
 
 
 def _is_there(folder: Path, files: Mapping[str, bytes]) -> bool:
-    """Whether the same run is there already. Raises ``UserError`` when another one has its name."""
+    """Return whether the same run is there already. Raises ``UserError`` when another one has its name."""
     if not folder.exists() and not folder.is_symlink():
         return False
     there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
@@ -90,7 +90,7 @@ def _is_there(folder: Path, files: Mapping[str, bytes]) -> bool:
 
 
 def _place(runs: Mapping[str, Mapping[str, bytes]], records: Path) -> None:
-    """Write all runs aside, then rename each into place; on a failure none of them stays."""
+    """Write all runs to a temporary folder, then rename each into place; on a failure none of them stays."""
     aside = Path(tempfile.mkdtemp(prefix=".incoming-", dir=records))
     placed: list[Path] = []
     try:

@@ -1,4 +1,4 @@
-"""Reading a zip archive that may be hostile: every size is limited, nothing is written, no header is believed."""
+"""Reads a zip archive that may be hostile: every size is limited, nothing is written, no header is trusted."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class _HostileError(ValueError):
 
 
 def read_archive(data: bytes, findings: ArchiveFindings) -> dict[str, bytes]:
-    """Contents by name of the entries that can be accepted; the reasons against others go to ``findings``.
+    """Return the acceptable entries' contents by name, and add the reasons against the others to ``findings``.
 
-    ``data``: the whole file. Memory stays below ``MAX_TOTAL`` beside it.
+    ``data``: the whole file. The contents take less than ``MAX_TOTAL`` bytes of memory beside it.
     """
     try:
         entries = _directory(data)
@@ -62,7 +62,7 @@ def read_archive(data: bytes, findings: ArchiveFindings) -> dict[str, bytes]:
 
 
 def _directory(data: bytes) -> list[zipfile.ZipInfo]:
-    """The entries of the central directory, once its size is known to be harmless."""
+    """Return the entries of the central directory after a check that its size is harmless."""
     if len(data) > MAX_ARCHIVE:
         raise _HostileError(f"the archive is larger than {MAX_ARCHIVE // MIB} MiB; hand the runs in in parts")
     if len(data) < END.size:
@@ -83,7 +83,7 @@ def _directory(data: bytes) -> list[zipfile.ZipInfo]:
 
 
 def _check_places(data: bytes, entries: list[zipfile.ZipInfo], end: int) -> None:
-    """Entries follow each other without gap or overlap, each under a local header that says the same."""
+    """Refuse entries with a gap or an overlap between them, or with a local header that says something else."""
     place = 0
     for info in sorted(entries, key=lambda entry: entry.header_offset):
         if info.header_offset != place or place + LOCAL.size > end:
@@ -102,7 +102,7 @@ def _check_places(data: bytes, entries: list[zipfile.ZipInfo], end: int) -> None
 
 
 def _check_names(entries: list[zipfile.ZipInfo], findings: ArchiveFindings) -> set[str]:
-    """Names that are refused: not allowed, there twice, or equal to another but for case."""
+    """Return the names that are refused: not allowed, there twice, or different from another in case alone."""
     names = [info.orig_filename for info in entries]
     bad: set[str] = set()
     for name, count in Counter(names).items():
@@ -121,7 +121,7 @@ def _check_names(entries: list[zipfile.ZipInfo], findings: ArchiveFindings) -> s
 
 
 def _name_problem(name: str) -> str:
-    """Why an entry of this name is refused, most telling reason first; empty where it is allowed."""
+    """Return the most telling reason to refuse an entry of this name; it is empty where the name is allowed."""
     parts = name.replace("\\", "/").split("/")
     rules = {
         "the name holds control characters": any(ord(character) < 32 or ord(character) == 127 for character in name),
@@ -161,7 +161,7 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
 
 
 def _content(data: bytes, info: zipfile.ZipInfo) -> bytes:
-    """Unpacked bytes; never more than the entry says, which ``_check_entry`` has limited."""
+    """Return the unpacked bytes, never more than the entry says; ``_check_entry`` has limited that number."""
     start = info.header_offset + LOCAL.size + len(info.orig_filename)
     packed = data[start : start + info.compress_size]
     content = packed if info.compress_type == zipfile.ZIP_STORED else _inflate(packed, info.file_size)

@@ -1,4 +1,4 @@
-"""What a record says about itself must agree: run, configuration, task, source model, method, digest, dates."""
+"""Checks that a record agrees with itself: run, configuration, task, source model, method, digest, dates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIRST_YEAR = 2020
 
 
 def wrong_identity(record: Record, folder: str) -> Iterator[str]:
-    """What holds for every record, of a failed run too."""
+    """Yield what is wrong in a record's run id, status, digest and dates; the record may be of a failed run."""
     if record.format != 1:
         yield f"its format is {record.format}; this version reads format 1"
     if record.run_id != folder:
@@ -56,7 +56,7 @@ def _wrong_dates(record: Record) -> Iterator[str]:
 
 
 def wrong_facts(facts: Facts) -> Iterator[str]:
-    """What in the record of a finished run contradicts its configuration."""
+    """Yield what in the record of a finished run contradicts its configuration."""
     record, config, task = facts.record, facts.config, facts.task
     pairs = {
         "seed": (record.seed, config.seed),
@@ -85,7 +85,7 @@ def wrong_facts(facts: Facts) -> Iterator[str]:
 
 
 def wrong_method(facts: Facts, third_party: Mapping[str, str]) -> Iterator[str]:
-    """Methods are the project's own, or are stated to be another's; target labels are marked."""
+    """Yield a method that is neither the project's own nor stated as another's, and a wrong mark of target labels."""
     from sfda_kit.plugins.discovery import registry
 
     name, record = facts.record.method, facts.record
@@ -108,7 +108,7 @@ def wrong_method(facts: Facts, third_party: Mapping[str, str]) -> Iterator[str]:
 
 
 def is_own(method: str) -> bool:
-    """Whether a method of this name belongs to the project, installed here or not."""
+    """Return whether a method of this name belongs to the project, installed here or not."""
     from sfda_kit.plugins.discovery import registry
     from sfda_kit.plugins.registry import SHIPPED
 
@@ -117,14 +117,14 @@ def is_own(method: str) -> bool:
 
 
 def is_labelled(component: Component) -> bool:
-    """Whether a method of the core is handed target labels: nothing outside ``evaluate`` ever is."""
+    """Return whether a method of the core receives target labels: only methods in ``evaluate`` do."""
     return component.owner == CORE and component.target.startswith("sfda_kit.evaluate.")
 
 
 def wrong_recipe(facts: Facts) -> tuple[str, str]:
-    """(problem, notice): the recipe must be the method's with the configuration's changes.
+    """Return (problem, notice): the recipe must be the method's with the configuration's changes.
 
-    It is compared where the same version of the method's package is installed.
+    The two are compared only where the same version of the method's package is installed.
     """
     from sfda_kit.interfaces.recipe import Recipe
     from sfda_kit.plugins.discovery import installation

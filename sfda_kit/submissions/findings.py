@@ -1,4 +1,4 @@
-"""What checking an archive has found: problems, notices, and how often each check was made."""
+"""The findings of the checks of an archive: problems, notices, and how often each check was made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sfda_kit.interfaces.recipe import StrictModel
 
 MAX_LISTED = 200
-"""Problems and notices kept; more are counted."""
+"""Number of problems, and of notices, that are kept; further ones are only counted."""
 
 CHECKS = {
     "archive": "names, sizes and compression of its files",
@@ -30,7 +30,7 @@ CHECKS = {
 
 
 class ArchiveFinding(StrictModel):
-    """One problem or notice; ``text`` holds nothing that a terminal would obey."""
+    """A finding is one problem or notice; its ``text`` holds no control characters for a terminal."""
 
     check: str
     where: str
@@ -54,34 +54,34 @@ class ArchiveFindings(BaseModel):
 
     @property
     def accepted(self) -> bool:
-        """Nothing speaks against the archive."""
+        """Whether there is no problem."""
         return not self.problems
 
     def refuse(self, check: str, where: str, text: str) -> None:
-        """A reason not to take the archive."""
+        """Add a reason to refuse the archive."""
         self._keep(self.problems, check, where, text)
 
     def notice(self, check: str, where: str, text: str) -> None:
-        """Something a reader must know, which is no reason to refuse."""
+        """Add something that a reader must know but that is no reason to refuse."""
         self._keep(self.notices, check, where, text)
 
     def refuse_lines(self, check: str, where: str, error: ValueError) -> None:
-        """A check was made and failed; each line of the message is a reason."""
+        """Count a check that failed, and add each line of its message as a reason to refuse."""
         self.count(check)
         for line in str(error).splitlines() or ["it is not valid"]:
             self.refuse(check, where, line)
 
     def count(self, check: str, number: int = 1) -> None:
-        """A check was made ``number`` times."""
+        """Note that a check was made ``number`` times."""
         self.checked[check] = self.checked.get(check, 0) + number
 
     @contextmanager
     def guard(self, check: str, where: str) -> Iterator[None]:
-        """Whatever goes wrong inside is a reason to refuse: input made to break a check never passes it."""
+        """Turn every error inside into a reason to refuse, so that input made to break a check never passes it."""
         self.count(check)
         try:
             yield
-        except ValueError as error:  # how checks, and libraries that read files, say what is wrong
+        except ValueError as error:  # checks and libraries that read files raise it for wrong input
             self.count(check, -1)
             self.refuse_lines(check, where, error)
         except Exception as error:
@@ -96,20 +96,20 @@ class ArchiveFindings(BaseModel):
 
 
 def shown(value: object, limit: int = 160) -> str:
-    """``value`` as one harmless line: no control or direction characters, no commands of a CI log."""
+    """Return ``value`` as one harmless line: no control or direction characters, no commands of a CI log."""
     text = str(value)
     cut = text[:limit] + ("..." if len(text) > limit else "")
     plain = "".join("?" if is_unprintable(character) else character for character in cut)
-    return plain.replace("::", ": :").replace("##[", "# #[")  # how workflow commands begin in the log of a runner
+    return plain.replace("::", ": :").replace("##[", "# #[")  # workflow commands in a CI log begin with these
 
 
 def is_unprintable(character: str) -> bool:
-    """Control, format (bidirectional marks among them), surrogate, private use, line and paragraph ends."""
+    """Return whether it is a control, format (bidirectional too), surrogate, private use, line or paragraph end."""
     return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
 def listed(values: Iterable[object], most: int = 5) -> str:
-    """The first few of ``values``, shortened, and how many there are beyond."""
+    """Return the first ``most`` values, each shortened, and the number of further ones as one text."""
     found = list(values)
     more = f" and {len(found) - most} more" if len(found) > most else ""
     return ", ".join(repr(shown(value, 60)) for value in found[:most]) + more

@@ -1,4 +1,4 @@
-"""The history of a run must be whole, and give the scores and the choice of an epoch that the record tells."""
+"""Checks that a run's history is whole and gives the scores and the choice of an epoch that the record states."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def wrong_history(facts: Facts, rows: Sequence[HistoryRow]) -> Iterator[str]:
-    """What in the history contradicts itself or the record."""
+    """Yield what in the history contradicts itself or the record."""
     if not rows:
         yield "it has no epoch"
         return
@@ -40,7 +40,7 @@ def wrong_history(facts: Facts, rows: Sequence[HistoryRow]) -> Iterator[str]:
 
 
 def _wrong_selection(record: Record, selection: Selection, rows: Sequence[HistoryRow]) -> Iterator[str]:
-    """The choice is made again from the history: no label may have moved it."""
+    """Choose the epoch again from the history and yield the differences: labels must not influence the choice."""
     from sfda_kit.evaluate.selection import describe_selection
 
     history = [row.model_dump() for row in rows]

@@ -1,4 +1,4 @@
-"""``config.yaml`` of a stranger: read as plain data without aliases, and held against the record."""
+"""Checks a hostile ``config.yaml``: it is read as plain data without aliases and compared with the record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLOSING = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 
 def check_config_file(data: bytes, record: Record) -> None:
-    """Raises ``ValueError`` (YAML's errors too) unless it repeats the record's configuration, recipe and task."""
+    """Raise ``ValueError`` unless ``data`` is YAML that repeats the record's configuration, recipe and task."""
     text = data.decode("utf-8")
     _check_events(text)
     try:
@@ -32,7 +32,7 @@ def check_config_file(data: bytes, record: Record) -> None:
 
 
 def _check_events(text: str) -> None:
-    """Aliases would let a small file stand for a huge one; tags would name types."""
+    """Refuse aliases, which let a small file unpack to a huge value, tags, which name types, and deep nesting."""
     depth = 0
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):

@@ -1,4 +1,4 @@
-"""What an archive of runs looks like: names, limits and manifest."""
+"""The layout of an archive of runs: names, limits and manifest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_TOTAL = 256 * MIB
 """Bytes of all files, unpacked."""
 MAX_ENTRIES, MAX_RUNS = 2000, 300
 MAX_RATIO = 150
-"""Unpacked over packed size of a file above 64 KiB; deflate reaches 1032, honest histories about 30."""
+"""Unpacked over packed size of a file above 64 KiB; deflate reaches 1032, real histories about 30."""
 MAX_SIZE = {
     MANIFEST: MIB,
     RECORD: 512 * KIB,
@@ -44,14 +44,14 @@ class _Strict(BaseModel):
 
 
 class SuiteName(_Strict):
-    """The suite that an archive claims to be of."""
+    """A suite that an archive claims to belong to, by its name and version."""
 
     name: _Name
     version: int = Field(ge=1)
 
 
 class About(_Strict):
-    """What the submitter says; nothing of it is checked, all of it is shown as text only.
+    """What the submitter states; all of it is shown as text only, and submitter, link and notes are not verified.
 
     ``third_party``: the package of each method that is not the project's own.
     """
@@ -64,7 +64,7 @@ class About(_Strict):
 
 
 class ArchiveManifest(_Strict):
-    """``manifest.json``: SHA-256 by name of every other file, and what the submitter says."""
+    """``manifest.json`` holds the SHA-256 of every other file by its name, and what the submitter states."""
 
     format: int
     toolkit: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.+-]{1,40}$")]
@@ -73,12 +73,12 @@ class ArchiveManifest(_Strict):
 
 
 def is_run_id(text: str) -> bool:
-    """Whether ``text`` can name a folder on every file system."""
+    """Return whether ``text`` can name a folder on every file system."""
     return bool(RUN_ID.fullmatch(text)) and not _RESERVED.fullmatch(text)
 
 
 def split_name(name: str) -> tuple[str, str] | None:
-    """Run id and file (``pictures`` for any picture) of an archive's name; None where it is not allowed."""
+    """Return run id and file (``pictures`` for any picture) of a name in an archive; None where it is not allowed."""
     match = _FILE.fullmatch(name) or _PICTURE.fullmatch(name)
     if not match or not is_run_id(match["run"]):
         return None
@@ -86,6 +86,6 @@ def split_name(name: str) -> tuple[str, str] | None:
 
 
 def size_limit(name: str) -> int:
-    """Most bytes that a file of an allowed name may have."""
+    """Return the largest number of bytes that a file of an allowed name may have."""
     found = split_name(name)
     return MAX_SIZE[found[1] if found else MANIFEST]

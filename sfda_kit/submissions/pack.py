@@ -1,4 +1,4 @@
-"""Finished runs as one archive: the same runs give the same bytes, and nothing of the submitter's disk is in them."""
+"""Packs finished runs into one archive: the same runs give the same bytes, without paths of the submitter's disk."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from sfda_kit.submissions.redaction import public, public_record
 from sfda_kit.submissions.verify import Rules, verify
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""Time of every entry: zip knows none before."""
+"""Time of every entry: the earliest that zip can store."""
 
 DIAGRAMS = ("confusion.png", "curves.png")
-"""Pictures of a run that show no image."""
+"""Pictures of a run that show no image of the data set."""
 
 ADVICE = "(--out for the archive), then run the same command again."
 
 
 @dataclass(frozen=True)
 class Packed:
-    """An archive that was written, and what its own check has found."""
+    """Describes an archive that was written, with the findings of its own check."""
 
     path: Path
     size: int
@@ -60,7 +60,7 @@ def pack(
     """Write the runs in ``folders`` (run folders, or folders of them) to the archive ``out``.
 
     ``about``: submitter, link, notes and suite (name or file) as the user gave them. Raises ``UserError`` where
-    a run cannot be handed in, or the archive would be refused by whoever checks it.
+    a run cannot be packed, or where the check of the archive would refuse it.
     """
     if out.suffix != ".zip":
         raise UserError(f"--out {out}: an archive is a zip file; name it like submission.zip.")
@@ -79,7 +79,7 @@ def pack(
 
 
 def archive_bytes(runs: Sequence[StoredRun], about: About, pictures: bool = True) -> bytes:
-    """The archive: manifest first, then all files by name, with fixed times and permissions."""
+    """Return the archive: the manifest first, then all files by name, with fixed times and permissions."""
     files: dict[str, bytes] = {}
     for run in runs:
         found = _files(run, pictures)
@@ -92,7 +92,7 @@ def archive_bytes(runs: Sequence[StoredRun], about: About, pictures: bool = True
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
-    """``files`` in the order given, deflated, with nothing in the headers that could differ."""
+    """Return a zip of ``files`` in the order given, deflated, with nothing in the headers that could differ."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
@@ -104,7 +104,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
 
 
 def _chosen(folders: Sequence[Path], with_failed: bool) -> list[StoredRun]:
-    """The runs to pack. Raises ``UserError`` naming every one that cannot be."""
+    """Return the runs to pack. Raises ``UserError`` naming every run that cannot be packed."""
     for folder in folders:
         if (folder / CONFIG).exists() and not (folder / RECORD).exists():
             raise UserError(f"{folder} has not finished. Continue it: sfda-kit run ... --resume")
@@ -145,14 +145,14 @@ def _about(given: Mapping[str, Any], runs: Sequence[StoredRun]) -> About:
 
 
 def _owner(method: str) -> str:
-    """The package that a method of another's comes from. Raises ``UserError`` where it is not installed."""
+    """Return the package of a third party's method. Raises ``UserError`` where it is not installed."""
     from sfda_kit.plugins.discovery import registry
 
     return registry().get("method", method).owner
 
 
 def _files(run: StoredRun, pictures: bool) -> dict[str, bytes]:
-    """What of a run goes into the archive, by name; no weights, no events, no other file."""
+    """Return the files of a run for the archive, by name: no weights, no events, no other file."""
     record = public_record(run.record)
     files = {RECORD: _json(record.model_dump(mode="json"))}
     if (run.path / CONFIG).exists():
@@ -170,7 +170,7 @@ def _files(run: StoredRun, pictures: bool) -> dict[str, bytes]:
 
 
 def _may_show(picture: str, record: Record) -> bool:
-    """Pictures that show images of a data set are for its owner to publish; synthetic ones are anyone's."""
+    """Return whether a picture may be published: images of a real data set are only for its owner to publish."""
     return record.synthetic or picture in DIAGRAMS
 
 

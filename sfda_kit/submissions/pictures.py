@@ -1,4 +1,4 @@
-"""Pictures of strangers: small, whole, and nothing but PNG."""
+"""Checks hostile pictures: each must be small, whole, and nothing but PNG."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MAX_SIDE, MAX_PIXELS = 6000, 12_000_000
 
 
 def check_picture(data: bytes) -> None:
-    """Raises ``ValueError`` (Pillow's ``OSError`` and ``SyntaxError`` too) unless ``data`` is one plain PNG."""
+    """Raise ``ValueError``, or Pillow's ``OSError`` or ``SyntaxError``, unless ``data`` is one plain PNG."""
     from PIL import Image
 
     kinds = list(_chunks(data))
     if unknown := sorted({repr(kind) for kind in kinds if kind not in CHUNKS}):
         raise ValueError(f"it has chunks that no picture of a run has: {', '.join(unknown[:5])}")
-    width, height = struct.unpack_from(">II", data, len(SIGNATURE) + 8)  # before any decoder has seen it
+    width, height = struct.unpack_from(">II", data, len(SIGNATURE) + 8)  # before any decoder reads it
     if kinds[0] != b"IHDR" or max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise ValueError(f"it is {width} x {height} pixels, too large to be decoded")
     with Image.open(BytesIO(data), formats=["PNG"]) as image:
@@ -28,7 +28,7 @@ def check_picture(data: bytes) -> None:
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:
-    """Kinds of the chunks, which must fill the file to its last byte."""
+    """Yield the kinds of the chunks, which must fill the file to its last byte."""
     if not data.startswith(SIGNATURE):
         raise ValueError("it is not a PNG picture")
     place, kind = len(SIGNATURE), b""

@@ -1,4 +1,4 @@
-"""Predictions from a hostile parquet file: sizes first, from its metadata; then values, each one checked."""
+"""Reads predictions from a hostile parquet file: it checks the sizes in its metadata first, then every value."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ LEAVES = {
 """Columns of ``results/predictions.py`` as parquet stores them, in order."""
 
 PARTS = {"transductive": "target-train", "heldout": "target-test"}
-"""Evaluated part -> part of the task."""
+"""The part of the task for each evaluated part."""
 
 MAX_ROWS, MAX_VALUES, MAX_ROW_GROUPS = 500_000, 20_000_000, 16
 MAX_TEXT = 400
 SUM_TOLERANCE = 1e-3
-"""How far probabilities (float32, perhaps computed in bfloat16) may be from a sum of 1."""
+"""How far the sum of probabilities (float32, perhaps computed in bfloat16) may be from 1."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """N rows: ``part``, ``name`` (text), ``group``; codes (N,) of label, prediction and the source model's
-    prediction, all in the order of the task's classes; ``probabilities`` (N, K)."""
+    """Predictions hold N rows: ``part``, ``name`` (text), ``group``, ``probabilities`` (N, K), and codes (N,) of label,
+    prediction and the source model's prediction. Codes and probabilities are in the order of the task's classes."""
 
     part: NDArray[np.str_]
     name: NDArray[np.str_]
@@ -52,7 +52,7 @@ class Predictions:
 
 
 def read_predictions(data: bytes, classes: Sequence[str], rows: Mapping[str, int]) -> Predictions:
-    """The table in ``data``. ``rows``: images by evaluated part, as the record's task says.
+    """Return the table in ``data``. ``rows``: number of images by evaluated part, as the record's task says.
 
     Raises ``ValueError`` (pyarrow's errors among them) where it is not what the toolkit writes.
     """
@@ -77,7 +77,7 @@ def read_predictions(data: bytes, classes: Sequence[str], rows: Mapping[str, int
 
 
 def _read(data: bytes, rows: int, classes: int) -> pa.Table:
-    """Read after the metadata have shown that it is small; texts stay dictionaries, so none is multiplied."""
+    """Read the table once its metadata show that it is small; texts stay dictionaries, so none is copied per row."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""The task built again from a record's configuration: are the samples, labels and groups those of the data set?"""
+"""Builds a record's task again to check that samples, labels and groups are those of the data set."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ EMBEDDED = ("rooms",)
 
 
 class Rebuilder:
-    """Builds tasks, each once. ``roots``: folders of data sets on this disk, by name."""
+    """A rebuilder builds each task only once. ``roots``: folders of data sets on this disk, by name."""
 
     def __init__(self, roots: Mapping[str, Path]) -> None:
         self.roots = roots
         self._tasks: dict[str, Task] = {}
 
     def can_open(self, facts: Facts) -> bool:
-        """Whether the data set of the record is at hand."""
+        """Return whether the data set of the record is available here."""
         return facts.task.dataset in EMBEDDED or facts.task.dataset in self.roots
 
     def task(self, config: DatasetConfig) -> Task:
-        """The task that ``config`` asks for, with the data set's folder on this disk."""
+        """Return the task that ``config`` asks for, with the data set's folder on this disk."""
         from sfda_kit.data.task import build_task
         from sfda_kit.plugins.discovery import build_part
 
@@ -44,7 +44,7 @@ class Rebuilder:
         return self._tasks[key]
 
     def wrong_task(self, facts: Facts, found: Predictions | None) -> Iterator[str]:
-        """One line for everything that differs from the task built here."""
+        """Yield one line for everything that differs from the task built here."""
         try:
             task = self.task(facts.config.dataset)
         except SfdaKitError as error:

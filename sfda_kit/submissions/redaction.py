@@ -1,4 +1,4 @@
-"""Taking out of a record what is nobody's business: where things lie on the submitter's disk."""
+"""Removes private facts from a record: where files lie on the submitter's disk."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ABSOLUTE_PATH = re.compile(
 
 
 def public_record(record: Record) -> Record:
-    """``record`` without paths of this disk, with texts of one line and finite numbers; a digest to match.
+    """Return ``record`` without paths of this disk, with texts of one line, finite numbers and a matching digest.
 
-    The data set's root goes, source cards keep their last names, and so does a path in a text.
+    The data set's root is removed. Source cards and paths in texts keep only their last names.
     """
     found = record.model_dump(mode="json")
     hidden = _folders(found)
@@ -32,7 +32,7 @@ def public_record(record: Record) -> Record:
     found["run_id"] = found["run_dir"] = public_run_id(record.run_id)
     found = public(found, hidden)
     found["cost"] = {name: value for name, value in found["cost"].items() if value is not None}
-    if record.status != "ok":  # no predictions come with it, so nothing of these could be checked
+    if record.status != "ok":  # no predictions come with it, so its scores cannot be checked
         found["metrics"], found["baselines"] = {}, {}
     if found["config_digest"]:
         found["config_digest"] = digest({part: found[part] for part in ("config", "recipe")})
@@ -40,7 +40,7 @@ def public_record(record: Record) -> Record:
 
 
 def public(value: Any, hidden: tuple[str, ...] = ()) -> Any:
-    """``value`` (JSON data) without absolute paths, control characters and numbers that are not finite."""
+    """Return ``value`` (JSON data) without absolute paths, control characters and numbers that are not finite."""
     if isinstance(value, dict):
         return {key: public(item, hidden) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -51,13 +51,13 @@ def public(value: Any, hidden: tuple[str, ...] = ()) -> Any:
 
 
 def public_run_id(run_id: str) -> str:
-    """``run_id`` in characters that every file system takes."""
+    """Return ``run_id`` in characters that every file system accepts."""
     found = re.sub(r"[^A-Za-z0-9_+=.-]", "_", run_id)[:180]
     return found if is_run_id(found) else f"run-{found}".rstrip(".-+=")
 
 
 def last_name(path: str) -> str:
-    """The last part of a path of any system."""
+    """Return the last part of a path of any operating system."""
     return PurePosixPath(PureWindowsPath(path).as_posix()).name
 
 
@@ -66,7 +66,7 @@ def _last_names(paths: str | list[str]) -> str | list[str]:
 
 
 def _folders(record: dict[str, Any]) -> tuple[str, ...]:
-    """Folders of this computer that texts may name, the longest first: names with spaces are found this way."""
+    """Return this computer's folders that texts may name, the longest first; this also finds names with spaces."""
     dataset = record["config"].get("dataset")
     root = dataset.get("root") if isinstance(dataset, dict) else None
     run_dir = Path(record["run_dir"])

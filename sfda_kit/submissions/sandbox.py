@@ -1,4 +1,4 @@
-"""The check in a process of its own, with limited memory and time: what crashes a library crashes only that."""
+"""Runs the check in a process of its own, with limited memory and time, so that a crash ends only that process."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from sfda_kit.submissions.layout import MAX_ARCHIVE, MIB
 from sfda_kit.submissions.verify import Rules, verify
 
 MEMORY = 4096 * MIB
-"""Address space that the check may take beyond what it has when its libraries are loaded."""
+"""Bytes of address space that the check may take in addition to its loaded libraries."""
 
 
 def read_bounded(path: Path) -> bytes:
-    """The file at ``path``, one byte more than is accepted at most. Raises ``OSError``."""
+    """Return the file at ``path``, at most one byte more than is accepted. Raises ``OSError``."""
     with path.open("rb") as file:
         return file.read(MAX_ARCHIVE + 1)
 
 
 def verify_in_sandbox(data: bytes, rules: Rules | None = None, timeout_s: float = 900) -> ArchiveFindings:
-    """``verify`` in another process; its death or delay is a reason to refuse."""
+    """Run ``verify`` in another process; if that dies or takes too long, refuse the archive."""
     request = _from_anywhere(rules or Rules()).model_dump_json().encode() + b"\n" + data
     command = [sys.executable, "-m", "sfda_kit.submissions.sandbox"]
-    # An empty folder: a folder of strangers' files (a pull request) must not be where modules are looked for.
+    # Python must not look for modules in a folder of hostile files (a pull request), so it runs in an empty one.
     with tempfile.TemporaryDirectory() as empty:
         try:
             done = subprocess.run(
@@ -44,7 +44,7 @@ def verify_in_sandbox(data: bytes, rules: Rules | None = None, timeout_s: float 
 
 
 def _from_anywhere(rules: Rules) -> Rules:
-    """``rules`` with absolute paths; a shipped suite is never a file of the same name in the current folder."""
+    """Return ``rules`` with absolute paths; a shipped suite wins over a file of its name in the current folder."""
     from sfda_kit.bench.suite import shipped_suites
 
     suite = rules.suite
@@ -60,7 +60,7 @@ def _refused(reason: str) -> ArchiveFindings:
 
 
 def main() -> None:
-    """Rules on the first line of the standard input, then the archive; the report on the standard output."""
+    """Read the rules (first line) and the archive from the standard input; write the report to the standard output."""
     rules = Rules.model_validate_json(sys.stdin.buffer.readline())
     data = sys.stdin.buffer.read(MAX_ARCHIVE + 1)
     _load_libraries()
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def _load_libraries() -> None:
-    """Before memory is limited, so that their own needs do not count."""
+    """Load libraries before memory is limited, so that their own needs do not count."""
     import PIL.PngImagePlugin
     import pyarrow.compute
     import pyarrow.parquet
@@ -80,7 +80,7 @@ def _load_libraries() -> None:
 
 
 def _limit_memory() -> None:
-    """As far as the system can: Linux counts address space, others are left to the limits of each check."""
+    """Limit address space where the system can (Linux); elsewhere only the limits of each check apply."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 

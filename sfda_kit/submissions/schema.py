@@ -1,4 +1,4 @@
-"""The parts of a record that the record itself keeps as plain data, each with its keys, types and ranges."""
+"""Models with keys, types and ranges for the parts of a record that the record keeps as plain data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,60}$"
 
 
 class Scores(StrictModel):
-    """Six values in percent."""
+    """Scores are six values in percent."""
 
     transductive_accuracy: Percent
     transductive_mean_class_accuracy: Percent
@@ -33,14 +33,14 @@ class Scores(StrictModel):
 
 
 class FinalScores(Scores):
-    """``Record.metrics`` of a finished run."""
+    """Final scores are ``Record.metrics`` of a finished run."""
 
     source_only_heldout_accuracy: Percent
     source_accuracy: Percent | None = None
 
 
 class ImageCounts(StrictModel):
-    """Images by part of a task."""
+    """Counts of the images in each part of a task."""
 
     source: Count
     target_train: Count = Field(alias="target-train")
@@ -49,7 +49,7 @@ class ImageCounts(StrictModel):
 
 
 class TaskFacts(StrictModel):
-    """``Record.task`` of a run with evaluation."""
+    """Task facts are ``Record.task`` of a run with evaluation."""
 
     dataset: ShortName
     source: ShortName
@@ -63,7 +63,7 @@ class TaskFacts(StrictModel):
 
 
 class HistoryRow(StrictModel):
-    """One epoch of ``history.json``."""
+    """A row is one epoch of ``history.json``."""
 
     phase: ShortName
     epoch: Annotated[int, Field(ge=0, le=10**6)]
@@ -73,9 +73,9 @@ class HistoryRow(StrictModel):
 
 
 def _spelt_out(kind: type[BaseModel], value: Any) -> BaseModel:
-    """A model that takes short forms from people, as a record holds it: without them, so with the very same values.
+    """Return ``value`` as ``kind``; raise ``ValueError`` unless it has the model's values and types (no short forms).
 
-    pydantic's own strictness refuses the arrays of JSON behind a validator that takes short forms.
+    pydantic's strict mode cannot do this: it refuses JSON arrays behind a validator that accepts short forms.
     """
     found = kind.model_validate(value)
     if not _is_within(value, found.model_dump(mode="json")):
@@ -84,7 +84,7 @@ def _spelt_out(kind: type[BaseModel], value: Any) -> BaseModel:
 
 
 def _is_within(given: Any, full: Any) -> bool:
-    """Whether every value of ``given`` stands in ``full``, with its type."""
+    """Return whether ``full`` has every value of ``given``, with its type."""
     if isinstance(given, dict) and isinstance(full, dict):
         return all(key in full and _is_within(value, full[key]) for key, value in given.items())
     if isinstance(given, list) and isinstance(full, list):
@@ -95,15 +95,15 @@ def _is_within(given: Any, full: Any) -> bool:
 
 SpeltRecipe = Annotated[Any, PlainValidator(partial(_spelt_out, Recipe))]
 SpeltConfig = Annotated[Any, PlainValidator(partial(_spelt_out, RunConfig))]
-"""Without short forms."""
+"""A configuration without short forms, which a person may write but a record never holds."""
 
 
 History = Annotated[list[HistoryRow], Field(max_length=20_000)]
-"""``history.json``."""
+"""The rows of ``history.json``."""
 
 
 class Facts(StrictModel):
-    """The checked parts of one record; ``record`` itself holds the rest."""
+    """Facts are the checked parts of one record; ``record`` itself holds the rest."""
 
     record: Record
     task: TaskFacts
@@ -114,7 +114,7 @@ class Facts(StrictModel):
 
 
 def check_facts(record: Record) -> Facts:
-    """Every part of the record of a finished run. Raises ``ValueError``, one line a wrong key."""
+    """Return the checked parts of a finished run's record. Raises ``ValueError`` with a line for each wrong key."""
     from sfda_kit.source.source_card import SourceCard
 
     problems: list[str] = []
@@ -142,7 +142,7 @@ def check_facts(record: Record) -> Facts:
 
 
 def validated(kind: type[Checked], value: Any, what: str) -> Checked:
-    """``value`` (JSON data) as ``kind``, no type converted. Raises ``ValueError`` naming every wrong key."""
+    """Return ``value`` (JSON data) as ``kind`` without type conversion. Raises ``ValueError`` naming the wrong keys."""
     try:
         return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:

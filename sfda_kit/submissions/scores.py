@@ -1,4 +1,4 @@
-"""Scores computed again from the predictions, and held against what the record says."""
+"""Computes scores again from the predictions and compares them with those in the record."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sfda_kit.submissions.predictions import Predictions
 from sfda_kit.submissions.schema import Facts
 
 TOLERANCE = 1e-4
-"""Percent; accuracies are quotients of counts."""
+"""Allowed difference of accuracies in percent; they are quotients of counts."""
 
 CALIBRATION_TOLERANCE = 1e-2
-"""Percent; means of float32 differ a little between versions of numpy."""
+"""Allowed difference in percent; means of float32 differ a little between versions of numpy."""
 
 
 def recomputed(found: Predictions) -> tuple[dict[str, float], dict[str, float]]:
-    """Scores in percent of the method and of the source model; the latter's calibration is not stored."""
+    """Return the scores in percent of the method, and of the source model, whose probabilities are not stored."""
     method: dict[str, float] = {}
     source: dict[str, float] = {}
     for part in np.unique(found.part.astype(str)):
@@ -38,7 +38,7 @@ def recomputed(found: Predictions) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def wrong_scores(facts: Facts, found: Predictions) -> Iterator[str]:
-    """One line for every score of the record that its predictions do not give."""
+    """Yield one line for every score of the record that its predictions do not give."""
     method, source = recomputed(found)
     metrics = facts.metrics.model_dump()
     yield from differences("metrics", metrics, method)
@@ -55,7 +55,7 @@ def wrong_scores(facts: Facts, found: Predictions) -> Iterator[str]:
 
 
 def differences(where: str, stated: Mapping[str, Any], computed: Mapping[str, float]) -> Iterator[str]:
-    """One line for every value of ``computed`` that ``stated`` gives otherwise."""
+    """Yield one line for every value of ``computed`` from which ``stated`` differs by more than the tolerance."""
     for name, value in computed.items():
         tolerance = CALIBRATION_TOLERANCE if name.endswith("calibration_error") else TOLERANCE
         if abs(stated[name] - value) > tolerance:
@@ -63,7 +63,7 @@ def differences(where: str, stated: Mapping[str, Any], computed: Mapping[str, fl
 
 
 def _wrong_signals(signals: Mapping[str, Any], found: Predictions, classes: int) -> Iterator[str]:
-    """The label-free figures that predictions decide."""
+    """Yield the label-free figures that are not those of the predictions."""
     rows = found.part == "transductive"
     histogram = np.bincount(found.prediction[rows], minlength=classes).tolist()
     if "histogram" in signals and signals["histogram"] != histogram:

@@ -1,4 +1,4 @@
-"""JSON from strangers: no duplicate keys, no NaN, bounded depth, size, numbers and texts, no control characters."""
+"""Parses hostile JSON: no duplicate keys, NaN or control characters; limited depth, size, numbers and texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StrictJsonError(ValueError):
 
 
 def parse(data: bytes) -> Any:
-    """The value of ``data``. Raises ``StrictJsonError``."""
+    """Return the value of ``data``. Raises ``StrictJsonError``."""
     try:
         value = json.loads(
             data.decode("utf-8"),
@@ -43,7 +43,7 @@ def parse(data: bytes) -> Any:
 
 
 def check_values(value: Any) -> None:
-    """Depth, number of values, and every text. Raises ``StrictJsonError``."""
+    """Check depth, number of values, and every text. Raises ``StrictJsonError``."""
     pending, count = [(value, 1)], 0
     while pending:
         item, depth = pending.pop()

@@ -1,4 +1,4 @@
-"""Whether runs are those of a suite: the same protocol, and every cell of it."""
+"""Checks that runs belong to a suite: they have the same protocol, and every cell has a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sfda_kit.submissions.layout import SuiteName
 
 @dataclass(frozen=True)
 class SuiteReport:
-    """``strangers``: runs that are no cell of the suite, with the reason; ``missing``: cells without a run."""
+    """``strangers`` maps runs that are no cell of the suite to a reason; ``missing`` lists the cells without a run."""
 
     strangers: Mapping[str, str]
     missing: Sequence[str]
@@ -24,9 +24,8 @@ class SuiteReport:
 def check_suite(runs: Mapping[str, RunConfig], cells: Sequence[RunConfig]) -> SuiteReport:
     """Compare the configurations of ``runs`` (by run id) with those of a suite's cells.
 
-    The folder of the data and the device are not compared. A method that the suite does not have stands in
-    for one of it: all but its name must be as in a cell, its own parameters included. ``missing`` counts, for
-    every method that is there, the cells it should have.
+    The data folder and the ``compute`` settings are not compared. A method that the suite lacks may replace one of the
+    suite if all its settings but the name are those of a cell. ``missing`` lists only cells of methods that have a run.
     """
     methods = {cell.method for cell in cells}
     wanted = {method: {protocol(cell): cell for cell in cells if cell.method == method} for method in methods}
@@ -42,19 +41,19 @@ def check_suite(runs: Mapping[str, RunConfig], cells: Sequence[RunConfig]) -> Su
 
 
 def protocol(config: RunConfig) -> str:
-    """Digest of what cells of one method, and runs of a method of one's own, share with a cell of the suite."""
+    """Return a digest of all that a run must share with a cell of the suite, whatever its method is called."""
     return digest(_compared(config))
 
 
 def comparable(config: RunConfig) -> str:
-    """Digest of all that decides a result: two runs that have it in common are one run made twice."""
+    """Return a digest of all that decides a result: two runs with the same digest are one run made twice."""
     return digest({"method": config.method, **_compared(config)})
 
 
 def suite_cells(name: str, expected: SuiteName | None = None) -> list[RunConfig]:
-    """Configurations of the suite ``name`` (a path to a YAML file too, when it is the user's own word).
+    """Return the configurations of the suite ``name``: a shipped one or, where the user chose it, a YAML file.
 
-    Raises ``UserError`` when it is not known, or not the version of ``expected``.
+    Raises ``UserError`` when the suite is unknown, or has not the name and version of ``expected``.
     """
     from sfda_kit.bench.cells import expand
     from sfda_kit.bench.suite import load_suite
@@ -76,7 +75,7 @@ def _compared(config: RunConfig) -> dict[str, Any]:
 
 
 def _reason(config: RunConfig, cells: Iterable[RunConfig]) -> str:
-    """The settings in which it differs from the closest cell."""
+    """Name the settings in which a run differs from the closest cell."""
     mine = _flat(_compared(config))
     differences = [
         sorted(key for key, value in _flat(_compared(cell)).items() if mine.get(key) != value) for cell in cells

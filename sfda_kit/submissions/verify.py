@@ -1,4 +1,4 @@
-"""Every check of an archive, in order: what it holds, its manifest, each run, all runs together, their suite."""
+"""Runs every check of an archive in order: its files, its manifest, each run, all runs together, their suite."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sfda_kit.submissions.verify_run import check_run
 
 
 class Rules(BaseModel):
-    """What the checker asks for: ``roots``, data sets on this disk; ``suite``, name or file of what runs must be."""
+    """Rules of a check. ``roots``: folders of data sets by name; ``suite``: the required suite, by name or file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,7 +32,7 @@ class Rules(BaseModel):
 
 
 def verify(data: bytes, rules: Rules | None = None) -> ArchiveFindings:
-    """Check the archive ``data`` in this process; see ``sandbox.py`` for one that a crash cannot take along."""
+    """Check the archive ``data`` in this process; ``verify_in_sandbox`` protects the caller from a crash."""
     rules = rules or Rules()
     findings = ArchiveFindings(sha256=hashlib.sha256(data).hexdigest())
     contents = read_archive(data, findings)
@@ -56,7 +56,7 @@ def verify(data: bytes, rules: Rules | None = None) -> ArchiveFindings:
 
 
 def read_manifest(content: bytes) -> ArchiveManifest:
-    """``manifest.json``. Raises ``ValueError``."""
+    """Return the manifest in ``content``. Raises ``ValueError``."""
     manifest = validated(ArchiveManifest, parse(content), "manifest")
     if manifest.format != layout.FORMAT:
         raise ValueError(
@@ -95,7 +95,7 @@ def _tell_absent_data(finished: Mapping[str, Facts], rebuilder: Rebuilder, findi
 
 
 def _check_together(finished: Mapping[str, Facts], findings: ArchiveFindings) -> None:
-    """The same run under two names is refused; different source models under one seed are told."""
+    """Refuse one run under two names, and add a notice where one seed has different source models."""
     same: dict[str, list[str]] = defaultdict(list)
     sources: dict[tuple[str, int], set[str]] = defaultdict(set)
     for run_id, facts in finished.items():

@@ -1,4 +1,4 @@
-"""The checks of one run of an archive; each goes on as far as it can, so that all reasons are told at once."""
+"""Checks one run of an archive; each check goes on as far as it can, so that all reasons are reported at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sfda_kit.submissions.strict_json import parse
 def check_run(
     run_id: str, files: Mapping[str, bytes], about: About, rebuilder: Rebuilder, findings: ArchiveFindings
 ) -> Facts | None:
-    """The facts of a finished run, None where there are none or they are broken."""
+    """Check a run and return its facts; None where it has not finished or its facts are broken."""
     if RECORD not in files:
         findings.refuse("schema", run_id, f"there is no {RECORD}")
         return None
