@@ -179,7 +179,7 @@ def _usable_classes(
         found = ", ".join(f"{part} {count}" for part, count in counts.items())
         # A source model cannot know a class that it never saw; the target may lack one, as published tasks do.
         if min(counts.values()) < minimum or not counts["source"]:
-            notices.append(f"TR class {name!r} left out: subsample than {max(minimum, 1)} images in a part ({found})")
+            notices.append(f"TR class {name!r} left out: fewer than {max(minimum, 1)} images in a part ({found})")
             continue
         if not all(counts.values()):
             notices.append(f"TR class {name!r} is not seen in every part ({found})")
@@ -189,7 +189,7 @@ def _usable_classes(
         raise DataError(
             "Fewer than two TR classes have enough images in each part:\n  "
             + "\n  ".join(notices or ["no class was asked for"])
-            + "\nName other classes (--tr-classes), add images, or accept subsample: --set dataset.minimum_images=1."
+            + "\nName other classes (--tr-classes), add images, or accept fewer: --set dataset.minimum_images=1."
         )
     return tuple(usable), notices
 
