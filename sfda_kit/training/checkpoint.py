@@ -17,7 +17,7 @@ from sfda_kit.training.optimizers import Optimizer
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a stage after its last finished epoch. Each epoch draws its random numbers from (seed, stage, epoch)."""
+    """The state of a stage after its last finished epoch. Epochs draw random numbers from (seed, stage, epoch)."""
 
     path: Path
 
