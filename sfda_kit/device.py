@@ -1,4 +1,4 @@
-"""Where a run computes: device, threads, precision. Nothing else in the toolkit names a device."""
+"""The device, threads and precision of a run. No other module of the toolkit chooses a device."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sfda_kit.config.models import ComputeConfig
 from sfda_kit.errors import UserError
 
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
-"""Option numbers of glibc's mallopt."""
+"""The option numbers of ``mallopt`` in glibc."""
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep freed blocks: mapping the large tensors of each step anew costs an eighth of its time."""
+    """Let glibc keep freed blocks, because mapping the large tensors again takes an eighth of the time of a step."""
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(M_MMAP_MAX, 0)
@@ -27,7 +27,7 @@ def keep_freed_memory() -> None:
 
 
 def choose_device(config: ComputeConfig) -> torch.device:
-    """Set threads and allocator and return the device; ``UserError`` when it is not available here."""
+    """Set threads and allocator, and return the device. Raises ``UserError`` where it is not available."""
     keep_freed_memory()
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -44,14 +44,14 @@ def choose_device(config: ComputeConfig) -> torch.device:
 
 
 def autocast(config: ComputeConfig, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
-    """A factory of contexts for the forward pass: bfloat16 if asked for, else none."""
+    """Return a factory of contexts for the forward pass, which use bfloat16 if the configuration asks for it."""
     if config.precision == "bf16":
         return partial(torch.autocast, device.type, dtype=torch.bfloat16)
     return nullcontext
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """A context in which products keep their digits under ``--precision bf16``: distances, covariances."""
+    """Return a context in which products (distances, covariances) keep full precision under ``--precision bf16``."""
     if not torch.amp.is_autocast_available(device.type):
         return nullcontext()
     return torch.autocast(device.type, enabled=False)

@@ -1,4 +1,4 @@
-"""Mistakes a user can mend. They are shown as one message, without a traceback."""
+"""Expected errors. They are shown as one message, without a traceback."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from difflib import get_close_matches
 
 
 class SfdaKitError(Exception):
-    """Base of all expected errors; the message says what, where, what was expected and what to do."""
+    """The base of all expected errors. The message says what was wrong, where, what was expected and what to do."""
 
 
 class UserError(SfdaKitError):
-    """The command, configuration or input is wrong; nothing was computed (exit code 2)."""
+    """The command, the configuration or the input is wrong, and nothing was computed (exit code 2)."""
 
 
 class DataError(UserError):
-    """Files on disk are missing, unreadable or not what the layout promises (exit code 2)."""
+    """Files on disk are missing or unreadable, or do not match the layout (exit code 2)."""
 
 
 class BusyError(UserError):
-    """Another process is working on this run; it can be asked for again later (exit code 2)."""
+    """Another process is working on this run, so try again later (exit code 2)."""
 
 
 class RunError(SfdaKitError):
@@ -31,7 +31,7 @@ class InterruptError(SfdaKitError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Sentence naming the known names closest to ``name`` (or all of them when none is close)."""
+    """Return a sentence with the known names closest to ``name``, or with all of them where none is close."""
     names = sorted(known)
     close = get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
@@ -40,7 +40,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """``text`` fit for a terminal: what does not print (newlines, escapes, other directions) becomes ``\\x1b``."""
+    """Return ``text`` with unprintable characters (newlines, escapes, text directions) escaped, such as ``\\x1b``."""
     return "".join(one if one.isprintable() else _escaped(one) for one in text)
 
 

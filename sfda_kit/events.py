@@ -1,4 +1,4 @@
-"""What happens in a run, told to whoever listens: the terminal, the event log, trackers."""
+"""The events of a run, which listeners receive: the terminal, the event log and trackers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ Kind = Literal["run", "reading", "stage", "step", "epoch", "notice", "done"]
 
 @dataclass(frozen=True)
 class Event:
-    """``stage``: source, bridge or a phase's name; ``data``: plain numbers and text only.
+    """An event of a run. ``stage``: source, bridge or the name of a phase; ``data``: only plain numbers and text.
 
-    ``reading`` carries what, done and total of a slow data set; ``stage`` epochs and steps; ``step``
-    epoch, step and terms; ``epoch`` epoch, figures and, of an adapted state, signals; ``done`` status and
-    summary.
+    The keys of ``data`` by kind: ``reading``: what, done and total of a slow data set; ``stage``: epochs, steps, done;
+    ``step``: epoch, step, terms; ``epoch``: epoch, figures, and signals of an adapted state; ``done``: status, summary.
     """
 
     kind: Kind
@@ -27,12 +26,12 @@ Listener = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """A listener that ignores everything."""
+    """Ignore ``event``."""
     del event
 
 
 def to_all(*listeners: Listener) -> Listener:
-    """One listener that tells several, in order."""
+    """Return one listener that passes each event to several, in order."""
 
     def tell(event: Event) -> None:
         for listener in listeners:
@@ -42,5 +41,5 @@ def to_all(*listeners: Listener) -> Listener:
 
 
 def reading_progress(listener: Listener) -> Callable[[str, int, int], None]:
-    """A ``Dataset.progress`` that tells ``listener``."""
+    """Return a function for ``Dataset.progress`` that sends events to ``listener``."""
     return lambda what, done, total: listener(Event("reading", data={"what": what, "done": done, "total": total}))

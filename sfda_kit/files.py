@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees all of them or none."""
+"""Writing of files so that a reader sees a whole file or none."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ RESUME = "(--runs-dir for runs, SFDA_KIT_CACHE for the shared cache), then run t
 
 @contextmanager
 def atomic(path: Path, advice: str = RESUME) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends without error.
+    """Yield a temporary path beside ``path`` that replaces it when the block ends without error.
 
-    Raises ``UserError`` naming the folder when it is read-only or the disk is full; ``advice`` ends it.
+    Raises ``UserError`` naming the path where the folder is read-only or the disk is full. ``advice`` ends the message.
     """
     with explain_write_errors(path, advice):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def atomic(path: Path, advice: str = RESUME) -> Iterator[Path]:
 
 @contextmanager
 def explain_write_errors(path: Path, advice: str = RESUME) -> Iterator[None]:
-    """Turn the file system's refusals into messages that say what to do."""
+    """Turn errors of the file system into ``UserError`` that says what to do."""
     try:
         yield
     except OSError as error:

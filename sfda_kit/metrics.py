@@ -1,4 +1,4 @@
-"""Scores of predictions against labels; the only numbers in the toolkit made with target labels."""
+"""Scores of predictions against labels. Only these numbers in the toolkit use target labels."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ Array = NDArray[np.generic]
 
 
 def accuracy(predictions: Array, labels: Array) -> float:
-    """Percent correct."""
+    """Return the percentage of correct predictions."""
     return float(100.0 * accuracy_score(labels, predictions))
 
 
 def mean_class_accuracy(predictions: Array, labels: Array) -> float:
-    """Mean over the classes present in ``labels`` of their percent correct."""
+    """Return the mean percentage of correct predictions over the classes that occur in ``labels``."""
     recall = recall_score(labels, predictions, labels=np.unique(labels), average="macro", zero_division=0)
     return float(100.0 * recall)
 
 
 def calibration_error(probabilities: NDArray[np.floating], labels: Array, bins: int = 15) -> float:
-    """Expected calibration error in percent: |confidence - accuracy| by confidence bin (Guo et al. 2017)."""
+    """Return the expected calibration error in percent: |confidence - accuracy| by confidence bin (Guo et al. 2017)."""
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
@@ -33,5 +33,5 @@ def calibration_error(probabilities: NDArray[np.floating], labels: Array, bins: 
 
 
 def confusion(predictions: Array, labels: Array, classes: int) -> NDArray[np.int64]:
-    """Counts (K, K), rows true, columns predicted."""
+    """Return counts (K, K). Rows are true classes, columns are predicted classes."""
     return np.asarray(confusion_matrix(labels, predictions, labels=np.arange(classes)), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Where shared stages live on this computer."""
+"""The folder of the user cache."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_dir() -> Path:
-    """The user cache: ``SFDA_KIT_CACHE`` if set, else the platform's cache folder."""
+    """Return the user cache: ``SFDA_KIT_CACHE`` if set, else the cache folder of the platform."""
     if configured := os.environ.get("SFDA_KIT_CACHE"):
         return Path(configured).expanduser().absolute()
     from platformdirs import user_cache_path

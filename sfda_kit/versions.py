@@ -1,4 +1,4 @@
-"""Versions of everything that can change a number."""
+"""The versions of everything that can change a result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PACKAGES = ("sfda-kit", "torch", "torchvision", "timm", "numpy", "pillow", "scik
 
 
 def versions() -> dict[str, str]:
-    """Python, platform, the main libraries and every installed plugin package."""
+    """Return the versions of Python, the platform, the main libraries and every installed plugin package."""
     from sfda_kit.plugins.discovery import installation
 
     found = {"python": platform.python_version(), "platform": platform.platform()}

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, as one line a problem."""
+"""Messages for validation errors of pydantic, with one line per problem."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sfda_kit.errors import did_you_mean
 
 
 def explain(error: ValidationError, what: str, model: type[BaseModel] | None = None) -> str:
-    """One line a problem, with the path of the key and what was expected; ``model`` knows the keys."""
+    """Return one line per problem, with the path of the key and what was expected. ``model`` gives the known keys."""
     lines = []
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"]) or what
         reason = problem["msg"].removeprefix("Value error, ")
-        if not isinstance(given := problem.get("input"), Mapping):  # a whole section says less than the message
+        if not isinstance(given := problem.get("input"), Mapping):  # a whole section would only lengthen the message
             reason += f" (got {given!r})"
         if model and problem["type"] == "extra_forbidden":
             reason = f"there is no such key. {_nearest_key(model, [str(part) for part in problem['loc']])}"
@@ -25,7 +25,7 @@ def explain(error: ValidationError, what: str, model: type[BaseModel] | None = N
 
 
 def _nearest_key(model: type[BaseModel], path: Sequence[str]) -> str:
-    """Sentence naming the keys closest to the last of ``path``, among those of its section."""
+    """Return a sentence that names the keys of the section closest to the last of ``path``."""
     section: Any = model
     for part in path[:-1]:
         annotation = section.model_fields[part].annotation

@@ -1,4 +1,4 @@
-"""From settings as a user gives them to one validated configuration."""
+"""Loading of the settings of a user into one validated configuration."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def _starts_pretrained(data: Mapping[str, Any]) -> bool:
 
 
 def load_config(data: Mapping[str, Any]) -> RunConfig:
-    """Validate ``data`` over the defaults of preset and method; ``UserError`` names every wrong key and value.
+    """Validate ``data`` over the defaults of preset and method. Raises ``UserError`` naming every wrong key and value.
 
-    Unless it is named, the preset follows from the model: pretrained or not, a source card's included. A method's
-    alias becomes its name, so that both are the same run.
+    The default preset depends on whether the model, or that of a source card, is pretrained. The alias of a method is
+    replaced by its name, so that both are the same run.
     """
     preset = data.get("preset") or ("pretrained" if _starts_pretrained(data) else "scratch")
     defaults: Mapping[str, Any] = PRESETS.get(str(preset), {})

@@ -1,4 +1,4 @@
-"""Merging settings of several sources: later ones win, key by key, part by part."""
+"""Merging of settings from several sources, key by key and part by part. Later ones win."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from sfda_kit.errors import UserError
 
 PARTS = ("bridge", "input_bridge", "teacher_bridge", "labeler")
-"""Keys of a recipe that name a part; a bare name stands for ``{name: NAME}``, ``none`` for no part."""
+"""The keys of a recipe that name a part. A bare name means ``{name: NAME}``, and ``none`` means no part."""
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge of nested mappings; values of ``over`` win, None included."""
+    """Merge nested mappings deeply. Values of ``over`` win, also None."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
@@ -22,7 +22,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge_settings(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``merge`` for a whole configuration: shorthands of its ``recipe`` do not erase each other."""
+    """Merge whole configurations. Shorthands in ``recipe`` do not erase each other."""
     merged = merge(base, over)
     recipes = base.get("recipe", {}), over.get("recipe", {})
     if "recipe" in merged and all(isinstance(recipe, Mapping) for recipe in recipes):
@@ -31,7 +31,7 @@ def merge_settings(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str
 
 
 def merge_recipe(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Changes of a recipe, or of one of its phases, over those of ``base``, all spelt out."""
+    """Merge changes of a recipe or of one of its phases over those of ``base``. The result is spelt out."""
     old, new = spelt_out(base), spelt_out(over)
     merged = merge(old, new)
     for key in PARTS:
@@ -44,7 +44,7 @@ def merge_recipe(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, 
 
 
 def merge_part(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """``new`` over ``old``: options belong to the part, its weight to the place it takes in the recipe."""
+    """Merge ``new`` over ``old``. Another part keeps the weight, which belongs to the recipe, but not the options."""
     if old is None or new is None:
         return None if new is None else dict(new)
     if "name" in old and new.get("name", old["name"]) != old["name"]:
@@ -53,10 +53,7 @@ def merge_part(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> 
 
 
 def spelt_out(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Parts, aligners (a bare number is a weight) and phases (by name) as mappings.
-
-    Raises ``UserError`` where one is neither a mapping nor a shorthand.
-    """
+    """Turn shorthands of parts, aligners (a number is a weight) and phases into mappings. Raises ``UserError``."""
     spelt = dict(changes)
     for key in PARTS:
         if key in spelt:

@@ -1,4 +1,4 @@
-"""The configuration of one run: pydantic models, unknown keys refused."""
+"""The configuration of one run: pydantic models that refuse unknown keys."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class _Strict(BaseModel):
 
 
 Augmentation = Literal["crop-flip", "strong", "eager-crop-flip", "eager-strong"]
-"""How training images are cropped: whole pixels, or 50 to 100 % of the area; ``eager``: by torchvision, one by one."""
+"""The crops of training images: at whole pixels, or 50 to 100 % of the area; ``eager``: one by one by torchvision."""
 
 SUBSAMPLING = ("ti_pairs", "target_images")
-"""Settings of ``DatasetConfig`` that leave images out; they are recorded where they were given."""
+"""The settings of ``DatasetConfig`` that leave images out. They are recorded only where they are given."""
 
 
 class DatasetConfig(_Strict):
-    """Which scenes, which sensors, and which classes play which role.
+    """The data set of a run, its sensors, and the roles of its classes.
 
-    ``source`` and ``target`` are ``modality@domain``. ``split_seed`` alone decides how groups are
-    split into parts; the run's ``seed`` never does. ``minimum_images`` of a relevant class in each part, else it is
-    left out; 0: only the source needs images of it. ``ti_pairs`` and ``target_images`` (training images of the
-    target; the test images stay) ask for fewer than there are, for studies: see ``data/subsample.py``.
+    ``source`` and ``target`` are ``modality@domain``. Only ``split_seed`` decides how groups are split into parts, not
+    the ``seed`` of the run. A relevant class with fewer than ``minimum_images`` in a part is left out; with 0 only the
+    source needs images of it. ``ti_pairs`` and ``target_images`` (training images of the target; the test images stay)
+    ask for fewer images than there are, for studies: see ``data/subsample.py``.
     """
 
     name: str = "rooms"
@@ -68,13 +68,13 @@ class DatasetConfig(_Strict):
 
     @model_serializer(mode="wrap")
     def _told_only_if_asked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A task that asks for all images keeps the digest it had before one could ask for fewer."""
+        """Leave out settings that ask for all images, so that old configurations keep their digests."""
         told: dict[str, Any] = handler(self)
         return {key: value for key, value in told.items() if value is not None or key not in SUBSAMPLING}
 
 
 class ModelConfig(_Strict):
-    """Any timm backbone, a bottleneck of ``bottleneck`` features (0: none) and a linear classifier."""
+    """The network: any timm backbone, a bottleneck of ``bottleneck`` features (0: none) and a linear classifier."""
 
     backbone: str = "resnet10t"
     pretrained: bool = False
@@ -83,9 +83,9 @@ class ModelConfig(_Strict):
 
 
 class SourceConfig(_Strict):
-    """Training of the source model. ``floor``: least source accuracy in percent (None: 2x chance).
+    """The training of the source model. ``floor``: least source accuracy in percent (None: twice chance).
 
-    ``card``: a source model to take instead, or several to mix (``models/mixture.py``).
+    ``card``: a source model to use instead, or several to mix (``models/mixture.py``).
     """
 
     epochs: int = Field(default=14, ge=1)
@@ -105,7 +105,7 @@ class SourceConfig(_Strict):
     @field_validator("card", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
-        """One card in a list is one card; several are a tuple."""
+        """Turn a list of one card into that card, and a list of several into a tuple."""
         if not isinstance(value, (list, tuple)):
             return value
         if not value:
@@ -114,14 +114,14 @@ class SourceConfig(_Strict):
 
     @property
     def cards(self) -> tuple[Path, ...]:
-        """The source cards given, none where the source model is trained."""
+        """The given source cards, empty where the source model is trained."""
         if self.card is None:
             return ()
         return self.card if isinstance(self.card, tuple) else (self.card,)
 
 
 class BridgeStageConfig(_Strict):
-    """Training of a bridge. ``epochs`` None: as many as the main phase times ``epochs_factor``."""
+    """The training of a bridge. ``epochs`` None: as many as the main phase times ``epochs_factor``."""
 
     epochs: int | None = Field(default=None, ge=1)
     epochs_factor: float = Field(default=1.5, gt=0)
@@ -131,18 +131,17 @@ class BridgeStageConfig(_Strict):
 
 
 class AdaptConfig(_Strict):
-    """The adaptation loop: SHOT's optimiser.
+    """The adaptation loop, with the optimiser of SHOT.
 
-    Its rate for the backbone, a tenth of the bottleneck's, protects ImageNet features and belongs to the
-    preset ``pretrained``; a backbone trained from scratch has none to protect and learns at the full rate.
-    ``mixing_lr_factor`` is for the weights that mix several source models; 0 keeps them equal.
-    ``steps_per_epoch`` of a recipe's phases: a number, ``pass`` for one pass over the target images, or ``auto``:
-    a pass, and more where it has fewer than ``loop.FEWEST_STEPS`` steps (ours; images too few for that are
-    otherwise hardly adapted to, see the study target-images).
+    The preset ``pretrained`` gives the backbone a tenth of the rate of the bottleneck, to protect ImageNet features. A
+    backbone trained from scratch has none to protect and learns at the full rate. ``mixing_lr_factor``: factor on the
+    rate of the weights that mix several source models; 0 keeps them equal. ``steps_per_epoch`` of the phases of a
+    recipe: a number, ``pass`` for one pass over the target images, or ``auto``: a pass, but at least
+    ``loop.FEWEST_STEPS`` steps (our choice; without it few images hardly adapt a model: see the study target-images).
 
-    ``select``: the validator whose epoch becomes the result, or ``last``. ``validator``: the one whose choice
-    is told when nothing is selected. ``validators``: scored at every epoch although they are expensive
-    (``all``: every installed one). ``on_collapse``: what happens when predicted classes collapse.
+    ``select``: the validator that selects the epoch of the result, or ``last``. ``validator``: the one whose choice is
+    reported when nothing is selected. ``validators``: expensive ones that score every epoch too (``all``: every
+    installed one). ``on_collapse``: what happens when predicted classes collapse.
     """
 
     epochs: int = Field(default=10, ge=1)
@@ -162,7 +161,7 @@ class AdaptConfig(_Strict):
 
     @model_serializer(mode="wrap")
     def _later_keys_told_only_if_changed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A run keeps the digest it had before these settings existed."""
+        """Leave out defaults of settings that were added later, so that old configurations keep their digests."""
         told: dict[str, Any] = handler(self)
         later = {key: type(self).model_fields[key].default for key in ("mixing_lr_factor", "steps_per_epoch")}
         return {key: value for key, value in told.items() if key not in later or value != later[key]}
@@ -170,7 +169,7 @@ class AdaptConfig(_Strict):
     @field_validator("steps_per_epoch", mode="before")
     @classmethod
     def _number_or_word(cls, value: Any) -> Any:
-        # one sentence where pydantic would tell what is wrong with each member of the union
+        # pydantic would give one message for each member of the union
         if value in ("auto", "pass") or (isinstance(value, int) and value >= 1):
             return value
         raise ValueError("expected auto, pass or a whole number from 1")
@@ -182,7 +181,7 @@ class AdaptConfig(_Strict):
 
 
 class ComputeConfig(_Strict):
-    """Where it runs. ``device`` auto: the accelerator if there is one; ``threads`` None: torch's choice."""
+    """The hardware of a run. ``device`` auto: the accelerator if any; ``threads`` None: the default of torch."""
 
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -190,7 +189,7 @@ class ComputeConfig(_Strict):
 
 
 class RunConfig(_Strict):
-    """Everything that decides a result. ``recipe`` holds overrides merged into the method's recipe."""
+    """Everything that decides the result of a run. ``recipe`` holds overrides for the recipe of the method."""
 
     method: str
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -205,5 +204,5 @@ class RunConfig(_Strict):
     recipe: dict[str, Any] = Field(default_factory=dict)
 
     def digest(self) -> str:
-        """Hex digest of all values, for matching an unfinished run."""
+        """Return a hex digest of all values, which identifies an unfinished run."""
         return digest(self.model_dump(mode="json"))

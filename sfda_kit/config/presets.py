@@ -1,4 +1,4 @@
-"""Named defaults of the settings: which optimiser, rate and length a source model and its adaptation get."""
+"""Named defaults of the settings: optimiser, rate and length of source training and adaptation."""
 
 from __future__ import annotations
 
@@ -21,4 +21,4 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "adapt": {"epochs": 15, "backbone_lr_factor": 0.1},
     },
 }
-"""Named defaults: ``pretrained`` is SHOT's recipe for ImageNet weights (methods page), ``scratch`` ours."""
+"""``pretrained`` is the recipe of SHOT for ImageNet weights (see the methods page); ``scratch`` is our own."""

@@ -1,4 +1,4 @@
-"""Settings written as YAML: whole files, and the values of ``--set``."""
+"""Reading of settings in YAML: whole files and the values of ``--set``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sfda_kit.errors import UserError
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping from ``path``; ``UserError`` when it is missing, broken or not a mapping."""
+    """Read a YAML mapping from ``path``. Raises ``UserError`` if it is missing, broken or not a mapping."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -26,7 +26,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
-    """``["adapt.lr=0.1"]`` -> ``{"adapt": {"lr": 0.1}}``; values are read as YAML."""
+    """Turn ``["adapt.lr=0.1"]`` into ``{"adapt": {"lr": 0.1}}``. Values are YAML. Raises ``UserError`` if invalid."""
     data: dict[str, Any] = {}
     for text in assignments:
         path, equals, value = text.partition("=")

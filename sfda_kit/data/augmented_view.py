@@ -1,4 +1,4 @@
-"""Images of a view as augmentation shows them, alike at every pass."""
+"""The images of a view under random augmentation that stays the same on every pass."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
 
 class AugmentedView:
-    """Each image of ``view`` under one random geometry of its own, drawn once from ``seed``.
-
-    No global random state is touched, so a look through it changes no training.
-    """
+    """Each image of ``view`` has one random geometry drawn from ``seed``, without use of the global random state."""
 
     def __init__(self, view: ImageView, kind: GeometryKind, seed: int) -> None:
         self.view = view
@@ -25,5 +22,5 @@ class AugmentedView:
         return len(self.view)
 
     def batch(self, rows: Tensor) -> Tensor:
-        """(B, 3, size, size), normalised for the source model."""
+        """Return the images of ``rows``, (B, 3, size, size), normalised for the source model."""
         return self.view.batch(rows, self.geometry.at(rows))

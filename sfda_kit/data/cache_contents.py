@@ -1,4 +1,4 @@
-"""What lies in the user cache, and clearing it: decoded images, trained stages, rendered rooms, places in shards."""
+"""The contents of the user cache and their removal: decoded images, trained stages, rendered rooms, shard indices."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ UNFINISHED = ".partial"
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One thing that can be cleared: ``size`` in bytes, ``last_used`` in seconds since 1970, ``what`` for people.
+    """A cache entry can be cleared: ``size`` in bytes, ``last_used`` in seconds since 1970, ``what`` describes it.
 
-    ``in_use``: some process maps it or is making it. Stages are read into memory, so they are in use
-    only while they are made.
+    ``in_use``: a process maps the entry or makes it. Stages are read into memory, so they are in use only when made.
     """
 
     kind: Kind
@@ -46,14 +45,14 @@ class CacheEntry:
 
 
 def entries(kinds: Collection[Kind] = KINDS) -> list[CacheEntry]:
-    """All entries of these kinds, the last used first."""
+    """Return all entries of these kinds, the most recently used first."""
     listed = {"decoded": _decoded, "stages": _stages, "rooms": _rooms, "shards": _shards}
     found = [entry for kind in KINDS if kind in kinds for entry in listed[kind](cache_dir() / kind)]
     return sorted(found, key=lambda entry: -entry.last_used)
 
 
 def clear(found: Iterable[CacheEntry]) -> tuple[list[CacheEntry], list[CacheEntry]]:
-    """Remove entries; returns those removed, and those that stay because they are in use."""
+    """Remove entries. Returns those removed, and those that stay because they are in use."""
     remove = {"decoded": remove_entry, "stages": _remove_stage, "rooms": _remove_rooms, "shards": _remove_indices}
     removed: list[CacheEntry] = []
     kept: list[CacheEntry] = []
@@ -86,7 +85,7 @@ def _stages(root: Path) -> Iterator[CacheEntry]:
 
 
 def _stage_words(identity: dict[str, Any]) -> str:
-    """What of a stage's identity a person knows it by."""
+    """Return the parts of the identity of a stage by which a person recognises it."""
     model = identity.get("model")
     parts = [
         identity.get("source"),
@@ -110,7 +109,7 @@ def _rooms(root: Path) -> Iterator[CacheEntry]:
 
 
 def _shards(root: Path) -> Iterator[CacheEntry]:
-    """All indices as one entry: each is small, and read whole into memory."""
+    """Yield all indices as one entry, because each is small and is read whole into memory."""
     if count := sum(1 for _ in root.glob("*.json")):
         yield CacheEntry("shards", root, f"places of images; shards: {count}", size_of(root), last_use(root), False)
 
@@ -121,7 +120,7 @@ def _remove_indices(folder: Path) -> bool:
 
 
 def _remove_stage(folder: Path) -> bool:
-    """Renamed first, so that nobody finds half a stage."""
+    """Remove a stage. It is renamed first, so that no process finds half a stage."""
     lock = FileLock(folder.with_suffix(".lock"))
     try:
         lock.acquire(timeout=0)
@@ -143,7 +142,7 @@ def _remove_stage(folder: Path) -> bool:
 
 
 def _remove_rooms(folder: Path) -> bool:
-    """Part by part, each under its lock; the folder goes when none is left."""
+    """Remove the parts one by one, each under its lock, and the folder when no part is left."""
     stays = False
     for part in sorted(folder.glob("*.npy")):
         lock = FileLock(part.with_suffix(".lock"))

@@ -1,4 +1,4 @@
-"""Keeps decoded images below a size: what was used longest ago goes first, and nothing that is in use."""
+"""The size limit of the cache of decoded images. It removes the entries used longest ago, but none in use."""
 
 from __future__ import annotations
 
@@ -18,15 +18,12 @@ LIMIT_VARIABLE = "SFDA_KIT_CACHE_LIMIT"
 DEFAULT_LIMIT = "50 GB"
 PIXELS = "pixels.npy"
 REASONS = "bad.json"
-"""In place of pixels: which files of a view do not decode. So small that no limit removes it."""
+"""Lists the files of a view that cannot be decoded, instead of pixels. It is small, so the limit never removes it."""
 _FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def cache_limit() -> int | None:
-    """Bytes that decoded images may take: ``SFDA_KIT_CACHE_LIMIT`` or 50 GB; None for ``none``.
-
-    Raises ``UserError`` where the variable holds no size.
-    """
+    """Return ``SFDA_KIT_CACHE_LIMIT`` (or 50 GB) in bytes, None for ``none``. Raises ``UserError`` if it is invalid."""
     text = os.environ.get(LIMIT_VARIABLE, "").strip() or DEFAULT_LIMIT
     if text.lower() == "none":
         return None
@@ -37,10 +34,7 @@ def cache_limit() -> int | None:
 
 
 def make_room(decoded: Path, needed: int) -> None:
-    """Remove the entries of ``decoded`` used longest ago until ``needed`` bytes more stay below the limit.
-
-    Entries in use stay, so a run that needs more than the limit exceeds it.
-    """
+    """Remove the entries of ``decoded`` used longest ago, but none in use, to fit ``needed`` more bytes if possible."""
     limit = cache_limit()
     if limit is None:
         return
@@ -56,14 +50,14 @@ def make_room(decoded: Path, needed: int) -> None:
 
 @contextmanager
 def sole(folder: Path) -> Iterator[None]:
-    """While one process fills or removes the entry ``folder``, others wait."""
+    """Hold the lock of the entry ``folder``, so that other processes wait while this one fills or removes it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock_of(folder)):
         yield
 
 
 def remove_entry(folder: Path) -> bool:
-    """Remove one entry; False where it is in use or being filled, or may not be removed."""
+    """Remove one entry. Returns False where it is in use or being filled, or where permission is missing."""
     lock = FileLock(lock_of(folder))
     try:
         lock.acquire(timeout=0)
@@ -79,12 +73,12 @@ def remove_entry(folder: Path) -> bool:
 
 
 def entry_in_use(folder: Path) -> bool:
-    """Whether its pixels are mapped by any process, or are being written."""
+    """Return whether a process maps the pixels of the entry or is writing them."""
     return is_used(folder / PIXELS) or is_locked(lock_of(folder))
 
 
 def is_locked(path: Path) -> bool:
-    """Whether another process holds the lock; one that cannot be made is held by nobody."""
+    """Return whether another process holds the lock. Nobody holds a lock file that cannot be created."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
@@ -97,28 +91,28 @@ def is_locked(path: Path) -> bool:
 
 
 def entry_folders(decoded: Path) -> list[Path]:
-    """All entries, whole or unfinished."""
+    """Return the folders of all entries, finished or not."""
     return [path for path in decoded.iterdir() if path.is_dir()] if decoded.is_dir() else []
 
 
 def last_use(folder: Path) -> float:
-    """Seconds since 1970 of the last use of a file in it; using one touches it. 0 where it is gone."""
+    """Return when a file in ``folder`` was last used, in seconds since 1970, or 0 where the folder is gone."""
     return max((status.st_mtime for status in _files(folder)), default=0.0)
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below it."""
+    """Return the total size of all files below ``folder`` in bytes."""
     return sum(status.st_size for status in _files(folder))
 
 
 def touch(path: Path) -> None:
-    """Note that ``path`` was used now; a cache that may only be read stays as it is."""
+    """Note that ``path`` was used now. A read-only cache stays as it is."""
     with suppress(OSError):
         os.utime(path)
 
 
 def lock_of(folder: Path) -> Path:
-    """Beside the entry and never removed: another process may be waiting for it."""
+    """Return the lock file beside the entry. It is never removed, as another process may be waiting for it."""
     return folder.with_name(f"{folder.name}.lock")
 
 

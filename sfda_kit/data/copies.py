@@ -1,4 +1,4 @@
-"""Held-out images that lie in another part of the task too: a score on them says nothing about unseen images."""
+"""Detection of held-out images that another part of a task also contains, and so are not unseen."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Rows = NDArray[np.int64]
 
 _HELD_OUT = "target-test"
 _BLOCK = 1 << 12
-"""Bytes from the middle of a file that nearly always tell it from another one of the same size."""
+"""Number of bytes from the middle of a file. They nearly always differ between files of the same size."""
 
 
 def refuse_copies(task: Task) -> None:
-    """Raises ``DataError`` where a held-out image has the very bytes of one of another part."""
+    """Raise ``DataError`` where a held-out image has the same bytes as an image of another part."""
     found = copies_of(task.dataset, task.rows, task.source.modality, task.target.modality)
     if not found:
         return
@@ -44,7 +44,7 @@ def refuse_copies(task: Task) -> None:
 def without_copies(
     dataset: Dataset, rows: Mapping[str, Rows], source: str, target: str
 ) -> tuple[dict[str, Rows], list[str]]:
-    """``rows`` by part without held-out copies, and a notice for each that was left out."""
+    """Return ``rows`` by part without held-out copies, and a notice for each. Raises ``DataError`` if none are left."""
     found = copies_of(dataset, rows, source, target)
     kept = rows[_HELD_OUT][~np.isin(rows[_HELD_OUT], list(found))]
     if found and not len(kept):
@@ -53,10 +53,10 @@ def without_copies(
 
 
 def copies_of(dataset: Dataset, rows: Mapping[str, Rows], source: str, target: str) -> dict[int, str]:
-    """Held-out row -> a sentence, for each whose file holds the same bytes as that of an image of another part.
+    """Return a sentence for each held-out row whose file holds the same bytes as an image file of another part.
 
-    Compared are images of the modality ``target``; those of the source too where ``source`` is the same one. Only
-    sets of image files are looked at: of a set in one file, or one that a plugin reads, nothing is known here.
+    This compares images of the modality ``target``, and those of the source part if ``source`` is the same modality.
+    It finds nothing in a data set that lies in one file or that a plugin reads, as it knows only image files.
     """
     image_files: Callable[[Rows, str], ImageFiles] | None = getattr(dataset, "image_files", None)
     if image_files is None or getattr(dataset, "in_one_file", False):
@@ -83,14 +83,14 @@ def copies_of(dataset: Dataset, rows: Mapping[str, Rows], source: str, target: s
 
 
 class _Named:
-    """Files with their sizes, told apart by as few bytes as that takes."""
+    """Files with their sizes. Comparing sizes and a few bytes first saves reading most files whole."""
 
     def __init__(self, files: ImageFiles) -> None:
         self.files = files
         self.sizes = [self._size(name) for name in files.files]
 
     def keys(self, sizes: Collection[int]) -> Iterator[tuple[str, tuple[int, str]]]:
-        """Name, and size with a hash of some bytes from the middle, of each file of one of ``sizes``."""
+        """Yield the name, and the size with a hash of bytes from the middle, of each file with one of ``sizes``."""
         for name, size in zip(self.files.files, self.sizes, strict=True):
             if size in sizes and size >= 0:
                 with self._stored(name).open("rb") as file:
@@ -98,7 +98,7 @@ class _Named:
                     yield name, (size, hashlib.sha256(file.read(_BLOCK)).hexdigest())
 
     def whole(self, name: str) -> str:
-        """Hash of all bytes; ``name`` may be of any file below the root."""
+        """Return the hash of all bytes of ``name``, which may be any file below the root."""
         return sha256_of(self._stored(name))
 
     def _stored(self, name: str) -> Stored:
@@ -107,5 +107,5 @@ class _Named:
     def _size(self, name: str) -> int:
         try:
             return self._stored(name).stat().st_size
-        except OSError:  # reading it says so better
+        except OSError:  # reading the file later gives the better message
             return -1

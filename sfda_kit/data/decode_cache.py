@@ -1,7 +1,7 @@
-"""Decode once: the pixels of one view, kept as one NPY file and mapped into memory by later runs.
+"""The cache of decoded images: one NPY file holds the pixels of one view, and later runs map it into memory.
 
-An entry is a folder named by a hash of all that decides its pixels. One process fills it while others wait;
-``cache_limit`` keeps all of them below a size.
+An entry is a folder named by a hash of everything that decides its pixels. One process fills it while others wait.
+``cache_limit`` keeps the total size of the entries below a limit.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ from sfda_kit.errors import DataError, UserError
 from sfda_kit.paths import cache_dir
 
 _DECODER = 1
-"""Raised whenever the same files would decode to other pixels, so that old entries are not used."""
+"""The version of the decoder. Raise it when the same files decode to other pixels, so that old entries are not used."""
 _CHUNK = 256
 _WRITING = ".writing-"
 ABOUT = "entry.json"
-"""Lies beside the pixels and says for people what they are."""
+"""The file beside the pixels that describes them for people."""
 LISTED = 20
-"""How many bad files one message names."""
+"""The number of bad files that one message names."""
 
 
 class PixelReader(Protocol):
-    """Turns one file into pixels of a modality, as ``read_image`` does. Its ``repr`` is part of the cache's key."""
+    """A pixel reader turns one file into pixels, as ``read_image`` does. Its ``repr`` is part of the cache key."""
 
     def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[Any]:
-        """Pixels; raises ``DataError`` that names the path and what to do."""
+        """Return the pixels of ``path``. Raises ``DataError`` that names the path and what to do."""
 
 
 @dataclass(frozen=True)
 class FileReader:
-    """One picture a file: ``read_image``. A subclass may find the bytes of a path elsewhere."""
+    """A file reader reads one image per file with ``read_image``. A subclass may find the bytes of a path elsewhere."""
 
     def stored(self, path: Path) -> Stored:
-        """Where the bytes of ``path`` lie."""
+        """Return where the bytes of ``path`` are."""
         return path
 
     def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[Any]:
@@ -62,13 +62,13 @@ class FileReader:
 
 
 def stored(path: Path, reader: PixelReader) -> Stored:
-    """Where ``reader`` finds the bytes of ``path``."""
+    """Return where ``reader`` finds the bytes of ``path``."""
     return reader.stored(path) if isinstance(reader, FileReader) else path
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Files of one modality: ``files`` are paths relative to ``root``, in the order of the rows."""
+    """The image files of one modality. ``files`` are paths relative to ``root``, in the order of the rows."""
 
     root: Path
     files: Sequence[str]
@@ -77,10 +77,7 @@ class ImageFiles:
     reader: PixelReader = FileReader()
 
     def load(self, size: int) -> NDArray[Any]:
-        """Pixels as ``Dataset.read`` returns them, read-only, from the cache where it has them.
-
-        Raises ``DataError`` listing the files that cannot be used.
-        """
+        """Return read-only pixels like ``Dataset.read``, cached. Raises ``DataError`` listing the unusable files."""
         entry = cache_dir() / "decoded" / self._key(size) / PIXELS
         cached = self._kept(entry, size)
         if cached is None:
@@ -113,7 +110,7 @@ class ImageFiles:
         _write_whole(entry, lambda path: self._decode(path, size))
 
     def decode(self, size: int) -> NDArray[Any]:
-        """As ``load``, for a few files that are looked at once: the cache is not touched. Raises ``DataError``."""
+        """Return pixels as ``load`` does, without the cache, for a few files needed once. Raises ``DataError``."""
         with _pool() as pool:
             decoded = list(pool.map(lambda name: self._square(name, size), self.files))
         if bad := [one for one in decoded if isinstance(one, str)]:
@@ -122,7 +119,7 @@ class ImageFiles:
         return np.stack(squares) if squares else np.zeros(self._shape(size), self._dtype())
 
     def bad(self) -> dict[int, str]:
-        """Row -> reason, for each file that cannot be decoded (remembered until a file changes)."""
+        """Return the reason for each row whose file cannot be decoded. The cache keeps it until a file changes."""
         entry = cache_dir() / "decoded" / self._key(0) / REASONS
         if not entry.is_file():
             with _filling(entry):
@@ -149,7 +146,7 @@ class ImageFiles:
         return digest.hexdigest()[:32]
 
     def _decode(self, path: Path, size: int) -> None:
-        """Written chunk by chunk through plain writes: a full disk is then an error, not a crash."""
+        """Write the pixels chunk by chunk with plain writes, so that a full disk is an error and not a crash."""
         bad: list[str] = []
         header = {"descr": self._dtype().str, "fortran_order": False, "shape": self._shape(size)}
         with path.open("wb") as out, _pool() as pool:
@@ -185,7 +182,7 @@ class ImageFiles:
 
 
 def listing(bad: Sequence[str], total: int) -> str:
-    """One message for all bad files of a read, the first ``LISTED`` of them named."""
+    """Return one message for all bad files of a read. It names the first ``LISTED`` of them."""
     lines = [f"{len(bad)} of {total} files cannot be used:", *(f"  - {why}" for why in sorted(bad)[:LISTED])]
     if len(bad) > LISTED:
         lines.append(f"  ... and {len(bad) - LISTED} more")
@@ -206,7 +203,7 @@ def _state_of(file: Stored) -> str:
 
 @contextmanager
 def _filling(entry: Path) -> Iterator[None]:
-    """Alone with the entry; what a killed process left half written is removed."""
+    """Hold the lock of the entry, and remove files that a killed process left half written."""
     with _explained(entry), sole(entry.parent):
         for left in entry.parent.glob(f"{_WRITING}*"):
             shutil.rmtree(left, ignore_errors=True)
@@ -214,7 +211,7 @@ def _filling(entry: Path) -> Iterator[None]:
 
 
 def _write_whole(entry: Path, write: Callable[[Path], object]) -> None:
-    """A reader sees the whole file or none, however this process ends."""
+    """Write ``entry`` so that a reader sees the whole file or none, however this process ends."""
     work: Path | None = None
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)

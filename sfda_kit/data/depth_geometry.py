@@ -1,7 +1,7 @@
-"""Surfaces from depth, batched on the device: points, normals, the up direction. Missing depth takes no part.
+"""Points, surface normals and the up direction, computed from batches of depth images. Missing depth is ignored.
 
-Camera coordinates: x to the right, y down, z forward, in metres. ``focal`` is the focal length over the
-width and over the height of the image, so that it survives resizing; the optical axis is the middle.
+Camera coordinates are in metres: x points to the right, y down, z forward. ``focal`` is the focal length divided by
+the width and by the height of the image, so resizing does not change it. The optical axis is the image centre.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _EVERY = 4
-"""Up direction and ground are sought on every fourth pixel of a row and column."""
+"""The up direction and the ground are estimated from every fourth pixel of every fourth row."""
 _ROUNDS = (*(45.0,) * 5, *(15.0,) * 5)
-"""Degrees within which a normal counts as along or across the up direction (Gupta et al., section 3)."""
+"""Degrees within which a normal counts as parallel or perpendicular to the up direction (Gupta et al., section 3)."""
 _PRIOR = 0.01
-"""Share of the pixels that speak for a level camera: decides where the image does not (a single wall)."""
+"""Weight of the assumption that the camera is level, as a share of the pixels. It decides before a single wall."""
 
 
 def rays(depth: Tensor, focal: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """x and y of the points of each column (W,) and row (H, 1) at a distance of 1 m."""
+    """Return x of each column (W,) and y of each row (H, 1) for points at a depth of 1 m."""
     height, width = depth.shape[-2:]
     x = ((torch.arange(width, device=depth.device) + 0.5) / width - 0.5) / focal[0]
     y = ((torch.arange(height, device=depth.device) + 0.5) / height - 0.5) / focal[1]
@@ -29,7 +29,7 @@ def rays(depth: Tensor, focal: tuple[float, float]) -> tuple[Tensor, Tensor]:
 
 
 def back_project(depth: Tensor, focal: tuple[float, float]) -> Tensor:
-    """(B, 1, H, W) metres -> (B, 3, H, W) points; missing depth (0) gives the origin."""
+    """Turn depth (B, 1, H, W) in metres into points (B, 3, H, W). Missing depth (0) gives the origin."""
     x, y = rays(depth, focal)
     return torch.cat([depth * x, depth * y, depth], dim=1)
 
@@ -37,15 +37,15 @@ def back_project(depth: Tensor, focal: tuple[float, float]) -> Tensor:
 def surface_normals(
     depth: Tensor, focal: tuple[float, float], radius: int = 1, jump: float = 0.2
 ) -> tuple[Tensor, Tensor]:
-    """Unit normals (B, 3, H, W) towards the camera, 0 where there is none, and where there is one, bool (B, 1, H, W).
+    """Return unit normals towards the camera, (B, 3, H, W), and which pixels have one, bool (B, 1, H, W); others are 0.
 
-    Each is the cross product of the differences to the points ``radius`` pixels to the left and right, above
-    and below. A neighbour that is missing, or nearer or farther by more than the share ``jump`` of its distance
-    (another surface), is replaced by the pixel itself; where both neighbours are, there is no normal.
+    A normal is the cross product of the differences between the points ``radius`` pixels left and right, above and
+    below. The pixel itself replaces a neighbour that is missing or on another surface, where depths differ by more
+    than the share ``jump`` of the smaller one. If it replaces both neighbours of a direction, there is no normal.
     """
     x, y = rays(depth, focal)
     step_x, step_y = 1 / (depth.shape[-1] * focal[0]), 1 / (depth.shape[-2] * focal[1])
-    # Along a row y is constant and along a column x, so each difference has two numbers, not three.
+    # y is constant along a row and x along a column, so each difference has two components, not three.
     width, depth_across, has_across = _difference(depth, x, step_x, radius, jump, dim=3)
     height, depth_down, has_down = _difference(depth, y, step_y, radius, jump, dim=2)
     normal_x = depth_across * (height - y * depth_down)
@@ -61,7 +61,7 @@ def surface_normals(
 def _difference(
     depth: Tensor, ray: Tensor, step: float, radius: int, jump: float, dim: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Point after minus point before along ``dim``: sideways, in depth, and whether one of them is there."""
+    """Return the next point minus the previous one along ``dim``: sideways, in depth, and where either is usable."""
     before, after = _shifted(depth, radius, dim), _shifted(depth, -radius, dim)
     has_before, has_after = _same_surface(depth, before, jump), _same_surface(depth, after, jump)
     start, end = torch.where(has_before, before, depth), torch.where(has_after, after, depth)
@@ -70,7 +70,7 @@ def _difference(
 
 
 def _shifted(depth: Tensor, by: int, dim: int) -> Tensor:
-    """Moved by ``by`` pixels, missing (0) where nothing moves in. By more than the image: all missing."""
+    """Shift ``depth`` by ``by`` pixels. Pixels that nothing moves into are missing (0)."""
     by = max(-depth.shape[dim], min(by, depth.shape[dim]))
     pad = (max(by, 0), max(-by, 0))
     padded = F.pad(depth, pad if dim == 3 else (0, 0, *pad))
@@ -82,11 +82,11 @@ def _same_surface(near: Tensor, far: Tensor, jump: float) -> Tensor:
 
 
 def up_direction(normals: Tensor, level: Tensor) -> Tensor:
-    """Unit vectors (B, 3): the direction that normals are along or across, sought from ``level`` (3,) on.
+    """Estimate unit vectors (B, 3) that most normals are parallel or perpendicular to, starting from ``level`` (3,).
 
-    Gupta, Arbelaez, Malik: Perceptual Organization and Recognition of Indoor Scenes (CVPR 2013): floors and
-    tables are across gravity, walls along it. Deviation: a small weight on ``level`` decides where the image
-    does not, as before a single wall.
+    Source: Gupta, Arbelaez, Malik, "Perceptual Organization and Recognition of Indoor Scenes" (CVPR 2013): floors and
+    tables are perpendicular to gravity, walls are parallel to it. Deviation: a small weight on ``level`` decides where
+    the image does not, for example before a single wall.
     """
     chosen = normals[..., ::_EVERY, ::_EVERY].flatten(2)
     found = level.expand(len(normals), 3)
@@ -97,14 +97,14 @@ def up_direction(normals: Tensor, level: Tensor) -> Tensor:
         across = (cosine < math.sin(math.radians(degrees))) & (chosen != 0).any(dim=1)
         weight = across.float() - along.float()
         scatter = torch.einsum("bcn,bdn,bn->bcd", chosen, chosen, weight) - prior
-        # The smallest eigenvector; three by three, so the way to the CPU costs less than a kernel there.
+        # For 3 x 3 matrices the transfer to the CPU costs less than an eigenvalue kernel on the device.
         vector = torch.linalg.eigh(scatter.cpu().double()).eigenvectors[..., 0].to(found)
         found = vector * torch.where((vector * found).sum(dim=1, keepdim=True) < 0, -1.0, 1.0)
     return found
 
 
 def height_above_ground(points: Tensor, valid: Tensor, up: Tensor, camera_height: float | None) -> Tensor:
-    """Metres (B, 1, H, W) above the ground: ``camera_height`` below the camera, else the lowest hundredth seen."""
+    """Return metres (B, 1, H, W) above the ground: ``camera_height`` below the camera, or the 1 % quantile seen."""
     height = torch.einsum("bchw,bc->bhw", points, up)[:, None]
     if camera_height is not None:
         return height + camera_height
@@ -114,7 +114,7 @@ def height_above_ground(points: Tensor, valid: Tensor, up: Tensor, camera_height
 
 
 def fill_nearest(depth: Tensor) -> Tensor:
-    """(B, 1, H, W) with each missing pixel (0) as the nearest measured one; images without any stay missing."""
+    """Fill each missing pixel (0) of (B, 1, H, W) with the nearest measured one. An image without any stays missing."""
     from scipy.ndimage import distance_transform_edt
 
     filled = depth.cpu().clone()

@@ -1,4 +1,4 @@
-"""Depth as files hold it, turned into uint16 millimetres with 0 = missing."""
+"""Conversion of depth as files hold it into uint16 millimetres with 0 = missing."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ DepthUnit = Literal["mm", "m", "sun-rgbd-bits"]
 DEPTH_UNITS: tuple[DepthUnit, ...] = get_args(DepthUnit)
 
 SUN_RGBD_FAR_MM = 8000
-"""SUN RGB-D's own reader clips at 8 m; beyond it the sensors deliver noise."""
+"""The clipping distance of the official reader of SUN RGB-D. Beyond 8 m the sensors deliver noise."""
 _STORABLE_MM = 65535
 _IMPLAUSIBLY_NEAR_MM = 100
 
 
 def decode_sun_rgbd_bits(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Millimetres of SUN RGB-D's PNG values: 16 bits, rotated left by three."""
+    """Return millimetres for the PNG values of SUN RGB-D, which are 16 bits rotated left by three."""
     rotated: NDArray[np.uint16] = (stored >> np.uint16(3)) | (stored << np.uint16(13))
     return rotated
 
 
 def encode_sun_rgbd_bits(millimetres: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """The inverse of ``decode_sun_rgbd_bits``."""
+    """Apply the inverse of ``decode_sun_rgbd_bits``."""
     rotated: NDArray[np.uint16] = (millimetres << np.uint16(3)) | (millimetres >> np.uint16(13))
     return rotated
 
 
 def to_millimetres(stored: NDArray[np.generic], unit: DepthUnit) -> NDArray[np.uint16]:
-    """Depth (H, W) as stored -> uint16 (H, W) millimetres, 0 = missing (also NaN, infinite, negative).
+    """Convert stored depth (H, W) to uint16 (H, W) millimetres, 0 = missing (also NaN, infinite, negative).
 
-    Raises ``DataError`` when dtype, shape or values cannot be depth in ``unit``. The message starts
-    with what was found, so that a caller can put the path before it.
+    Raises ``DataError`` where dtype, shape or values cannot be depth in ``unit``. The message starts with what was
+    found, so that a caller can put the path before it.
     """
     _refuse_pictures(stored)
     if unit == "sun-rgbd-bits":
@@ -102,7 +102,7 @@ def _rounded(millimetres: NDArray[np.float64]) -> NDArray[np.uint16]:
 
 
 def _storable(stored: NDArray[np.generic]) -> NDArray[np.uint16]:
-    """Integers as uint16. Wider dtypes are fine as long as the values fit; negative ones are missing."""
+    """Return integers as uint16. Wider dtypes are fine if their values fit. Negative values are missing."""
     if stored.dtype == np.uint16:
         return stored.astype(np.uint16)
     values = stored.astype(np.int64)

@@ -1,8 +1,8 @@
-"""Augmentation one image at a time with torchvision's v2 transforms: slow, and neither draws nor pixels are ours.
+"""Slow augmentation of one image at a time, with random numbers and pixels from the v2 transforms of torchvision.
 
-For those who doubt the batched one of ``augment``: ``--set adapt.augmentation=eager-crop-flip`` (or
-``eager-strong``; ``source.augmentation`` likewise) trains with it. Both have one distribution, which tests compare;
-pixels of resized crops differ a little, since torchvision averages where it shrinks (``antialias``).
+It checks the batched augmentation of ``augment``: ``--set adapt.augmentation=eager-crop-flip`` (or ``eager-strong``;
+also ``source.augmentation``) trains with it. Both have the same distribution, which tests compare. The pixels of
+resized crops differ a little, because torchvision averages where it shrinks (``antialias``).
 """
 
 from __future__ import annotations
@@ -23,24 +23,21 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Boxes(Geometry):
-    """Squares of stored images, ``boxes`` (B, 4) as ``Box`` and ``mirrored`` bool (B,), drawn by torchvision.
-
-    ``theta`` is the same geometry as ``augment`` has it.
-    """
+    """Squares drawn by torchvision: ``boxes`` (B, 4) as ``Box``, ``mirrored`` bool (B,), and ``theta`` to match."""
 
     boxes: Tensor
     mirrored: Tensor
 
     def at(self, images: Tensor | slice) -> Boxes:
-        """The geometry of some of the images."""
+        """Return the geometry of some of the images."""
         return Boxes(self.theta[images], boxes=self.boxes[images], mirrored=self.mirrored[images])
 
     def apply(self, images: Tensor, size: int, nearest: bool) -> Tensor:
-        """(B, C, S, S) -> (B, C, size, size). ``nearest`` where averaging would invent values (depth)."""
+        """Cut (B, C, size, size) from (B, C, S, S). Set ``nearest`` where averages would be false values (depth)."""
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms.v2 import functional
 
-        # Plain "nearest" of torchvision is half a pixel off, which would part the halves of a pair.
+        # The plain "nearest" of torchvision is half a pixel off, which would shift one half of a pair.
         mode = InterpolationMode.NEAREST_EXACT if nearest else InterpolationMode.BILINEAR
         shown = []
         for image, box, mirrored in zip(images, self.boxes.tolist(), self.mirrored.tolist(), strict=True):
@@ -50,14 +47,14 @@ class Boxes(Geometry):
 
 
 def crop_flip_boxes(batch: int, stored: int, size: int, generator: torch.Generator) -> Boxes:
-    """``RandomCrop`` of ``size`` from ``stored`` pixels and ``RandomHorizontalFlip`` for each of ``batch`` images."""
+    """Draw ``RandomCrop`` of ``size`` from ``stored`` pixels and ``RandomHorizontalFlip`` for ``batch`` images."""
     from torchvision.transforms import v2
 
     return _draw(batch, stored, partial(v2.RandomCrop.get_params, output_size=(size, size)), generator)
 
 
 def resized_boxes(batch: int, stored: int, generator: torch.Generator) -> Boxes:
-    """``RandomResizedCrop`` of squares (ratio 1) and ``RandomHorizontalFlip`` for each of ``batch`` images."""
+    """Draw ``RandomResizedCrop`` of squares (ratio 1) and ``RandomHorizontalFlip`` for ``batch`` images."""
     from torchvision.transforms import v2
 
     drawn = partial(v2.RandomResizedCrop.get_params, scale=list(RESIZED_CROP_SCALE), ratio=[1.0, 1.0])
@@ -72,14 +69,14 @@ def _draw(batch: int, stored: int, box_of: Callable[[Tensor], Box], generator: t
     with _global_draws(generator):
         for _ in range(batch):
             boxes.append(box_of(image))
-            mirrored.append(bool(flip(marked)[0, 0, 0]))  # the mark moved: this image is mirrored
+            mirrored.append(bool(flip(marked)[0, 0, 0]))  # the mark moves to the left only in a mirrored image
     drawn, turned = torch.tensor(boxes).reshape(-1, 4), torch.tensor(mirrored, dtype=torch.bool)
     return Boxes(_theta(drawn, turned, stored), boxes=drawn, mirrored=turned)
 
 
 @contextmanager
 def _global_draws(generator: torch.Generator) -> Iterator[None]:
-    """Torchvision draws from torch's global state alone: it follows from ``generator`` here, and is given back."""
+    """Seed the global state of torch, the only one torchvision uses, from ``generator``, and restore it afterwards."""
     seed = int(torch.randint(2**62, (), generator=generator))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

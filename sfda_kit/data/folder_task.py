@@ -1,4 +1,4 @@
-"""The task of a practitioner: unlabelled target images, maybe TI pairs, and no label anywhere."""
+"""The task of a practitioner: unlabelled target images, optional TI pairs, and no labels."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _LEAST_IMAGES = 2
 
 @dataclass(frozen=True)
 class ImageFolders:
-    """Where the images are, and what they are. ``ti_dir`` None: no pairs.
+    """The folders of the images and their modalities. Without ``ti_dir`` there are no pairs.
 
-    ``source_modality`` is that of the source card; it names the pairs' other half (``rgb/``).
+    ``source_modality`` is the modality of the source card. The folder of the source halves has its name (``rgb/``).
     """
 
     target_dir: Path | None
@@ -46,9 +46,9 @@ class ImageFolders:
 
 @dataclass(frozen=True)
 class FolderTask:
-    """Decoded images of ``folders``; row i of the target is ``names[i]``, in a shuffled order.
+    """The decoded images of ``folders``. Row i of the target is ``names[i]``; the rows are shuffled.
 
-    ``fingerprint`` changes with any name or pixel, and not when a folder is moved or copied.
+    ``fingerprint`` changes with any name or pixel, but not when a folder is moved or copied.
     """
 
     folders: ImageFolders
@@ -59,14 +59,14 @@ class FolderTask:
     fingerprint: str
 
     def target(self, encoding: Encoding, size: int, normalisation: Normalisation, device: torch.device) -> TargetView:
-        """The unlabelled images as a method sees them."""
+        """Return the unlabelled images as a method sees them."""
         kind = modality(self.folders.target_modality)
         return TargetView(self.pixels, kind, encoding, size, normalisation, device)
 
     def pairs(
         self, encoding: Encoding, size: int, normalisation: Normalisation, device: torch.device
     ) -> PairView | None:
-        """The TI pairs, None without ``--ti-dir``."""
+        """Return the TI pairs, or None without ``--ti-dir``."""
         if self.pair_pixels is None:
             return None
         kinds = (self.folders.source_modality, self.folders.target_modality)
@@ -99,7 +99,7 @@ def open_folders(folders: ImageFolders, image_size: int) -> FolderTask:
 
 
 def _shuffled(files: ImageFiles) -> ImageFiles:
-    """Subfolders are often classes: the order of rows must not tell them."""
+    """Shuffle the rows, because subfolders are often classes and the order must not reveal them."""
     order = np.random.default_rng(_ORDER_SEED).permutation(len(files.files))
     return replace(files, files=[files.files[row] for row in order])
 

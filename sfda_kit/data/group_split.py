@@ -1,4 +1,4 @@
-"""The split of whole groups (rooms, videos, patients) into the parts of a task."""
+"""Splitting of whole groups (rooms, videos, patients) into the parts of a task."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ from numpy.typing import NDArray
 from sfda_kit.interfaces.dataset import PARTS, Index
 
 SHARES = {"source": 0.45, "target-train": 0.30, "target-test": 0.25}
-
-
 _SOURCE_SHARE = 0.6
-"""Of frames that are no test frames: 45 to 30, as where all groups are split."""
+"""Share of the source among the frames that are not test frames: 45 to 30, as in ``SHARES``."""
 
 
 def split_groups(index: Index, split_seed: int) -> NDArray[np.int8]:
-    """The part of each row: official where declared, else whole groups split 45/30/25 by ``split_seed``.
+    """Return the part of each row: the official one where declared, else whole groups 45/30/25 by ``split_seed``.
 
-    Shares hold for the images of each class in each domain as far as groups allow: kinds of images
-    (a class in a domain) are served in turn, the one in the fewest groups first, and its largest group
-    goes to the part that lacks most of that kind. A split by size alone would leave rare classes
-    without images in a part. A group seen in several domains goes to one part.
+    The shares hold for each class in each domain (a kind of images) as far as groups allow. Kinds are handled in turn,
+    the one in the fewest groups first, and its groups go, largest first, to the part that lacks most of that kind. A
+    split by size alone would leave parts without images of rare classes. A group in several domains goes to one part.
     """
     part: NDArray[np.int8] = index.part.copy()
     rows = np.flatnonzero(part < 0)
@@ -39,7 +36,7 @@ def split_groups(index: Index, split_seed: int) -> NDArray[np.int8]:
 
 
 def _split(counts: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int8]:
-    """Part codes of the groups, from their image counts (groups, kinds)."""
+    """Return the part code of each group, from the image counts (groups, kinds)."""
     share = np.array(list(SHARES.values()))
     codes = np.array([PARTS.index(name) for name in SHARES], dtype=np.int8)
     filled = np.zeros((len(share), counts.shape[1]))
@@ -50,7 +47,7 @@ def _split(counts: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.
         for group in members[np.argsort(-counts[members, kind], kind="stable")]:
             lack = share * counts[:, kind].sum() - filled[:, kind]
             overall = share * counts.sum() - filled.sum(axis=1)
-            # A part without any image of the kind comes first, then the one that lacks most.
+            # A part without any image of this kind takes precedence, then the part that lacks most.
             best = np.lexsort((overall, lack, filled[:, kind] == 0))[-1]
             chosen[group] = best
             filled[best] += counts[group]
@@ -61,9 +58,9 @@ def _split(counts: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.
 def split_around_test(
     strata: Sequence[str], groups: Sequence[str], is_test: NDArray[np.bool_], seed: int
 ) -> tuple[list[int], list[str]]:
-    """Where official lists name the test frames: the others go to source (60 %) and target-train by group.
+    """Split frames by group into source (60 %) and target-train where official lists name the test frames.
 
-    Returns parts, and groups cut where the lists cut them. All arguments have one entry a frame.
+    Returns the parts, and groups that are cut where the lists cut them. Each argument has one entry per frame.
     """
     groups = [f"{group} (test)" if tested else group for group, tested in zip(groups, is_test, strict=True)]
     rest = [int(row) for row in np.flatnonzero(~is_test)]
@@ -75,10 +72,9 @@ def split_around_test(
 
 
 def split_in_two(strata: Sequence[str], groups: Sequence[str], share: float, seed: int) -> dict[str, bool]:
-    """Whether each group goes to the first of two parts, which takes ``share`` of the frames.
+    """Return for each group whether it goes to the first of two parts, which takes ``share`` of the frames.
 
-    One stratum (a class in a domain) after the other: each of its groups, in random order, goes to the
-    part that is furthest below its share. ``strata`` and ``groups`` have one entry a frame.
+    In each stratum (a class in a domain), groups in random order go to the part that is furthest below its share.
     """
     members: dict[str, list[str]] = {}
     for stratum, group in zip(strata, groups, strict=True):

@@ -1,4 +1,4 @@
-"""One image file -> pixels of a modality, or a ``DataError`` that says what to do."""
+"""Reading of one image file: pixels of a modality, or a ``DataError`` that says what to do."""
 
 from __future__ import annotations
 
@@ -18,27 +18,25 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".npy")
 MAXIMUM_PIXELS = 89_000_000
-"""Larger files are refused before they are unpacked: a few kilobytes can claim gigapixels."""
+"""Larger images are refused before they are unpacked, because a file of a few kilobytes can claim gigapixels."""
 
 _BITS = 258
-"""TIFF tag: bits of each channel."""
+"""The TIFF tag for the number of bits of each channel."""
 
 Pixels = NDArray[np.generic]
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name is to be read; hidden ones (``._x.jpg`` of other systems) are not."""
+    """Return whether ``name`` is that of an image file. Hidden files (such as ``._x.jpg``) are not read."""
     return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def read_image(path: Stored, modality: str, depth_unit: DepthUnit = "mm") -> Pixels:
     """Decode a JPEG, PNG (8, 16 bit), TIFF (8, 16 bit, float32) or NPY file.
 
-    Returns ``rgb``: uint8 (H, W, 3); ``depth``: uint16 (H, W) millimetres, 0 = missing; any other
-    modality: uint8 (H, W), the first channel, 16-bit values scaled by their dtype. The stored pixel
-    order is kept: a rotation tag would turn one half of a pair only.
-
-    Raises ``DataError`` (missing, empty, truncated, oversized or pickled file; wrong dtype or channels).
+    Returns ``rgb``: uint8 (H, W, 3); ``depth``: uint16 (H, W) millimetres, 0 = missing; any other modality: uint8
+    (H, W), the first channel, with 16-bit values scaled to 8 bits. Rotation tags are ignored: they may turn one half of
+    a pair only. Raises ``DataError`` (missing, empty, truncated, oversized or pickled file; wrong dtype or channels).
     """
     try:
         _refuse_unreadable(path)
@@ -65,7 +63,7 @@ def _refuse_unreadable(path: Stored) -> None:
 
 def _load_npy(path: Stored) -> Pixels:
     try:
-        # Mapped, so that a header claiming more than the file holds is an error, not an allocation.
+        # With mapping, a header that claims more than the file holds is an error and not a large allocation.
         with source_of(path) as source:
             stored: Pixels = np.load(source, mmap_mode="r" if isinstance(source, Path) else None, allow_pickle=False)
     except Exception as error:
@@ -100,12 +98,12 @@ def _load_picture(path: Stored) -> Pixels:
     except Exception as error:
         if "imagecodecs" in str(error):
             raise DataError("is compressed in a way that needs `pip install imagecodecs`; or save it plain.") from None
-        # Decoders answer broken bytes with whatever they trip over: OSError, SyntaxError, struct.error ...
+        # Decoders raise many kinds of errors on broken bytes: OSError, SyntaxError, struct.error ...
         raise DataError(f"is truncated or damaged ({_first_line(error)}). Copy it again from where it came.") from None
 
 
 def _load_deep_tiff(path: Stored) -> Pixels:
-    """16 bits a channel: Pillow drops the low byte, and where channels are stored apart it keeps that one."""
+    """Read 16-bit channels with tifffile: Pillow keeps one byte of two, the low one if channels are stored apart."""
     import tifffile
 
     with source_of(path) as source, tifffile.TiffFile(source) as file:
@@ -116,7 +114,7 @@ def _load_deep_tiff(path: Stored) -> Pixels:
 
 
 def _plain_mode(image: Image) -> Image:
-    """Grey, RGB, 16-bit or float: palettes, masks, alpha and print colours are unfolded first."""
+    """Return ``image`` as grey, RGB, 16-bit or float. Palettes, masks, alpha and print colours are converted."""
     if image.mode.startswith("I") or image.mode in ("L", "RGB", "F"):
         return image
     return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
@@ -145,7 +143,7 @@ def _single_channel(stored: Pixels) -> NDArray[np.uint8]:
 
 
 def _eight_bit(stored: Pixels) -> NDArray[np.uint8]:
-    """Full scale of the dtype becomes 255; floats have to lie in 0..1."""
+    """Scale to 0..255: the full scale of the dtype becomes 255, and floats must lie in 0..1."""
     if stored.dtype == np.uint8:
         return np.ascontiguousarray(stored, dtype=np.uint8)
     if stored.dtype.kind == "f":

@@ -1,4 +1,4 @@
-"""Modality is a type: unit, valid range and channels of what a sensor delivers."""
+"""The modalities that sensors deliver, with their channels, unit and scale."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sfda_kit.errors import UserError, did_you_mean
 
 @dataclass(frozen=True)
 class Modality:
-    """``channels`` as stored; ``scale`` divides stored integers to give ``unit``."""
+    """A modality has ``channels`` stored channels; a stored integer divided by ``scale`` is a value in ``unit``."""
 
     name: str
     channels: int
@@ -31,7 +31,7 @@ MODALITIES = {
 
 
 def modality(name: str) -> Modality:
-    """The modality called ``name``; raises ``UserError`` with the nearest names."""
+    """Return the modality called ``name``. Raises ``UserError`` with the nearest names where there is none."""
     if name not in MODALITIES:
         raise UserError(f"Unknown modality {name!r}. {did_you_mean(name, MODALITIES)}")
     return MODALITIES[name]

@@ -1,4 +1,4 @@
-"""From a task's rows to views: pixels are read here and nowhere else."""
+"""Opening of the views of a task. A run on labelled data reads its pixels only here."""
 
 from __future__ import annotations
 
@@ -28,49 +28,46 @@ if TYPE_CHECKING:
 
 
 class ViewOpener:
-    """Opens the views of one task at one image size, encoding and device."""
+    """A view opener opens the views of one task at one image size, encoding and device."""
 
     def __init__(self, task: Task, encoding: Encoding, image_size: int, device: torch.device) -> None:
         self.task, self.encoding, self.image_size, self.device = task, encoding, image_size, device
         self._kept: dict[tuple[str, str], NDArray[np.generic]] = {}
 
     def read_target(self) -> None:
-        """Read all target images and pairs: what cannot be used stops a run before anything is trained.
-
-        Raises ``DataError``.
-        """
+        """Read all target images and pairs. Raises ``DataError`` for bad files, before anything is trained."""
         source, target = self.task.source.modality, self.task.target.modality
         for part, kind in (("target-train", target), ("target-test", target), ("ti", target), ("ti", source)):
             self._pixels(part, kind)
         refuse_copies(self.task)
 
     def source(self) -> LabelledView:
-        """Labelled source images, not normalised yet."""
+        """Return the labelled source images, not yet normalised."""
         kind = self.task.source.modality
         labels = torch.from_numpy(self.task.labels("source"))
         pixels = self._pixels("source", kind)
         return LabelledView(pixels, modality(kind), self.encoding, self.image_size, device=self.device, labels=labels)
 
     def target(self, normalisation: Normalisation) -> TargetView:
-        """Unlabelled target training images."""
+        """Return the unlabelled target training images."""
         kind = self.task.target.modality
         return TargetView(self._pixels("target-train", kind), *self._rest(kind, normalisation))
 
     def labelled_target(self, normalisation: Normalisation) -> LabelledView:
-        """Labelled target training images: the oracle's alone."""
+        """Return the labelled target training images, which only the oracle uses."""
         kind = self.task.target.modality
         labels = torch.from_numpy(self.task.labels("target-train"))
         pixels = self._pixels("target-train", kind)
         return LabelledView(pixels, *self._rest(kind, normalisation), labels=labels)
 
     def evaluation(self, part: str, normalisation: Normalisation) -> EvaluationView:
-        """Labelled target images of ``part`` with their names, for evaluation."""
+        """Return the labelled target images of ``part`` with their names, for evaluation."""
         kind, task = self.task.target.modality, self.task
         images = ImageView(self._pixels(part, kind), *self._rest(kind, normalisation))
         return EvaluationView(images, torch.from_numpy(task.labels(part)), task.names(part), task.groups(part))
 
     def pairs(self, normalisation: Normalisation) -> PairView | None:
-        """TI pairs, None when the task has none."""
+        """Return the TI pairs, or None where the task has none."""
         if not len(self.task.rows["ti"]):
             return None
         source, target = self.task.source.modality, self.task.target.modality
@@ -80,7 +77,7 @@ class ViewOpener:
         )
 
     def _pixels(self, part: str, kind: str) -> NDArray[np.generic]:
-        """Pixels of a part, read once; those of the source are not kept."""
+        """Return the pixels of a part. All but source images stay in memory, so that they are read once."""
         if (part, kind) in self._kept:
             return self._kept[part, kind]
         pixels = self.task.dataset.read(self.task.rows[part], kind, stored_size(self.image_size))

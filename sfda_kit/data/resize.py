@@ -1,4 +1,4 @@
-"""Squares of one size from images of any size. Missing depth is left out of every average."""
+"""Resizing of images of any size to squares of one size. Averages leave out missing depth."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from sfda_kit.errors import UserError
 
 _LEAST_VALID = 0.5 - 1e-4
-"""A resized pixel with less of its window measured than this is missing (the filter rounds a little)."""
+"""A resized pixel is missing if less than this share of its window is measured (the filter rounds a little)."""
 
 
 def resize(image: NDArray[Any], size: int, *, missing_zero: bool = False, box: bool = False) -> NDArray[Any]:
-    """One image: uint8 (H, W, 3) or (H, W), or uint16 (H, W) -> the same dtype at (size, size).
+    """Resize an image, uint8 (H, W, 3) or (H, W) or uint16 (H, W), to (size, size) with the same dtype.
 
-    Antialiased bilinear; with ``box`` each pixel is the plain mean of those under it. With ``missing_zero`` an output
-    pixel is the mean of the non-zero pixels under it, and 0 where less than half of them are non-zero: a hole neither
-    lowers nor raises what is around it.
+    The filter is antialiased bilinear; with ``box`` each pixel is the plain mean of the pixels under it. With
+    ``missing_zero`` an output pixel is the mean of the non-zero pixels under it, and 0 where less than half of them are
+    non-zero, so a hole does not change the values around it. Raises ``UserError`` for a size below 1.
     """
     if size < 1:
         raise UserError(f"An image size of {size} is not possible; give at least 1.")
@@ -32,7 +32,7 @@ def resize(image: NDArray[Any], size: int, *, missing_zero: bool = False, box: b
 
 
 def resize_batch(images: NDArray[Any], size: int, *, missing_zero: bool = False) -> NDArray[Any]:
-    """``resize`` for each of (N, H, W, 3) or (N, H, W) -> (N, size, size, ...)."""
+    """Apply ``resize`` to each image of (N, H, W, 3) or (N, H, W). Returns (N, size, size, ...)."""
     out = np.empty((len(images), size, size, *images.shape[3:]), images.dtype)
     for row, image in enumerate(images):
         out[row] = resize(image, size, missing_zero=missing_zero)
@@ -42,7 +42,7 @@ def resize_batch(images: NDArray[Any], size: int, *, missing_zero: bool = False)
 def _filtered(image: NDArray[Any], size: int, box: bool) -> NDArray[Any]:
     from PIL import Image
 
-    # Pillow widens the triangle filter when it shrinks, so this is antialiased, as torch's antialias=True is.
+    # Pillow widens the triangle filter when it shrinks an image, so this is antialiased like antialias=True of torch.
     method = Image.Resampling.BOX if box else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(image).resize((size, size), method))
 

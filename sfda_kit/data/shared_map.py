@@ -1,4 +1,4 @@
-"""NPY files mapped into memory; a file counts as in use as long as any process maps it."""
+"""NPY files that are mapped into memory. A file is in use as long as any process maps it."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 HAS_LOCKS = sys.platform != "win32"
-"""Windows refuses by itself to remove a file that is mapped."""
+"""Whether file locks are needed. Windows itself refuses to remove a file that is mapped."""
 if sys.platform != "win32":
     import fcntl
 
 
 def open_mapped(path: Path) -> NDArray[np.generic] | None:
-    """The array in ``path``, read-only and mapped; None where no whole NPY file without objects lies.
+    """Map the array in ``path`` read-only. Returns None where no complete NPY file without objects is there.
 
-    The mark "in use" is a shared lock on the file. The mapping holds it, so it goes with the last array
-    that looks into the file, or with the process, however that ends.
+    A shared lock marks the file as in use until the last array on it is gone or the process ends in any way.
     """
     try:
         with path.open("rb") as file:
             _lock_shared(file)
-            # Between opening and locking, the file may have been removed or exchanged.
+            # Another process may have removed or replaced the file between opening and locking.
             return _array(file) if _lies_at(file, path) else None
     except (OSError, ValueError, EOFError):
         return None
 
 
 def remove_unused(path: Path) -> bool:
-    """Remove the file; False where it stays, because it is in use or may not be removed."""
+    """Remove the file. Returns False where it stays because it is in use or permission is missing."""
     try:
         if not HAS_LOCKS:
             path.unlink()
@@ -48,7 +47,7 @@ def remove_unused(path: Path) -> bool:
 
 
 def is_used(path: Path) -> bool:
-    """Whether some process maps the file at this moment (always False on Windows)."""
+    """Return whether a process maps the file at this moment (always False on Windows)."""
     if not HAS_LOCKS:
         return False
     try:
@@ -67,7 +66,7 @@ def _lock_shared(file: BinaryIO) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_SH)
     except OSError:
-        # A file system without locks: then nothing there can be locked for removal either.
+        # On a file system without locks, no process can lock a file for removal either.
         return
 
 
@@ -84,5 +83,5 @@ def _array(file: BinaryIO) -> NDArray[np.generic]:
         raise ValueError("holds objects")
     if 0 in shape:
         return np.empty(shape, dtype)
-    # mmap duplicates the descriptor, and with it the lock: closing the file does not release it.
+    # mmap duplicates the descriptor together with its lock, so closing the file does not release the lock.
     return np.memmap(file, dtype, "r", offset=file.tell(), shape=shape, order="F" if column_major else "C")

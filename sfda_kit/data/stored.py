@@ -1,4 +1,4 @@
-"""Where the bytes of an image lie: a file, or what stands for one within a container."""
+"""The place of the bytes of an image: a file, or a member of a container such as a tar."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from typing import IO, Literal, Protocol
 
 
 class Status(Protocol):
-    """What is asked of ``os.stat_result``."""
+    """The part of ``os.stat_result`` that is used."""
 
     @property
     def st_mode(self) -> int:
-        """Kind and rights."""
+        """File type and permissions."""
 
     @property
     def st_size(self) -> int:
-        """Bytes of the image, not of its container."""
+        """Size of the image in bytes, not of its container."""
 
     @property
     def st_mtime_ns(self) -> int:
-        """When it was written last."""
+        """Time of the last change in nanoseconds since 1970."""
 
 
 class Stored(Protocol):
-    """A file, as ``pathlib.Path`` has it, or a member of a tar. Its text is a path that messages name."""
+    """A file as a ``pathlib.Path``, or a member of a tar. ``str`` of it is a path for messages."""
 
     @property
     def suffix(self) -> str:
-        """Of its name, with the dot."""
+        """Suffix of the name, with the dot."""
 
     def stat(self) -> Status:
-        """Raises ``OSError`` where it is not there."""
+        """Return the status. Raises ``OSError`` where the file is missing."""
 
     def open(self, mode: Literal["rb"]) -> IO[bytes]:
-        """Its bytes, in which one can ``seek``."""
+        """Open the bytes as a stream that supports ``seek``."""
 
 
 @contextmanager
 def source_of(file: Stored) -> Iterator[Path | IO[bytes]]:
-    """What libraries take: the path itself where there is one, as they may map it, else the opened bytes."""
+    """Yield what libraries accept: the path itself if ``file`` is one, as they may map it, else the opened bytes."""
     if isinstance(file, Path):
         yield file
         return
@@ -50,7 +50,7 @@ def source_of(file: Stored) -> Iterator[Path | IO[bytes]]:
 
 
 def sha256_of(file: Stored) -> str:
-    """Hex digest of all its bytes. Raises ``OSError`` where it cannot be read."""
+    """Return the SHA-256 of all bytes as hex digits. Raises ``OSError`` where the file cannot be read."""
     digest = hashlib.sha256()
     with file.open("rb") as opened:
         while block := opened.read(1 << 20):

@@ -1,4 +1,4 @@
-"""Fewer TI pairs or target training images than a data set has: for studies of how much data a method needs."""
+"""Subsampling of TI pairs and target training images, for studies of how much data a method needs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from sfda_kit.interfaces.dataset import PARTS, Index
 Rows = NDArray[np.int64]
 
 ASKED = {"ti": ("ti_pairs", "TI pairs"), "target-train": ("target_images", "target training images")}
-"""The setting for each part that can be made smaller, and what its rows are."""
+"""The setting of each part that can be made smaller, and the name of its rows in messages."""
 
 
 def subsample(rows: Mapping[str, Rows], index: Index, config: DatasetConfig) -> tuple[dict[str, Rows], list[str]]:
-    """``rows`` by part with as many as ``config`` asks for, and a notice for each part that became smaller.
+    """Return as many ``rows`` of each part as ``config`` asks for, and a notice for each part that became smaller.
 
-    Whole groups are taken in an order that ``split_seed`` draws, and only the last one is cut: few images are
-    images of few places, and those of a smaller number are among those of a larger one. Labels are not looked
-    at. Raises ``UserError`` where there are not that many.
+    It takes whole groups in a random order drawn from ``split_seed`` and cuts only the last, so few images show few
+    places and a larger subsample contains each smaller one. It uses no labels. Raises ``UserError`` for too few rows.
     """
     found, notices = dict(rows), []
     for part, (key, what) in ASKED.items():
@@ -42,7 +41,7 @@ def subsample(rows: Mapping[str, Rows], index: Index, config: DatasetConfig) -> 
 
 
 def _first(rows: Rows, groups: NDArray[np.int32], count: int, rng: np.random.Generator) -> Rows:
-    """``count`` of ``rows``, in their order: those of the groups that come first in a random order of groups."""
+    """Return ``count`` of ``rows``, in their order, from the first groups of a random order of groups."""
     names, member = np.unique(groups, return_inverse=True)
     place = rng.permutation(len(names))[member]
     chosen = np.argsort(place, kind="stable")[:count]

@@ -1,4 +1,4 @@
-"""A task: which rows of a dataset play which role. All protocol, decided before adaptation begins."""
+"""A task assigns rows of a dataset to roles. It fixes the whole protocol before adaptation begins."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Sensor:
-    """``modality@domain``."""
+    """A sensor is a modality in a domain, written ``modality@domain``."""
 
     modality: str
     domain: str
 
     @classmethod
     def parse(cls, text: str, dataset: Dataset, domains: Iterable[str]) -> Sensor:
-        """Read ``rgb@kv1``; ``UserError`` names the known modalities or domains."""
+        """Parse a text such as ``rgb@kv1``. Raises ``UserError`` naming the known modalities or domains."""
         kind, at, domain = text.partition("@")
         domains = list(domains)
         if not at:
@@ -53,7 +53,7 @@ class Sensor:
 
 @dataclass(frozen=True)
 class Task:
-    """Rows by role, TR class names in label order, and what a reader of the record must know."""
+    """A task holds rows by role, the TR class names in label order, and notices for the readers of the record."""
 
     dataset: Dataset
     index: Index
@@ -66,21 +66,21 @@ class Task:
     fingerprint: str
 
     def labels(self, part: str) -> NDArray[np.int64]:
-        """TR labels 0..K-1 of the rows of ``part``."""
+        """Return the TR labels 0..K-1 of the rows of ``part``."""
         code = {self.index.classes.index(name): k for k, name in enumerate(self.classes)}
         return np.array([code[int(c)] for c in self.index.label[self.rows[part]]], dtype=np.int64)
 
     def names(self, part: str) -> list[str]:
-        """Sample ids of the rows of ``part``."""
+        """Return the sample names of the rows of ``part``."""
         return [self.index.names[int(row)] for row in self.rows[part]]
 
     def groups(self, part: str) -> list[int]:
-        """Group codes of the rows of ``part``."""
+        """Return the group codes of the rows of ``part``."""
         return [int(g) for g in self.index.group[self.rows[part]]]
 
 
 def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
-    """Resolve sensors, split and parts. Raises ``UserError`` or ``DataError``, computes nothing."""
+    """Resolve sensors, split and parts without computing anything. Raises ``UserError`` or ``DataError``."""
     index = dataset.index()
     source = Sensor.parse(config.source, dataset, index.domains)
     target = Sensor.parse(config.target, dataset, index.domains)
@@ -100,7 +100,7 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
 
 
 def choose_split(dataset: Dataset, config: DatasetConfig, index: Index) -> Split:
-    """The split named or spelt out by the user, else the dataset's first; TR and TI must not overlap."""
+    """Return the split that the user named or spelt out, else the dataset's first. Raises ``UserError`` if invalid."""
     if config.tr_classes:
         split = Split(config.tr_classes, config.ti_classes or ())
     else:
@@ -158,7 +158,7 @@ def _rows_by_role(
     missing = sorted(set(split.ti_classes) - set(index.classes))
     if missing:
         notices.append(f"TI classes not on the disk: {', '.join(missing)}")
-    # The order of rows must not tell the class: every part is shuffled once, by content not by run.
+    # The order of rows must not reveal the class, so each part is shuffled once, with a seed that no run changes.
     for code, name in enumerate(PARTS):
         rows[name] = np.random.default_rng([1, code]).permutation(rows[name])
     return rows, classes, notices
@@ -177,7 +177,7 @@ def _usable_classes(
         code = index.classes.index(name)
         counts = {part: int((selected & (index.label == code)).sum()) for part, selected in selections.items()}
         found = ", ".join(f"{part} {count}" for part, count in counts.items())
-        # A source model cannot know a class that it never saw; the target may lack one, as published tasks do.
+        # A source model cannot know a class that it never saw. The target may lack a class, as in published tasks.
         if min(counts.values()) < minimum or not counts["source"]:
             notices.append(f"TR class {name!r} left out: fewer than {max(minimum, 1)} images in a part ({found})")
             continue

@@ -1,4 +1,4 @@
-"""Folders without labels: a practitioner's target images, and pairs of another subject (TI)."""
+"""Folders without labels: the target images of a practitioner, and task-irrelevant (TI) pairs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sfda_kit.errors import DataError
 
 @dataclass(frozen=True)
 class PairFiles:
-    """Row i of ``source`` and of ``target`` show the same scene. ``notices`` tell what was left out."""
+    """The files of pairs. Row i of ``source`` and ``target`` show the same scene. ``notices`` name what is left out."""
 
     source: ImageFiles
     target: ImageFiles
@@ -26,7 +26,7 @@ class PairFiles:
 
 
 def list_images(folder: Path) -> list[str]:
-    """Image files below ``folder`` at any depth, as relative POSIX paths in natural order."""
+    """Return the image files below ``folder`` at any depth, as relative POSIX paths in natural order."""
     return [
         (found.path / name).relative_to(folder).as_posix()
         for found, _ in walk(folder)
@@ -42,10 +42,10 @@ def find_unlabelled(
     option: str = "--target-dir",
     skip_bad: bool = False,
 ) -> tuple[ImageFiles, tuple[str, ...]]:
-    """All images below ``folder``, and notices. Decoding waits until ``ImageFiles.load(size)``.
+    """Find all images below ``folder``, and return notices. ``ImageFiles.load(size)`` decodes them later.
 
-    Raises ``DataError`` when the folder is missing or holds no image. With ``skip_bad`` every image is
-    decoded once here, and those that cannot be are left out with a notice.
+    With ``skip_bad`` this decodes every image once, and leaves out each that cannot be decoded with a notice. Raises
+    ``DataError`` where the folder is missing or holds no image.
     """
     root = require_folder(folder, option)
     files = ImageFiles(root, list_images(root), modality, depth_unit)
@@ -67,10 +67,10 @@ def find_pairs(
     depth_unit: DepthUnit = "mm",
     skip_bad: bool = False,
 ) -> PairFiles:
-    """TI pairs ``<folder>/<source modality>/**`` with ``<folder>/target/**``, matched by relative stem.
+    """Find TI pairs ``<folder>/<source modality>/**`` and ``<folder>/target/**`` with the same relative stem.
 
-    Raises ``DataError`` listing halves without a partner. With ``skip_bad`` those, and pairs of which a
-    half does not decode, are left out with notices.
+    Raises ``DataError`` listing halves without a partner. With ``skip_bad`` this leaves them out with notices, and
+    also pairs with a half that cannot be decoded.
     """
     root = require_folder(folder, "--ti-dir")
     halves = [_by_stem(require_folder(root / name, "--ti-dir")) for name in (source_modality, "target")]
@@ -90,7 +90,7 @@ def find_pairs(
 
 
 def load_pairs(pairs: PairFiles, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Pixels of both halves, as ``Dataset.read`` returns them."""
+    """Return the pixels of both halves as ``Dataset.read`` does."""
     return pairs.source.load(size), pairs.target.load(size)
 
 

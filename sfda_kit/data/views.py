@@ -1,4 +1,4 @@
-"""What the stages see of a task. ``TargetView`` has no label field at all."""
+"""Views: the images of a task as the stages see them. ``TargetView`` has no label field."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ if TYPE_CHECKING:
     from sfda_kit.interfaces.encoding import Encoding
 
 _PART = 1_200_000
-"""Values that are worked on at a time on the CPU: some megabytes."""
+"""The number of values (some megabytes) that the CPU processes at a time."""
 GeometryKind = Augmentation
 
 
 def stored_size(image_size: int) -> int:
-    """Side of the pixels kept for crops of ``image_size``: an eighth larger, as 256 is to 224."""
+    """Return the side of the stored images for crops of ``image_size``: an eighth larger, as 256 is to 224."""
     return image_size * 8 // 7 // 8 * 8 if image_size >= 56 else image_size + image_size // 8
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Per-channel mean and standard deviation of the source model's input, for values in [0, 1]."""
+    """The per-channel mean and standard deviation of the input of the source model, for values in [0, 1]."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> normalised."""
+        """Normalise images (B, 3, H, W) in [0, 1]."""
         mean = torch.tensor(self.mean, device=images.device)[:, None, None]
         std = torch.tensor(self.std, device=images.device)[:, None, None]
         return (images - mean).div_(std)
 
     def undo(self, images: Tensor) -> Tensor:
-        """Back to [0, 1], clamped, for pictures."""
+        """Return images in [0, 1], clamped, from normalised ones, for display."""
         mean = torch.tensor(self.mean, device=images.device)[:, None, None]
         std = torch.tensor(self.std, device=images.device)[:, None, None]
         return (images * std + mean).clamp(0, 1)
 
 
 class ImageView:
-    """N images of one modality: stored pixels in, normalised three-channel batches out.
+    """An image view makes normalised three-channel batches from N stored images of one modality.
 
     ``pixels``: uint8 or uint16 (N, S, S) or (N, S, S, 3), as ``Dataset.read`` returns them.
     """
@@ -75,7 +75,7 @@ class ImageView:
         return len(self._pixels)
 
     def sensor(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
-        """(B, C, size, size) in the modality's unit; without ``geometry`` the test transform."""
+        """Return images (B, C, size, size) in the unit of the modality, by default with the test transform."""
         crop = geometry.crop if geometry and self.device.type == "cpu" else None
         if crop and (crop.stored, crop.size) == (self._pixels.shape[1], self.image_size):
             return self._in_units(augment.cut(self._pixels, rows.numpy(), crop))
@@ -85,22 +85,22 @@ class ImageView:
         return geometry.apply(images, self.image_size, nearest=self.modality.zero_is_missing)
 
     def _in_units(self, images: Tensor) -> Tensor:
-        """(B, S, S) or (B, S, S, 3) as stored -> (B, C, S, S) in the modality's unit, on the device."""
-        if images.dtype is not torch.uint8:  # few accelerators know other unsigned types
+        """Convert stored (B, S, S) or (B, S, S, 3) to (B, C, S, S) in the unit of the modality, on the device."""
+        if images.dtype is not torch.uint8:  # few accelerators support other unsigned types
             images = images.float()
         images = images.to(self.device).float().div_(self.modality.scale)
         return images.movedim(-1, 1) if images.ndim == 4 else images[:, None]
 
     def encoded(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
-        """(B, 3, size, size) in [0, 1]."""
+        """Return encoded images (B, 3, size, size) in [0, 1]."""
         return self._in_parts(rows, geometry, lambda images: self.encoding(images, self.modality))
 
     def batch(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
-        """(B, 3, size, size), normalised for the source model."""
+        """Return encoded images (B, 3, size, size), normalised for the source model."""
         return self._in_parts(rows, geometry, lambda images: self.normalise(self.encoding(images, self.modality)))
 
     def _in_parts(self, rows: Tensor, geometry: Geometry | None, finish: Callable[[Tensor], Tensor]) -> Tensor:
-        """``finish`` of the sensor's images; on the CPU few at a time, so that they stay in its caches."""
+        """Apply ``finish`` to the images of the sensor. The CPU takes few at a time, so that they fit in its caches."""
         most = max(1, _PART // (3 * self.image_size**2)) if self.device.type == "cpu" else len(rows)
         if len(rows) <= most:
             return finish(self.sensor(rows, geometry))
@@ -108,12 +108,12 @@ class ImageView:
         return torch.cat([finish(self.sensor(rows[part], geometry.at(part) if geometry else None)) for part in parts])
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Encoded images as the network takes them."""
+        """Return encoded images as the network expects them."""
         images = self.normalisation(images) if self.normalisation else images
         return images.contiguous(memory_format=torch.channels_last)
 
     def draw_geometry(self, batch: int, kind: GeometryKind, generator: torch.Generator) -> Geometry:
-        """Random geometry for a batch of this view (to be replayed on the other half of a pair)."""
+        """Draw a random geometry for a batch of this view. It can be applied to the other half of a pair too."""
         stored = self._pixels.shape[1]
         if kind == "strong":
             return augment.resized_crop(batch, generator)
@@ -125,11 +125,11 @@ class ImageView:
 
 
 class TargetView(ImageView):
-    """Unlabelled target training images in a shuffled order: neither labels nor names."""
+    """A target view holds the target training images in shuffled order, without labels and names."""
 
 
 class LabelledView(ImageView):
-    """Images with ``labels`` (N,): source images while the source model is trained, and the oracle's."""
+    """A labelled view has ``labels`` (N,). Only the training of the source model and the oracle use one."""
 
     def __init__(self, *args: object, labels: Tensor, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
@@ -138,7 +138,7 @@ class LabelledView(ImageView):
 
 @dataclass(frozen=True)
 class PairView:
-    """TI pairs: row i of ``source`` and of ``target`` show the same scene. No classes, no names."""
+    """A pair view holds TI pairs without classes and names. Row i of ``source`` and ``target`` show the same scene."""
 
     source: ImageView
     target: ImageView
@@ -149,7 +149,7 @@ class PairView:
 
 @dataclass(frozen=True)
 class EvaluationView:
-    """Target images with labels and sample names; never leaves evaluation (and the oracle)."""
+    """Target images with labels and sample names. Only evaluation (and the oracle) uses them."""
 
     images: ImageView
     labels: Tensor

@@ -1,4 +1,4 @@
-"""Walking a user's folders: sorted, hidden entries skipped, symlink loops never followed."""
+"""Listing of a user's folders in natural order, without hidden entries and without following loops of links."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sfda_kit.errors import DataError
 
 @dataclass(frozen=True)
 class Folder:
-    """One visited folder: its path and the names in it."""
+    """A visited folder: its path and the names of the folders and files in it."""
 
     path: Path
     folders: tuple[str, ...]
@@ -21,11 +21,9 @@ class Folder:
 
 
 def walk(root: Path) -> Iterator[tuple[Folder, list[str]]]:
-    """Each real folder under ``root`` once, also through links; a link to a visited one is passed over.
+    """Yield each real folder under ``root`` once, with the list of subfolders to enter; the caller may clear that list.
 
-    So is a link to a folder that ``root`` lies in, which would lead to the whole disk.
-
-    The list yielded beside each folder names what is entered next; the caller may clear it.
+    Links are followed, except to a visited folder or to a parent of ``root``, which would lead to the whole disk.
     """
     waiting, seen = [root], {_identity(path) for path in root.resolve().parents}
     while waiting:
@@ -46,7 +44,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def find_holder(root: Path, names: Iterable[str], deepest: int) -> Path | None:
-    """The first folder, at most ``deepest`` below ``root``, that holds a folder with one of ``names`` (any case)."""
+    """Return the first folder, at most ``deepest`` below ``root``, that holds a folder of ``names`` (in any case)."""
     wanted = {name.lower() for name in names}
     for folder, enter in walk(root):
         if wanted & {name.lower() for name in folder.folders}:
@@ -57,7 +55,7 @@ def find_holder(root: Path, names: Iterable[str], deepest: int) -> Path | None:
 
 
 def list_folder(path: Path) -> Folder:
-    """What lies directly in ``path``, in natural order. Raises ``DataError`` when it cannot be listed."""
+    """List what is directly in ``path``, in natural order. Raises ``DataError`` where it cannot be listed."""
     folders: list[str] = []
     files: list[str] = []
     try:
@@ -75,12 +73,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        # A link to itself. As a file it gets its message when it is opened.
+        # A link to itself counts as a file, so opening it gives the message.
         return False
 
 
 def _refuse_undecodable(path: Path, name: str) -> None:
-    """Names go into records and tables, which are UTF-8."""
+    """Raise ``DataError`` for a name that is not UTF-8, as records and tables are."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -88,13 +86,13 @@ def _refuse_undecodable(path: Path, name: str) -> None:
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key that puts ``frame10`` after ``frame9``; equal numbers fall back on their text."""
+    """Return a sort key that puts ``frame10`` after ``frame9``. Equal numbers are sorted by their text."""
     parts = re.split(r"([0-9]+)", name)
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
 def require_folder(path: Path | None, option: str) -> Path:
-    """``path`` if it is a folder; otherwise ``DataError`` naming ``option`` and what is there instead."""
+    """Return ``path`` as an absolute folder. Raises ``DataError`` naming ``option`` and what is there instead."""
     if path is None:
         raise DataError(f"No folder was given. Say where the data lies with {option} DIR.")
     path = path.expanduser().absolute()

@@ -1,4 +1,4 @@
-"""Several source models as one network: their predictions mixed with learned weights.
+"""A mixture of several source models: one network that mixes their predictions with learned weights.
 
 Sources: DECISION (Ahmed, Raychaudhuri, Paul, Oymak, Roy-Chowdhury, "Unsupervised Multi-source Domain Adaptation
 Without Access to Source Data", CVPR 2021, https://arxiv.org/abs/2104.01845) and the multi-source variant of SOCKET
@@ -6,11 +6,11 @@ Without Access to Source Data", CVPR 2021, https://arxiv.org/abs/2104.01845) and
 
     p(x) = sum_j alpha_j softmax(C_j(F_j(x))),    alpha = softmax(w),    w = 0 at first
 
-Every F_j and w adapt, the classifiers stay. Nearest-centroid labels weigh the sources' squared distances by alpha:
-``Mixture.weighed`` joins sqrt(alpha_j) F_j(x), whose squared Euclidean distances are these sums.
+Every F_j and w adapt; the classifiers do not. Nearest-centroid labels sum the squared distances of the sources with
+weights alpha_j: ``Mixture.weighed`` joins sqrt(alpha_j) F_j(x), so its squared Euclidean distances are these sums.
 
-Deviations: the centroids of the first round are means weighted by the mixed prediction p, not by each source's own;
-with the cosine metric of ``shot`` and ``socket`` it is the joined feature that is scaled to unit length.
+Deviations: the centroids of the first round are means weighted by the mixed prediction p, not by that of each source.
+With the cosine metric of ``shot`` and ``socket``, the joined feature is scaled to unit length, not each part.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class MixtureMember(NamedTuple):
-    """A source model and how it fits the others.
+    """A member is a source model with its mapping to the mixture.
 
-    ``order`` (K,): its output for each class of the mixture; ``scale`` and ``shift`` (3,): from the mixture's
-    normalised input to its own.
+    ``order`` (K,): the output of the member for each class of the mixture; ``scale`` and ``shift`` (3,): the map from
+    the normalised input of the mixture to that of the member.
     """
 
     network: Network
@@ -42,11 +42,11 @@ class MixtureMember(NamedTuple):
 
 
 class Mixture(Network):
-    """Predicts with sum_j alpha_j p_j of its n members (module docstring).
+    """A mixture predicts with sum_j alpha_j p_j of its n members (see the module docstring).
 
-    ``logits`` (B, K) are logarithms of the mixed probabilities. ``features`` (B, D) are the members' own, joined and
-    divided by sqrt(n), so that a squared distance is the mean of the members' squared distances and n copies of one
-    model are like that model. What compares target images reads them ``weighed``.
+    ``logits`` (B, K) are logarithms of the mixed probabilities. ``features`` (B, D) are the features of the members,
+    joined and divided by sqrt(n). So a squared distance is the mean of those of the members, and n copies of one model
+    behave like that model. Code that compares target images uses ``weighed`` features.
     """
 
     backbone: nn.ModuleList
@@ -58,7 +58,7 @@ class Mixture(Network):
     shifts: Tensor
 
     def __init__(self, members: Sequence[MixtureMember]) -> None:
-        nn.Module.__init__(self)  # its parts are its members': nothing is made anew
+        nn.Module.__init__(self)  # Network.__init__ would build new parts, but a mixture uses those of its members
         networks = [member.network for member in members]
         self.image_size = networks[0].image_size
         self.backbone = nn.ModuleList(network.backbone for network in networks)
@@ -71,14 +71,14 @@ class Mixture(Network):
         self.register_buffer("shifts", torch.stack([member.shift for member in members]))
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """(B, 3, H, W), normalised -> features (B, D), logits (B, K)."""
+        """Return features (B, D) and logits (B, K) of normalised images (B, 3, H, W)."""
         outputs = list(self.member_outputs(images))
         features = torch.cat([output.features for output in outputs], dim=1) / math.sqrt(len(outputs))
         each = torch.stack([output.logits.log_softmax(dim=1) for output in outputs])
         return NetworkOutput(features, (each + self.mixing.log_softmax(dim=0)[:, None, None]).logsumexp(dim=0))
 
     def member_outputs(self, images: Tensor) -> Iterator[NetworkOutput]:
-        """Each member's own answer, its classes in the mixture's order."""
+        """Yield the output of each member, with the classes in the order of the mixture."""
         parts = zip(self.backbone, self.bottleneck, self.classifier, strict=True)
         for number, (backbone, bottleneck, classifier) in enumerate(parts):
             scale, shift = (values[number][:, None, None] for values in (self.scales, self.shifts))
@@ -88,30 +88,30 @@ class Mixture(Network):
 
     @property
     def alpha(self) -> Tensor:
-        """Weights of the members, (n,), positive, sum 1."""
+        """The weights of the members, (n,), positive with sum 1."""
         return self.mixing.softmax(dim=0)
 
     @property
     def feature_width(self) -> int:
-        """Number D of features, those of all members."""
+        """The number D of features of all members together."""
         return sum(self._widths)
 
     @property
     def class_count(self) -> int:
-        """Number K of classes."""
+        """The number K of classes."""
         return self.orders.shape[1]
 
     def backbones(self) -> list[nn.Module]:
-        """Each member's backbone."""
+        """Return the backbone of each member."""
         return list(self.backbone)
 
     def weighed(self, features: Tensor) -> Tensor:
-        """``features`` (B, D) with each member's part multiplied by sqrt(n alpha_j)."""
+        """Multiply the part of each member in ``features`` (B, D) by sqrt(n alpha_j)."""
         factors = (len(self._widths) * self.alpha).sqrt()
         parts = torch.split(features, self._widths, dim=1)
         return torch.cat([part * factor for part, factor in zip(parts, factors, strict=True)], dim=1)
 
 
 def mixing_weights(network: Network) -> tuple[float, ...]:
-    """alpha of a ``Mixture``, in the order of its members; nothing for a single source model."""
+    """Return alpha of a ``Mixture`` in the order of its members, and an empty tuple for a single source model."""
     return tuple(network.alpha.tolist()) if isinstance(network, Mixture) else ()

@@ -1,4 +1,4 @@
-"""Backbone, bottleneck, classifier: the network that SHOT, SOCKET and TGKT share."""
+"""The network that SHOT, SOCKET and TGKT share: backbone, bottleneck and classifier."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class NetworkOutput(NamedTuple):
-    """``features`` (B, D) of the bottleneck, ``logits`` (B, K)."""
+    """The output of a network: ``features`` (B, D) of the bottleneck and ``logits`` (B, K)."""
 
     features: Tensor
     logits: Tensor
 
 
 class Network(nn.Module):
-    """timm backbone -> Linear(d, D) + BatchNorm1d -> weight-normalised Linear(D, K).
+    """A network is a timm backbone, then Linear(d, D) + BatchNorm1d, then a weight-normalised Linear(D, K).
 
-    With ``bottleneck=0`` (an imported plain classifier) features are the pooled backbone features and
-    the classifier is an ordinary linear layer. ``image_size``: side of the images it is made for, None where
-    that is not known. ``mixing``: what weighs the members of a ``Mixture``; None here.
+    With ``bottleneck=0`` (an imported plain classifier), features are the pooled backbone features, and the classifier
+    is an ordinary linear layer. ``image_size``: side of the images that it is made for, None if unknown. ``mixing``:
+    the parameter for the weights of the members of a ``Mixture``, None for a single network.
     """
 
     mixing: nn.Parameter | None
@@ -52,36 +52,36 @@ class Network(nn.Module):
             self.classifier = weight_norm(nn.Linear(bottleneck, classes))
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """(B, 3, H, W), normalised -> features (B, D), logits (B, K)."""
+        """Return features (B, D) and logits (B, K) of normalised images (B, 3, H, W)."""
         features = self.bottleneck(self.backbone(images))
         return NetworkOutput(single_precision(features), single_precision(self.classifier(features)))
 
     @property
     def feature_width(self) -> int:
-        """Number D of features."""
+        """The number D of features."""
         return int(self.classifier.in_features)  # type: ignore[arg-type]
 
     @property
     def class_count(self) -> int:
-        """Number K of classes."""
+        """The number K of classes."""
         return int(self.classifier.out_features)  # type: ignore[arg-type]
 
     def backbones(self) -> list[nn.Module]:
-        """The backbone; of a ``Mixture`` each member's."""
+        """Return the backbone in a list, or the backbones of all members of a ``Mixture``."""
         return [self.backbone]
 
     def weighed(self, features: Tensor) -> Tensor:
-        """``features`` (B, D) as images are compared by them: unchanged, but in a ``Mixture``."""
+        """Return ``features`` (B, D) for comparisons of images. Only a ``Mixture`` changes them."""
         return features
 
 
 def single_precision(values: Tensor) -> Tensor:
-    """``values`` in 32 bits if they have 16: losses would be computed with two or three digits under autocast."""
+    """Return 16-bit ``values`` in 32 bits. Under autocast, losses would otherwise have two or three correct digits."""
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
 def build_network(config: ModelConfig, classes: int, pretrained: bool | None = None) -> Network:
-    """A new network; raises ``UserError`` on an unknown backbone or one that cannot take the image size."""
+    """Build a new network. Raises ``UserError`` for an unknown backbone or one that cannot take the image size."""
     if not timm.is_model(config.backbone.split(".")[0]):
         hint = did_you_mean(config.backbone, timm.list_models())
         raise UserError(f"timm has no backbone {config.backbone!r}. {hint}")
@@ -117,12 +117,12 @@ def _check_image_size(backbone: nn.Module, config: ModelConfig) -> None:
 
 
 def frozen_copy(network: Network) -> Network:
-    """A copy in evaluation mode without gradients."""
+    """Return a copy in evaluation mode without gradients."""
     return copy.deepcopy(network).requires_grad_(False).eval()
 
 
 def scope_modules(network: Network, scope: Scope) -> list[nn.Module]:
-    """The modules that ``scope`` trains."""
+    """Return the modules that ``scope`` trains."""
     if scope == "batch-norm":
         return [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     return [getattr(network, name) for name in scope.split("+")]
@@ -130,7 +130,7 @@ def scope_modules(network: Network, scope: Scope) -> list[nn.Module]:
 
 @contextmanager
 def frozen_running_statistics(network: nn.Module) -> Iterator[None]:
-    """Batch statistics are used, but the running ones that inference needs are not touched."""
+    """Let BatchNorm layers use batch statistics without updating the running statistics that inference needs."""
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     previous = [norm.track_running_stats for norm in norms]
     for norm in norms:
@@ -143,7 +143,7 @@ def frozen_running_statistics(network: nn.Module) -> Iterator[None]:
 
 
 class AdaptedModel(nn.Module):
-    """What predicts: the input bridge and the network."""
+    """An adapted model predicts with an input bridge and a network."""
 
     def __init__(self, input_bridge: nn.Module, network: Network) -> None:
         super().__init__()
@@ -151,6 +151,6 @@ class AdaptedModel(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """Encoded, normalised target images (B, 3, H, W) -> features, weighed in a ``Mixture``, and logits."""
+        """Return features (weighed in a ``Mixture``) and logits of encoded, normalised target images (B, 3, H, W)."""
         output: NetworkOutput = self.network(self.input_bridge(images))
         return NetworkOutput(self.network.weighed(output.features), output.logits)

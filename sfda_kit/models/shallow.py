@@ -1,4 +1,4 @@
-"""Feature maps of an early stage of a timm backbone, beside its ordinary output."""
+"""Feature maps of an early stage of a timm backbone, together with its ordinary output."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 def shallow_width(network: Network) -> int:
-    """Channels C of the maps of ``shallow_features``."""
+    """Return the number C of channels of the maps of ``shallow_features``."""
     return sum(_stage(backbone)[1] for backbone in network.backbones())
 
 
 def _stage(backbone: nn.Module) -> tuple[nn.Module, int]:
-    """The backbone's second stage as timm lists it (the first residual stage of a ResNet) and its width."""
+    """Return the second stage that timm lists for the backbone (the first residual stage of a ResNet) and its width."""
     info: list[dict[str, Any]] = list(backbone.feature_info)  # type: ignore[arg-type]
     stage = info[min(1, len(info) - 1)]
     return backbone.get_submodule(stage["module"]), int(stage["num_chs"])
 
 
 def shallow_features(network: Network, images: Tensor) -> tuple[Tensor, NetworkOutput]:
-    """Maps (B, C, h, w) of the shallow stage and the network's output, in one forward pass.
+    """Return maps (B, C, h, w) of the shallow stage and the output of the network, from one forward pass.
 
-    Token outputs (B, tokens, C) of transformers come back as (B, C, tokens, 1). The maps of a ``Mixture`` are
-    those of its members, one after another, averaged down to the smallest where their sizes differ.
+    Token outputs (B, tokens, C) of transformers become (B, C, tokens, 1). The maps of a ``Mixture`` are those of its
+    members joined along C, averaged down to the smallest size where sizes differ.
     """
     maps: list[Tensor] = []
 

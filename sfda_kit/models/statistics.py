@@ -1,4 +1,4 @@
-"""Batch statistics at the input of each BatchNorm layer, taken during one forward pass."""
+"""Batch statistics at the input of each BatchNorm layer, measured during one forward pass."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sfda_kit.models.network import Network
 
 
 class BatchNormStatistics(NamedTuple):
-    """Per-channel ``mean`` and biased ``variance``, both (C,); ``is_first`` marks the first layer of a backbone."""
+    """The per-channel ``mean`` and biased ``variance``, both (C,). ``is_first`` marks the first layer of a backbone."""
 
     mean: Tensor
     variance: Tensor
@@ -23,11 +23,11 @@ class BatchNormStatistics(NamedTuple):
 
 
 class _BatchMoments(torch.autograd.Function):
-    """Mean and biased variance over (N, H, W) with a closed-form backward pass.
+    """The mean and biased variance over (N, H, W) with a closed-form backward pass.
 
-    On CPUs ``torch.var`` over three dimensions costs over ten times what BatchNorm itself spends on
-    statistics; BatchNorm's own kernel gives the same numbers, centred, so without cancellation where the
-    mean is much larger than the deviation. It has no derivative of its own.
+    On CPUs ``torch.var`` over three dimensions takes over ten times as long as the kernel of BatchNorm. That kernel
+    gives the same numbers and centres the values first, so nothing cancels where the mean is much larger than the
+    deviation. It has no derivative, so this class computes it.
     """
 
     @staticmethod
@@ -51,18 +51,18 @@ class _BatchMoments(torch.autograd.Function):
 
 
 def batch_norm_layers(network: nn.Module) -> list[nn.BatchNorm2d]:
-    """BatchNorm2d layers in the order of the module tree."""
+    """Return the BatchNorm2d layers in the order of the module tree."""
     return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 def _first_layers(network: nn.Module) -> set[nn.Module]:
-    """The first BatchNorm2d layer of each backbone: a mixture of source models has several."""
+    """Return the first BatchNorm2d layer of each backbone. A mixture of source models has several backbones."""
     backbones = network.backbones() if isinstance(network, Network) else [network]
     return set(chain.from_iterable(islice(batch_norm_layers(backbone), 1) for backbone in backbones))
 
 
 def require_batch_norm(network: nn.Module, wanted_by: str) -> None:
-    """Raise ``UserError`` when ``network`` has no BatchNorm2d layer."""
+    """Raise ``UserError`` naming the term ``wanted_by`` where ``network`` has no BatchNorm2d layer."""
     if not batch_norm_layers(network):
         raise UserError(
             f"{wanted_by} compares BatchNorm statistics, but this backbone has no BatchNorm2d layer. "
@@ -72,17 +72,16 @@ def require_batch_norm(network: nn.Module, wanted_by: str) -> None:
 
 
 def stored_statistics(network: nn.Module) -> list[BatchNormStatistics]:
-    """Running statistics of each BatchNorm2d layer."""
+    """Return the running statistics of each BatchNorm2d layer."""
     layers, first = batch_norm_layers(network), _first_layers(network)
     return [BatchNormStatistics(m.running_mean, m.running_var, m in first) for m in layers]  # type: ignore[arg-type]
 
 
 @contextmanager
 def captured_statistics(network: nn.Module) -> Iterator[list[BatchNormStatistics]]:
-    """Collects, while open, the input statistics of each BatchNorm2d layer, with gradients.
+    """Collect the input statistics of each BatchNorm2d layer, with gradients, while the context is open.
 
-    The list is complete, in the order of the module tree, when the context closes: layers may run in
-    another order than the tree's.
+    The list is filled when the context closes, in the order of the module tree. Layers may run in another order.
     """
     collected: list[BatchNormStatistics] = []
     by_layer: dict[nn.Module, BatchNormStatistics] = {}

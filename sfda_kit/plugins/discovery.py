@@ -1,4 +1,4 @@
-"""Discovery of plugins: one that fails costs only itself, and the failure is kept as data."""
+"""Discovery of plugins. A plugin that fails affects no other one, and its failure is kept as data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GROUP = "sfda_kit"
 
 @dataclass(frozen=True)
 class Plugin:
-    """One installed plugin package and what became of loading it (``error`` is empty when fine)."""
+    """An installed plugin package. ``error`` says why it could not be loaded, and is empty where it was loaded."""
 
     owner: str
     version: str
@@ -31,7 +31,7 @@ class Plugin:
 
 @dataclass
 class Installation:
-    """Every plugin found, and the registry of their parts."""
+    """The plugins that were found, and the registry of their parts."""
 
     plugins: list[Plugin] = field(default_factory=list)
     registry: Registry = field(default_factory=Registry)
@@ -39,10 +39,7 @@ class Installation:
 
 @cache
 def installation() -> Installation:
-    """Load all plugins once per process.
-
-    With ``SFDA_KIT_STRICT_PLUGINS=1`` (for CI) a failing plugin or a conflict raises ``UserError``.
-    """
+    """Load plugins once per process. ``SFDA_KIT_STRICT_PLUGINS=1`` (for CI) raises ``UserError`` on any problem."""
     found = Installation()
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
@@ -64,7 +61,7 @@ def _load(manager: pluggy.PluginManager, found: Installation, entry: EntryPoint)
         refused = refusal(module, owner)
     except (KeyboardInterrupt, GeneratorExit):
         raise
-    except BaseException as error:  # a plugin may even call sys.exit(): it must cost only itself
+    except BaseException as error:  # a plugin may even call sys.exit(), which must not stop the others
         found.plugins.append(_failure(owner, version, error))
     else:
         if refused:
@@ -116,14 +113,14 @@ def _raise_problems(found: Installation) -> None:
 
 
 def registry() -> Registry:
-    """The registry of the installed parts."""
+    """Return the registry of the installed parts."""
     return installation().registry
 
 
 def build_part(kind: str, name: str, options: Mapping[str, Any] | None = None, **given: Any) -> Any:
-    """A new part, ``build_part("aligner", "distill", {"temperature": 2})``, of this package or of any plugin.
+    """Build a part of this package or of any plugin: ``build_part("aligner", "distill", {"temperature": 2})``.
 
-    ``given``: what a part of this kind is always given, such as ``config`` for a data set. Raises ``UserError``
-    naming the nearest names where nothing installed has this one, or the options where one is unknown.
+    ``given``: arguments that each part of this kind needs, such as ``config`` for a data set. Raises ``UserError``
+    with the nearest names where no installed part has this name, or with the options where one is unknown.
     """
     return build(registry().get(kind, name), options, **given)

@@ -1,4 +1,4 @@
-"""The version of the interface between the core and its plugins, and the check of what a plugin asks for."""
+"""The version of the interface between the core and its plugins, and the check of the version that a plugin needs."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 from typing import Any
 
 INTERFACE_VERSION = "1.0"
-"""``major.minor`` of what plugins build on. A higher minor adds to it; a higher major may break plugins."""
+"""The version ``major.minor`` of the plugin interface. A higher minor only adds; a higher major may break plugins."""
 
 ATTRIBUTE = "SFDA_KIT_INTERFACE"
-"""Where the module of a plugin says which version it was written for; a plugin need not say it."""
+"""The optional attribute with which the module of a plugin states the version that it was written for."""
 
 
 def refusal(module: Any, owner: str) -> tuple[str, str] | None:
-    """What is wrong with the version that ``module`` of the package ``owner`` asks for, and the remedy.
+    """Return an error and a remedy if this core does not have the version that ``module`` of ``owner`` needs.
 
-    ``None`` where it asks for none, or for one that this core has: the same major, and no later minor.
+    Returns ``None`` where it states no version, or one with the same major and no later minor.
     """
     asked = getattr(module, ATTRIBUTE, None)
     if asked is None:

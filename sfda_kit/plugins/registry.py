@@ -1,4 +1,4 @@
-"""Named parts: declared by plugins as text, imported on first use."""
+"""The registry of named parts, which plugins declare as text and which are imported on first use."""
 
 from __future__ import annotations
 
@@ -25,17 +25,16 @@ _PARTS = {
     "sfda-kit-slurm": "slurm",
 }
 SHIPPED = {part: package for package, parts in _PARTS.items() for part in parts.split()}
-"""Parts of the project's own plugin packages, so that an error can say what to install."""
+"""The parts of our own plugin packages, so that an error can say which package to install."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """Declaration of one part; ``target`` is ``package.module:Attribute``, imported on first use.
+    """A component declares one part. ``target`` is ``package.module:Attribute``, imported on first use.
 
-    ``paper``: link or citation; ``alias``: a second name, under which users may ask for it too; ``settings``:
-    what a method sets in the configuration unless the user says otherwise (``{"adapt": {"epochs": 20}}``);
-    ``requires``: importable module names beyond the plugin's own requirements, and ``extra`` the extra of the
-    owner that installs them; ``kind`` and ``owner`` are filled in by the core.
+    ``paper``: link or citation; ``alias``: a second name for users; ``settings``: what a method sets in the
+    configuration unless the user sets it (``{"adapt": {"epochs": 20}}``); ``requires``: modules beyond the requirements
+    of the plugin; ``extra``: the extra of the owner that installs them. The core fills in ``kind`` and ``owner``.
     """
 
     name: str
@@ -50,7 +49,7 @@ class Component:
     owner: str = ""
 
     def load(self) -> Any:
-        """The class or recipe this declares. Raises ``UserError`` when it cannot be imported."""
+        """Import the declared class or recipe. Raises ``UserError`` where it cannot be imported."""
         for module in self.requires:
             try:
                 import_module(module)
@@ -72,14 +71,14 @@ class Component:
 
 @dataclass
 class Registry:
-    """All declared parts by kind and name; a name claimed twice belongs to nobody."""
+    """A registry holds all declared parts by kind and name. A name that two parts claim belongs to neither."""
 
     components: dict[tuple[str, str], Component] = field(default_factory=dict)
     conflicts: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     claims: dict[tuple[str, str], Component] = field(default_factory=dict)
 
     def add(self, kind: str, component: Component, owner: str) -> None:
-        """Register ``component`` of ``owner`` and its alias; remembers a conflict instead of choosing a winner."""
+        """Register ``component`` of ``owner`` and its alias. A conflict is remembered, and neither part wins."""
         component = replace(component, kind=kind, owner=owner)
         for name in filter(None, (component.name, component.alias)):
             self._claim((kind, name), component)
@@ -91,20 +90,20 @@ class Registry:
             self.conflicts[key] = (*self.conflicts.get(key, (first.owner,)), component.owner)
 
     def canonical(self, kind: str, name: str) -> str:
-        """The name that ``name`` is an alias of; any other name as it is."""
+        """Return the name for which ``name`` is an alias. Any other name is returned unchanged."""
         claimed = self.claims.get((kind, name))
         return claimed.name if claimed and (kind, name) not in self.conflicts else name
 
     def names(self, kind: str) -> list[str]:
-        """Names of one kind, sorted."""
+        """Return the names of one kind, sorted."""
         return sorted(name for k, name in self.components if k == kind)
 
     def of_kind(self, kind: str) -> list[Component]:
-        """Components of one kind, by name."""
+        """Return the components of one kind, sorted by name."""
         return [self.components[kind, name] for name in self.names(kind)]
 
     def get(self, kind: str, name: str) -> Component:
-        """The component called ``name``; ``UserError`` names both owners of a conflict, or the nearest names."""
+        """Return the component called ``name``. Raises ``UserError`` with conflicting owners or the nearest names."""
         if owners := self.conflicts.get((kind, name)):
             named = " and ".join(owners)
             raise UserError(f"The {kind} {name!r} is claimed by {named}. Uninstall one of them (pip uninstall ...).")
@@ -124,9 +123,9 @@ class Registry:
 
 
 def build(component: Component, options: Mapping[str, Any] | None = None, **given: Any) -> Any:
-    """Instantiate a component's class with ``given`` (from the core) and ``options`` (from the user).
+    """Instantiate the class of a component with ``given`` (from the core) and ``options`` (from the user).
 
-    Raises ``UserError`` naming the options the class accepts when one is unknown.
+    Raises ``UserError`` naming the options that the class accepts where one is unknown.
     """
     part = component.load()
     options = dict(options or {})

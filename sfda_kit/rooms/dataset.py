@@ -1,4 +1,4 @@
-"""The dataset ``rooms``: synthetic scenes of 3-D solids, paired in RGB, depth and near-infrared."""
+"""The dataset ``rooms``: synthetic scenes of 3-D solids in RGB, depth and near-infrared."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class Rooms(Dataset):
-    """Procedural benchmark, generated on first use; see ``docs/rooms.md``.
+    """The procedural benchmark is generated on first use; see ``docs/rooms.md``.
 
-    ``config.split_seed`` is the seed of the whole benchmark and ``config.options`` are those of
-    ``RoomsOptions``; ``progress`` is told how far rendering has come.
+    ``config.split_seed`` seeds the whole benchmark. ``config.options``: see ``RoomsOptions``. ``progress`` is called
+    while scenes are rendered.
     """
 
     summary = "synthetic ray-cast rooms: RGB, depth and NIR of 18 solids by four sensors"
@@ -35,32 +35,32 @@ class Rooms(Dataset):
     synthetic = True
 
     def __init__(self, config: DatasetConfig) -> None:
-        """Raises ``UserError`` on an unknown option or a value out of its range."""
+        """Read the options. Raises ``UserError`` on an unknown option or a value out of its range."""
         super().__init__(config)
         self._layout = Layout(parse_options(config.options), config.split_seed)
         self._index: Index | None = None
         self._starts: list[tuple[str, str, int]] = []
 
     def index(self) -> Index:
-        """All scenes, by domain, then part; every scene is a group of its own."""
+        """Return all scenes, ordered by domain and then by part. Every scene is its own group."""
         if self._index is None:
             self._index = self._build_index()
         return self._index
 
     def splits(self) -> Mapping[str, Split]:
-        """``default``: twelve relevant and six irrelevant classes."""
+        """Return the split ``default``: twelve relevant and six irrelevant classes."""
         return {"default": Split(tuple(TR_SHAPES), tuple(TI_SHAPES))}
 
     def fingerprint(self) -> str:
-        """See ``Dataset``. Covers generator version, options and seed."""
+        """See ``Dataset``. The fingerprint covers generator version, options and seed."""
         return self._layout.fingerprint()
 
     def read(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[np.generic]:
-        """See ``Dataset``. Renders the parts that ``rows`` belong to, if not in the cache yet."""
+        """See ``Dataset``. This renders the parts that ``rows`` belong to if the cache lacks them."""
         return self._filled(rows, modality, size, lambda view, scenes: self._native(*view)[scenes])
 
     def peek(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[np.generic]:
-        """See ``Dataset``. Renders these scenes alone, where their part is not in the cache."""
+        """See ``Dataset``. This renders only these scenes if the cache lacks their part."""
         return self._filled(rows, modality, size, self._few)
 
     def _few(self, view: View, scenes: NDArray[np.int64]) -> NDArray[np.generic]:
@@ -83,7 +83,7 @@ class Rooms(Dataset):
         size: int,
         native: Callable[[View, NDArray[np.int64]], NDArray[np.generic]],
     ) -> NDArray[np.generic]:
-        """``rows`` part by part: ``native`` gives the scenes of a view, by their number in it, at full size."""
+        """Read ``rows`` part by part. ``native`` returns scenes of a view at full size, given their numbers in it."""
         if modality not in MODALITY_CODES:
             raise UserError(f"Dataset 'rooms' has no modality {modality!r}. {did_you_mean(modality, self.modalities)}")
         self.index()

@@ -1,4 +1,4 @@
-"""Renders a part of the benchmark into the cache, once, in several processes."""
+"""Rendering of a part of the benchmark into the cache, once, in several processes."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from sfda_kit.rooms.sensors import SENSORS
 from sfda_kit.rooms.shapes import CLASSES
 
 CHUNK = 200
-"""Scenes a worker process renders at a time."""
+"""The number of scenes that a worker process renders at a time."""
 OPTIONS = "options.json"
-"""Lies beside the parts and says for people which benchmark they are of."""
+"""The file beside the parts that tells people the options of the benchmark."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being rendered, scenes done and scenes in all."""
+"""A function that is called with the name of what is rendered, the scenes done and the scenes in all."""
 
 
 def render_scenes(layout: Layout, view: View, start: int, stop: int) -> NDArray[np.generic]:
-    """Pixels of the scenes ``start`` to ``stop`` at native size; the same in whatever chunks."""
+    """Return the pixels of the scenes ``start`` to ``stop`` at native size. They do not depend on the chunks."""
     domain, part, modality = view
     labels = layout.labels(domain, part)
     pictures = []
@@ -46,10 +46,7 @@ def render_scenes(layout: Layout, view: View, start: int, stop: int) -> NDArray[
 
 
 def cached_part(folder: Path, layout: Layout, view: View, progress: Progress | None) -> NDArray[np.generic]:
-    """Read-only array of all scenes of a part, rendered first if no process has done so yet.
-
-    Raises ``DataError`` where ``folder`` cannot be written.
-    """
+    """Return all scenes of a part, read-only, rendered once. Raises ``DataError`` if ``folder`` cannot be written."""
     path = _path(folder, view)
     array = open_mapped(path)
     if array is None:
@@ -73,7 +70,7 @@ def cached_part(folder: Path, layout: Layout, view: View, progress: Progress | N
 
 
 def existing_part(folder: Path, view: View) -> NDArray[np.generic] | None:
-    """What ``cached_part`` has written, None where it has not."""
+    """Return what ``cached_part`` has written, or None where it has not written the part."""
     return open_mapped(_path(folder, view))
 
 
@@ -113,10 +110,10 @@ def _render_all(layout: Layout, view: View, progress: Progress | None) -> NDArra
 
 
 def _run_worker(layout: Layout, view: View, start: int, stop: int, path: Path) -> None:
-    """A plain child process: unlike multiprocessing it works from any script, notebook or thread."""
+    """Run a plain child process, which works from any script, notebook or thread, unlike multiprocessing."""
     command = [sys.executable, "-m", "sfda_kit.rooms.worker", layout.options.model_dump_json()]
     command += [str(layout.seed), *view, str(start), str(stop), str(path)]
-    # The child imports from where this process does, but never from the folder it was started in.
+    # The child imports from the same places as this process, but not from the folder that it is started in.
     search = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path if entry)
     finished = subprocess.run(
         command,

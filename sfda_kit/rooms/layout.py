@@ -1,4 +1,4 @@
-"""Which scenes exist: options, counts, labels and seeds. Nothing is rendered here."""
+"""The scenes that exist: options, counts, labels and seeds. Nothing is rendered here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sfda_kit.rooms.sensors import HEIGHT, SENSORS, WIDTH
 from sfda_kit.rooms.shapes import CLASSES, TI_SHAPES, TR_SHAPES
 
 GENERATOR_VERSION = "1.0"
-"""Raise it with every change that moves a pixel or a label, and say so in the change log."""
+"""The version of the generator. Raise it, and note it in the change log, when a pixel or a label changes."""
 
 DOMAINS = tuple(SENSORS)
 COUNTS = {"source": 2400, "target-train": 900, "target-test": 600, "ti": 600}
@@ -26,7 +26,7 @@ MODALITY_CODES = {"rgb": 1, "depth": 2, "nir": 3}
 
 
 class View(NamedTuple):
-    """The scenes of one part as one sensor's modality shows them."""
+    """A view is the scenes of one part in one modality of one sensor."""
 
     domain: str
     part: str
@@ -34,11 +34,10 @@ class View(NamedTuple):
 
 
 class RoomsOptions(StrictModel):
-    """What a user may vary; every value other than the default is another benchmark.
+    """The options of a user. Any value other than the default makes another benchmark.
 
-    ``imbalance``: most over least frequent class in both target parts (1 = balanced);
-    ``clutter``: mean amount of other pieces and of occlusion, relative to the default;
-    ``scenes``: factor on the number of scenes of every part.
+    ``imbalance``: ratio of the most to the least frequent class in both target parts (1 = balanced); ``clutter``: mean
+    amount of other pieces and of occlusion, relative to the default; ``scenes``: factor on the scenes of every part.
     """
 
     imbalance: float = Field(default=1.0, ge=1.0, le=100.0)
@@ -47,7 +46,7 @@ class RoomsOptions(StrictModel):
 
 
 def parse_options(options: dict[str, Any]) -> RoomsOptions:
-    """Validated options; raises ``UserError`` naming the key that is wrong."""
+    """Validate ``options``. Raises ``UserError`` naming the key that is wrong."""
     known = list(RoomsOptions.model_fields)
     for key in options:
         if key not in known:
@@ -62,28 +61,28 @@ def parse_options(options: dict[str, Any]) -> RoomsOptions:
 
 @dataclass(frozen=True)
 class Layout:
-    """All scenes of one benchmark: ``options`` and the ``seed`` that fixes every random choice."""
+    """A layout determines all scenes of a benchmark. ``seed`` fixes every random choice."""
 
     options: RoomsOptions
     seed: int
 
     def labels(self, domain: str, part: str) -> NDArray[np.int16]:
-        """Class codes (N,) of the scenes of a part, in their order."""
+        """Return the class codes (N,) of the scenes of a part, in their order."""
         classes = tuple(TI_SHAPES if part == "ti" else TR_SHAPES)
         total = max(len(classes), round(COUNTS[part] * self.options.scenes))
         rng = np.random.default_rng([self.seed, DOMAINS.index(domain), PARTS.index(part)])
         counts = _counts(total, len(classes), self._imbalance(part))
-        # The order of frequency is the seed's, the same in all domains and target parts.
+        # The order of frequency depends only on the seed, so it is the same in all domains and target parts.
         order = np.random.default_rng([self.seed, len(classes)]).permutation(len(classes))
         codes = np.array([CLASSES.index(classes[k]) for k in order], dtype=np.int16)
         return rng.permutation(np.repeat(codes, counts))
 
     def scene_seed(self, domain: str, part: str, number: int) -> list[int]:
-        """Seed of a scene: its place in the benchmark, never the order of rendering."""
+        """Return the seed of a scene. It depends on the place in the benchmark, not on the order of rendering."""
         return [self.seed, DOMAINS.index(domain), PARTS.index(part), number]
 
     def fingerprint(self) -> str:
-        """SHA-256 over all that fixes labels and pixels."""
+        """Return the SHA-256 over everything that fixes labels and pixels."""
         facts = {
             "generator": GENERATOR_VERSION,
             "options": self.options.model_dump(),
@@ -99,7 +98,7 @@ class Layout:
 
 
 def _counts(total: int, classes: int, imbalance: float) -> NDArray[np.int64]:
-    """Scenes a class, falling geometrically by ``imbalance`` in all; at least one, summing to total."""
+    """Return scenes per class, falling geometrically by ``imbalance`` in all; at least one, with the sum ``total``."""
     shares = imbalance ** -(np.arange(classes) / max(classes - 1, 1))
     exact = shares / shares.sum() * total
     counts: NDArray[np.int64] = np.maximum(np.floor(exact), 1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Ray-casts a scene into what a sensor needs: true depth, normals, and shaded light."""
+"""Ray casting of a scene into what a sensor needs: true depth, normals and shaded light."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sfda_kit.rooms.shapes import Part
 from sfda_kit.rooms.solids import Array, dot, rotate, unit
 
 SHADOW = np.float32(0.65)
-"""Share of the lamp's light that a cast shadow takes; the rest stands for soft edges and bounces."""
+"""The share of the light of the lamp that a shadow removes. The rest models soft edges and indirect light."""
 
 
 @dataclass(frozen=True)
 class Hits:
-    """First surface per pixel, N = HEIGHT * WIDTH: ``depth`` (N,) in metres along the optical axis,
-    world ``points`` and ``normals`` (3, N), and the index of the material, ``surface`` (N,).
+    """The first surface that each of N = HEIGHT * WIDTH pixels sees: ``depth`` (N,) in metres along the optical axis,
+    world ``points`` and ``normals`` (3, N), material index ``surface`` (N,), unit vector ``towards`` the camera (3, N).
     """
 
     depth: Array
@@ -30,7 +30,7 @@ class Hits:
 
 
 def render(scene: Scene, sensor: RoomsSensor, modality: str, rng: np.random.Generator) -> NDArray[np.generic]:
-    """One picture: rgb uint8 (H, W, 3), depth uint16 (H, W) in mm, or nir uint8 (H, W)."""
+    """Render one image: rgb uint8 (H, W, 3), depth uint16 (H, W) in mm, or nir uint8 (H, W)."""
     hits = cast(scene, sensor)
     if modality == "depth":
         facing = np.abs(dot(hits.normals, hits.towards))
@@ -41,7 +41,7 @@ def render(scene: Scene, sensor: RoomsSensor, modality: str, rng: np.random.Gene
 
 
 def cast(scene: Scene, sensor: RoomsSensor) -> Hits:
-    """Primary rays through every pixel's centre."""
+    """Cast primary rays through the centres of all pixels."""
     origin = scene.camera.astype(np.float32)[:, None]
     direction = rotate(scene.camera_turn.astype(np.float32), rays(sensor))
     depth, normals, surface = _room(scene, origin, direction)
@@ -55,7 +55,7 @@ def cast(scene: Scene, sensor: RoomsSensor) -> Hits:
 
 
 def hit_part(part: Part, origin: Array, direction: Array) -> tuple[NDArray[np.intp], Array, Array]:
-    """Rows of the rays that meet the part's bounding ball, with distance (M,) and normal (3, M)."""
+    """Return the rows of rays that meet the bounding ball of ``part``, with distance (M,) and normal (3, M)."""
     place, turn = part.place.astype(np.float32)[:, None], part.turn.astype(np.float32)
     offset = place - origin
     along = dot(offset, direction)
@@ -86,7 +86,7 @@ def _room(scene: Scene, origin: Array, direction: Array) -> tuple[Array, Array, 
 
 
 def _room_light(scene: Scene, hits: Hits) -> Array:
-    """Radiance (3, N): ambient, a lamp with cast shadows, and a highlight."""
+    """Return radiance (3, N) from ambient light, a lamp with cast shadows, and a highlight."""
     light = scene.light.astype(np.float32)
     facing = np.maximum(dot(light, hits.normals), 0)
     lit = np.flatnonzero(facing > 0)
@@ -94,7 +94,7 @@ def _room_light(scene: Scene, hits: Hits) -> Array:
     colour, gloss = _surface_colour(scene, hits)
     halfway = unit(light[:, None] + hits.towards)
     shine = gloss * np.maximum(dot(halfway, hits.normals), 0) ** 24 * (facing > 0)
-    # The sky-lit upper side of things is brighter than the lower.
+    # The upper side of things gets more ambient light than the lower side.
     ambient = (0.75 + 0.25 * hits.normals[2]) * scene.ambient[:, None]
     radiance: Array = colour * (ambient + facing * scene.lamp[:, None]) + shine
     return radiance.astype(np.float32)
@@ -112,7 +112,7 @@ def _in_shadow(scene: Scene, hits: Hits, lit: NDArray[np.intp], light: Array) ->
 
 
 def _active_light(scene: Scene, hits: Hits) -> Array:
-    """Light (N,) of an emitter beside the lens: falls with the square of the distance."""
+    """Return the light (N,) of an emitter beside the lens. It falls with the square of the distance."""
     away = hits.points - scene.camera.astype(np.float32)[:, None]
     facing = np.abs(dot(hits.normals, hits.towards))
     reflectance = np.zeros(hits.depth.shape, dtype=np.float32)
@@ -137,7 +137,7 @@ def _surface_colour(scene: Scene, hits: Hits) -> tuple[Array, Array]:
 
 
 def texture(material: Material, points: Array) -> Array:
-    """Share (N,) of the second colour at world points (3, N), 0..1."""
+    """Return the share (N,) of the second colour at world points (3, N), 0..1."""
     first, second = (dot(wave, points) for wave in material.waves.astype(np.float32))
     if material.pattern == "stripes":
         return np.clip(0.5 + 3 * np.sin(first), 0, 1)

@@ -1,4 +1,4 @@
-"""Draws scenes: a main solid on a floor before walls, clutter, an occluder, a camera and lights."""
+"""Random scenes: a main solid on a floor before walls, clutter, an occluder, a camera and lights."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ PATTERNS = ("plain", "stripes", "checker", "marble")
 
 @dataclass(frozen=True)
 class Material:
-    """A solid texture mixing two colours; ``nir`` are the two reflectances beyond the visible.
-
-    ``waves`` (2, 3) are the texture's wave vectors in radians per metre.
-    """
+    """A solid texture of two colours with two near-infrared reflectances; ``waves`` (2, 3) in radians per metre."""
 
     pattern: str
     colours: Array
@@ -29,10 +26,10 @@ class Material:
 
 @dataclass(frozen=True)
 class Scene:
-    """World frame: z up, metres. The camera looks along the third column of ``camera_turn``.
+    """A scene in the world frame: metres, z up. The camera looks along the third column of ``camera_turn``.
 
-    ``walls``: planes (normal (3,), offset) facing the room, the floor first. ``materials`` belong to
-    the walls, then to the ``objects``. ``light``: unit direction towards the lamp.
+    ``walls``: planes (normal (3,), offset) that face the room, the floor first. ``materials``: first those of the
+    walls, then those of the ``objects``. ``light``: unit direction towards the lamp.
     """
 
     walls: list[tuple[Array, float]]
@@ -46,7 +43,7 @@ class Scene:
 
 
 def sample_scene(rng: Generator, class_name: str, clutter: float) -> Scene:
-    """A scene whose main solid is of ``class_name``; ``clutter`` 1 is usual, 0 leaves the solid alone."""
+    """Draw a scene with a main solid of ``class_name``. ``clutter`` is usually 1; 0 leaves only the main solid."""
     size = rng.uniform(0.85, 1.25)
     main = _placed(SHAPES[class_name](rng), np.zeros(3), rng.uniform(-1.6, 1.6), size)
     camera, turn = _camera(rng, size)
@@ -69,7 +66,7 @@ def _placed(shape: Shape, place: Array, angle: float, scale: float) -> Shape:
 
 
 def _camera(rng: Generator, size: float) -> tuple[Array, Array]:
-    """A camera that looks about the main solid, from 1.9 to 2.8 m away, slightly rolled."""
+    """Draw a slightly rolled camera that looks near the centre of the main solid from 1.9 to 2.8 m away."""
     distance, azimuth = rng.uniform(1.9, 2.8), rng.uniform(-0.5, 0.5)
     height = rng.uniform(0.9, 1.7)
     ground = np.sqrt(max(distance**2 - height**2, 1.0))
@@ -83,7 +80,7 @@ def _camera(rng: Generator, size: float) -> tuple[Array, Array]:
 
 
 def _walls(rng: Generator, size: float) -> list[tuple[Array, float]]:
-    """Floor, back wall and two side walls; the back wall is turned a little."""
+    """Draw the floor, the back wall and two side walls. The walls are turned a little."""
     turn = turn_about(2, rng.uniform(-0.25, 0.25))
     back = rng.uniform(0.8, 2.2) + 0.3 * size
     left, right = rng.uniform(1.6, 3.5, 2)
@@ -96,7 +93,7 @@ def _walls(rng: Generator, size: float) -> list[tuple[Array, float]]:
 
 
 def _clutter(rng: Generator, level: float, camera: Array, size: float) -> list[Shape]:
-    """Small pieces round the main solid, and often one that hides a part of it."""
+    """Draw small pieces around the main solid, and often a piece that hides a part of it."""
     shapes = []
     for _ in range(rng.poisson(1.5 * level)):
         angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.85, 1.6) * size
@@ -109,7 +106,7 @@ def _clutter(rng: Generator, level: float, camera: Array, size: float) -> list[S
 
 
 def _occluder(rng: Generator, camera: Array, size: float) -> Shape:
-    """A piece between camera and main solid, off to one side."""
+    """Draw a piece between the camera and the main solid, shifted to one side."""
     towards = camera[:2] / np.hypot(*camera[:2])
     aside = np.array([-towards[1], towards[0]]) * rng.choice([-1, 1]) * rng.uniform(0.2, 0.5)
     place = np.append(towards * rng.uniform(0.75, 0.95) + aside, 0) * size
@@ -117,14 +114,14 @@ def _occluder(rng: Generator, camera: Array, size: float) -> Shape:
 
 
 def _piece(rng: Generator, edge: float) -> Shape:
-    """A box, ball, post or tapered pot of about ``edge`` metres."""
+    """Draw a box, ball, post or tapered pot of about ``edge`` metres."""
     a, b, c = edge * rng.uniform(0.5, 1.3, 3)
     solids = (box(a, b, c), Sphere(c / 2), Frustum(a / 2, a / 2, c), Frustum(a / 2, a / 3, c))
     return [Part(solids[int(rng.integers(4))], np.array([0, 0, c / 2]))]
 
 
 def _material(rng: Generator) -> Material:
-    """Colours, texture and infrared reflectances, all independent of each other and of the class."""
+    """Draw colours, texture and infrared reflectances, all independent of each other and of the class."""
     base = rng.uniform(0.15, 0.95, 3)
     other = np.clip(base * rng.uniform(0.75, 1.2), 0.05, 1)
     pattern = PATTERNS[int(rng.choice(4, p=[0.64, 0.12, 0.12, 0.12]))]
@@ -134,7 +131,7 @@ def _material(rng: Generator) -> Material:
 
 
 def _standing_out(rng: Generator, behind: list[Material]) -> Material:
-    """A material whose colour is not that of the floor or the back wall."""
+    """Draw a material whose colour differs from those of the floor and the back wall (``behind``)."""
     while True:
         material = _material(rng)
         if all(np.abs(material.colours[0] - other.colours[0]).max() > 0.25 for other in behind):
@@ -142,7 +139,7 @@ def _standing_out(rng: Generator, behind: list[Material]) -> Material:
 
 
 def _wall_material(rng: Generator) -> Material:
-    """Rooms are painted in muted colours, with weak patterns."""
+    """Draw a wall material with muted colours and weak patterns."""
     base = np.clip(rng.uniform(0.3, 0.85) + rng.uniform(-0.12, 0.12, 3), 0, 1)
     other = np.clip(base * rng.uniform(0.88, 1.1), 0, 1)
     pattern = PATTERNS[int(rng.choice(4, p=[0.4, 0.2, 0.2, 0.2]))]
@@ -151,6 +148,6 @@ def _wall_material(rng: Generator) -> Material:
 
 
 def _reflectances(rng: Generator) -> Array:
-    """Both near-infrared reflectances: many dyes are transparent there, so textures show weakly."""
+    """Draw both near-infrared reflectances. They differ little, as many dyes are transparent in the near-infrared."""
     reflectance = rng.uniform(0.25, 0.9)
     return np.clip([reflectance, reflectance * rng.uniform(0.8, 1.2)], 0.05, 1)

@@ -1,7 +1,6 @@
-"""The four synthetic sensors: field of view, picture tone, and how their depth goes wrong.
+"""The four synthetic sensors: field of view, image tone and depth errors.
 
-The names follow the sensors of SUN RGB-D whose behaviour they imitate loosely; no parameter was
-fitted to recordings.
+They are named after the sensors of SUN RGB-D, which they imitate loosely. No parameter was fitted to recordings.
 """
 
 from __future__ import annotations
@@ -14,19 +13,19 @@ from numpy.typing import NDArray
 from sfda_kit.rooms.solids import Array
 
 WIDTH, HEIGHT = 128, 96
-"""Native picture size in pixels, the same for all sensors."""
+"""The native image size in pixels, the same for all sensors."""
 
 Generator = np.random.Generator
 
 
 @dataclass(frozen=True)
 class RoomsSensor:
-    """Parameters of one sensor. Lengths in metres, ``field_of_view`` horizontal in degrees.
+    """The parameters of one sensor. Lengths are in metres; ``field_of_view`` is horizontal, in degrees.
 
-    Depth noise has deviation ``noise + noise_growth * z**2`` and is rounded to steps of
-    ``step * z**2``, at least 1 mm. ``baseline`` shadows the background beside near objects (its sign
-    is the side). ``dropout`` is the chance of a hole at a depth edge or on a grazing surface;
-    ``blotches`` sets how far smooth random patches without depth reach; ``flying`` mixes depths across edges.
+    Depth noise has standard deviation ``noise + noise_growth * z**2``. Depth is rounded to steps of ``step * z**2``, at
+    least 1 mm. ``baseline`` removes background depth beside near objects (its sign is the side). ``dropout`` is the
+    chance of a hole at a depth edge or on a grazing surface. ``blotches`` sets the size of smooth random patches
+    without depth. ``flying`` is the share of edge pixels whose depth mixes both sides.
     """
 
     field_of_view: float
@@ -59,7 +58,7 @@ SENSORS = {
 
 
 def rays(sensor: RoomsSensor) -> Array:
-    """Directions (3, HEIGHT * WIDTH) in the camera's frame: x right, y down, z forward and 1."""
+    """Return ray directions (3, HEIGHT * WIDTH) in the camera frame: x right, y down, z forward and equal to 1."""
     half = np.tan(np.radians(sensor.field_of_view) / 2)
     u = ((np.arange(WIDTH) + 0.5) / WIDTH * 2 - 1) * half
     v = ((np.arange(HEIGHT) + 0.5) / HEIGHT * 2 - 1) * half * HEIGHT / WIDTH
@@ -68,19 +67,19 @@ def rays(sensor: RoomsSensor) -> Array:
 
 
 def expose_rgb(sensor: RoomsSensor, radiance: Array, rng: Generator) -> NDArray[np.uint8]:
-    """8-bit picture (H, W, 3) of linear radiance (H, W, 3) about 0..1."""
+    """Make an 8-bit image (H, W, 3) from linear radiance (H, W, 3) of about 0..1."""
     toned = np.clip(radiance * np.array(sensor.tone, dtype=np.float32), 0, 1) ** sensor.gamma
     return _to_bytes(_blurred(toned, sensor.blur), sensor.grain, rng)
 
 
 def expose_nir(sensor: RoomsSensor, irradiance: Array, rng: Generator) -> NDArray[np.uint8]:
-    """8-bit picture (H, W) of the reflected active light (H, W), already fallen off with distance."""
+    """Make an 8-bit image (H, W) from reflected active light (H, W) that already falls with distance."""
     lit = 1 - np.exp(-sensor.nir_power * irradiance)
     return _to_bytes(_blurred(lit, sensor.blur), sensor.grain, rng)
 
 
 def measure_depth(sensor: RoomsSensor, depth: Array, facing: Array, rng: Generator) -> NDArray[np.uint16]:
-    """Millimetres (H, W), 0 = missing, from true depth in metres and the cosine to the surface."""
+    """Return millimetres (H, W), 0 = missing, from depth in metres and the cosine between ray and surface normal."""
     edge = depth_edges(depth)
     seen = _mixed_at_edges(depth, edge, sensor.flying, rng)
     noise = rng.standard_normal(depth.shape, dtype=np.float32)
@@ -93,7 +92,7 @@ def measure_depth(sensor: RoomsSensor, depth: Array, facing: Array, rng: Generat
 
 
 def depth_edges(depth: Array) -> NDArray[np.bool_]:
-    """Pixels whose depth differs from a neighbour's by more than 6 % (a jump, not a slope)."""
+    """Return which pixels differ in depth from a neighbour by more than 6 % (a jump, not a slope), bool (H, W)."""
     edge = np.zeros(depth.shape, dtype=bool)
     for axis in (0, 1):
         jump = np.abs(np.diff(depth, axis=axis)) > 0.06 * np.take(depth, range(depth.shape[axis] - 1), axis)
@@ -119,7 +118,7 @@ def _holes(
 
 
 def _patches(rng: Generator) -> Array:
-    """Smooth random field (H, W) in 0..1 with features of about 8 pixels."""
+    """Return a smooth random field (H, W) in 0..1 with features of about 8 pixels."""
     coarse = rng.random((HEIGHT // 8 + 1, WIDTH // 8 + 1), dtype=np.float32)
     for axis in (0, 1):
         place = np.arange((coarse.shape[axis] - 1) * 8) / 8
@@ -131,7 +130,7 @@ def _patches(rng: Generator) -> Array:
 
 
 def _parallax_shadow(sensor: RoomsSensor, depth: Array) -> NDArray[np.bool_]:
-    """Background that the projector, ``baseline`` beside the camera, cannot light."""
+    """Return where the projector, at ``baseline`` beside the camera, cannot light the background, bool (H, W)."""
     shadow = np.zeros(depth.shape, dtype=bool)
     if not sensor.baseline:
         return shadow
@@ -153,7 +152,7 @@ def _mixed_at_edges(depth: Array, edge: NDArray[np.bool_], share: float, rng: Ge
 
 
 def _blurred(picture: Array, amount: float) -> Array:
-    """Separable three-tap blur; ``amount`` 0..1 is the weight given to the neighbours."""
+    """Apply a separable three-tap blur. ``amount`` in 0..1 sets the weight of the neighbours."""
     side = amount / 3
     for axis in (0, 1):
         padded = np.concatenate([picture.take([0], axis), picture, picture.take([picture.shape[axis] - 1], axis)], axis)

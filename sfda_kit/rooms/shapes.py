@@ -1,7 +1,7 @@
-"""The classes of the benchmark: each a recipe of solids with random proportions.
+"""The classes of the benchmark. Each is a function that builds a shape from solids with random proportions.
 
-A recipe returns parts that stand on ``z = 0`` and fit roughly into a cube of edge one. Proportions
-vary within a class; colour, texture and light are drawn elsewhere and know nothing of the class.
+A shape is a list of parts that stand on ``z = 0`` and fit roughly into a cube of edge one. Proportions vary within a
+class. Colour, texture and light are drawn elsewhere and do not depend on the class.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _upright() -> Array:
 
 @dataclass(frozen=True)
 class Part:
-    """A solid placed in a frame: ``scale``, then ``turn`` (3, 3), then ``place`` (3,)."""
+    """A part is a solid placed in a frame: first ``scale``, then ``turn`` (3, 3), then ``place`` (3,)."""
 
     solid: Solid
     place: Array
@@ -30,7 +30,7 @@ class Part:
     scale: float = 1.0
 
     def moved(self, place: Array, turn: Array, scale: float) -> Part:
-        """The same part after moving its parent frame."""
+        """Return the same part after moving its parent frame."""
         centre = place + scale * (turn @ self.place)
         return replace(self, place=centre, turn=turn @ self.turn, scale=scale * self.scale)
 
@@ -39,7 +39,7 @@ Shape = list[Part]
 
 
 def turn_about(axis: int, angle: float) -> Array:
-    """Rotation matrix about a coordinate axis, angle in radians."""
+    """Return the rotation matrix about a coordinate axis, for an angle in radians."""
     first, second = [k for k in range(3) if k != axis]
     matrix = np.eye(3)
     matrix[first, first] = matrix[second, second] = np.cos(angle)
@@ -65,37 +65,37 @@ def _legs(width: float, depth: float, height: float, thick: float) -> Shape:
 
 
 def sphere(rng: Generator) -> Shape:
-    """A ball."""
+    """Build a ball."""
     radius = rng.uniform(0.38, 0.5)
     return [_at(Sphere(radius), z=radius)]
 
 
 def cube(rng: Generator) -> Shape:
-    """A box with nearly equal edges."""
+    """Build a box with nearly equal edges."""
     a, b, c = rng.uniform(0.62, 0.85, 3)
     return [_at(box(a, b, c), z=c / 2)]
 
 
 def cylinder(rng: Generator) -> Shape:
-    """An upright cylinder."""
+    """Build an upright cylinder."""
     radius, height = rng.uniform(0.26, 0.4), rng.uniform(0.65, 1.0)
     return [_at(Frustum(radius, radius, height), z=height / 2)]
 
 
 def cone(rng: Generator) -> Shape:
-    """A pointed cone."""
+    """Build a pointed cone."""
     radius, height = rng.uniform(0.35, 0.5), rng.uniform(0.75, 1.05)
     return [_at(Frustum(radius, 0.0, height), z=height / 2)]
 
 
 def pyramid(rng: Generator) -> Shape:
-    """A square pyramid."""
+    """Build a square pyramid."""
     edge, height = rng.uniform(0.7, 0.95), rng.uniform(0.7, 1.0)
     return [_at(_pyramid(edge, height), z=height / 2)]
 
 
 def torus(rng: Generator) -> Shape:
-    """A ring that lies, leans or stands."""
+    """Build a ring that lies, leans or stands."""
     ring, tube = rng.uniform(0.3, 0.38), rng.uniform(0.09, 0.15)
     tilt = rng.uniform(0, 1.4)
     height = tube + ring * np.sin(tilt)
@@ -103,14 +103,14 @@ def torus(rng: Generator) -> Shape:
 
 
 def table(rng: Generator) -> Shape:
-    """A top on four legs."""
+    """Build a top on four legs."""
     width, depth, height = rng.uniform(0.9, 1.2), rng.uniform(0.6, 0.9), rng.uniform(0.55, 0.8)
     thick = rng.uniform(0.06, 0.1)
     return [_at(box(width, depth, thick), z=height - thick / 2), *_legs(width, depth, height - thick, 0.09)]
 
 
 def chair(rng: Generator) -> Shape:
-    """A seat on four legs with a back."""
+    """Build a seat on four legs with a back."""
     width, seat, height = rng.uniform(0.5, 0.65), rng.uniform(0.4, 0.5), rng.uniform(0.95, 1.15)
     back = _at(box(width, 0.08, height - seat), y=width / 2 - 0.04, z=(height + seat) / 2)
     plate = _at(box(width, width, 0.09), z=seat - 0.045)
@@ -118,7 +118,7 @@ def chair(rng: Generator) -> Shape:
 
 
 def stairs(rng: Generator) -> Shape:
-    """Three to five steps."""
+    """Build three to five steps."""
     steps = int(rng.integers(3, 6))
     run, rise, width = rng.uniform(0.9, 1.1) / steps, rng.uniform(0.65, 0.9) / steps, rng.uniform(0.5, 0.8)
     depth = run * steps
@@ -126,7 +126,7 @@ def stairs(rng: Generator) -> Shape:
 
 
 def arch(rng: Generator) -> Shape:
-    """Two pillars under a block with a round cut."""
+    """Build two pillars under a block with a round cut."""
     radius, side, depth = rng.uniform(0.24, 0.32), rng.uniform(0.15, 0.22), rng.uniform(0.25, 0.5)
     pillar, top = rng.uniform(0.25, 0.5), radius + rng.uniform(0.1, 0.18)
     tunnel = Frustum(radius, radius, depth * 2)
@@ -137,7 +137,7 @@ def arch(rng: Generator) -> Shape:
 
 
 def dumbbell(rng: Generator) -> Shape:
-    """Two balls joined by a rod, lying or standing on one ball."""
+    """Build two balls joined by a rod, lying or standing on one ball."""
     radius, rod, length = rng.uniform(0.2, 0.27), rng.uniform(0.06, 0.1), rng.uniform(0.6, 0.75)
     lying = rng.random() < 0.5
     turn = turn_about(0, np.pi / 2) if lying else np.eye(3)
@@ -148,7 +148,7 @@ def dumbbell(rng: Generator) -> Shape:
 
 
 def mug(rng: Generator) -> Shape:
-    """An open cup with a square handle."""
+    """Build an open cup with a square handle."""
     radius, height, wall = rng.uniform(0.3, 0.38), rng.uniform(0.65, 0.85), rng.uniform(0.04, 0.07)
     hole = Frustum(radius - wall, radius - wall, height)
     cup = Cutout(Frustum(radius, radius, height), hole, (0, 0, 0.1))
@@ -164,14 +164,14 @@ def mug(rng: Generator) -> Shape:
 
 
 def dome(rng: Generator) -> Shape:
-    """A half ball, flat side down."""
+    """Build a half ball with the flat side down."""
     radius = rng.uniform(0.42, 0.55)
     below = Polyhedron(np.array([[0.0, 0, 1]]), np.array([0.0]), radius)
     return [_at(Cutout(Sphere(radius), below, (0, 0, 0)))]
 
 
 def wedge(rng: Generator) -> Shape:
-    """A ramp with a triangular side."""
+    """Build a ramp with a triangular side."""
     width, depth, height = rng.uniform(0.5, 0.8), rng.uniform(0.8, 1.1), rng.uniform(0.5, 0.8)
     normals = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, 0, -1], [0, -height, depth]], dtype=float)
     offsets = np.array([width / 2, width / 2, depth / 2, height / 2, 0.0])
@@ -180,7 +180,7 @@ def wedge(rng: Generator) -> Shape:
 
 
 def stool(rng: Generator) -> Shape:
-    """A round seat on three legs."""
+    """Build a round seat on three legs."""
     radius, height, thick = rng.uniform(0.3, 0.4), rng.uniform(0.6, 0.85), rng.uniform(0.07, 0.12)
     leg = Frustum(0.05, 0.05, height - thick)
     angles = rng.uniform(0, 2 * np.pi) + np.arange(3) * 2 * np.pi / 3
@@ -190,7 +190,7 @@ def stool(rng: Generator) -> Shape:
 
 
 def snowman(rng: Generator) -> Shape:
-    """Three balls, each on a larger one."""
+    """Build three balls, each on a larger one."""
     radius, shape, z = rng.uniform(0.28, 0.34), list[Part](), 0.0
     for _ in range(3):
         shape.append(_at(Sphere(radius), z=z + radius))
@@ -199,7 +199,7 @@ def snowman(rng: Generator) -> Shape:
 
 
 def tube(rng: Generator) -> Shape:
-    """A pipe lying on the floor."""
+    """Build a pipe that lies on the floor."""
     radius, length, wall = rng.uniform(0.28, 0.36), rng.uniform(0.7, 1.0), rng.uniform(0.05, 0.09)
     hole = Frustum(radius - wall, radius - wall, length * 2)
     pipe = Cutout(Frustum(radius, radius, length), hole, (0, 0, 0))
@@ -207,7 +207,7 @@ def tube(rng: Generator) -> Shape:
 
 
 def shelf(rng: Generator) -> Shape:
-    """Boards between two sides."""
+    """Build boards between two sides."""
     width, depth, height = rng.uniform(0.7, 0.9), rng.uniform(0.3, 0.4), rng.uniform(0.9, 1.1)
     boards, thick = int(rng.integers(3, 5)), 0.06
     sides = [_at(box(thick, depth, height), s * (width - thick) / 2, 0, height / 2) for s in (-1, 1)]

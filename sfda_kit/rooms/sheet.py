@@ -1,4 +1,4 @@
-"""Draws the picture sheets of the data card: ``python -m sfda_kit.rooms.sheet OUT_DIR``."""
+"""Drawing of the image sheets of the data card: ``python -m sfda_kit.rooms.sheet OUT_DIR``."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from matplotlib.gridspec import SubplotSpec
 
 FARTHEST = 6000
-"""Millimetres shown as the far end of the depth colours."""
+"""The distance in millimetres at the far end of the depth colours."""
 
 
 def class_sheet(path: Path) -> None:
-    """One triple of RGB, depth and NIR a class, three classes a row."""
+    """Draw one triple of RGB, depth and NIR for each class, three classes in each row."""
     figure = _figure(9.2, 5.2)
     for number, (name, block) in enumerate(zip(CLASSES, _blocks(figure, 6, 3, wspace=0.05), strict=True)):
         cells = block.subgridspec(1, 3, wspace=0.02)
@@ -39,7 +39,7 @@ def class_sheet(path: Path) -> None:
 
 
 def sensor_sheet(path: Path) -> None:
-    """The same two scenes by the four sensors: rows are modalities, columns are sensors."""
+    """Draw the same two scenes as seen by the four sensors. Rows are modalities, columns are sensors."""
     figure = _figure(5.6, 6.4)
     for scene, block in enumerate(_blocks(figure, 2, 1, hspace=0.03)):
         cells = block.subgridspec(3, 4, wspace=0.02, hspace=0.02)
@@ -76,7 +76,7 @@ def _show(axis: Axes, class_name: str, domain: str, modality: str, seed: int) ->
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """A palette fitted to the sheet keeps the grain visible and the file small."""
+    """Save the sheet with a palette fitted to it, which keeps the grain visible and the file small."""
     from PIL import Image
 
     raw = BytesIO()

@@ -1,8 +1,8 @@
-"""Exact ray intersections of the solids that rooms are built of.
+"""Intersections of rays with the solids that rooms consist of.
 
-All solids live in their own frame. Rays are ``origin + t * direction`` with both arrays shaped
-(3, N) or broadcastable to it; ``t`` is in units of the direction's length. A miss is ``inf``.
-Points are component-first, and no BLAS is used, so that results do not depend on thread counts.
+Each solid has its own frame. Rays are ``origin + t * direction`` with both arrays shaped (3, N) or broadcastable to
+it; ``t`` is in units of the length of ``direction``. A miss is ``inf``. Components come first in arrays of points. No
+BLAS is used, so that results do not depend on thread counts.
 """
 
 from __future__ import annotations
@@ -18,45 +18,45 @@ Array = NDArray[np.floating[Any]]
 
 
 def dot(a: Array, b: Array) -> Array:
-    """Inner product over the first axis of two (3, ...) arrays."""
+    """Return the inner product of two (3, ...) arrays over the first axis."""
     product: Array = a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
     return product
 
 
 def rotate(matrix: Array, vectors: Array) -> Array:
-    """``matrix @ vectors`` for a (3, 3) and a (3, N) array, without BLAS."""
+    """Return ``matrix @ vectors`` for a (3, 3) and a (3, N) array, without BLAS."""
     return np.stack([dot(matrix[row][:, None], vectors) for row in range(3)])
 
 
 def unit(vectors: Array) -> Array:
-    """Vectors of length one."""
+    """Scale vectors (3, ...) to length one."""
     scaled: Array = vectors / np.sqrt(np.maximum(dot(vectors, vectors), 1e-20))
     return scaled
 
 
 class Solid(ABC):
-    """A body in its own frame; ``radius`` bounds its distance from the frame's origin."""
+    """A solid is a body in its own frame. No point of it is farther than ``radius`` from the origin."""
 
     radius: float
 
     @abstractmethod
     def first_hit(self, origin: Array, direction: Array) -> tuple[Array, Array]:
-        """Distance (N,) and outward normal (3, N) of the first hit at ``t > 0``; ``inf`` on a miss."""
+        """Return distance (N,) and outward normal (3, N) of the first hit at ``t > 0``. A miss is ``inf``."""
 
 
 class Convex(Solid):
-    """A solid that a ray crosses in one interval."""
+    """A convex solid is one that a ray crosses in one interval."""
 
     @abstractmethod
     def span(self, origin: Array, direction: Array) -> tuple[Array, Array]:
-        """Entry and exit distance, each (N,); entry > exit where the ray's line misses."""
+        """Return entry and exit distance, each (N,). Entry > exit where the line of the ray misses."""
 
     @abstractmethod
     def normal(self, points: Array) -> Array:
-        """Outward unit normals at points (3, N) on the surface."""
+        """Return outward unit normals (3, N) at points (3, N) on the surface."""
 
     def first_hit(self, origin: Array, direction: Array) -> tuple[Array, Array]:
-        """See ``Solid``. A ray that starts inside reports a miss."""
+        """See ``Solid``. A ray that starts inside counts as a miss."""
         near, far = self.span(origin, direction)
         t = np.where((near < far) & (near > 0), near, np.inf)
         return t, self.normal(_points(origin, direction, t))
@@ -64,7 +64,7 @@ class Convex(Solid):
 
 @dataclass(frozen=True)
 class Sphere(Convex):
-    """Ball about the origin."""
+    """A ball around the origin."""
 
     radius: float
 
@@ -80,10 +80,10 @@ class Sphere(Convex):
 
 
 class Polyhedron(Convex):
-    """Intersection of half-spaces ``normal . x <= offset``."""
+    """An intersection of half-spaces ``normal . x <= offset``."""
 
     def __init__(self, normals: Array, offsets: Array, radius: float) -> None:
-        """``normals`` (F, 3) need not be of unit length; ``offsets`` (F,) belong to them."""
+        """Take ``normals`` (F, 3), which need not have unit length, and their ``offsets`` (F,)."""
         length = np.sqrt((normals**2).sum(axis=1))
         self.normals: Array = (normals / length[:, None]).astype(np.float32)
         self.offsets: Array = (offsets / length).astype(np.float32)
@@ -96,7 +96,7 @@ class Polyhedron(Convex):
         for face, offset in zip(self.normals, self.offsets, strict=True):
             speed = dot(face, direction)
             gap = offset - dot(face, origin)
-            # A ray parallel to a face crosses it at plus or minus infinity: the signs sort it out.
+            # A ray parallel to a face crosses it at about plus or minus infinity, so it needs no case of its own.
             t = gap / np.where(np.abs(speed) < 1e-9, 1e-9, speed)
             near = np.where(speed < 0, np.maximum(near, t), near)
             far = np.where(speed >= 0, np.minimum(far, t), far)
@@ -110,7 +110,7 @@ class Polyhedron(Convex):
 
 
 def box(width: float, depth: float, height: float) -> Polyhedron:
-    """Box with the given edges along x, y, z, about the origin."""
+    """Return a box around the origin with the given edges along x, y, z."""
     half = np.array([width, depth, height]) / 2
     faces = np.concatenate([np.eye(3), -np.eye(3)])
     return Polyhedron(faces, np.concatenate([half, half]), float(np.sqrt((half**2).sum())))
@@ -118,7 +118,7 @@ def box(width: float, depth: float, height: float) -> Polyhedron:
 
 @dataclass(frozen=True)
 class Frustum(Convex):
-    """Upright truncated cone from ``z = -height / 2`` (``bottom`` radius) to ``height / 2`` (``top``)."""
+    """An upright truncated cone from ``z = -height / 2`` (radius ``bottom``) to ``height / 2`` (radius ``top``)."""
 
     bottom: float
     top: float
@@ -130,7 +130,7 @@ class Frustum(Convex):
         return float(np.hypot(max(self.bottom, self.top), self.height / 2))
 
     def span(self, origin: Array, direction: Array) -> tuple[Array, Array]:
-        """See ``Convex``: the slab between the caps, cut by one nappe of the cone."""
+        """See ``Convex``. The span is the slab between the caps, cut by one nappe of the cone."""
         slope = (self.top - self.bottom) / self.height
         middle = (self.top + self.bottom) / 2
         reach, growth = middle + slope * origin[2], slope * direction[2]
@@ -156,7 +156,7 @@ class Frustum(Convex):
 
 @dataclass(frozen=True)
 class Torus(Solid):
-    """Ring in the x-y plane; marched along the exact distance field, which is cheap at this size."""
+    """A ring in the x-y plane. Rays march along its exact distance field, which is cheap at this size."""
 
     ring: float
     tube: float
@@ -194,7 +194,7 @@ class Torus(Solid):
 
 @dataclass(frozen=True)
 class Cutout(Solid):
-    """``body`` with ``hole`` cut out; both convex, ``hole`` moved by ``shift`` and turned by ``turn``."""
+    """A convex ``body`` with a convex ``hole`` cut out, which is moved by ``shift`` and turned by ``turn``."""
 
     body: Convex
     hole: Convex
@@ -228,13 +228,13 @@ class Cutout(Solid):
 
 
 def _points(origin: Array, direction: Array, t: Array) -> Array:
-    """Points along the rays; a miss is put at the origin so that no infinity spreads."""
+    """Return the points at ``t`` along the rays. A miss gives the origin of the ray, so that no infinity spreads."""
     points: Array = origin + np.where(np.isfinite(t), t, 0) * direction
     return points
 
 
 def _roots(a: Array, b: Array, c: Array) -> tuple[Array, Array]:
-    """Both roots of ``a t^2 + 2 b t + c`` for a > 0; an empty interval where there are none."""
+    """Return both roots of ``a t^2 + 2 b t + c`` for a > 0, or an empty interval where there are none."""
     discriminant = b * b - a * c
     root = np.sqrt(np.maximum(discriminant, 0))
     near, far = (-b - root) / a, (-b + root) / a
@@ -243,7 +243,7 @@ def _roots(a: Array, b: Array, c: Array) -> tuple[Array, Array]:
 
 
 def _cone_span(a: Array, b: Array, c: Array, low: Array, high: Array) -> tuple[Array, Array]:
-    """Interval inside the cone between ``low`` and ``high``, where only one nappe lies."""
+    """Return the interval inside the cone between ``low`` and ``high``, where there is only one nappe."""
     a = np.where(np.abs(a) < 1e-9, 1e-9, a)
     discriminant = b * b - a * c
     root = np.sqrt(np.maximum(discriminant, 0))

@@ -1,4 +1,4 @@
-"""Child process of ``generate``: renders some scenes and saves them to a file."""
+"""The child process of ``generate``, which renders some scenes and saves them to a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sfda_kit.rooms.layout import Layout, RoomsOptions, View
 
 
 def main(arguments: list[str]) -> None:
-    """``arguments``: options as JSON, seed, domain, part, modality, first scene, end, output file."""
+    """Render scenes. ``arguments``: options as JSON, seed, domain, part, modality, first scene, end, output file."""
     options, seed, domain, part, modality, start, stop, path = arguments
     layout = Layout(RoomsOptions.model_validate_json(options), int(seed))
     pixels = render_scenes(layout, View(domain, part, modality), int(start), int(stop))

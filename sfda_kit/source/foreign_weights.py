@@ -1,4 +1,4 @@
-"""Weights as people have them: safetensors, or a state dict that torch can read without running code."""
+"""Reading of weights from elsewhere: safetensors, or a state dict that torch can read without running code."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from torch import Tensor
 from sfda_kit.errors import UserError
 
 NESTINGS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")
-"""Keys under which training scripts put the state dict, most telling first."""
+"""The keys under which training scripts store the state dict, the most specific first."""
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Tensors by name from ``path``, on the CPU.
+    """Read tensors by name from ``path`` to the CPU, without running code from a pickle.
 
-    Never unpickles: raises ``UserError`` for a file that is missing, damaged, or holds anything beyond
-    tensors, plain containers and the ``argparse`` options that training scripts add.
+    Raises ``UserError`` for a file that is missing or damaged, or holds more than tensors, containers and options of
+    ``argparse``, which training scripts add.
     """
     if not path.is_file():
         raise UserError(f"There are no weights at {path}. Give a .safetensors, .pt or .pth file.")
@@ -40,7 +40,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 def _load_plain(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals([Namespace]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read is refused below
+            warnings.simplefilter("ignore")  # they are about pickle protocols; unreadable files are refused below
             return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, AttributeError, OSError) as error:
         raise UserError(_refusal(path, error)) from None
@@ -64,7 +64,7 @@ def _pickled(path: Path) -> bool:
 
 
 def _unwrapped(value: Any) -> Any:
-    """The innermost mapping under the usual keys."""
+    """Return the innermost mapping under the usual keys."""
     while isinstance(value, Mapping):
         inner = next((value[key] for key in NESTINGS if isinstance(value.get(key), Mapping)), None)
         if inner is None:

@@ -1,4 +1,4 @@
-"""A source model that was trained elsewhere: a timm classifier becomes a source card."""
+"""Import of a source model that was trained elsewhere: a timm classifier becomes a source card."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 Triple = tuple[float, float, float]
 
 WRAPPERS = ("module.", "model.", "network.", "net.", "_orig_mod.", "backbone.", "encoder.")
-"""Prefixes that wrappers and training scripts put before the names of a timm model."""
+"""The prefixes that wrappers and training scripts put before the names of a timm model."""
 HEADS = ("fc", "head", "classifier", "head.fc", "linear")
-"""Names of the last layer, tried after the one that timm states for the backbone."""
+"""The names of the last layer that are tried after the one that timm states for the backbone."""
 WEIGHT_NORM = {
     "classifier.weight_g": "classifier.parametrizations.weight.original0",
     "classifier.weight_v": "classifier.parametrizations.weight.original1",
 }
-"""Names of torch's older weight normalisation."""
+"""The names in the older weight normalisation of torch, and the present ones."""
 _NAMED = 5
-"""How many names one message lists."""
+"""The number of names that one message lists."""
 
 
 @dataclass
 class Matching:
-    """Which tensor of a file goes where. ``missing`` are names of the network, ``unmatched`` of the file.
+    """A matching assigns tensors of a file to a network. ``missing``: names of the network; ``unmatched``: of the file.
 
     ``mismatched``: (name in the network, shape in the file, shape expected).
     """
@@ -51,14 +51,14 @@ class Matching:
 def network_for(
     state: Mapping[str, Tensor], backbone: str, image_size: int, classes: int
 ) -> tuple[Network, ModelConfig]:
-    """An untrained network of the file's kind: with a bottleneck where the file has one."""
+    """Return an untrained network of the kind in the file, with a bottleneck if the file has one."""
     width = next((tensor.shape[0] for name, tensor in state.items() if name.endswith("bottleneck.0.weight")), 0)
     model = ModelConfig(backbone=backbone, image_size=image_size, bottleneck=int(width))
     return build_network(model, classes, pretrained=False), model
 
 
 def match(state: Mapping[str, Tensor], network: Network) -> Matching:
-    """Find the place of each tensor, whatever wrappers its name went through."""
+    """Find the place of each tensor in the network, whatever prefixes wrappers added to its name."""
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     aliases = _head_aliases(network) | {k: v for k, v in WEIGHT_NORM.items() if v in expected}
     found = Matching()
@@ -81,7 +81,7 @@ def match(state: Mapping[str, Tensor], network: Network) -> Matching:
 
 
 def _candidates(key: str, aliases: Mapping[str, str]) -> Iterator[str]:
-    """Names of the network that ``key`` may mean, the least stripped first."""
+    """Yield the names of the network that ``key`` may mean, the least stripped first."""
     while True:
         yield key
         yield f"backbone.{key}"
@@ -95,14 +95,14 @@ def _candidates(key: str, aliases: Mapping[str, str]) -> Iterator[str]:
 
 def _head_aliases(network: Network) -> dict[str, str]:
     if "classifier.weight" not in network.state_dict():
-        return {}  # behind a bottleneck, a backbone's own head is not the classifier
+        return {}  # with a bottleneck, the head of the backbone is not the classifier
     stated = _pretrained_cfg(network).get("classifier")
     names = (stated, *HEADS) if isinstance(stated, str) else HEADS
     return {f"{name}.{part}": f"classifier.{part}" for name in names for part in ("weight", "bias")}
 
 
 def _unfolded(state: Mapping[str, Tensor], expected: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Exported models hold the classifier's plain weight; split it again into length and direction."""
+    """Split the plain classifier weight of an exported model into length and direction again."""
     length, direction = WEIGHT_NORM.values()
     unfolded: dict[str, Tensor] = {}
     for key, tensor in state.items():
@@ -114,7 +114,7 @@ def _unfolded(state: Mapping[str, Tensor], expected: Mapping[str, Any]) -> dict[
 
 
 def check(matching: Matching, backbone: str, ignore_unmatched: bool) -> None:
-    """Raise ``UserError`` unless the file fills the whole network, with what to do next."""
+    """Raise ``UserError`` that says what to do next, unless the file fills the whole network."""
     heads = [entry for entry in matching.mismatched if entry[0].startswith("classifier.")]
     if heads:
         found, expected = heads[0][1:]
@@ -145,7 +145,7 @@ def _misfit(matching: Matching, backbone: str) -> str:
 
 
 def _guess(matching: Matching) -> str:
-    """The likeliest reason, and what to do."""
+    """Return the most likely reason and what to do."""
     names = [name for name, _, _ in matching.mismatched]
     channels = [f[1] for _, f, e in matching.mismatched if len(f) == 4 and f[:1] + f[2:] == e[:1] + e[2:]]
     unmatched = _some(matching.unmatched)
@@ -179,7 +179,7 @@ def _some(names: list[str]) -> str:
 
 
 def normalisation_of(network: Network, mean: Triple | None, std: Triple | None) -> tuple[Triple, Triple]:
-    """As given, else as timm states it for the backbone's pretrained weights."""
+    """Return ``mean`` and ``std`` as given, else those that timm states for the backbone. Raises ``UserError``."""
     cfg = _pretrained_cfg(network)
     mean, std = mean or cfg.get("mean"), std or cfg.get("std")
     if mean is None or std is None:
@@ -210,7 +210,7 @@ def save_imported(
     std: Triple,
     origin: Path,
 ) -> Path:
-    """Fill ``network`` and keep it as a source card; returns the folder (the same for the same model)."""
+    """Fill ``network`` and save it as a source card. Returns the folder, which is the same for the same model."""
     network.load_state_dict(matching.placed, strict=False)
     card = SourceCard(
         model=model,

@@ -1,4 +1,4 @@
-"""The source card: all that remains of the source data once the source model is trained."""
+"""The source card: everything that remains of the source data after the training of the source model."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ CARD_FILE, WEIGHTS_FILE = "card.json", "model.safetensors"
 
 
 class SourceCard(BaseModel):
-    """Description of a source model; ``accuracy`` in percent on held-out source images, None if unknown.
+    """A source card describes a source model. ``accuracy`` is in percent on held-out source images, None if unknown.
 
-    ``mean`` and ``std``: input normalisation for values in [0, 1]; ``statistics``: per-channel mean and
-    deviation of the encoded source images, by modality. ``members``: the cards of a mixture, which has no file of
-    its own; ``mixing``: their weights after adaptation.
+    ``mean`` and ``std``: input normalisation for values in [0, 1]; ``statistics``: per-channel mean and standard
+    deviation of the encoded source images, by modality. ``members``: the cards of the models of a mixture, which has no
+    file of its own; ``mixing``: their weights after adaptation.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,17 +52,17 @@ class SourceCard(BaseModel):
 
     @model_serializer(mode="wrap")
     def _mixture_told_only_of_one(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A single source model keeps the fingerprint it had before several could be mixed."""
+        """Leave out empty fields of a mixture, so that old cards of single models keep their fingerprints."""
         told: dict[str, Any] = handler(self)
         return {key: value for key, value in told.items() if value or key not in ("members", "mixing")}
 
     def fingerprint(self) -> str:
-        """Over the weights' hash and all else that the card says of the model."""
+        """Return a digest of the hash of the weights and of all other fields except versions."""
         return digest(self.model_dump(mode="json", exclude={"versions"}))
 
 
 def weights_hash(module: nn.Module) -> str:
-    """SHA-256 over names, shapes and bytes of a state dict."""
+    """Return the SHA-256 over names, shapes, dtypes and bytes of the state dict of ``module``."""
     total = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
@@ -71,14 +71,14 @@ def weights_hash(module: nn.Module) -> str:
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
-    """Write a state dict as safetensors, atomically."""
+    """Write the state dict of ``module`` as safetensors, atomically."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     with atomic(path) as work:
         save_file(state, work)
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Fill ``module``; ``UserError`` when the file is not safetensors or fits another architecture."""
+    """Load weights into ``module``. Raises ``UserError`` if they are missing, not safetensors or do not fit it."""
     try:
         module.load_state_dict(load_file(path))
     except FileNotFoundError:
@@ -94,7 +94,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 
 def save_source(network: Network, card: SourceCard, folder: Path) -> SourceCard:
-    """Write weights, then the card with their hash; returns that card."""
+    """Write the weights and then the card with their hash. Returns that card."""
     save_weights(network, folder / WEIGHTS_FILE)
     card = card.model_copy(update={"weights_sha256": weights_hash(network)})
     write_json(folder / CARD_FILE, card.model_dump(mode="json"))
@@ -102,7 +102,7 @@ def save_source(network: Network, card: SourceCard, folder: Path) -> SourceCard:
 
 
 def load_card(path: Path) -> SourceCard:
-    """The card at ``path`` (the JSON file or its folder); ``UserError`` when it is missing or invalid."""
+    """Read the card at ``path`` (the JSON file or its folder). Raises ``UserError`` if it is missing or invalid."""
     file = path / CARD_FILE if path.is_dir() else path
     if not file.exists():
         raise UserError(
@@ -120,7 +120,7 @@ def load_card(path: Path) -> SourceCard:
 
 
 def load_source_model(path: Path, device: torch.device | str = "cpu") -> tuple[Network, SourceCard]:
-    """Network (evaluation mode) and card; ``UserError`` when the weights do not match the card's hash."""
+    """Return network (evaluation mode) and card. Raises ``UserError`` if the card has another hash of the weights."""
     card = load_card(path)
     folder = path if path.is_dir() else path.parent
     network = build_network(card.model, len(card.classes), pretrained=False)

@@ -1,4 +1,4 @@
-"""The source model that one card describes, or several whose models are mixed."""
+"""The source model of one source card, or the mixture of the models of several cards."""
 
 from __future__ import annotations
 
@@ -17,16 +17,13 @@ from sfda_kit.source.source_card import SourceCard, load_card, load_source_model
 
 
 def load_joint_card(paths: Sequence[Path]) -> SourceCard:
-    """The card at the only path, or that of the mixture of several.
-
-    Raises ``UserError`` where one is missing or invalid, or where they cannot be mixed.
-    """
+    """Return the only card, or that of the mixture. Raises ``UserError`` for a bad card or models that do not mix."""
     cards = [load_card(path) for path in paths]
     return cards[0] if len(cards) == 1 else _mixed(cards, paths)
 
 
 def load_joint_source_model(paths: Sequence[Path], device: torch.device | str = "cpu") -> tuple[Network, SourceCard]:
-    """Network (evaluation mode) and card, as ``load_source_model`` and ``load_joint_card`` give them."""
+    """Return network (evaluation mode) and card as ``load_source_model`` and ``load_joint_card`` do."""
     if len(paths) == 1:
         return load_source_model(paths[0], device)
     card = load_joint_card(paths)
@@ -35,19 +32,19 @@ def load_joint_source_model(paths: Sequence[Path], device: torch.device | str = 
 
 
 def untrained(card: SourceCard) -> Network:
-    """A network as ``card`` describes it, with random weights."""
+    """Build a network as ``card`` describes it, with random weights."""
     if card.members:
         return _joined(card, [untrained(member) for member in card.members])
     return build_network(card.model, len(card.classes), pretrained=False)
 
 
 def with_weights(card: SourceCard, network: Network) -> SourceCard:
-    """The card of a mixture with the weights that ``network`` has learned; a single model's card as it is."""
+    """Return the card of a mixture with the learned mixing weights of ``network``. Other cards do not change."""
     return card.model_copy(update={"mixing": mixing_weights(network)})
 
 
 def modality_notices(card: SourceCard) -> list[str]:
-    """What to know of members that were trained on another modality than the first."""
+    """Return a notice for each member that was trained on another modality than the first."""
     return [
         f"source model {number} was trained on {member.modality}; where a term reads the source halves of TI pairs, it "
         f"is shown {card.modality} images"
@@ -57,7 +54,7 @@ def modality_notices(card: SourceCard) -> list[str]:
 
 
 def _joined(card: SourceCard, networks: Sequence[Network]) -> Mixture:
-    """The mixture that ``card`` describes; its input is normalised as the first member's."""
+    """Return the mixture that ``card`` describes. Its input is normalised like that of the first member."""
     members = []
     for member, network in zip(card.members, networks, strict=True):
         order = torch.tensor([member.classes.index(name) for name in card.classes])
@@ -68,7 +65,7 @@ def _joined(card: SourceCard, networks: Sequence[Network]) -> Mixture:
 
 
 def _mixed(cards: Sequence[SourceCard], paths: Sequence[Path]) -> SourceCard:
-    """Classes and their order, modality and normalisation are those of the first card."""
+    """Return the card of a mixture. Classes, modality and normalisation are those of the first card."""
     _check_distinct(cards, paths)
     first = cards[0]
     for card, path in zip(cards[1:], paths[1:], strict=True):

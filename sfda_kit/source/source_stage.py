@@ -1,4 +1,4 @@
-"""The source stage of a run: a card from the cache, from the user, or trained now."""
+"""The source stage of a run: a source card from the user, from the cache or from training now."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def source_folders(
     listener: Listener,
     autocast: Callable[[], AbstractContextManager[Any]],
 ) -> tuple[Path, ...]:
-    """Folder of the source card for this run, or of each that is mixed. Raises ``RunError`` below the floor."""
+    """Return the folder of each source card. Raises ``UserError`` if one does not fit, ``RunError`` below the floor."""
     folders = config.source.cards
     if folders:
         card = load_joint_card(folders)
@@ -53,7 +53,7 @@ def source_folders(
 
 
 def source_identity(config: RunConfig, task: Task, encoding: Encoding) -> dict[str, Any]:
-    """What decides a source model; an encoding that leaves RGB as it is does not decide one trained on RGB."""
+    """Return everything that decides a source model. Encodings that do not change RGB do not count for RGB models."""
     free = task.source.modality == "rgb" and _leaves_rgb(encoding)
     return {
         "data": task.dataset.fingerprint(),
@@ -74,7 +74,7 @@ def _leaves_rgb(encoding: Encoding) -> bool:
 
 
 def check_classes(card: SourceCard, classes: tuple[str, ...], where: Path) -> None:
-    """The card's classes must be the task's, in any order the user can mend by naming them."""
+    """Raise ``UserError`` unless the card has the classes of the task in the same order."""
     if card.classes != classes:
         raise UserError(
             f"The source card {where} knows the classes {', '.join(card.classes)}; the task has "
@@ -83,7 +83,7 @@ def check_classes(card: SourceCard, classes: tuple[str, ...], where: Path) -> No
 
 
 def check_modality(card: SourceCard, wanted: str, where: Path) -> None:
-    """The source halves of TI pairs must be what the card's network was trained on."""
+    """Raise ``UserError`` unless the card has the modality ``wanted``, that of the source halves of TI pairs."""
     if card.modality != wanted:
         raise UserError(
             f"The source card {where} was trained on {card.modality}; the source of this task is {wanted}. "
@@ -92,7 +92,7 @@ def check_modality(card: SourceCard, wanted: str, where: Path) -> None:
 
 
 def check_floors(folders: Sequence[Path], floor: float | None) -> None:
-    """Stop when a source model is barely above chance: nothing can be transferred from it."""
+    """Raise ``RunError`` for a source model below ``floor`` percent (default: twice chance), too weak for transfer."""
     for folder in folders:
         _check_floor(load_card(folder), floor, f" {folder}" if len(folders) > 1 else "")
 

@@ -1,4 +1,4 @@
-"""The source stage: train the source model on labelled source images and keep only its card."""
+"""Training of the source model, and of the oracle, on labelled images."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """Normalised ``images`` (B, 3, H, W) and ``labels`` (B,) in [0, K)."""
+    """A labelled batch holds normalised ``images`` (B, 3, H, W) and ``labels`` (B,) in [0, K)."""
 
     images: Tensor
     labels: Tensor
 
 
 def measure_normalisation(view: LabelledView, model: ModelConfig) -> Normalisation:
-    """ImageNet's values as timm states them for pretrained weights, else those of the source images."""
+    """Return the values that timm states for pretrained weights, else those of the source images."""
     if model.pretrained:
         import timm
 
@@ -54,9 +54,9 @@ def measure_normalisation(view: LabelledView, model: ModelConfig) -> Normalisati
 
 
 def channel_statistics(view: LabelledView) -> tuple[Any, Any]:
-    """Mean and standard deviation of each encoded channel, in [0, 1]; of over 4,000 images some are passed over."""
+    """Return mean and standard deviation of each encoded channel, in [0, 1], from some images if over 4,000."""
     rows = torch.arange(0, len(view), max(1, len(view) // 2000))
-    # Summed on the CPU in double precision, which not every accelerator has.
+    # The CPU sums in double precision, which not every accelerator supports.
     chunks = [view.encoded(part).cpu().double() for part in torch.split(rows, 256)]
     first = torch.cat([chunk.mean(dim=(2, 3)) for chunk in chunks]).mean(0)
     second = torch.cat([chunk.square().mean(dim=(2, 3)) for chunk in chunks]).mean(0)
@@ -65,9 +65,9 @@ def channel_statistics(view: LabelledView) -> tuple[Any, Any]:
 
 
 def hold_out(groups: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Training and held-out rows: whole groups, about ``share`` of the images held out.
+    """Return training rows and held-out rows. Whole groups with about ``share`` of the images are held out.
 
-    Single images where groups are so few and large that over half of the images would be held out.
+    Single images are held out where groups are so large that over half of the images would be held out.
     """
     generator = seeded_generator(seed, "hold-out")
     order = torch.randperm(int(groups.max()) + 1, generator=generator)
@@ -78,7 +78,7 @@ def hold_out(groups: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _last(rank: Tensor, share: float) -> Tensor:
-    """Which rows have the highest ranks, equal ranks together, bool (N,)."""
+    """Return which rows have the highest ranks, bool (N,). Rows of equal rank stay together."""
     by_rank = rank.sort().values
     held_out: Tensor = rank >= by_rank[int(len(by_rank) * (1 - share))]
     return held_out
@@ -95,7 +95,7 @@ def train_network(
     listener: Listener,
     autocast: Callable[[], AbstractContextManager[Any]],
 ) -> tuple[Network, float, int]:
-    """Train on ``view`` (normalised) and return the network, its held-out accuracy in percent and count."""
+    """Train on ``view`` (normalised). Returns the network, its held-out accuracy in percent and the held-out count."""
     rows, held_out = hold_out(groups, config.held_out, seed)
     seeded_generator(seed, "source-initialisation")
     network = build_network(model, classes).to(view.device)
@@ -109,7 +109,7 @@ def train_network(
 
 
 class SupervisedTrainer:
-    """Cross-entropy with label smoothing on labelled images: the source model, and the oracle."""
+    """A supervised trainer trains the source model or the oracle: cross-entropy with label smoothing."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class SupervisedTrainer:
         self.config, self.seed, self.autocast = config, seed, autocast
 
     def stage(self, name: str) -> TrainingStage:
-        """The stage as the one training loop runs it."""
+        """Return the stage for the training loop."""
         return TrainingStage(
             name=name,
             epochs=self.config.epochs,
@@ -141,7 +141,7 @@ class SupervisedTrainer:
 
     @torch.inference_mode()
     def accuracy(self, rows: Tensor) -> float:
-        """Percent correct with the test transform."""
+        """Return the accuracy on ``rows`` in percent, with the test transform."""
         self.network.eval()
         logits = torch.cat([self.network(self.view.batch(part)).logits for part in torch.split(rows, 256)])
         return accuracy(logits.argmax(1).cpu().numpy(), self.view.labels[rows].numpy())

@@ -1,4 +1,4 @@
-"""Training state on disk, from which a killed run continues bit for bit."""
+"""Training state on disk. A killed run continues from it bit for bit."""
 
 from __future__ import annotations
 
@@ -17,15 +17,12 @@ from sfda_kit.training.optimizers import Optimizer
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of one training stage after its last finished epoch.
-
-    Random numbers need no state: each epoch draws them from (seed, stage, epoch).
-    """
+    """The state of a stage after its last finished epoch. Epochs draw random numbers from (seed, stage, epoch)."""
 
     path: Path
 
     def save(self, epochs_done: int, modules: Mapping[str, nn.Module], optimizer: Optimizer) -> None:
-        """Write atomically; a kill at any moment leaves the previous state."""
+        """Write the state atomically, so that a kill at any moment leaves the previous state."""
         state = {
             "epochs_done": epochs_done,
             "modules": {name: module.state_dict() for name, module in modules.items()},
@@ -35,7 +32,7 @@ class Checkpoint:
             torch.save(state, work)
 
     def load(self, modules: Mapping[str, nn.Module], optimizer: Optimizer) -> int:
-        """Restore into ``modules`` and ``optimizer``; returns the epochs done, 0 without a checkpoint."""
+        """Restore the state and return the epochs done (0 without a checkpoint). Raises ``UserError`` if invalid."""
         if not self.path.exists():
             return 0
         try:

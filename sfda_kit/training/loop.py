@@ -1,4 +1,4 @@
-"""The one training loop: source model, bridge and adaptation are all stages of it."""
+"""The training loop for all stages: source model, bridge and adaptation."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ from sfda_kit.training.optimizers import Optimizer
 Term = tuple[float, Callable[[Any], Tensor]]
 
 FEWEST_STEPS = 10
-"""Of an epoch of adaptation or of a bridge, where nothing else is wanted: a handful of steps trains nothing."""
+"""The least steps of an epoch of adaptation or of a bridge by default, because very few steps train nothing."""
 
 
 @dataclass(frozen=True)
 class TrainingStage:
-    """What one stage trains and how.
+    """A training stage defines what is trained and how.
 
-    ``modules``: everything a checkpoint holds; ``signals(epoch, generator)`` yields one object a step,
-    which each term turns into a scalar; ``terms``: weight and function by name;
-    ``lr_factor(progress)``: multiplies each group's initial rate, progress in [0, 1); ``rate``: the key
-    of that rate in the configuration, for messages.
+    ``modules``: everything that a checkpoint holds; ``signals(epoch, generator)``: yields one object per step, which
+    each term turns into a scalar; ``terms``: weight and function by name; ``lr_factor(progress)``: factor on the
+    initial rate of each group, progress in [0, 1); ``rate``: the key of that rate in the configuration, for messages.
     """
 
     name: str
@@ -46,16 +45,15 @@ class TrainingStage:
 
 
 def train_stage(stage: TrainingStage, checkpoint: Checkpoint, listener: Listener) -> Iterator[int]:
-    """Train epoch by epoch, yielding the number of epochs done after each.
+    """Train epoch by epoch from ``checkpoint`` on, and yield the number of epochs done after each.
 
-    Continues from ``checkpoint``; an epoch is saved once the caller asks for the next one, so that
-    whatever the caller records about it is on disk first. Raises ``RunError`` on a loss that is not
-    finite, with the last good checkpoint kept.
+    An epoch is saved when the caller asks for the next one, so that the records of the caller are on disk first. Raises
+    ``RunError`` on a loss or weight that is not finite. The last good checkpoint stays.
     """
     rates = [group["lr"] for group in stage.optimizer.param_groups]
     done = checkpoint.load(stage.modules, stage.optimizer)
     for group, rate in zip(stage.optimizer.param_groups, rates, strict=True):
-        group["initial_lr"] = rate  # that of the configuration: a run that was rolled back goes on with a lower one
+        group["initial_lr"] = rate  # from the configuration, not the checkpoint, because a rollback lowers it
     listener(Event("stage", stage.name, {"epochs": stage.epochs, "steps": stage.steps, "done": done}))
     for epoch in range(done, stage.epochs):
         _train_epoch(stage, epoch, listener)
@@ -81,7 +79,7 @@ def _train_epoch(stage: TrainingStage, epoch: int, listener: Listener) -> None:
 
 
 def _finite(losses: Mapping[str, Tensor], stage: TrainingStage, epoch: int, step: int) -> dict[str, float]:
-    # One transfer for all terms: a separate .item() for each would stall an accelerator each time.
+    # All terms share one transfer, because a separate .item() for each would stall an accelerator each time.
     values = torch.stack([loss.detach().float() for loss in losses.values()]).tolist()
     named = dict(zip(losses, values, strict=True))
     for name, value in named.items():
@@ -107,7 +105,7 @@ def _check_weights(stage: TrainingStage, epoch: int) -> None:
 
 
 def seeded_generator(seed: int, *names: object) -> torch.Generator:
-    """A generator fixed by ``seed`` and ``names``; the global generators are seeded alike (dropout)."""
+    """Return a generator seeded by ``seed`` and ``names``, and seed the global generator alike (for dropout)."""
     text = ":".join(str(name) for name in (seed, *names))
     value = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
     torch.manual_seed(value)
@@ -115,32 +113,32 @@ def seeded_generator(seed: int, *names: object) -> torch.Generator:
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Shuffled rows in batches of ``size``; an incomplete last batch is dropped unless it is the only one."""
+    """Yield shuffled rows in batches of ``size``. An incomplete last batch is dropped unless it is the only one."""
     rows = torch.randperm(count, generator=generator)
     full = rows[: count // size * size] if count >= size else rows
     yield from torch.split(full, size)
 
 
 def endless(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Batches of one shuffled pass after another; empty ones where there is nothing to draw."""
+    """Yield the batches of one shuffled pass after another, or empty batches if ``count`` is 0."""
     while True:
         yield from batches(count, size, generator) if count else [torch.empty(0, dtype=torch.long)]
 
 
 def steps_per_epoch(count: int, size: int, wanted: int | Literal["auto", "pass"] = "pass") -> int:
-    """``wanted``; ``pass``: the number of batches that ``batches`` yields; ``auto``: at least ``FEWEST_STEPS``."""
+    """Return ``wanted``; for ``pass`` the number of batches in ``batches``; for ``auto`` at least ``FEWEST_STEPS``."""
     if isinstance(wanted, int):
         return wanted
     return max(1 if wanted == "pass" else FEWEST_STEPS, count // size)
 
 
 def inverse_decay(progress: float) -> float:
-    """(1 + 10 p)^-0.75, the schedule of SHOT."""
+    """Return (1 + 10 p)^-0.75, the schedule of SHOT."""
     return float((1.0 + 10.0 * progress) ** -0.75)
 
 
 def one_cycle(progress: float, warm_up: float = 0.25) -> float:
-    """Cosine rise from 4 % over the first quarter, cosine fall to 0."""
+    """Return a factor that rises as a cosine from 4 % to 1 until ``warm_up`` and then falls as a cosine to 0."""
     if progress < warm_up:
         return 0.04 + 0.96 * (1 - math.cos(math.pi * progress / warm_up)) / 2
     return (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up))) / 2

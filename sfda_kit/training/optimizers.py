@@ -1,4 +1,4 @@
-"""What the loop asks of an optimiser, and several of them as one."""
+"""The interface of an optimiser in the training loop, and a combination of several optimisers."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ class Optimizer(Protocol):
 
 
 class CombinedOptimizer:
-    """Several optimisers that step after one backward pass, each with an algorithm and rates of its own."""
+    """A combined optimiser steps several optimisers after one backward pass. Each has its own algorithm and rates."""
 
     def __init__(self, *optimizers: torch.optim.Optimizer) -> None:
         self.optimizers = optimizers
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """The groups of all, in order; loading a state makes new ones."""
+        """The groups of all optimisers, in order. Loading a state makes new groups."""
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Of all parameters."""
+        """Reset the gradients of all parameters."""
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=set_to_none)
 
     def step(self) -> None:
-        """One step of each."""
+        """Make one step with each optimiser."""
         for optimizer in self.optimizers:
             optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """The states in order, under ``parts``."""
+        """Return the states of the optimisers, in order, under the key ``parts``."""
         return {"parts": [optimizer.state_dict() for optimizer in self.optimizers]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Raises ``KeyError`` or ``ValueError`` where the state is not one of such optimisers."""
+        """Load the states. Raises ``KeyError`` or ``ValueError`` where they do not belong to these optimisers."""
         for optimizer, state in zip(self.optimizers, state_dict["parts"], strict=True):
             optimizer.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""Stages are content-addressed: what was trained once serves every later run that asks for the same."""
+"""The cache of trained stages by content. Every later run that needs the same stage takes it from here."""
 
 from __future__ import annotations
 
@@ -19,12 +19,10 @@ from sfda_kit.paths import cache_dir
 def cached_stage(
     kind: str, identity: dict[str, Any], make: Callable[[Path], None], listener: Listener = silent
 ) -> Path:
-    """The folder of the stage that ``identity`` describes; ``make(folder)`` fills it when it is new.
+    """Return the folder of the stage that ``identity`` describes. ``make(folder)`` fills it if it is new.
 
-    ``listener`` is told when nothing had to be made.
-
-    ``make`` writes into a working folder that survives a kill (its checkpoint continues there) and
-    becomes the final one in a single rename. A lock lets one process train while others wait.
+    ``listener`` gets a notice if the stage is already there. ``make`` writes into a working folder that survives a kill
+    (its checkpoint continues there); one rename makes it the final folder. While one process trains, others wait.
     """
     final = cache_dir() / "stages" / kind / digest(identity)
     with _locked(final):
@@ -41,8 +39,8 @@ def cached_stage(
 
 
 def _note_use(final: Path, identity: dict[str, Any]) -> None:
-    """For ``sfda-kit cache info``: what the stage is, and by the file's time when it was last used."""
-    with suppress(OSError):  # a cache that may only be read serves as well
+    """Write a description of the stage for ``sfda-kit cache info``. The time of the file says when it was last used."""
+    with suppress(OSError):  # a read-only cache is enough for reading the stage
         final.with_suffix(".json").write_text(json.dumps(identity, default=str), encoding="utf-8")
 
 
