@@ -118,7 +118,7 @@ def _key(name: str, arrangement: str) -> str:
 
 
 def _clock(key: str) -> tuple[str, int, int]:
-    """Return the text before the number, the number (seconds where it is a time), and the largest step within a run."""
+    """Return the text before the final time or number, that number (a time in seconds), and a run's largest step."""
     if match := re.fullmatch(r"(.*?\d{6})_(\d\d)(\d\d)(\d\d)", key):
         hours, minutes, seconds = (int(text) for text in match.groups()[1:])
         return match[1], (hours * 60 + minutes) * 60 + seconds, _PAUSE_SECONDS

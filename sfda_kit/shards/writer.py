@@ -17,7 +17,7 @@ DEFAULT_BYTES = 10**9
 
 
 class ShardWriter:
-    """Writes samples, beginning a new shard at ``size`` bytes; no times or owners, so that bytes are reproducible."""
+    """Writes samples to shards of about ``size`` bytes, without times and owners: equal samples give equal bytes."""
 
     def __init__(self, folder: Path, size: int = DEFAULT_BYTES) -> None:
         self.folder, self.size, self.shards = folder, size, 0

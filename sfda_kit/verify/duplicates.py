@@ -75,7 +75,7 @@ def near_duplicates(places: Sequence[SamplePlace], facts: Mapping[str, FileFacts
 
 
 def _near(hashes: NDArray[np.uint8], parts: NDArray[np.str_]) -> list[tuple[int, int, int]]:
-    """Return a row once, with its nearest earlier row of another part and the number of bits that differ."""
+    """Return each row once, with its nearest earlier row of another part and the number of bits that differ."""
     best: dict[int, tuple[int, int]] = {}
     words = hashes.view(np.uint16)
     for column in range(words.shape[1]):
