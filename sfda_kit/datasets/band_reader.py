@@ -1,4 +1,4 @@
-"""TIFF files with many bands of 16 bits, as satellites deliver them: a few bands become a picture."""
+"""Reading TIFF files with many bands of 16 bits, as satellites deliver them: a picture is made of a few bands."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from sfda_kit.errors import DataError
 
 @dataclass(frozen=True)
 class BandReader:
-    """``bands``: for each modality its name, the bands taken and the stored value that becomes white.
+    """``bands``: for each modality its name, the bands used and the stored value that becomes white.
 
-    ``band_count``: what a file has to hold, channels first or last. ``remedy`` ends the message about a
-    file with other bands.
+    ``band_count``: number of bands of a file, channels first or last. ``remedy``: end of the message about other bands.
     """
 
     bands: tuple[tuple[str, tuple[int, ...], int], ...]
@@ -27,7 +26,7 @@ class BandReader:
     remedy: str = field(repr=False)
 
     def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[np.uint8]:
-        """uint8 (H, W, 3), or (H, W) for one band: stored values over the full scale, clipped.
+        """Return uint8 (H, W, 3), or (H, W) for one band: stored values over the full scale, clipped.
 
         Raises ``DataError`` on a file that is missing, empty, truncated, or has other bands or dtype.
         """
@@ -65,7 +64,7 @@ def _load(path: Path) -> NDArray[Any]:
     except FileNotFoundError:
         raise DataError("cannot be opened (it is missing). Put the file there.") from None
     except Exception as error:
-        # The reader answers broken bytes with whatever it trips over: struct.error, IndexError, ValueError ...
+        # Broken bytes make tifffile raise many kinds of errors: struct.error, IndexError, ValueError ...
         raise DataError(f"is truncated or damaged ({_short(error)}). {_remedy(error)}") from None
 
 

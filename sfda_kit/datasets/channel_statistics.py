@@ -1,4 +1,4 @@
-"""How many images a set has of what, and how bright or far they are."""
+"""Statistics of a data set: samples of each class and domain, and histograms of brightness or distance."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ _FEW = 128
 class Histogram:
     """Shares of pixels (sum 1) between ``edges`` (BINS + 1), in the unit of the modality.
 
-    ``missing``: share of pixels that the sensor did not measure, which are in no bin. ``images``: how many
-    were looked at.
+    ``missing``: share of pixels that the sensor did not measure; they are in no bin. ``images``: number of images read.
     """
 
     domain: str
@@ -43,7 +42,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class DatasetStatistics:
-    """``counts``: int64 (classes, domains)."""
+    """Counts and histograms of a data set. ``counts``: number of samples, int64 (classes, domains)."""
 
     classes: tuple[str, ...]
     domains: tuple[str, ...]
@@ -52,7 +51,7 @@ class DatasetStatistics:
     histograms: tuple[Histogram, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the statistics as values that JSON can hold."""
         table = {
             name: dict(zip(self.domains, map(int, row), strict=True))
             for name, row in zip(self.classes, self.counts, strict=True)
@@ -61,9 +60,9 @@ class DatasetStatistics:
 
 
 def statistics(dataset: Dataset, modalities: Sequence[str], number: int = 200, seed: int = 0) -> DatasetStatistics:
-    """Counts of all samples, and histograms over at most ``number`` random images of each sensor.
+    """Count all samples, and make histograms over at most ``number`` random images of each sensor.
 
-    A sensor whose domain has no such modality is left out. Raises ``DataError`` on a bad file.
+    A sensor that the set does not have is left out. Raises ``DataError`` on a bad file, and where no image is found.
     """
     index = dataset.index()
     counts = np.zeros((len(index.classes), len(index.domains)), np.int64)
@@ -101,7 +100,7 @@ def _histogram(dataset: Dataset, index: Index, domain: int, name: str, number: i
 
 
 def holding(dataset: Dataset, rows: NDArray[np.int64], name: str) -> NDArray[np.int64]:
-    """Of a set of files, the rows that have the modality; of any other set all."""
+    """Return those of ``rows`` that have the modality; all of them where the set is no ``FolderDataset``."""
     from sfda_kit.datasets.folder_dataset import FolderDataset
 
     if not isinstance(dataset, FolderDataset):
@@ -111,7 +110,7 @@ def holding(dataset: Dataset, rows: NDArray[np.int64], name: str) -> NDArray[np.
 
 
 def draw(found: DatasetStatistics, out_png: Path, title: str) -> None:
-    """One panel for the counts and one a modality. Raises ``UserError`` when ``out_png`` cannot be written."""
+    """Plot the counts and one panel per modality. Raises ``UserError`` when ``out_png`` cannot be written."""
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(one.modality for one in found.histograms))
@@ -129,7 +128,7 @@ def draw(found: DatasetStatistics, out_png: Path, title: str) -> None:
 
 
 def _draw_counts(axis: Axes, found: DatasetStatistics) -> None:
-    """Bars of the classes, one stretch a domain."""
+    """Draw one bar per class, with one part per domain."""
     left = np.zeros(len(found.classes), np.int64)
     for column, domain in enumerate(found.domains):
         axis.barh(range(len(found.classes)), found.counts[:, column], left=left, label=domain)
@@ -158,7 +157,7 @@ def _legend(axis: Axes) -> None:
 
 
 def _plain(name: str) -> str:
-    """Names of folders as they can be drawn."""
+    """Return the name of a folder in characters that can be drawn."""
     from sfda_kit.errors import printable
 
     return printable(name)

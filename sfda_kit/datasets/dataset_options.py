@@ -1,4 +1,4 @@
-"""The ``dataset.options`` of loaders: pydantic models, and one message for what is wrong in them."""
+"""The ``dataset.options`` of loaders: pydantic models, and one message that names everything wrong in them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sfda_kit.interfaces.recipe import StrictModel
 
 
 class DatasetOptions(StrictModel):
-    """Base of every loader's options. ``splits``: a YAML file with splits of the user's own."""
+    """The base of every loader's options. ``splits``: a YAML file with the user's own splits."""
 
     splits: Path | None = Field(default=None)
 
@@ -22,7 +22,7 @@ Options = TypeVar("Options", bound=BaseModel)
 
 
 def parse_options(model: type[Options], options: Mapping[str, Any], dataset: str) -> Options:
-    """``options`` as ``model``; ``UserError`` names each wrong key and value, and the known ones."""
+    """Return ``options`` as ``model``. Raises ``UserError`` that names each wrong key and value, and the known keys."""
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""DIML/CVL RGB-D as it lies on a user's disk: the samples or the full release, indoor and outdoor."""
+"""Loader of DIML/CVL RGB-D in its published folders: the samples or the full release, indoor and outdoor."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class DimlOptions(DatasetOptions):
-    """``resolution``: which of the sample's two. ``parts``: its official test frames, or all split by groups."""
+    """``resolution``: that of the samples to use. ``parts``: keep the official test frames, or split all by groups."""
 
     resolution: Literal["LR", "HR"] = Field(default="LR")
     parts: Literal["official", "groups"] = Field(default="official")
 
 
 class Diml(SplitFolder):
-    """Domain ``indoor``; ``outdoor`` only where its frames lie in folders of scenes. Depth in millimetres."""
+    """Domains: ``indoor``, and ``outdoor`` where its frames lie in folders of scenes. Depth is in millimetres."""
 
     name = "diml"
     summary = "DIML/CVL RGB-D: colour and depth of 18 indoor scenes, samples or full release"
@@ -39,13 +39,13 @@ class Diml(SplitFolder):
     options: DimlOptions
 
     def __init__(self, config: DatasetConfig) -> None:
-        """``config.root``: the folder with ``indoor``, or with ``train`` and ``test`` where that was dropped."""
+        """``config.root`` holds ``indoor``, or ``train`` and ``test`` where the folder ``indoor`` was left out."""
         super().__init__(config)
         self.root = require_folder(config.root, "--data-root")
         self.mark_synthetic()
 
     def scan(self) -> Scan:
-        """Walk for folders of two halves; halves that are alone are an error, or left out with ``skip_bad``."""
+        """Find all pairs below the root. A half without its other half is an error, or left out with ``skip_bad``."""
         pairs: list[Pair] = []
         problems: list[str] = []
         notices: list[str] = []
@@ -64,7 +64,7 @@ class Diml(SplitFolder):
         return Scan(rows, groups, parts, (*notices, *told))
 
     def _places(self, notices: list[str]) -> list[DimlFolder]:
-        """Those of the chosen resolution that have a scene; the others are told."""
+        """Return the folders of the chosen resolution that have a scene; add a notice for those without a scene."""
         found = find_places(self.root)
         if not found:
             names = ", ".join(list_folder(self.root).folders[:8]) or "no folder"

@@ -1,4 +1,4 @@
-"""Finding the pairs of DIML/CVL RGB-D: three arrangements of folders, names that vary with the unpacking."""
+"""Finding the pairs of DIML/CVL RGB-D, which come in three arrangements of folders and under varying names."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ HALVES = {"sample": ("color", "depth_filled"), "full": ("col", "up_png"), "outdo
 """Arrangement -> folders of its two halves, which lie side by side."""
 _STRUCTURE = ("indoor", "outdoor", "train", "test", "hr", "lr")
 _PAUSE_SECONDS = 60
-"""Frames that are further apart in time begin another run (our choice; the sequences are not published)."""
+"""After a longer pause between two frames a new run begins (our choice; the sequences are not published)."""
 
 
 class DimlFolder(NamedTuple):
-    """A folder with two halves: its path below the root and what the path tells. ``scene`` "": none."""
+    """A folder with two halves: its path below the root and what that path says. ``scene`` is "" where it says none."""
 
     folder: str
     arrangement: str
@@ -38,7 +38,7 @@ class Pair(NamedTuple):
 
 
 def find_places(root: Path) -> list[DimlFolder]:
-    """Every folder below ``root`` that holds the halves of an arrangement, or one of them."""
+    """Return every folder below ``root`` that holds the halves of an arrangement, or one of them."""
     places = []
     for folder, enter in walk(root):
         for arrangement, halves in HALVES.items():
@@ -50,7 +50,7 @@ def find_places(root: Path) -> list[DimlFolder]:
 
 
 def pair_up(root: Path, place: DimlFolder) -> tuple[list[Pair], list[str]]:
-    """The complete pairs of a place, and a sentence for each half that is alone."""
+    """Return the complete pairs of a folder, and a sentence for each half without its other half."""
     names = dict(zip(("rgb", "depth"), HALVES[place.arrangement], strict=True))
     held = {modality: _by_key(root / place.folder / name, place.arrangement) for modality, name in names.items()}
     pairs, problems = [], []
@@ -68,10 +68,7 @@ def pair_up(root: Path, place: DimlFolder) -> tuple[list[Pair], list[str]]:
 
 
 def runs(pairs: Sequence[Pair]) -> list[str]:
-    """A group for each pair: the batch in the full release, else the run of frames taken one after the other.
-
-    Names of the samples end with date and time; where they do not, numbers that follow each other are a run.
-    """
+    """Return a group per pair: its batch in the full release, else its run of frames, close in time or in number."""
     groups = [pair.place.folder for pair in pairs]
     clocked = []
     for row, (place, key, _) in enumerate(pairs):
@@ -87,10 +84,7 @@ def runs(pairs: Sequence[Pair]) -> list[str]:
 
 
 def scene_name(folder: str) -> str:
-    """``01. Warehouse``, ``01_Warehouse`` -> ``warehouse``; ``12_livingroom_2`` -> ``livingroom``; ``1`` -> "".
-
-    Part numbers at the end come from archives that were cut in pieces.
-    """
+    """Return a folder's scene: ``12_livingroom_2`` -> ``livingroom`` (archives were cut in parts), ``1`` -> ""."""
     words = re.sub(r"^[\d.\s_]+|[\s_]+\d+$", "", folder).lower()
     return re.sub(r"[\s_-]+", "_", words).strip("_")
 
@@ -116,7 +110,7 @@ def _by_key(folder: Path, arrangement: str) -> dict[str, str]:
 
 
 def _key(name: str, arrangement: str) -> str:
-    """What both halves of a pair are called, without the ending that tells them apart."""
+    """Return the name that both halves of a pair share: without the ending that distinguishes them."""
     stem = name.rpartition(".")[0]
     if arrangement == "outdoor":
         return stem
@@ -124,7 +118,7 @@ def _key(name: str, arrangement: str) -> str:
 
 
 def _clock(key: str) -> tuple[str, int, int]:
-    """What stands before the number, the number, and the largest step within a run."""
+    """Return the text before the final time or number, that number (a time in seconds), and a run's largest step."""
     if match := re.fullmatch(r"(.*?\d{6})_(\d\d)(\d\d)(\d\d)", key):
         hours, minutes, seconds = (int(text) for text in match.groups()[1:])
         return match[1], (hours * 60 + minutes) * 60 + seconds, _PAUSE_SECONDS

@@ -1,4 +1,4 @@
-"""Classic source-free sets: ``<root>/<domain>/<class>/<name>.<ext>``, one modality, no pairs."""
+"""Loader of classic source-free sets: ``<root>/<domain>/<class>/<name>.<ext>``, one modality, no pairs."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 
 _LEAST = 1e-9
-"""A share so small that of each class the second group alone is held out: the first goes to training."""
+"""A share so small that only one group of each class is held out: the second one drawn."""
 
 
 class DomainFolderOptions(DatasetOptions):
-    """``modality`` of all images. ``held_out``: share of the target images that only the evaluation sees.
+    """``modality``: that of all images. ``held_out``: share of the target images that only the evaluation sees.
 
-    ``held_out: one`` leaves a single group of each class out (one image, unless groups are told): the nearest to
-    published protocols, which adapt to all target images and are scored on them. ``lists``: whether list files
-    restrict a domain to the images they name.
+    ``held_out: one`` holds out a single group of each class (one image, unless groups are given). It is nearest to
+    published protocols, which adapt to all target images and are scored on them. ``lists``: whether list files restrict
+    a domain to the images that they name.
     """
 
     modality: Literal["rgb", "depth", "nir", "swir", "thermal"] = Field(default="rgb")
@@ -45,9 +45,9 @@ class DomainFolderOptions(DatasetOptions):
 
 
 class DomainFolder(SplitFolder):
-    """Source: all images of its domain. Target: those of another, ``held_out`` of them for the evaluation alone.
+    """The source is all images of one domain, the target those of another; ``held_out`` of them serve evaluation only.
 
-    Where both are one domain, its images are split into the three parts as those of any other set.
+    Where source and target are one domain, its images are split into the three parts as in any other set.
     """
 
     name = "domain-folder"
@@ -57,7 +57,7 @@ class DomainFolder(SplitFolder):
     options: DomainFolderOptions
 
     def __init__(self, config: DatasetConfig) -> None:
-        """``config.root`` holds one folder a domain, or one folder that does."""
+        """``config.root`` holds one folder per domain, or one folder that holds these."""
         super().__init__(config)
         self.modalities = (self.options.modality,)  # type: ignore[misc]  # here it follows from an option
         self._sensors = [sensor.partition("@")[2] for sensor in (config.source, config.target)]
@@ -89,13 +89,12 @@ class DomainFolder(SplitFolder):
         return Scan(rows, groups, None, (*notices, *told))
 
     def index(self) -> Index:
-        """All images; parts follow from the two domains of the task."""
+        """Return all images; their parts follow from the two domains of the task."""
         return self._divided
 
     @cached_property
     def _divided(self) -> Index:
-        # Parts are set here and not in the scan: the fingerprint, and with it the key of a source model,
-        # must not depend on the target's domain.
+        # Not set in the scan: the fingerprint, and so a source model's key, must not depend on the target's domain.
         index = super().index()
         if not set(self._sensors) <= set(index.domains) or len(set(self._sensors)) == 1:
             return index
@@ -120,7 +119,7 @@ class DomainFolder(SplitFolder):
         )
 
     def shared_classes(self) -> tuple[str, ...]:
-        """Those that the source and the target domain both have."""
+        """Return the classes that the source and the target domain both have."""
         index = super().index()
         if not set(self._sensors) <= set(index.domains):
             return index.classes
@@ -164,7 +163,7 @@ class DomainFolder(SplitFolder):
 
 
 def domain_name(folder: str) -> str:
-    """The folder's name; Office-Home's ``Real World`` is written in several ways and is ``RealWorld`` here."""
+    """Return the folder's name. Office-Home's ``Real World``, which is spelt in several ways, becomes ``RealWorld``."""
     return "RealWorld" if folder.lower().replace(" ", "").replace("_", "") == "realworld" else folder
 
 
@@ -173,7 +172,7 @@ def _stem(path: str) -> str:
 
 
 def _locate(root: Path, domains: list[str]) -> Path:
-    """``root``, or the one folder in it that holds the domains (``Original_images`` of some archives)."""
+    """Return ``root``, or the one folder in it that holds the domains (``Original_images`` of some archives)."""
     wanted = set(domains)
     if "" in wanted:
         raise UserError("domain-folder needs the domains of the task: --source rgb@DOMAIN --target rgb@DOMAIN.")

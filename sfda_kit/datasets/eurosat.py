@@ -1,4 +1,4 @@
-"""EuroSAT, the multispectral release: Sentinel-2 patches as pairs of RGB and near or short-wave infrared."""
+"""Loader of EuroSAT's multispectral release: Sentinel-2 patches as pairs of RGB and near or short-wave infrared."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ CLASSES = (
     "SeaLake",
 )
 BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B8A")
-"""In the order of the files: B8A is last."""
+"""The bands in the order of the files: B8A is last."""
 DOMAIN = "sentinel2"
 _DEEPEST = 8
 """Older archives unpack to ``ds/images/remote_sensing/otherDatasets/sentinel_2/tif``."""
 
 
 class EurosatOptions(DatasetOptions):
-    """``nir``, ``swir``: the band each modality is. ``*_full_scale``: the stored value that becomes white.
+    """``nir``, ``swir``: the band of each modality. ``*_full_scale``: the stored value that becomes white.
 
-    Stored values are reflectance times 10,000; the scales are our choice. 2750 for RGB keeps fields and
-    roofs apart; vegetation reflects two to three times as much infrared.
+    Stored values are reflectance times 10,000; the scales are our choice. 2750 for RGB keeps fields and roofs apart;
+    vegetation reflects two to three times as much infrared.
     """
 
     nir: Literal["B08", "B8A"] = Field(default="B08")
@@ -51,7 +51,7 @@ class EurosatOptions(DatasetOptions):
 
 
 class Eurosat(SplitFolder):
-    """``<Class>/<Class>_<n>.tif`` with 13 bands of uint16. One domain, ``sentinel2``; each patch is a group."""
+    """A patch is ``<Class>/<Class>_<n>.tif`` with 13 bands of uint16, and by default a group. Domain: ``sentinel2``."""
 
     name = "eurosat"
     summary = "EuroSAT multispectral: Sentinel-2 patches in RGB, NIR and SWIR, 10 land uses"
@@ -113,7 +113,7 @@ def _tiffs(folder: Path, notices: list[str]) -> list[str]:
 
 
 def _locate(root: Path) -> Path:
-    """The first folder at or below ``root`` that holds class folders of EuroSAT."""
+    """Return the first folder at or below ``root`` that holds class folders of EuroSAT."""
     if found_in := find_holder(root, CLASSES, _DEEPEST):
         return found_in
     found = ", ".join(list_folder(root).folders[:8]) or "no folder"

@@ -1,4 +1,4 @@
-"""What datasets kept as files share: the index from rows, decoding, the cache, bad files, the fingerprint."""
+"""The base of data sets kept as files: the index from rows, decoding, the cache, bad files, the fingerprint."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from sfda_kit.interfaces.dataset import Dataset, Index
 
 __all__ = ["SYNTHETIC_MARK", "FolderDataset", "Scan", "SceneRow"]
 SYNTHETIC_MARK = "SYNTHETIC.txt"
-"""Lies at the root of a twin, so that nobody takes its figures for those of real pictures."""
+"""This file lies at the root of a twin, so that nobody takes its results for those of real pictures."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What a walk of the disk found: rows with a group each, and an official part where there is one."""
+    """What a loader found on the disk: rows, the group of each, and its official part where there is one."""
 
     rows: Sequence[SceneRow]
     groups: Sequence[str]
@@ -36,10 +36,10 @@ class Scan:
 
 
 class FolderDataset(Dataset):
-    """A dataset of image files. A subclass sets ``root`` and writes ``scan`` and ``splits``.
+    """A data set of image files. A subclass sets ``root`` and implements ``scan`` and ``splits``.
 
-    Bad files raise one ``DataError`` that lists them. Where ``config.skip_bad`` is set, a subclass leaves
-    incomplete samples out of its scan with a notice, and ``bad_rows`` finds those that do not decode.
+    Bad files raise one ``DataError`` that lists them. Where ``config.skip_bad`` is set, a subclass leaves incomplete
+    samples out of its scan with a notice, and ``bad_rows`` finds those that do not decode.
     """
 
     default_unit: ClassVar[DepthUnit] = "mm"
@@ -52,22 +52,22 @@ class FolderDataset(Dataset):
 
     @abstractmethod
     def scan(self) -> Scan:
-        """Walk the root without decoding an image. Called once."""
+        """Find all samples below the root without decoding an image. This is called once."""
 
     @property
     def depth_unit(self) -> DepthUnit:
-        """The unit of depth files: as configured, else the layout's own."""
+        """The unit of depth files: the configured one, else that of the layout."""
         return self.config.depth_unit or self.default_unit
 
     @property
     def scanned(self) -> Scan:
-        """What ``scan`` found, with classes merged as the split has it; the disk is walked once."""
+        """The result of ``scan``, with classes merged as the split says; the disk is searched once."""
         return self._scan
 
     @cached_property
     def _scan(self) -> Scan:
         scan, merged = self.scan(), self.merged_classes
-        rows = PackedRows(scan.rows)  # kept for as long as the run lasts, so in few bytes a row
+        rows = PackedRows(scan.rows)  # kept as long as the run lasts, so it has to be small
         scan = replace(scan, rows=rows, groups=PackedWords(scan.groups))
         used = sorted(set(rows.classes.known) & set(merged))
         if not used:
@@ -81,25 +81,22 @@ class FolderDataset(Dataset):
         return _tabulate(self._scan)
 
     def index(self) -> Index:
-        """All samples, from file names and small text files alone."""
+        """Return all samples, from file names and small text files alone."""
         return self._index
 
     def read(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[Any]:
-        """Pixels of ``rows`` (see ``Dataset``), read-only and mapped from the decode-once cache.
+        """Return pixels of ``rows`` (see ``Dataset``), read-only and mapped from the decode-once cache.
 
         The cache keeps one entry for each set of rows: ask for a whole view at once.
         """
         return self.image_files(rows, modality).load(size)
 
     def peek(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[Any]:
-        """As ``read``, without an entry in the cache."""
+        """Return the same as ``read``, without an entry in the cache."""
         return self.image_files(rows, modality).decode(size)
 
     def bad_rows(self, modalities: Sequence[str], rows: NDArray[np.int64] | None = None) -> dict[int, str]:
-        """Row -> reason, for rows (default: all) of which an image of ``modalities`` does not decode.
-
-        Rows of a domain that has no such modality are passed over.
-        """
+        """Return row -> reason for rows (default: all) that have an image of ``modalities`` which does not decode."""
         chosen = np.arange(len(self._scan.rows)) if rows is None else rows
         reasons: dict[int, str] = {}
         for modality in modalities:
@@ -109,7 +106,7 @@ class FolderDataset(Dataset):
         return reasons
 
     def fingerprint(self) -> str:
-        """Over names, classes, groups, parts, depth unit, and path and size of each file.
+        """Return a digest of names, classes, groups, parts, depth unit, and path and size of each file.
 
         Contents and times are left out, so that it is quick and that copies on two computers agree.
         """
@@ -129,7 +126,7 @@ class FolderDataset(Dataset):
             return -1
 
     def image_files(self, rows: NDArray[np.int64], modality: str) -> ImageFiles:
-        """The files of ``rows``. Raises ``DataError`` where a row has no image of ``modality``."""
+        """Return the files of ``rows``. Raises ``DataError`` where a row has no image of ``modality``."""
         chosen = [self._scan.rows[row] for row in rows]
         lacking = sorted({row.domain for row in chosen if modality not in row.files})
         if lacking:
@@ -137,21 +134,21 @@ class FolderDataset(Dataset):
         return ImageFiles(self.root, [row.files[modality] for row in chosen], modality, self.depth_unit, self.reader)
 
     def mark_synthetic(self) -> None:
-        """Call once the root is known: a twin says of itself that no picture of it is real."""
+        """Set ``synthetic`` where the root is that of a twin. A subclass calls this once the root is known."""
         if (self.root / SYNTHETIC_MARK).is_file():
-            self.synthetic = True  # type: ignore[misc]  # of the class, but a twin is an exception
+            self.synthetic = True  # type: ignore[misc]  # a class variable, set here for a twin only
 
     def holds(self, path: str) -> bool:
-        """Whether there is a file at ``path``, relative to the root, or what stands for one."""
+        """Return whether there is a file, or a part of a container, at ``path`` relative to the root."""
         return self._size(path) >= 0
 
     def finding_code(self, problem: str) -> str:
-        """Under which rule ``data verify`` tells one of ``problems``."""
+        """Return the code of the rule under which ``data verify`` reports one of ``problems``."""
         del problem
         return "incomplete-sample"
 
     def settle(self, problems: Sequence[str], total: int) -> tuple[str, ...]:
-        """Incomplete samples met by a scan: notices with ``skip_bad``, else one ``DataError``."""
+        """Return notices about incomplete samples of a scan with ``skip_bad``; else raise one ``DataError``."""
         if problems and not self.config.skip_bad:
             raise DataError(listing(problems, total))
         self.problems = tuple(problems)
@@ -159,7 +156,7 @@ class FolderDataset(Dataset):
 
 
 def _tabulate(scan: Scan) -> Index:
-    """Column by column: making every row once more would take most of the time of a large set."""
+    """Make the index column by column: making every row again would take most of the time of a large set."""
     rows = scan.rows if isinstance(scan.rows, PackedRows) else PackedRows(scan.rows)
     groups = scan.groups if isinstance(scan.groups, PackedWords) else PackedWords(scan.groups)
     domains, classes = (tuple(sorted(column.known)) for column in (rows.domains, rows.classes))
@@ -176,6 +173,6 @@ def _tabulate(scan: Scan) -> Index:
 
 
 def _codes(words: PackedWords, known: Sequence[str]) -> NDArray[np.int64]:
-    """Places in ``known`` of all ``words``."""
+    """Return the place in ``known`` of each of ``words``."""
     code = {word: number for number, word in enumerate(known)}
     return np.asarray([code[word] for word in words.known], dtype=np.int64)[words.codes]

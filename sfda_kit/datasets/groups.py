@@ -1,4 +1,4 @@
-"""Groups: the units that splits never cut (a room, a video, a patient), as users tell them."""
+"""Groups as users define them: units that splits never cut, such as a room, a video or a patient."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sfda_kit.errors import DataError, UserError
 
 @dataclass(frozen=True)
 class Grouping:
-    """``keys``: a group name per sample, None where none was told; ``notices`` to show and record."""
+    """``keys``: a group name per sample, None where none is defined. ``notices``: sentences to show and record."""
 
     keys: list[str | None]
     notices: tuple[str, ...] = ()
 
 
 def told_groups(root: Path, names: Sequence[str], pattern: str | None, fallback: str) -> Grouping:
-    """Groups of samples named by path (``a/b/stem``): by ``pattern`` if given, else by ``root/groups.csv``.
+    """Return the groups of samples named by path (``a/b/stem``): by ``pattern`` if given, else by ``root/groups.csv``.
 
-    ``fallback`` ends the notice about samples that neither tells a group for. Raises ``UserError`` for a
-    bad pattern and ``DataError`` for a groups.csv without columns stem and group.
+    ``fallback`` ends the notice about samples without a group. Raises ``UserError`` for a bad pattern and ``DataError``
+    for a groups.csv without columns stem and group.
     """
     table = root / "groups.csv"
     if pattern is not None:
@@ -36,7 +36,7 @@ def told_groups(root: Path, names: Sequence[str], pattern: str | None, fallback:
 
 
 def groups_or_own(root: Path, names: Sequence[str], pattern: str | None) -> tuple[list[str], tuple[str, ...]]:
-    """Groups as ``told_groups`` finds them, else each sample its own, which a notice tells."""
+    """Return the groups of ``told_groups`` and notices; a sample without one becomes its own group, with a notice."""
     told = told_groups(root, names, pattern, "each such sample is its own group")
     own: tuple[str, ...] = ()
     if names and not any(told.keys):
@@ -69,7 +69,7 @@ def _by_table(names: Sequence[str], path: Path, fallback: str) -> Grouping:
 
 
 def _lookup(table: dict[str, str], name: str) -> str | None:
-    """``kv1/bed/007`` is told by its own line, else by that of ``bed/007``, else by that of ``007``."""
+    """Return the group of ``kv1/bed/007`` from its own line, else from that of ``bed/007``, else that of ``007``."""
     while name not in table:
         _, slash, name = name.partition("/")
         if not slash:
@@ -78,7 +78,7 @@ def _lookup(table: dict[str, str], name: str) -> str | None:
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """stem -> group of a ``groups.csv``. Raises ``DataError`` naming the line that cannot be used."""
+    """Return stem -> group of a ``groups.csv``. Raises ``DataError`` that names the line that cannot be used."""
     table: dict[str, str] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:

@@ -1,4 +1,4 @@
-"""Image lists of source-free benchmarks: lines of a path and a number, ``real/zebra/real_344_000380.jpg 125``."""
+"""Image lists of source-free benchmarks: each line is a path and a number, ``real/zebra/real_344_000380.jpg 125``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LINE = re.compile(r"\s*(?P<path>\S(?:.*?\S)?)(?:\s+(?P<number>\d+))?\s*")
 
 
 class Listed(NamedTuple):
-    """One line: the path below the root, the name of its last folder, and the number, -1 where there is none."""
+    """One line: the path below the root, the name of its last folder, and the number (-1 where there is none)."""
 
     path: str
     folder: str
@@ -21,7 +21,7 @@ class Listed(NamedTuple):
 
 
 def find_list(root: Path, domain: str) -> Path | None:
-    """``<domain>/image_list.txt`` (VisDA-C) or ``<domain>_list.txt`` (DomainNet-126), if there is one."""
+    """Return ``<domain>/image_list.txt`` (VisDA-C) or ``<domain>_list.txt`` (DomainNet-126), None without either."""
     for path in (root / domain / "image_list.txt", root / f"{domain}_list.txt"):
         if path.is_file():
             return path
@@ -29,9 +29,9 @@ def find_list(root: Path, domain: str) -> Path | None:
 
 
 def read_list(root: Path, domain: str, path: Path) -> tuple[list[Listed], list[str]]:
-    """The images that a list names, and a sentence for each line that cannot be used.
+    """Return the images that a list names, and a sentence for each line that cannot be used.
 
-    Paths begin at the root or at the domain's folder. Raises ``DataError`` when the file is no text.
+    Paths begin at the root or at the domain's folder. Raises ``DataError`` when the file cannot be read as text.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -53,7 +53,7 @@ def read_list(root: Path, domain: str, path: Path) -> tuple[list[Listed], list[s
 
 
 def class_of(listed: Listed, ordered: Sequence[str]) -> str | None:
-    """The class of a listed image: its folder, or by number among ``ordered`` where folders are ``trunk<n>``."""
+    """Return the class of an image: its folder, or, where that is ``trunk<n>``, its number's class in ``ordered``."""
     if not listed.folder.startswith("trunk"):
         return listed.folder
     return ordered[listed.number] if 0 <= listed.number < len(ordered) else None

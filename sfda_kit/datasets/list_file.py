@@ -1,4 +1,4 @@
-"""Images told by a table (CSV or TSV): any arrangement of files, paired or not, with or without roles."""
+"""Loader of images that a table (CSV or TSV) lists: any arrangement of files, paired or not, with or without roles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TABLES = ("list.csv", "list.tsv")
 
 
 class ListFileOptions(DatasetOptions):
-    """``images``: the folder that paths begin at; default: that of the table."""
+    """``images``: the folder at which paths begin; the default is that of the table."""
 
     images: Path | None = Field(default=None)
 
@@ -65,7 +65,7 @@ class ListFile(RoleFolder):
         return Scan(rows, groups, part_codes(roles), (*notices, *more))
 
     def _lacking(self, scene: list[Line]) -> str:
-        """The half that the task takes from such a scene and that no line gives."""
+        """Return which half a scene lacks that the task needs, and what to do; empty where it lacks none."""
         first = scene[0]
         lacking = self.lacking(first.domain, first.role, {line.modality for line in scene})
         if not lacking:
@@ -77,7 +77,7 @@ class ListFile(RoleFolder):
 
 
 def _scenes(lines: list[Line]) -> dict[str, list[Line]]:
-    """Name -> its lines. Names are unique: domain and pair id, or the path."""
+    """Return the lines of each scene by its unique name, which is domain and pair id, or the path."""
     scenes: dict[str, list[Line]] = {}
     for line in lines:
         scenes.setdefault(f"{line.domain}/pair {line.pair}" if line.pair else line.path, []).append(line)

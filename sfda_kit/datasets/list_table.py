@@ -1,4 +1,4 @@
-"""Reading a table of images: one line an image, columns found by name, every unusable line told."""
+"""Reading a table of images: one line per image, columns found by name, a sentence for every unusable line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ALIASES = {"label": "class", "pair_id": "pair"}
 
 
 class Line(NamedTuple):
-    """One image. ``pair``, ``role`` and ``group`` are empty where the table does not tell them."""
+    """One image. ``pair``, ``role`` and ``group`` are empty where the table does not give them."""
 
     number: int
     path: str
@@ -31,10 +31,9 @@ class Line(NamedTuple):
 
 
 def read_table(path: Path, images: Path) -> tuple[list[Line], list[str]]:
-    """The usable lines of the table ``path``, and a sentence for each other; paths begin at ``images``.
+    """Return the usable lines of ``path``, and a sentence for each other line. Paths in it begin at ``images``.
 
-    Comma, tab or semicolon, whichever the header has. Raises ``DataError`` when the table is no text or
-    lacks a required column.
+    The delimiter is comma, tab or semicolon. Raises ``DataError`` when the table is no text or lacks a required column.
     """
     lines: list[Line] = []
     problems: list[str] = []
@@ -53,7 +52,7 @@ def read_table(path: Path, images: Path) -> tuple[list[Line], list[str]]:
 
 
 def _cells(path: Path) -> Iterator[tuple[int, dict[str, str], bool]]:
-    """Line number, cells by column, and whether there are more cells than columns."""
+    """Yield line number, cells by column, and whether there are more cells than columns."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
             header = text.readline()
@@ -100,7 +99,7 @@ def _line(number: int, cells: dict[str, str]) -> Line:
 
 
 def _wrong(line: Line, images: Path) -> str:
-    """What makes the line unusable, and what to do; empty when nothing does."""
+    """Return what makes the line unusable and what to do; empty where it is usable."""
     if not line.path or not line.scene_class:
         return "has no path or no class; fill it in"
     if line.modality not in MODALITIES:

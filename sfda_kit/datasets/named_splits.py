@@ -1,7 +1,7 @@
-"""Named splits: which classes are relevant, kept as YAML files that a user can add to.
+"""Named splits: YAML files that say which classes are relevant. Users can add their own.
 
-A file holds a mapping ``splits``: name -> ``about``, ``tr``, ``ti``, and where needed ``ti_domains`` and
-``merge``. The first split of a data set is its default.
+A file holds a mapping ``splits``: name -> ``about``, ``tr``, ``ti``, and where needed ``ti_domains`` and ``merge``. The
+first split of a data set is its default.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from sfda_kit.interfaces.recipe import StrictModel
 
 
 class Largest(StrictModel):
-    """The ``largest`` classes on the disk by number of samples, ties by name."""
+    """This rule takes the ``largest`` classes on the disk by number of samples, and breaks ties by name."""
 
     largest: int = Field(ge=2)
 
 
 class Drawn(StrictModel):
-    """``random`` classes of those on the disk: the first by SHA-256 of "SEED CLASS"."""
+    """This rule draws ``random`` of the classes on the disk: the first by SHA-256 of "SEED CLASS"."""
 
     random: int = Field(ge=2)
     seed: int = 0
@@ -37,7 +37,7 @@ class Drawn(StrictModel):
 class NamedSplit(StrictModel):
     """One entry of a file. ``merge``: class on the disk -> class it counts as; ``ti: rest``: all other classes.
 
-    ``tr: shared`` are all classes (a loader may narrow them to those that source and target share).
+    ``tr: shared`` takes all classes (a loader may narrow them to those that source and target share).
     """
 
     about: str = ""
@@ -56,7 +56,7 @@ class NamedSplit(StrictModel):
         return self
 
     def resolve(self, classes: Sequence[str], counts: Mapping[str, int]) -> Split:
-        """The split over the ``classes`` on the disk, which ``counts`` gives the numbers of samples of."""
+        """Return the split over the ``classes`` on the disk; ``counts`` gives the number of samples of each."""
         relevant = self._relevant(classes, counts)
         irrelevant = tuple(name for name in classes if name not in relevant) if self.ti == "rest" else self.ti
         return Split(relevant, irrelevant, self.ti_domains)
@@ -76,13 +76,13 @@ class _File(StrictModel):
 
 
 def shipped_splits(dataset: str) -> dict[str, NamedSplit]:
-    """The splits that come with the kit, from ``sfda_kit/datasets/splits/<dataset>.yaml``."""
+    """Return the splits that come with the kit, from ``sfda_kit/datasets/splits/<dataset>.yaml``."""
     text = (resources.files("sfda_kit.datasets") / "splits" / f"{dataset}.yaml").read_text(encoding="utf-8")
     return _File.model_validate(yaml.safe_load(text)).splits
 
 
 def all_splits(dataset: str, own: Path | None) -> dict[str, NamedSplit]:
-    """Shipped splits, then those of the user's file ``own``. Raises ``UserError`` when it cannot be used."""
+    """Return shipped splits, then those of the user's file ``own``. Raises ``UserError`` when it cannot be used."""
     splits = shipped_splits(dataset)
     added = read_splits(own) if own else {}
     if taken := sorted(set(splits) & set(added)):
@@ -91,7 +91,7 @@ def all_splits(dataset: str, own: Path | None) -> dict[str, NamedSplit]:
 
 
 def read_splits(path: Path) -> dict[str, NamedSplit]:
-    """The splits of a user's file; ``UserError`` names the file, the key and what was expected."""
+    """Return the splits of a user's file. Raises ``UserError`` that names the file, the key and what was expected."""
     path = path.expanduser().absolute()
     try:
         data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))

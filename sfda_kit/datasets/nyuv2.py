@@ -1,4 +1,4 @@
-"""NYU Depth V2 from its official labelled file: 1,449 frames of indoor scenes by a Kinect v1."""
+"""Loader of NYU Depth V2's official labelled file: 1,449 frames of indoor scenes by a Kinect v1."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ DOMAIN = "kinect1"
 
 
 class Nyuv2Options(DatasetOptions):
-    """``depth``: in-filled by the authors, or raw as the sensor measured it, with holes."""
+    """``depth``: filled in by the authors, or raw as the sensor measured it, with holes."""
 
     depth: Literal["filled", "raw"] = Field(default="filled")
 
 
 class Nyuv2(SplitFolder):
-    """Classes are scene types, groups are videos. One domain, ``kinect1``."""
+    """Classes are scene types, groups are videos, and the only domain is ``kinect1``."""
 
     name = "nyuv2"
     summary = "NYU Depth V2, the official labelled file: RGB and depth of indoor scenes"
@@ -47,7 +47,7 @@ class Nyuv2(SplitFolder):
         self.mark_synthetic()
 
     def scan(self) -> Scan:
-        """The scene of each frame. Raises ``DataError`` where the file is not what it should be."""
+        """Return the scene of each frame. Raises ``DataError`` where the file is damaged or not the official one."""
         with open_labelled(self.mat) as mat:
             scenes, types = mat.scenes, mat.scene_types
         rows = []

@@ -1,6 +1,6 @@
 """Objects cut out of NYU Depth V2's labelled frames, in the ``paired-folder`` layout.
 
-The kind of task that ADDA (Tzeng et al., CVPR 2017) used for RGB to depth: classes of objects instead of
+This is the kind of task that ADDA (Tzeng et al., CVPR 2017) used for RGB to depth: classes of objects instead of
 scenes. ``sfda_kit.datasets.nyuv2_squares`` says where to cut.
 """
 
@@ -29,8 +29,7 @@ _JPEG_QUALITY = 90
 
 @dataclass(frozen=True)
 class CropRules:
-    """``min_side``: least width and height of an object's box in pixels; ``max_side``: larger crops are scaled
-    down to it; ``raw``: depth with holes."""
+    """``min_side``: least side of a box, pixels; ``max_side``: larger crops shrink to it; ``raw``: depth with holes."""
 
     min_side: int = 40
     max_side: int = 128
@@ -61,11 +60,11 @@ def make_crops(
     part: str = "train",
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, int]:
-    """Write the crops of ``mat`` to ``out``; returns the number of each class.
+    """Write the crops of ``mat`` to ``out``; return the number of crops of each class.
 
-    ``mapping``: ``classMapping40.mat``, which puts the 894 names of the file into 40 classes; without it, an
-    object counts whose name is that of a class. ``official``: ``splits.mat``, to take only the frames of its
-    ``part``. Raises ``DataError`` or ``UserError``; ``out`` appears whole or not at all.
+    ``mapping``: ``classMapping40.mat``, which puts the 894 names of the file into 40 classes; without it, only objects
+    whose name is that of a class are used. ``official``: ``splits.mat``, to take only the frames of its ``part``.
+    Raises ``DataError`` or ``UserError``; ``out`` appears whole or not at all.
     """
     crops: list[Crop] = []
 
@@ -94,7 +93,7 @@ def make_crops(
 
 
 def _cut(mat: LabelledMat, out: Path, number: int, wanted: Mapping[int, str], rules: CropRules) -> Iterator[Crop]:
-    """Write the crops of frame ``number`` (from 0), one after the other."""
+    """Write the crops of frame ``number`` (from 0) and yield them."""
     frame = mat.frame(number, rules.raw)
     kept = 0
     for square in squares(frame.label, wanted, rules.min_side):
@@ -126,14 +125,14 @@ def _write_table(path: Path, columns: tuple[str, ...], rows: Iterable[tuple[Any,
 
 
 def _wanted(mat: LabelledMat, mapping: Path | None) -> dict[int, str]:
-    """Label -> class, of the labels that count. The official files misspell one class."""
+    """Return label -> class for the labels whose class is in ``CLASSES``. The official files misspell one class."""
     names = mat.classes if mapping is None else _mapped(mapping, len(mat.classes))
     spelt = [name.replace("refridgerator", "refrigerator").replace(" ", "_") for name in names]
     return {label: name for label, name in enumerate(spelt, start=1) if name in CLASSES}
 
 
 def _mapped(path: Path, count: int) -> list[str]:
-    """``classMapping40.mat``: ``mapClass`` gives each label a number from 1 into ``className``."""
+    """Return each label's class from ``classMapping40.mat``; ``mapClass`` holds places in ``className``, from 1."""
     fields = _load(path, "mapClass", "className")
     numbers = [int(number) for number in fields["mapClass"].ravel()]
     names = [str(np.asarray(cell).ravel()[0]) for cell in fields["className"].ravel()]
@@ -143,7 +142,7 @@ def _mapped(path: Path, count: int) -> list[str]:
 
 
 def _official(path: Path, part: str, count: int) -> list[int]:
-    """Frames of ``splits.mat``, which counts from 1 in ``trainNdxs`` and ``testNdxs``."""
+    """Return the frames of a part, counted from 0; ``splits.mat`` counts from 1 in ``trainNdxs`` and ``testNdxs``."""
     if part not in ("train", "test"):
         raise UserError(f"The official split has no part {part!r}; expected train or test.")
     numbers = [int(number) for number in _load(path, f"{part}Ndxs")[f"{part}Ndxs"].ravel()]
@@ -157,7 +156,7 @@ def _load(path: Path, *names: str) -> dict[str, NDArray[Any]]:
 
     try:
         fields: dict[str, NDArray[Any]] = loadmat(path)
-    except Exception as error:  # scipy answers damaged files with whatever it trips over
+    except Exception as error:  # damaged files make scipy raise many kinds of errors
         raise DataError(f"{path} cannot be read as a MATLAB file ({error}). Download it again.") from None
     if lacking := [name for name in names if name not in fields]:
         raise DataError(f"{path} lacks {', '.join(lacking)}. Expected classMapping40.mat or splits.mat.")

@@ -43,7 +43,7 @@ class LabelledFrame:
 
 @dataclass(frozen=True)
 class LabelledMat:
-    """The opened file. ``classes``: name of label 1, 2, ...; ``scenes``, ``scene_types``: one a frame."""
+    """The opened file. ``classes``: name of label 1, 2, ...; ``scenes``, ``scene_types``: one per frame."""
 
     path: Path
     file: h5py.File
@@ -61,16 +61,16 @@ class LabelledMat:
         return (INSIDE[0].start, INSIDE[1].start) if bordered else (0, 0)
 
     def frame(self, number: int, raw: bool = False) -> LabelledFrame:
-        """Frame ``number`` (from 0), without the white border; ``raw``: depth as measured, with holes."""
+        """Return frame ``number`` (from 0), without the white border; ``raw``: depth as measured, with holes."""
         return LabelledFrame(self.rgb(number), self.depth(number, raw), self._plane("labels", number))
 
     def rgb(self, number: int) -> NDArray[np.uint8]:
-        """uint8 (H, W, 3)."""
+        """Return the picture of frame ``number`` (from 0), uint8 (H, W, 3)."""
         with self._told(f"images of frame {number + 1}"):
             return np.ascontiguousarray(_inside(self.file["images"][number].transpose(2, 1, 0)))
 
     def depth(self, number: int, raw: bool = False) -> NDArray[np.uint16]:
-        """uint16 (H, W) millimetres, 0 = missing."""
+        """Return the depth of frame ``number`` (from 0), uint16 (H, W) in millimetres, 0 = missing."""
         return to_millimetres(self._plane("rawDepths" if raw else "depths", number), "m")
 
     def _plane(self, name: str, number: int) -> NDArray[Any]:
@@ -106,7 +106,7 @@ def open_labelled(path: Path) -> Iterator[LabelledMat]:
 
 
 def room_of(scene: str) -> str:
-    """Frames of one place: ``furniture_store_0002b`` is a later part of the video ``furniture_store_0002``."""
+    """Return the video of a scene: ``furniture_store_0002b`` is a later part of ``furniture_store_0002``."""
     return re.sub(r"(?<=\d)[a-z]$", "", scene)
 
 
@@ -140,7 +140,7 @@ def _check(path: Path, file: h5py.File) -> None:
 
 
 def _texts(path: Path, file: h5py.File, name: str) -> tuple[str, ...]:
-    """A cell array of words: references to columns of character codes."""
+    """Return the words of a cell array, which holds references to columns of character codes."""
     import h5py
 
     if h5py.check_ref_dtype(file[name].dtype) is not h5py.Reference:
@@ -157,17 +157,17 @@ def _inside(picture: NDArray[Any]) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class MatReader(FileReader):
-    """Reads rows of ``Nyuv2`` as if each frame were a file ``<mat>/<frame>``. ``size``: of the whole file."""
+    """Reads rows of ``Nyuv2`` as if each frame were a file ``<mat>/<frame>``. ``size``: bytes of the whole file."""
 
     size: int
     raw: bool
 
     def stored(self, path: Path) -> Stored:
-        """The whole file: what was decoded of a frame is forgotten when that changes."""
+        """Return the whole file, so that decoded pixels of a frame are dropped when the file changes."""
         return path.parent
 
     def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[Any]:
-        """See ``sfda_kit.data.decode_cache.PixelReader``; frames are numbered from 1."""
+        """Return a frame's pixels as ``sfda_kit.data.decode_cache.PixelReader`` says; frames are numbered from 1."""
         del depth_unit
         with open_labelled(path.parent) as mat:
             number = int(path.name) - 1

@@ -1,7 +1,7 @@
-"""Which parts of a labelled frame of NYU Depth V2 become crops, and the square around each.
+"""The parts of a labelled frame of NYU Depth V2 that become crops, and the square around each.
 
-Squares, since with boxes of an object's own shape, aspect and size alone tell the class of many crops. Pairs that
-show relevant objects are left out, since a method could learn the target's task from them.
+Crops are squares, since in boxes of an object's own shape, aspect and size alone tell the class of many crops. Pairs
+that show relevant objects are left out, since a method could learn the target's task from them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ CLASSES = (
 floor mat, person, other structure, other furniture and other props."""
 RELEVANT = NYU11.tr_classes
 LEAST_FILLED = 0.35
-"""Share of its bounding box that an object covers."""
+"""The least share of its bounding box that an object has to cover."""
 SCALE = 1.1
-"""Side of a square over the longer side of the box."""
+"""Side of a square, divided by the longer side of the box."""
 MOST_RELEVANT = 0.02
-"""Share of the square around another object that relevant objects may cover."""
+"""The largest share of the square around another object that relevant objects may cover."""
 
 
 class Square(NamedTuple):
@@ -41,15 +41,15 @@ class Square(NamedTuple):
     name: str
 
     def of(self, picture: NDArray[Any]) -> NDArray[Any]:
-        """The part of a picture (H, W, ...) that lies in the square, as a view."""
+        """Return the part of a picture (H, W, ...) that lies in the square, as a view."""
         return picture[self.top : self.top + self.side, self.left : self.left + self.side]
 
 
 def squares(label: NDArray[np.integer[Any]], wanted: Mapping[int, str], min_side: int) -> list[Square]:
-    """Squares of a frame, classes in the order of ``CLASSES``, objects of a class from top to bottom.
+    """Return the squares of a frame: classes in the order of ``CLASSES``, objects of a class from top to bottom.
 
-    ``label``: (H, W); ``wanted``: label -> name in ``CLASSES``; ``min_side``: least height and width of an object.
-    An object is a connected part of its class after one binary opening; instances are not asked for.
+    ``label``: (H, W); ``wanted``: label -> name in ``CLASSES``; ``min_side``: least height and width of an object. An
+    object is a connected part of its class after one binary opening; the file's instances are not used.
     """
     numbers = _numbers(label, wanted)
     relevant = np.isin(numbers, [CLASSES.index(name) for name in RELEVANT])
@@ -62,14 +62,14 @@ def squares(label: NDArray[np.integer[Any]], wanted: Mapping[int, str], min_side
 
 
 def _numbers(label: NDArray[np.integer[Any]], wanted: Mapping[int, str]) -> NDArray[np.int64]:
-    """Place in ``CLASSES`` of each pixel's class, -1 where it has none."""
+    """Return the place in ``CLASSES`` of each pixel's class, -1 where it has none."""
     values, places = np.unique(label, return_inverse=True)
     numbers = [CLASSES.index(wanted[value]) if value in wanted else -1 for value in values.tolist()]
     return np.asarray(numbers, np.int64)[places].reshape(label.shape)
 
 
 def _boxes(mask: NDArray[np.bool_], min_side: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of each object, in the order of their first pixels."""
+    """Yield the rows and columns of each object, in the order of their first pixels."""
     parts, _ = ndimage.label(ndimage.binary_opening(mask))
     for part, box in enumerate(ndimage.find_objects(parts), start=1):
         covered = parts[box] == part
@@ -78,7 +78,7 @@ def _boxes(mask: NDArray[np.bool_], min_side: int) -> Iterator[tuple[slice, slic
 
 
 def _around(box: tuple[slice, slice], name: str, frame: tuple[int, ...]) -> Square:
-    """The square with the centre of ``box``, as large as the frame allows and shifted into it."""
+    """Return the square with the centre of ``box``, as large as the frame allows and shifted into it."""
     longer = max(place.stop - place.start for place in box)
     side = min(round(SCALE * longer), *frame)
     top, left = (

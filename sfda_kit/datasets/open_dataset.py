@@ -1,4 +1,4 @@
-"""The data set that a configuration names, ready to be read."""
+"""Opening the data set that a configuration names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 
 def open_dataset(config: DatasetConfig) -> Dataset:
-    """The data set called ``config.name``. Raises ``UserError`` on an unknown name or settings that do not fit."""
+    """Return the data set ``config.name``. Raises ``UserError`` on an unknown name or settings that do not fit."""
     opened: Dataset = build_part("dataset", config.name, config=config)
     return opened

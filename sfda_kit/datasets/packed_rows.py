@@ -1,4 +1,4 @@
-"""Texts and rows of an index in few bytes: a list of Python strings costs several times what it says."""
+"""Texts and rows of an index in few bytes: a list of Python strings takes several times the bytes of its texts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SceneRow(NamedTuple):
 
 
 class _Packed(Sequence[Value]):
-    """A read-only sequence whose items are made when they are asked for; equal to any sequence of equal items."""
+    """A read-only sequence whose items are made when they are asked for. It equals any sequence of equal items."""
 
     def _item(self, number: int) -> Value:
         raise NotImplementedError
@@ -52,7 +52,7 @@ class _Packed(Sequence[Value]):
 
 
 class PackedTexts(_Packed[str]):
-    """Strings one after the other, and where each ends. File names that are no Unicode survive."""
+    """Strings stored one after the other, with the end of each. File names that are not valid Unicode are kept."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         encoded = [text.encode(errors="surrogateescape") for text in texts]
@@ -69,7 +69,7 @@ class PackedTexts(_Packed[str]):
 
 
 class PackedWords(_Packed[str]):
-    """Few different strings, many times: a code each."""
+    """Many strings of which few differ, each stored as a code."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self.known = tuple(dict.fromkeys(words))
@@ -84,7 +84,7 @@ class PackedWords(_Packed[str]):
 
 
 class PackedRows(_Packed[SceneRow]):
-    """Rows of a scan, column by column. ``names``, ``domains`` and ``classes``: of all rows."""
+    """Rows of a scan, stored column by column. ``names``, ``domains`` and ``classes`` hold those of all rows."""
 
     def __init__(self, rows: Sequence[SceneRow]) -> None:
         self.names = PackedTexts(row.name for row in rows)

@@ -1,4 +1,4 @@
-"""A user's own cameras: ``<root>/<domain>/<modality>/<class>/<stem>.<ext>``, halves matched by stem."""
+"""Loader of a user's own cameras: ``<root>/<domain>/<modality>/<class>/<stem>.<ext>``, halves matched by stem."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NYU11 = Split(
     ),
     ti_classes=("bathtub", "box", "counter", "desk", "door", "dresser"),
 )
-"""Object crops of NYU Depth V2, the kind of task ADDA (CVPR 2017) used for RGB to depth."""
+"""Object crops of NYU Depth V2, the kind of task that ADDA (CVPR 2017) used for RGB to depth."""
 NYU11_TI21 = Split(
     NYU11.tr_classes,
     (
@@ -43,18 +43,18 @@ NYU11_TI21 = Split(
         *("whiteboard", "window"),
     ),
 )
-"""The same with pairs of all the other objects that ``data make-crops nyuv2`` cuts out."""
+"""The same relevant classes, with pairs of all the other objects that ``data make-crops nyuv2`` cuts out."""
 NAMED = {"nyu11": NYU11, "nyu11-ti21": NYU11_TI21}
 
 
 class PairedFolder(FolderDataset):
-    """TR and TI are told by class names; groups by groups.csv, a pattern, or each stem its own."""
+    """The user names TR and TI classes. Groups come from groups.csv or a pattern; else each stem is its own group."""
 
     summary = "your own cameras: <root>/<domain>/<modality>/<class>/<stem>.<ext>, paired by stem"
     modalities = tuple(MODALITIES)
 
     def __init__(self, config: DatasetConfig) -> None:
-        """``config.root`` holds one folder a domain; ``config.depth_unit`` is mm unless given."""
+        """``config.root`` holds one folder per domain; ``config.depth_unit`` is mm unless given."""
         super().__init__(config)
         self.root = require_folder(config.root, "--data-root")
         self.mark_synthetic()
@@ -62,7 +62,7 @@ class PairedFolder(FolderDataset):
             raise UserError(f"paired-folder has no options, got {', '.join(config.options)}. Leave them out.")
 
     def splits(self) -> dict[str, Split]:
-        """``default`` from the classes the user names, ``NAMED`` ones where their classes are on the disk."""
+        """Return ``default`` with the classes that the user names, and splits of ``NAMED`` with classes on the disk."""
         config, classes = self.config, self.index().classes
         known = {
             name: split
@@ -80,7 +80,7 @@ class PairedFolder(FolderDataset):
         return spelt | known
 
     def scan(self) -> Scan:
-        """List the three levels of folders; half pairs are an error, or left out with ``skip_bad``."""
+        """List the three levels of folders. Incomplete pairs are an error, or left out with ``skip_bad``."""
         rows: list[SceneRow] = []
         problems: list[str] = []
         notices: list[str] = []
@@ -113,7 +113,7 @@ class PairedFolder(FolderDataset):
                 )
 
     def _wanted(self) -> set[str]:
-        """Pairs have to be complete in the modalities of this task; a third camera may have gaps."""
+        """Return the modalities of this task, in which pairs must be complete; a third camera may have gaps."""
         return {sensor.partition("@")[0] for sensor in (self.config.source, self.config.target)}
 
 
@@ -150,7 +150,7 @@ def _pairings(root: Path, domain: str, modalities: list[str], notices: list[str]
 
 
 def _by_stem(folder: Path) -> dict[str, str]:
-    """Stem -> file name. Raises ``DataError`` where two files share a stem: which one would be the half?"""
+    """Return stem -> file name. Raises ``DataError`` where two files share a stem, as either could be the half."""
     names: dict[str, str] = {}
     for name in list_folder(folder).files:
         if not is_image_name(name):
@@ -178,7 +178,7 @@ def _pair(root: Path, domain: str, scene_class: str, files: dict[str, dict[str, 
 
 
 def _stem(name: str) -> str:
-    """Without folder and suffix; composed, since some systems store accents apart from their letters."""
+    """Return the name without folder and suffix, in form NFC: some systems store accents apart from their letters."""
     last = name.rpartition("/")[2]
     return unicodedata.normalize("NFC", last[: last.rindex(".")] if last.lower().endswith(IMAGE_SUFFIXES) else last)
 

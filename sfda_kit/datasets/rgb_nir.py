@@ -1,4 +1,4 @@
-"""EPFL RGB-NIR Scene: 477 outdoor and indoor places photographed in colour and near infrared."""
+"""Loader of EPFL RGB-NIR Scene: 477 outdoor and indoor places photographed in colour and near infrared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DEEPEST = 3
 
 
 class RgbNir(SplitFolder):
-    """``nirscene1/<category>/NNNN_rgb.tiff`` with ``NNNN_nir.tiff``. One domain, ``epfl``."""
+    """A pair is ``nirscene1/<category>/NNNN_rgb.tiff`` and ``NNNN_nir.tiff``. The only domain is ``epfl``."""
 
     name = "rgb-nir"
     summary = "EPFL RGB-NIR Scene: pairs of colour and near infrared, 9 categories"
@@ -37,7 +37,7 @@ class RgbNir(SplitFolder):
         self.mark_synthetic()
 
     def scan(self) -> Scan:
-        """Match ``_rgb`` with ``_nir``; half pairs are an error, or left out with ``skip_bad``."""
+        """Match ``_rgb`` with ``_nir`` files. Incomplete pairs are an error, or left out with ``skip_bad``."""
         rows: list[SceneRow] = []
         problems: list[str] = []
         notices: list[str] = []
@@ -81,7 +81,7 @@ class RgbNir(SplitFolder):
 
 
 def _half(name: str) -> tuple[str | None, str]:
-    """``0001_rgb.tiff`` -> (rgb, 0001); no modality for any other file."""
+    """Return modality and stem: ``0001_rgb.tiff`` -> (rgb, 0001); the modality of any other file is None."""
     stem, dot, suffix = name.lower().rpartition(".")
     for modality, end in _HALVES.items():
         if dot + suffix in _SUFFIXES and stem.endswith(end):
@@ -90,7 +90,7 @@ def _half(name: str) -> tuple[str | None, str]:
 
 
 def _locate(root: Path) -> Path:
-    """The first folder at or below ``root`` that holds folders of the categories."""
+    """Return the first folder at or below ``root`` that holds folders of the categories."""
     if found_in := find_holder(root, CATEGORIES, _DEEPEST):
         return found_in
     found = ", ".join(list_folder(root).folders[:8]) or "no folder"

@@ -1,4 +1,4 @@
-"""Sets that tell class, domain, role and group of each scene in words of their own: what such sets share."""
+"""The base of data sets that state class, domain, role and group of each scene themselves."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sfda_kit.interfaces.dataset import PARTS, Split
 
 
 class RoleFolder(SplitFolder):
-    """``role`` is the part that a scene plays; scenes without one are split by groups."""
+    """The role of a scene is its part of the task; scenes without a role are split by groups."""
 
     def splits(self) -> Mapping[str, Split]:
-        """``roles`` first where scenes have roles: classes of source and target are TR, those of ti are TI."""
+        """Return ``roles`` first where scenes have roles: classes of source and target are TR, those of ti are TI."""
         index, named = self.index(), super().splits()
         of = {code: {int(label) for label in index.label[index.part == code]} for code in range(len(PARTS))}
         relevant, irrelevant = sorted(of[0] | of[1] | of[2]), sorted(of[3])
@@ -25,14 +25,14 @@ class RoleFolder(SplitFolder):
         return {"roles": roles, **named}
 
     def groups_of(self, rows: Sequence[SceneRow], told: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-        """Groups, and notices: as ``told`` with the scenes, where that is empty as for other folders."""
+        """Return groups and notices. A scene whose group in ``told`` is empty gets one as in other folders."""
         if all(told):
             return list(told), ()
         groups, notices = groups_or_own(self.root, [row.name for row in rows], self.config.group_pattern)
         return [own or other for own, other in zip(told, groups, strict=True)], notices
 
     def lacking(self, domain: str, role: str, held: Collection[str]) -> list[str]:
-        """Modalities that the task takes from such a scene and that are not among ``held``."""
+        """Return the modalities that the task needs of a scene and that are not among ``held``."""
         source, target = (sensor.partition("@") for sensor in (self.config.source, self.config.target))
         needed = set()
         if role in ("", "source", "ti") and domain == (source[2] or domain):
@@ -45,5 +45,5 @@ class RoleFolder(SplitFolder):
 
 
 def part_codes(roles: Sequence[str]) -> list[int]:
-    """As ``Index.part`` has them; -1 where no role is told."""
+    """Return the codes of ``roles`` as in ``Index.part``; -1 where a role is empty."""
     return [PARTS.index(role) if role else -1 for role in roles]

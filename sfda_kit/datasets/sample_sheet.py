@@ -1,4 +1,4 @@
-"""A sheet of pairs with their class names, to see with one's own eyes what a loader delivers."""
+"""A sheet of samples with their class names, to see what a loader delivers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sfda_kit.interfaces.encoding import Encoding
 
 MISSING_COLOUR = "#ff00ff"
-"""Of depth that was not measured; no colour of the scale is near it."""
+"""The colour of depth that was not measured; no colour of the scale is near it."""
 _CELL_INCHES = 1.25
 
 
@@ -35,12 +35,12 @@ def draw_pairs(
     size: int = 128,
     encoding: Encoding | None = None,
 ) -> NDArray[np.int64]:
-    """Draw ``number`` random samples, one column each and one row a modality; returns their rows.
+    """Draw ``number`` random samples, one column per sample and one row per modality; return their rows.
 
-    Depth is coloured by distance over the sheet's own range, missing pixels in ``MISSING_COLOUR``. With
-    ``encoding`` each modality but RGB has another row: the three channels of a network's input as colours.
-    Samples are spread over the classes; only those are drawn that have all ``modalities``. Raises ``UserError``
-    on an unknown domain or an unwritable path, ``DataError`` on a bad file.
+    Depth is coloured by distance over the sheet's own range, and missing pixels are ``MISSING_COLOUR``. With
+    ``encoding`` each modality but RGB has another row: the three channels of a network's input as colours. Samples have
+    all ``modalities`` and are spread over the classes. Raises ``UserError`` on an unknown domain or an unwritable path,
+    ``DataError`` on a bad file.
     """
     index = dataset.index()
     whole = np.arange(len(index.label))
@@ -64,7 +64,7 @@ def draw_pairs(
 
 
 def _encoded(pixels: NDArray[Any], name: str, encoding: Encoding) -> NDArray[np.uint8]:
-    """(N, S, S) as stored -> (N, S, S, 3) of 8 bits, as the test transform delivers them."""
+    """Turn stored pixels (N, S, S) into uint8 (N, side, side, 3), as the test transform delivers them."""
     import torch
 
     from sfda_kit.data.views import ImageView
@@ -76,7 +76,7 @@ def _encoded(pixels: NDArray[Any], name: str, encoding: Encoding) -> NDArray[np.
 
 
 def _spread(index: Index, domain: str | None, number: int, seed: int, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Random rows of ``chosen``, taken from one class after the other, then sorted by class."""
+    """Return random rows of ``chosen``, taken from one class after the other, then sorted by class."""
     if domain is not None:
         if domain not in index.domains:
             raise UserError(f"No domain {domain!r}. Known: {', '.join(index.domains)}.")

@@ -1,4 +1,4 @@
-"""Folder datasets whose TR/TI splits have names: YAML files of the kit and of the user."""
+"""The base of folder data sets whose TR/TI splits have names, from YAML files of the kit and of the user."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SplitFolder(FolderDataset):
     options: DatasetOptions
 
     def __init__(self, config: DatasetConfig) -> None:
-        """Raises ``UserError`` on a wrong option or a splits file that cannot be used."""
+        """Read options and splits. Raises ``UserError`` on a wrong option or a splits file that cannot be used."""
         super().__init__(config)
         self.options = parse_options(self.options_model, config.options, self.name)
         self._named = all_splits(self.name, self.options.splits)
@@ -30,7 +30,7 @@ class SplitFolder(FolderDataset):
         self.merged_classes = chosen.merge if chosen else {}
 
     def splits(self) -> Mapping[str, Split]:
-        """The named splits over the classes on the disk; the first is the default."""
+        """Return the named splits over the classes on the disk; the first is the default."""
         index = self.index()
         counts = dict.fromkeys(index.classes, 0)
         for label in index.label:
@@ -39,9 +39,9 @@ class SplitFolder(FolderDataset):
         return {name: named.resolve(classes, counts) for name, named in self._named.items()}
 
     def merges(self, split: str) -> Mapping[str, str]:
-        """Class on the disk -> class it counts as, under the named split ``split``."""
+        """Return class on the disk -> class it counts as, under the named split ``split``."""
         return self._named[split].merge if split in self._named else {}
 
     def shared_classes(self) -> Sequence[str]:
-        """The classes that ``tr: shared`` and ``ti: rest`` stand for: all on the disk."""
+        """Return the classes that ``tr: shared`` and ``ti: rest`` stand for: all on the disk."""
         return self.index().classes

@@ -1,4 +1,4 @@
-"""SUN RGB-D as it lies on a user's disk: four sensors, RGB and depth, indoor scene classes."""
+"""Loader of SUN RGB-D in its official folders: four sensors, RGB and depth, indoor scene classes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SunRgbd(SplitFolder):
         self.mark_synthetic()
 
     def scan(self) -> Scan:
-        """Walk for frames; incomplete ones are an error, or left out with ``skip_bad``."""
+        """Find all frames below the root. Incomplete frames are an error, or left out with ``skip_bad``."""
         frames, problems = find_frames(self.root, self.options.depth)
         if not frames and not problems:
             raise DataError(f"{self.root} holds no frame (a folder with image/, depth/ and scene.txt).")
@@ -70,7 +70,7 @@ class SunRgbd(SplitFolder):
 
 
 def _locate(root: Path) -> Path:
-    """``SUNRGBD`` itself, given it or its parent."""
+    """Return ``SUNRGBD`` itself, where ``root`` is that folder or its parent."""
     for candidate in (root, root / "SUNRGBD"):
         if any((candidate / sensor).is_dir() for sensor in SENSORS):
             return candidate

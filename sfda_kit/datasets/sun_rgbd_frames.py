@@ -28,12 +28,12 @@ class SunRgbdFrame(NamedTuple):
 
     @property
     def parent(self) -> str:
-        """The folder of the frame's neighbours, in ``sun3ddata`` a video."""
+        """The folder in which the frame lies beside its neighbours; in ``sun3ddata`` it is a video."""
         return self.path.rpartition("/")[0]
 
 
 def find_frames(root: Path, depth_folder: str) -> tuple[list[SunRgbdFrame], list[str]]:
-    """All complete frames in natural order, and a sentence for each incomplete one."""
+    """Return all complete frames in natural order, and a sentence for each incomplete one."""
     frames: list[SunRgbdFrame] = []
     problems: list[str] = []
     for sensor in SENSORS:
@@ -51,9 +51,9 @@ def find_frames(root: Path, depth_folder: str) -> tuple[list[SunRgbdFrame], list
 
 
 def runs(frames: list[SunRgbdFrame]) -> list[str]:
-    """A group per frame: the video in ``sun3ddata``, else the run of neighbours with one scene name.
+    """Return a group per frame: the video in ``sun3ddata``, else the run of neighbours with one scene name.
 
-    Neighbouring frames are mostly the same room, which must not be on both sides of a split.
+    Neighbouring frames mostly show the same room, which must not be on both sides of a split.
     """
     groups: list[str] = []
     count, before = 0, None
@@ -79,7 +79,7 @@ def _frame(root: Path, folder: Folder, depth_folder: str) -> SunRgbdFrame:
 
 
 def _only_file(folder: Path) -> str:
-    """Names differ between image and depth, so a pair is told by being alone in its folder."""
+    """Return the only image in ``folder``: as names of image and depth differ, each half has a folder of its own."""
     if not folder.is_dir():
         raise DataError(f"{folder} is missing: half of the pair. Restore it or remove the frame.")
     images = [name for name in list_folder(folder).files if is_image_name(name)]

@@ -19,11 +19,10 @@ ALLSPLIT = "SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat"
 def official_parts(
     root: Path, frames: Sequence[SunRgbdFrame], groups: Sequence[str], seed: int
 ) -> tuple[list[int], list[str], tuple[str, ...]]:
-    """Test frames are target-test; train frames are split into the other parts by group,
-    sensor by sensor and class by class.
+    """Make test frames target-test; split train frames by group into the other parts, per sensor and class.
 
-    Returns parts, groups (cut where the official lists cut them) and notices. Raises ``DataError`` when
-    the file is missing or holds none of the frames.
+    Returns parts, groups (cut where the official lists cut them) and notices. Raises ``DataError`` when the file is
+    missing or lists none of the frames as test.
     """
     path = _find(root)
     train, test = _lists(path)
@@ -53,7 +52,7 @@ def _lists(path: Path) -> tuple[frozenset[str], frozenset[str]]:
         found = loadmat(path, variable_names=["alltrain", "alltest"])
         return _paths(found["alltrain"]), _paths(found["alltest"])
     except Exception as error:
-        # The reader answers broken bytes with many kinds of exceptions.
+        # Broken bytes make scipy raise many kinds of errors.
         raise DataError(
             f"{path} cannot be read as MATLAB cells alltrain and alltest ({type(error).__name__}: {error}). "
             "Unpack SUNRGBDtoolbox.zip again."
@@ -61,6 +60,6 @@ def _lists(path: Path) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _paths(cells: NDArray[Any]) -> frozenset[str]:
-    """Paths below SUNRGBD; what stands before it belongs to the authors' machine. None is ever opened."""
+    """Return the paths below SUNRGBD; the folders before it are of the authors' machine. No path is ever opened."""
     texts = (str(np.asarray(cell).ravel()[0]) for cell in cells.ravel())
     return frozenset(text.rpartition("SUNRGBD/")[2].strip("/") for text in texts)

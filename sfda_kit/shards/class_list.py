@@ -1,4 +1,4 @@
-"""A list of classes: what numbers stand for, and which names there are."""
+"""A list of classes: the known names, in the order of the numbers that stand for them."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from sfda_kit.errors import DataError, did_you_mean
 
 
 class ClassList:
-    """``names`` in the order of their numbers; none: every class is taken as it is written."""
+    """``names`` are in the order of their numbers. Without names, every class is taken as it is written."""
 
     def __init__(self, names: tuple[str, ...] = ()) -> None:
         self.names = names
         self._known = frozenset(names)
 
     def name_of(self, written: str) -> str | None:
-        """The class that a sample means; None where the list has none such."""
+        """Return the class that a sample gives by name or number; None where the list has no such class."""
         if not self.names or written in self._known:
             return written
         return self.names[int(written)] if written.isdecimal() and int(written) < len(self.names) else None
 
     def hint(self, written: str) -> str:
-        """What is known instead."""
+        """Return a sentence with the nearest known name, and what to write."""
         numbers = f"or a number from 0 to {len(self.names) - 1}"
         return f"{did_you_mean(written, self.names)} Write one of the names in dataset.options.classes, {numbers}."
 
 
 def read_class_list(path: Path | None) -> ClassList:
-    """One class a line, blank lines left out. Raises ``DataError`` where the file cannot be used."""
+    """Read a list with one class per line; blank lines are skipped. Raises ``DataError`` where it cannot be used."""
     if path is None:
         return ClassList()
     path = path.expanduser().absolute()

@@ -1,4 +1,4 @@
-"""Shards in the WebDataset convention: sets that outgrow a folder, a few tars in place of millions of files."""
+"""Loader of shards in the WebDataset convention, for large sets: a few tars instead of millions of files."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 class WebDatasetOptions(DatasetOptions):
-    """``shards``: which tars below the root, with braces, ``*`` and ``?``.
+    """``shards``: the tars to use below the root, with braces, ``*`` and ``?``.
 
-    ``modality`` of images whose name is a key and a suffix alone. ``classes``: a text file with one class a line;
+    ``modality``: that of images named by a key and a suffix alone. ``classes``: a text file with one class per line;
     numbers are places in it (from 0), other names are refused.
     """
 
@@ -51,7 +51,7 @@ class WebDataset(RoleFolder):
         root = config.root.expanduser().absolute() if config.root else None
         self._only = root.name if root and root.is_file() else None
         self.root = require_folder(root.parent if root and self._only else root, "--data-root")
-        self._damage: set[str] = set()  # of the problems, those that are about shards and members
+        self._damage: set[str] = set()  # the problems that are about shards and members
         self.mark_synthetic()
 
     def scan(self) -> Scan:
@@ -71,11 +71,11 @@ class WebDataset(RoleFolder):
         return Scan(rows, groups, part_codes(scenes.roles), (*notices, *scenes.notices(), *more))
 
     def finding_code(self, problem: str) -> str:
-        """Whether a shard is damaged, or a sample lacks something."""
+        """Return the rule for a problem: a shard is damaged, or a sample lacks something."""
         return "unusable-file" if problem in self._damage else super().finding_code(problem)
 
     def sensors(self) -> Counter[tuple[str, str]]:
-        """How many images of each modality and domain there are to train on."""
+        """Return the number of images for training, by modality and domain."""
         sensors: Counter[tuple[str, str]] = Counter()
         for shard in self._shards().shards:
             for sample in shard_index(self.root / shard).samples:
@@ -84,7 +84,7 @@ class WebDataset(RoleFolder):
         return sensors
 
     def _shards(self) -> Found:
-        """All of them, with their indices in the cache."""
+        """Return all shards, after putting their indices into the cache."""
         found = Found([self._only], []) if self._only else find_shards(self.root, self.options.shards)
         prepare([self.root / shard for shard in found.shards], self._tell)
         return found

@@ -1,4 +1,4 @@
-"""Which shards a set has: tars below the data root whose path fits a pattern with braces, ``*`` and ``?``."""
+"""Finding the shards of a set: tars below the data root whose path fits a pattern with braces, ``*`` and ``?``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sfda_kit.shards.shard_index import UNPACK
 ANY = "*.tar"
 _COMPRESSED = re.compile(r"\.(?:tar\.(?:gz|bz2|xz|zst|lz4|z)|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
 _MOST = 1_000_000
-"""Shards that braces may name."""
+"""The most shards that braces may name."""
 
 
 class Found(NamedTuple):
@@ -28,7 +28,7 @@ class Found(NamedTuple):
 
 
 def find_shards(root: Path, pattern: str = ANY) -> Found:
-    """The shards below ``root`` that fit ``pattern``; ``*`` crosses folders. Raises ``DataError`` where none does."""
+    """Return shards below ``root`` that fit ``pattern``; ``*`` matches ``/`` too. Raises ``DataError`` if none fits."""
     names = set(_expanded(pattern))
     literal = {name for name in names if not set(name) & set("*?[")}
     wild = names - literal
@@ -39,7 +39,7 @@ def find_shards(root: Path, pattern: str = ANY) -> Found:
         if plain in literal or any(fnmatchcase(plain, one) for one in wild):
             (packed if plain != name else shards).append(name)
     problems = [f"{root / name}: is compressed. {UNPACK}" for name in packed]
-    # A shard that was packed is told once, as that.
+    # A compressed shard is reported once, as compressed.
     lacking = sorted(literal - set(shards) - {_COMPRESSED.sub(".tar", name) for name in packed}, key=natural_key)
     problems += [f"{root / name}: is named by dataset.options.shards and not there. Copy it again." for name in lacking]
     if not shards:

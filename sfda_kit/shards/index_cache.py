@@ -1,7 +1,7 @@
 """Indices of shards, made once and kept in the cache until a shard changes.
 
-An entry is named by a hash of the shard's path, size and time of writing. Headers cost about 20 microseconds each,
-so where many are to be read, child processes share the work: each leaves what it found in the cache.
+The name of an entry is a hash of the shard's path, size and time of writing. A header takes about 20 microseconds to
+read. Where there are many, child processes share the work: each writes the indices that it makes to the cache.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from sfda_kit.shards.index_columns import from_columns, to_columns
 from sfda_kit.shards.shard_index import ShardIndex, scan_shard
 
 VERSION = 1
-"""Raised whenever the same shard would be indexed otherwise."""
+"""Raised whenever the same shard would get another index."""
 FOLDER = "shards"
 _PATIENCE = 2.0
-"""Seconds of work left at which other processes are started: less than that is done before they are up."""
+"""Seconds of work left above which other processes start: less is done before they have started."""
 
 Progress = Callable[[int, int], None]
-"""Called with shards done and shards in all."""
+"""It is called with the number of shards done and of all shards."""
 
 
 def shard_index(path: Path) -> ShardIndex:
-    """The index of one shard, from the cache where it is. What cannot be opened is told as damage."""
+    """Return the index of one shard, from the cache if it is there. A shard that cannot be opened counts as damaged."""
     try:
         entry = _entry(path)
         kept = _kept(entry)
@@ -50,7 +50,7 @@ def shard_index(path: Path) -> ShardIndex:
 
 
 def prepare(shards: Sequence[Path], progress: Progress | None = None, workers: int | None = None) -> None:
-    """See to it that the indices of ``shards`` are in the cache; in several processes where that is quicker."""
+    """Put the indices of ``shards`` into the cache, in several processes where that is quicker."""
     waiting = [path for path in shards if not _is_kept(path)]
     tell = progress or _silent
     start = time.monotonic()
@@ -66,7 +66,7 @@ def prepare(shards: Sequence[Path], progress: Progress | None = None, workers: i
 
 
 def _in_children(shards: Sequence[Path], count: int, left: Callable[[int], None]) -> None:
-    """What a child could not do is done by whoever asks for the index."""
+    """Share ``shards`` among child processes. An index that a child could not make is made when it is asked for."""
     children = [_child(shards[number::count]) for number in range(count)]
     try:
         while any(child.poll() is None for child in children):
@@ -79,7 +79,7 @@ def _in_children(shards: Sequence[Path], count: int, left: Callable[[int], None]
 
 
 def _child(shards: Sequence[Path]) -> subprocess.Popen[bytes]:
-    """Unlike multiprocessing, a plain child works from any script, notebook or thread."""
+    """Start a plain child, which unlike multiprocessing works from any script, notebook or thread."""
     search = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path if entry)
     child = subprocess.Popen(
         [sys.executable, "-m", "sfda_kit.shards.worker"],
@@ -108,12 +108,12 @@ def _entry(path: Path) -> Path:
 
 def _keep(entry: Path, path: Path, index: ShardIndex) -> None:
     shard = os.fsencode(path).decode(errors="backslashreplace")
-    with suppress(UserError), atomic(entry) as work:  # a cache that cannot be written costs time alone
+    with suppress(UserError), atomic(entry) as work:  # a cache that cannot be written costs only time
         work.write_text(json.dumps({"shard": shard, "index": to_columns(index)}), encoding="utf-8")
 
 
 def _kept(entry: Path) -> ShardIndex | None:
-    """None where there is no whole entry."""
+    """Return the index in the cache, None where there is no whole entry."""
     with suppress(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
         return from_columns(json.loads(entry.read_text(encoding="utf-8"))["index"])
     return None

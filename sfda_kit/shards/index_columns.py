@@ -9,11 +9,11 @@ from sfda_kit.shards.shard_index import Sample, ShardIndex
 from sfda_kit.shards.tar_members import TarMember
 
 _ABSENT = -1
-"""In place of an ending, where a sample has no image of a modality."""
+"""It stands in place of an ending where a sample has no image of a modality."""
 
 
 def to_columns(index: ShardIndex) -> dict[str, Any]:
-    """For JSON. Few label combinations and few endings occur, so each is a number; names are key and ending."""
+    """Return the index for JSON. Few labels and few endings differ, so each is a number; names are key and ending."""
     labels = _codes(one.labels for one in index.samples)
     endings = _codes(_ending(one.key, member) for one in index.samples for member in one.images.values())
     modalities = dict.fromkeys(name for one in index.samples for name in one.images)
@@ -28,7 +28,7 @@ def to_columns(index: ShardIndex) -> dict[str, Any]:
 
 
 def from_columns(columns: dict[str, Any]) -> ShardIndex:
-    """The inverse. Raises ``KeyError``, ``TypeError``, ``ValueError`` or ``IndexError`` on anything else."""
+    """Undo ``to_columns``. Raises ``KeyError``, ``TypeError``, ``ValueError`` or ``IndexError`` on anything else."""
     rest = dict(columns)
     text, code, endings = rest.pop("keys"), rest.pop("label"), rest.pop("endings")
     labels = [Labels(*one) for one in rest.pop("labels")]

@@ -1,4 +1,4 @@
-"""What the small members of a sample tell: ``json`` (class, domain, group, role) and ``cls`` (class)."""
+"""Labels from the small members of a sample: ``json`` (class, domain, group, role) and ``cls`` (class)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sfda_kit.datasets.list_table import DEFAULT_DOMAIN
 from sfda_kit.interfaces.dataset import PARTS
 
 LARGEST = 1 << 20
-"""Bytes of a member with labels; anything larger is none."""
+"""The most bytes of a member with labels; a larger one is refused."""
 FIELDS = ("class", "domain", "group", "role")
 _ALIASES = {"label": "class"}
 
 
 class Labels(NamedTuple):
-    """``scene_class`` as written, a name or a number; ``group`` and ``role`` are empty where they are not told."""
+    """``scene_class`` is a name or a number as written; ``group`` and ``role`` are empty where they are not given."""
 
     scene_class: str
     domain: str
@@ -25,7 +25,7 @@ class Labels(NamedTuple):
 
 
 def parse_labels(ending: str, data: bytes) -> dict[str, str]:
-    """Fields that ``data`` tells. Raises ``ValueError`` with what is wrong and what to do."""
+    """Return the fields that ``data`` gives. Raises ``ValueError`` that says what is wrong and what to do."""
     try:
         text = data.decode("utf-8-sig")
         told = json.loads(text) if ending == "json" else {"class": text}
@@ -41,7 +41,7 @@ def parse_labels(ending: str, data: bytes) -> dict[str, str]:
 
 
 def merged(by_ending: Mapping[str, Mapping[str, str]]) -> Labels | None:
-    """The labels of one sample, ``json`` before ``cls``; None where neither tells a class."""
+    """Return the labels of one sample, ``json`` before ``cls``; None where neither gives a class."""
     fields = {**by_ending.get("cls", {}), **{name: text for name, text in by_ending.get("json", {}).items() if text}}
     if not fields.get("class"):
         return None

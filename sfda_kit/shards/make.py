@@ -1,4 +1,4 @@
-"""Shards of a set that lies in files: the same bytes, with class, domain, role and group beside them."""
+"""Making shards of a set that lies in files: the same bytes, with class, domain, role and group beside them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sfda_kit.shards.writer import DEFAULT_BYTES, ShardWriter
 
 SPLITS = "splits.yaml"
 _TAKEN = ("all", "roles")
-"""Splits that any set of shards has."""
+"""The splits that every set of shards has."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,8 @@ class Made:
 def make_shards(dataset: Dataset, out: Path, size: int = DEFAULT_BYTES, progress: Progress | None = None) -> Made:
     """Write all samples of ``dataset`` to ``out``, in shards of about ``size`` bytes.
 
-    Under ``skip_bad`` samples that do not decode are left out. Raises ``UserError`` where the set has no file for each
-    image, and where ``out`` is not empty; ``DataError`` on files that cannot be read. ``out`` appears whole or not
-    at all.
+    With ``skip_bad`` samples that do not decode are left out. Raises ``UserError`` where an image has no file of its
+    own or ``out`` is not empty, ``DataError`` on files that cannot be read. ``out`` appears whole or not at all.
     """
     name = dataset.config.name
     if not isinstance(dataset, FolderDataset) or not isinstance(dataset.reader, FileReader):
@@ -86,13 +85,13 @@ def _write_samples(
 
 
 def _told_group(group: str, row: SceneRow) -> str:
-    """Empty where the sample is its own group for want of another: one may be told later, of the shards."""
+    """Return the group; "" where a sample is its own group by default, so that the user can group the shards later."""
     kind, _, name = group.partition(" ")
     return "" if kind in ("sample", "stem") and name and row.name.endswith(name) else group
 
 
 def _key(row: SceneRow, taken: set[str]) -> str:
-    """The sample's name without its domain and suffix, so that ``groups.csv`` and patterns find it; once a domain."""
+    """Return the name without domain and suffix, as ``groups.csv`` and patterns expect it, unique within its domain."""
     name = row.name.removeprefix(f"{row.domain}/")
     if name.lower().endswith(IMAGE_SUFFIXES):
         name = name.rpartition(".")[0]
@@ -118,7 +117,7 @@ def _bytes(dataset: FolderDataset, path: str) -> bytes:
 
 
 def _splits(dataset: FolderDataset) -> Mapping[str, Any]:
-    """The splits that the set has, class by class; none where they follow from what the user names."""
+    """Return the set's splits with their classes; none where they depend on classes that the user has to name."""
     try:
         found = dataset.splits()
     except UserError:

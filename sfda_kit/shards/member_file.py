@@ -1,4 +1,4 @@
-"""A member of a shard in place of a file: its bytes are read where they lie, and nothing is unpacked."""
+"""A member of a shard that is used like a file: its bytes are read where they lie, and nothing is unpacked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MemberStatus(NamedTuple):
 
 @dataclass(frozen=True)
 class MemberFile:
-    """``size`` bytes of ``shard`` from ``offset`` on. A ``stored.Stored``."""
+    """The ``size`` bytes of ``shard`` from ``offset`` on. It is a ``stored.Stored``."""
 
     shard: Shard
     name: str
@@ -40,18 +40,18 @@ class MemberFile:
 
     @property
     def suffix(self) -> str:
-        """Of the member's name, with the dot."""
+        """The suffix of the member's name, with the dot."""
         return PurePosixPath(self.name).suffix
 
     def stat(self) -> MemberStatus:
-        """Raises ``OSError`` where the shard is gone or another one."""
-        status = os.stat(self.shard.path)  # noqa: PTH116  # once an image: a path object would cost more than the call
+        """Return the status of the member. Raises ``OSError`` where its shard is missing or has changed."""
+        status = os.stat(self.shard.path)  # noqa: PTH116  # called per image: a path object would cost more
         self._refuse_another(status)
         return MemberStatus(status.st_mode, self.size, status.st_mtime_ns)
 
     def open(self, mode: Literal["rb"]) -> IO[bytes]:
-        """The bytes of this member alone. Raises as ``stat`` does."""
-        file = Path(self.shard.path).open(mode, buffering=0)  # noqa: SIM115  # whoever closes the section closes it
+        """Open the bytes of this member alone. Raises ``OSError`` as ``stat`` does."""
+        file = Path(self.shard.path).open(mode, buffering=0)  # noqa: SIM115  # closing the section closes it
         try:
             self._refuse_another(os.fstat(file.fileno()))
         except OSError:
@@ -60,13 +60,13 @@ class MemberFile:
         return io.BufferedReader(_Section(file, self.offset, self.size))
 
     def _refuse_another(self, status: os.stat_result) -> None:
-        """Offsets hold for the tar that was indexed; in another one they would give pixels of anything."""
+        """Raise ``OSError`` for another tar than the indexed one, where the offsets would lead to other bytes."""
         if (status.st_size, status.st_mtime_ns) != (self.shard.size, self.shard.changed):
             raise OSError(errno.EBUSY, "its shard changed after it was listed; start again when it is complete")
 
 
 class _Section(io.RawIOBase):
-    """A part of a file as if it were one."""
+    """A part of a file that is read like a whole file."""
 
     def __init__(self, file: io.FileIO, offset: int, size: int) -> None:
         self._file, self._offset, self._size, self._place = file, offset, size, 0

@@ -9,22 +9,22 @@ from sfda_kit.data.images import IMAGE_SUFFIXES
 from sfda_kit.data.modality import MODALITIES
 
 LABELS = ("json", "cls")
-"""Endings of members that tell the class; ``json`` also domain, group and role."""
+"""Endings of members that give the class; ``json`` also gives domain, group and role."""
 UNNAMED = ""
-"""The modality of an image whose ending tells none, such as ``000123.jpg``."""
+"""The modality of an image whose ending names none, such as ``000123.jpg``."""
 _NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")
 _META = re.compile(r"__[^/]*__($|/)")
 
 
 class Name(NamedTuple):
-    """``rooms/000123`` and ``rgb.jpg``; the ending in lower case, as WebDataset compares it."""
+    """Key and ending: ``rooms/000123`` and ``rgb.jpg``. The ending is in lower case, as WebDataset compares it."""
 
     key: str
     ending: str
 
     @property
     def modality(self) -> str | None:
-        """``UNNAMED`` where the ending is only that of an image; None where the member is no image that is used."""
+        """The modality; ``UNNAMED`` where the ending is only a suffix, None where the member is no usable image."""
         kind, _, suffix = self.ending.rpartition(".")
         if f".{suffix}" not in IMAGE_SUFFIXES or (kind and kind not in MODALITIES):
             return None
@@ -32,7 +32,7 @@ class Name(NamedTuple):
 
 
 def parse_name(member: str) -> Name | None:
-    """None for what WebDataset passes over: no dot, hidden files, ``__meta__``."""
+    """Return key and ending; None for what WebDataset ignores: no dot, hidden files, ``__meta__``."""
     found = _NAME.fullmatch(member)
     if found is None or _META.match(member):
         return None
@@ -40,6 +40,6 @@ def parse_name(member: str) -> Name | None:
 
 
 def key_of(name: str) -> str:
-    """A sample's name as a key: dots of its last part would end the key there."""
+    """Return a sample's name as a key, without dots in its last part: a dot would end the key there."""
     folder, slash, base = name.rpartition("/")
     return f"{folder}{slash}{base.replace('.', '_') or '_'}"

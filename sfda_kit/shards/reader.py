@@ -1,4 +1,4 @@
-"""From the path of a member (``front/train-000.tar/000123.rgb.jpg``) to its bytes, for millions of members."""
+"""Finding the bytes of a member by its path (``front/train-000.tar/000123.rgb.jpg``) among millions of members."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sfda_kit.shards.member_file import MemberFile, Shard
 
 @dataclass(frozen=True)
 class Places:
-    """Columns sorted by ``hashes`` of paths relative to ``root``: 28 bytes a member, where a dictionary has 200."""
+    """Columns sorted by ``hashes`` of paths relative to ``root``: a member takes 28 bytes, in a dictionary 200."""
 
     root: Path
     shards: tuple[Shard, ...]
@@ -30,8 +30,8 @@ class Places:
     size: NDArray[np.int64]
 
     def find(self, path: Path) -> MemberFile | None:
-        """None where ``path`` is no member of a shard."""
-        text, above = str(path), f"{self.root}{os.sep}"  # pathlib's own ways take several times as long
+        """Return the member at ``path``, None where there is none."""
+        text, above = str(path), f"{self.root}{os.sep}"  # pathlib takes several times as long
         if not text.startswith(above):
             return None
         wanted = _hash(text[len(above) :].replace(os.sep, "/"))
@@ -44,30 +44,30 @@ class Places:
 
 
 class PlaceList:
-    """Places as they are met, shard by shard."""
+    """The places of members, collected shard by shard."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.shards = root, list[Shard]()
         self._hashes, self._shard, self._offset, self._size = array("Q"), array("i"), array("q"), array("q")
 
     def begin(self, shard: str) -> None:
-        """What is added from now on lies in ``shard``, relative to the root."""
+        """Begin a shard, given relative to the root: members that are added from now on lie in it."""
         path = self.root / shard
         size = changed = -1
-        with suppress(OSError):  # whoever reads it tells that it is not there
+        with suppress(OSError):  # reading the shard reports that it is missing
             status = path.stat()
             size, changed = status.st_size, status.st_mtime_ns
         self.shards.append(Shard(str(path), size, changed))
 
     def add(self, path: str, offset: int, size: int) -> None:
-        """``path`` relative to the root: that of the shard, then the member's name."""
+        """Add a member. ``path`` is relative to the root: that of the shard, then the member's name."""
         self._hashes.append(int(_hash(path)))
         self._shard.append(len(self.shards) - 1)
         self._offset.append(offset)
         self._size.append(size)
 
     def sorted(self) -> Places:
-        """Raises ``DataError`` should two paths ever have one hash (one chance in 300,000 for ten million)."""
+        """Return the sorted places. Raises ``DataError`` if two paths have one hash (1 in 300,000 for ten million)."""
         hashes = np.frombuffer(self._hashes, np.uint64)
         order = np.argsort(hashes)
         if (hashes[order][1:] == hashes[order][:-1]).any():
@@ -79,12 +79,12 @@ class PlaceList:
 
 @dataclass(frozen=True)
 class ShardReader(FileReader):
-    """One picture a member. What lies in no shard is read as a file."""
+    """Reads one picture per member. A path that lies in no shard is read as a file."""
 
     places: Places | None = field(default=None, repr=False, compare=False)
 
     def stored(self, path: Path) -> Stored:
-        """See ``FileReader``."""
+        """Return the member at ``path``, or ``path`` itself (see ``FileReader``)."""
         return (self.places.find(path) if self.places else None) or path
 
 

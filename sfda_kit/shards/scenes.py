@@ -1,4 +1,4 @@
-"""The samples of all shards together, as rows of a data set; every one that cannot be used is told."""
+"""The samples of all shards together, as rows of a data set; every unusable sample is reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Lacking = Callable[[str, str, Collection[str]], list[str]]
 
 
 class Scenes:
-    """Rows with their roles and groups as told, and the places of their images.
+    """Rows with their roles and groups, and the places of their images.
 
     ``problems``: a sentence for each shard, member or sample that cannot be used; ``damage``: those that are about
     shards and members. ``unnamed``: the modality of images whose name tells none.
@@ -38,7 +38,7 @@ class Scenes:
     def take(self, shard: str, read: Callable[[Path], ShardIndex]) -> None:
         """Add the samples of ``shard``, relative to the root; ``read`` gives its index."""
         path = self.root / shard
-        self.places.begin(shard)  # before it is read: should it change meanwhile, no image is read by a wrong place
+        self.places.begin(shard)  # before ``read``, so that an image of a shard that changes is not read
         index = read(path)
         damage = [f"{path}: {what}" for what in index.damage]
         self.damage.update(damage)
@@ -51,7 +51,7 @@ class Scenes:
             self._take_sample(shard, sample)
 
     def notices(self) -> Iterator[str]:
-        """What was found and has no effect."""
+        """Yield notices about members and shards that have no effect."""
         if self._passed_over:
             endings = ", ".join(f"{ending} {count:,}" for ending, count in self._passed_over.most_common(8))
             yield f"{self.root}: passed over members that are no images or labels of a sample: {endings}"

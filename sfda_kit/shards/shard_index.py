@@ -1,4 +1,4 @@
-"""What one shard holds: its samples with labels and the places of their images, and all that is wrong with it."""
+"""The index of one shard: its samples with labels and places of their images, and all that is wrong with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNPACK = "Nothing within can be read at random; unpack it to a plain .tar."
 
 
 class Sample(NamedTuple):
-    """``images``: modality (``UNNAMED`` where the name tells none) -> where its pixels lie."""
+    """``images``: modality (``UNNAMED`` where the name gives none) -> the member with its pixels."""
 
     key: str
     labels: Labels
@@ -24,9 +24,9 @@ class Sample(NamedTuple):
 
 @dataclass
 class ShardIndex:
-    """``damage`` tells of the shard and its members, ``incomplete`` of samples; both are sentences without its path.
+    """``damage``: sentences about the shard and its members; ``incomplete``: about samples. Both leave out its path.
 
-    ``members``: all regular files. ``passed_over``: ending -> number of members of no use here.
+    ``members``: number of regular files. ``passed_over``: ending -> number of members that are not used here.
     """
 
     samples: list[Sample] = field(default_factory=list)
@@ -36,12 +36,12 @@ class ShardIndex:
     members: int = 0
 
     def pass_over(self, ending: str) -> None:
-        """Count a member that is of no use."""
+        """Count a member that is not used."""
         self.passed_over[ending] = self.passed_over.get(ending, 0) + 1
 
 
 def scan_shard(path: Path) -> ShardIndex:
-    """Read the headers of all members, and the labels; no image. Raises ``OSError`` where the disk does."""
+    """Read all headers and the labels, but no image. Raises ``OSError`` where the file cannot be read."""
     index = ShardIndex()
     length = path.stat().st_size
     if not length:
@@ -59,7 +59,7 @@ def scan_shard(path: Path) -> ShardIndex:
 
 @dataclass
 class _Gathered:
-    """The members of one key, as they come. ``wrong``: the first reason not to use them."""
+    """The members of one key, in the order of the shard. ``wrong``: the first reason not to use them."""
 
     key: str
     wrong: str = ""
@@ -88,7 +88,7 @@ class _Gathered:
 
 
 def _grouped(file: TarBytes, found: Iterator[TarMember], index: ShardIndex) -> Iterator[_Gathered]:
-    """Samples in the order of the shard. A key that comes back is told, and its second part is not used."""
+    """Yield samples in the order of the shard. A key that occurs again is refused, and its second part is not used."""
     seen: set[str] = set()
     current: _Gathered | None = None
     for member in found:
@@ -115,7 +115,7 @@ def _grouped(file: TarBytes, found: Iterator[TarMember], index: ShardIndex) -> I
 
 def _finished(sample: _Gathered, index: ShardIndex) -> Sample | None:
     labels = merged(sample.labels)
-    if not (sample.wrong or labels or sample.images):  # a description of something else
+    if not (sample.wrong or labels or sample.images):  # labels without a class or an image describe something else
         for ending in sample.labels:
             index.pass_over(ending)
         return None

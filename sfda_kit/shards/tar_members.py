@@ -1,4 +1,4 @@
-"""The members of one tar, header by header, each checked before its place is believed."""
+"""The members of one tar, read header by header; each is checked before its place is used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 _BLOCK = 512
 _LARGEST_READ = 1 << 20
-"""More than any header, long name or label needs. A damaged length must not make us read gigabytes."""
+"""The most bytes of one read, enough for any header, name or label: a damaged length must not lead to gigabytes."""
 _MAGICS = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
@@ -33,21 +33,21 @@ class TarBytes(io.BufferedReader):
     """A tar that is never read in large pieces."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Raises ``tarfile.ReadError`` for more than a header can be."""
+        """Return ``size`` bytes. Raises ``tarfile.ReadError`` for more than a header can be."""
         if size is None or not 0 <= size <= _LARGEST_READ:
             raise tarfile.ReadError(f"a header claims {size} bytes")
         return super().read(size)
 
 
 def compression(start: bytes) -> str:
-    """The program that made a file which begins so, empty for none that is known."""
+    """Return the program that compressed a file with this start, empty for none that is known."""
     return next((name for magic, name in _MAGICS.items() if start.startswith(magic)), "")
 
 
 def members(file: TarBytes, length: int, damage: list[str]) -> Iterator[TarMember]:
-    """Regular files in the order of the tar of ``length`` bytes; a sentence in ``damage`` for all that is wrong.
+    """Yield regular files of a tar of ``length`` bytes in order; add a sentence to ``damage`` for all that is wrong.
 
-    What follows a damaged place is not looked for: after it nothing is where it was.
+    The search ends at a damaged place, since the following members cannot be located.
     """
     end = 0
     try:
@@ -74,7 +74,7 @@ def members(file: TarBytes, length: int, damage: list[str]) -> Iterator[TarMembe
     except OSError:
         raise
     except Exception as error:
-        # Broken headers are answered with whatever is tripped over: TarError, ValueError, RecursionError ...
+        # Broken headers make tarfile raise many kinds of errors: TarError, ValueError, RecursionError ...
         damage.append(f"is damaged at byte {end:,} ({(str(error).splitlines() or [''])[0][:120]}). {_COPY}")
 
 
@@ -93,7 +93,7 @@ def _unusable(found: tarfile.TarInfo) -> str:
 
 
 def _wrong_end(file: TarBytes, end: int, length: int) -> str:
-    """``tarfile`` takes whatever is no header for the end; only blocks of zeros are one."""
+    """Return what is wrong at the end: ``tarfile`` ends at all that is no header, but only zero blocks end a tar."""
     file.seek(end)
     rest = file.read(min(_LARGEST_READ, max(length - end, 0)))
     if not rest:
@@ -110,5 +110,5 @@ def _shown(name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """Without the ``./`` that ``tar cf x.tar .`` writes: paths drop it too."""
+    """Return the name without the ``./`` that ``tar cf x.tar .`` writes, since paths drop it too."""
     return PurePosixPath(name).as_posix() if name.startswith("./") or "//" in name or "/./" in name else name

@@ -16,12 +16,12 @@ from sfda_kit.shards.writer import ShardWriter
 
 DOMAIN = "cam"
 SHARD = 1_000_000
-"""Bytes: so small that a twin has several shards."""
+"""Bytes of one shard, so few that a twin has several shards."""
 SUFFIX = {"rgb": "jpg", "depth": "png"}
 
 
 def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
-    """Fill ``root/shard-NNNNNN.tar``; returns the number of scenes (12 classes TR, 6 TI)."""
+    """Fill ``root/shard-NNNNNN.tar``; return the number of scenes (12 classes TR, 6 TI)."""
     total = len(SOLIDS) * per_class
     with ShardWriter(root, SHARD) as shards:
         for number in range(total):

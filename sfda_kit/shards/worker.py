@@ -1,4 +1,4 @@
-"""A process that indexes shards: their paths as a JSON list on its input. Only ``index_cache`` starts it."""
+"""A process that indexes shards. It reads their paths as a JSON list from its input. Only ``index_cache`` starts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing shards as ``webdataset.ShardWriter`` does, so that either reads those of the other."""
+"""Writing shards as ``webdataset.ShardWriter`` does, so that each of the two reads the shards of the other."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ from sfda_kit.shards.labels import FIELDS, Labels
 
 PATTERN = "shard-{:06d}.tar"
 DEFAULT_BYTES = 10**9
-"""Of one shard: large enough for quick reading, small enough to copy again."""
+"""Bytes of one shard: large enough for quick reading, small enough to copy again."""
 
 
 class ShardWriter:
-    """Writes samples to ``folder``, a new shard whenever one has reached ``size`` bytes.
-
-    Times and owners are left out: the same samples give the same bytes.
-    """
+    """Writes samples to shards of about ``size`` bytes, without times and owners: equal samples give equal bytes."""
 
     def __init__(self, folder: Path, size: int = DEFAULT_BYTES) -> None:
         self.folder, self.size, self.shards = folder, size, 0
@@ -36,7 +33,7 @@ class ShardWriter:
             self._tar.close()
 
     def write(self, key: str, labels: Labels, images: Mapping[str, bytes]) -> None:
-        """One sample. ``images``: ending (``rgb.jpg``) -> the bytes of the file."""
+        """Write one sample. ``images``: ending (``rgb.jpg``) -> the bytes of the file."""
         tar = self._room()
         told = {name: value for name, value in zip(FIELDS, labels, strict=True) if value}
         files = {**images, "json": json.dumps(told, ensure_ascii=False).encode()}
@@ -46,7 +43,7 @@ class ShardWriter:
             tar.addfile(member, io.BytesIO(data))
 
     def _room(self) -> tarfile.TarFile:
-        """The shard that the next sample goes to: a sample is never cut."""
+        """Return the shard of the next sample; a sample is never cut."""
         if self._tar is not None and self._tar.offset >= self.size:
             self._tar.close()
             self._tar = None

@@ -1,1 +1,1 @@
-"""Verification of data: every file of a set looked at before anything trains, each finding with its remedy."""
+"""Verification of data: every file of a set is checked before training, and each finding has its remedy."""

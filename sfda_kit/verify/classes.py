@@ -1,4 +1,4 @@
-"""Classes: folders without images, and the roles that a split gives them."""
+"""Checks of classes: folders without images, and the roles that a split gives to classes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def empty_classes(rows: Sequence[SceneRow], tree: Tree) -> Iterator[Finding]:
-    """Folders beside those of classes that hold no image at any depth.
+    """Yield the folders that lie beside those of classes and hold no image at any depth.
 
-    Where the folders of classes are is told by the samples: the part of a path that is the class.
+    The samples show where the folders of classes are: at the part of a path that is the class.
     """
     holders = {holder for row in rows for holder in _holders(row)}
-    images = (path for row in rows for path in row.files.values())  # they may lie in containers, unseen by the tree
+    images = (path for row in rows for path in row.files.values())  # some lie in containers, not in the tree
     filled = {parent for image in (*tree.images, *images) for parent in _parents(image)}
     for holder in sorted(holders & set(tree.folders)):
         for folder in tree.folders[holder]:
@@ -39,7 +39,7 @@ def _holders(row: SceneRow) -> Iterator[str]:
 
 
 def _plain(name: str) -> str:
-    """``01. Computer Room`` and ``computer_room`` are one class."""
+    """Return the name in a form in which ``01. Computer Room`` and ``computer_room`` are one class."""
     return re.sub(r"^[\d.\s_]+|[\W_]", "", name).casefold() or name
 
 
@@ -49,7 +49,7 @@ def _parents(path: str) -> Iterator[str]:
 
 
 def check_split(dataset: Dataset, index: Index) -> Iterator[Finding]:
-    """A class that is relevant and irrelevant at once, or a split that this set does not have."""
+    """Yield findings where a class is relevant and irrelevant at once, or this set does not have the split."""
     from sfda_kit.data.task import choose_split
 
     config = dataset.config
@@ -64,7 +64,7 @@ def check_split(dataset: Dataset, index: Index) -> Iterator[Finding]:
 
 
 def _has_splits(dataset: Dataset) -> bool:
-    """Whether the set has splits of its own; pairs of a user's cameras have none until classes are named."""
+    """Return whether the set has splits of its own; a user's cameras have none until classes are named."""
     try:
         return bool(dataset.splits())
     except UserError:

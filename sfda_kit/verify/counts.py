@@ -1,4 +1,4 @@
-"""How many images the published sets have. Another count is worth a look, and no error."""
+"""The number of images in the published sets. Another count gives a notice; it is no error."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ DOMAINS = (
 
 
 def check_counts(dataset: str, rows: Sequence[SceneRow]) -> Iterator[Finding]:
-    """One notice for each class, domain or part whose count is not the official one."""
+    """Yield a notice for each class, domain or part whose count is not the official one."""
     domains = Counter(row.domain for row in rows)
     if dataset == "eurosat":
         yield from _differing("class", Counter(row.scene_class for row in rows), EUROSAT)

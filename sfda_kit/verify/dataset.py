@@ -1,4 +1,4 @@
-"""Looking at a whole set: the tree, the loader's view of it, every file, and all files together."""
+"""Verification of a whole set: the folders, the loader's view of them, every file, and all files together."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from sfda_kit.interfaces.dataset import Dataset
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is looked at, how many are done and how many there are (0: not known yet)."""
+"""It is called with what is checked, how many are done and how many there are (0: not known yet)."""
 
 
 @dataclass(frozen=True)
 class Request:
     """What to verify. ``told``: the user named source and target, so other modalities may have gaps.
 
-    ``deep``: decode, hash and compare every file; else headers, names and pairs. ``manifest`` None: in the
-    cache. ``workers`` None: one a core.
+    ``deep``: decode, hash and compare every file; else check headers, names and pairs. Without ``manifest`` it is in
+    the cache; without ``workers`` there is one per core.
     """
 
     config: DatasetConfig
@@ -53,10 +53,9 @@ class Request:
 
 
 def verify(request: Request, progress: Progress | None = None) -> Report:
-    """Look at everything and report it; nothing is written below the data root.
+    """Check everything and return the report; nothing is written below the data root.
 
-    Raises ``UserError`` where the command is wrong: an unknown set or option, no such folder, a manifest that
-    cannot be read or written.
+    Raises ``UserError`` where the command is wrong: an unknown set or option, no such folder, an unusable manifest.
     """
     from sfda_kit.plugins.discovery import registry
 
@@ -65,7 +64,7 @@ def verify(request: Request, progress: Progress | None = None) -> Report:
     start, tell = time.perf_counter(), progress or _silent
     kind = registry().get("dataset", request.config.name).load()
     report = Report(request.config.name, str(request.config.root or ""), request.deep, request.skip_bad)
-    # Samples within one container file are asked from the loader: there is no file of each to look at.
+    # Samples within one container file are read through the loader: they have no files of their own to check.
     if issubclass(kind, FolderDataset) and not getattr(kind, "in_one_file", False):
         _look_at_folder(kind, request, report, tell)
     else:
@@ -101,7 +100,7 @@ def _look_at_folder(kind: type[FolderDataset], request: Request, report: Report,
 
 
 def _scanning(request: Request) -> DatasetConfig:
-    """The configuration under which a loader tells what is wrong instead of stopping at it."""
+    """Return the configuration with which a loader reports what is wrong instead of raising an error."""
     config = request.config
     changes: dict[str, object] = {"skip_bad": True}
     if not request.told:
@@ -111,7 +110,7 @@ def _scanning(request: Request) -> DatasetConfig:
 
 
 def _folder_of(config: DatasetConfig) -> Path:
-    """Raises ``UserError`` where there is no folder: then the command is wrong, not the data."""
+    """Return the data root. Raises ``UserError`` where there is no folder: then the command is wrong, not the data."""
     from sfda_kit.data.walk import require_folder
 
     given = config.root.expanduser().absolute() if config.root else None
@@ -119,7 +118,7 @@ def _folder_of(config: DatasetConfig) -> Path:
 
 
 def _jobs(rows: Sequence[SceneRow], tree: Tree, found: Scanned) -> list[FileCheck]:
-    """Each file once. Where the loader knows the layout and lists no sample, all images of the tree."""
+    """Return each file once. If the loader knows the layout but cannot list samples, return all images of the tree."""
     if found.scan is None and found.dataset is not None:
         return [FileCheck(path) for path in tree.images]
     taken: dict[str, list[str]] = {}
@@ -189,7 +188,7 @@ def _keep_manifest(
     request: Request,
     report: Report,
 ) -> None:
-    """Compare with the manifest; write it where there is none yet, or where the user accepts what is there."""
+    """Compare with the manifest. Write it where there is none yet, or where the user accepts the present files."""
     report.manifest = request.manifest or default_path(report.dataset, root)
     before = None if request.fix_manifest else read_manifest(report.manifest)
     labels = dataset.fingerprint()

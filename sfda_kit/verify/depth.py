@@ -1,4 +1,4 @@
-"""Depth of a whole set: whether its unit can be right."""
+"""Check of a set's depth: whether its unit can be right."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _NEAR_MM, _FAR_MM = 200, 20_000
 
 
 def doubtful_unit(facts: Collection[FileFacts], unit: DepthUnit | None) -> Iterator[Finding]:
-    """A notice where the median over all images of their median distance is too near or too far.
+    """Yield a notice where the median over all images of their median distance is too near or too far.
 
-    ``unit`` None: the data set converts depth itself, so no other unit can be stated.
+    ``unit`` is None where the data set converts depth itself, so no other unit can be given.
     """
     found = [one.pixels["depth"] for one in facts if "depth" in one.pixels]
     medians = [pixels.median for pixels in found if pixels.median]

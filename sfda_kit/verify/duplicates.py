@@ -1,4 +1,4 @@
-"""One image in two places: by its bytes, and by what it looks like."""
+"""Finding one image in two places, by its bytes and by how it looks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sfda_kit.verify.findings import Finding
 from sfda_kit.verify.perceptual_hash import BYTES
 
 NEAR = 7
-"""Bits of 120 that may differ. With eight words of 16 bits, two such hashes share at least one word."""
+"""Bits of 120 that may differ. Of the eight words of 16 bits, two such hashes share at least one."""
 _CROWD = 400
-"""Of more images with one word in common only neighbours are compared: they are alike in general, not copies."""
+"""Where more images share a word, only neighbours are compared: such images are alike in general, not copies."""
 
 
 class SamplePlace(NamedTuple):
-    """Where a sample stands: its part, group and class, as text, and its files by modality."""
+    """The part, group and class of a sample, and its files by modality."""
 
     name: str
     part: str
@@ -30,7 +30,7 @@ class SamplePlace(NamedTuple):
 
 
 def duplicates(places: Sequence[SamplePlace], facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
-    """The same bytes in two samples that a split may part, or that count as two classes."""
+    """Yield files with the same bytes in two samples of different classes, parts or groups."""
     owners: dict[str, list[tuple[str, SamplePlace]]] = defaultdict(list)
     for place in places:
         for path in dict.fromkeys(place.files.values()):
@@ -58,7 +58,7 @@ def _between(code: str, first: SamplePlace, other: SamplePlace) -> str:
 
 
 def near_duplicates(places: Sequence[SamplePlace], facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
-    """Images of one modality, in different parts, that differ by little more than how they were saved."""
+    """Yield images of one modality, in different parts, that differ by little more than how they were saved."""
     for modality in sorted({name for place in places for name in place.files}):
         held = [place for place in places if modality in place.files]
         hashed = [(place, facts[place.files[modality]].pixels.get(modality)) for place in held]
@@ -75,7 +75,7 @@ def near_duplicates(places: Sequence[SamplePlace], facts: Mapping[str, FileFacts
 
 
 def _near(hashes: NDArray[np.uint8], parts: NDArray[np.str_]) -> list[tuple[int, int, int]]:
-    """Later row, its nearest earlier one of another part, and how many bits differ; each row once."""
+    """Return each row once, with its nearest earlier row of another part and the number of bits that differ."""
     best: dict[int, tuple[int, int]] = {}
     words = hashes.view(np.uint16)
     for column in range(words.shape[1]):

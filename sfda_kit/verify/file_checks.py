@@ -1,4 +1,4 @@
-"""One file of a set: what its header says, whether it decodes, and what its pixels are like."""
+"""Checks of one file of a set: its header, whether it decodes, and its pixels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SAMPLED = 1 << 12
 
 @dataclass(frozen=True)
 class Look:
-    """How files are looked at; the same for all files of a set. Sent to worker processes."""
+    """The way to check files, which is the same for all files of a set. It is sent to worker processes."""
 
     root: str
     reader: PixelReader
@@ -39,7 +39,7 @@ class Look:
 
 @dataclass(frozen=True)
 class FileCheck:
-    """A file, relative to the root, and the modalities taken from it; none: it only has to decode."""
+    """A file, relative to the root, and the modalities taken from it; without any it only has to decode."""
 
     path: str
     modalities: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class FileCheck:
 
 @dataclass(frozen=True)
 class PixelFacts:
-    """Of decoded pixels: range and ``perceptual_hash``; of depth also the share of zeros and the median of the rest."""
+    """Range and ``perceptual_hash`` of decoded pixels; for depth also the share of zeros and the median of the rest."""
 
     least: int
     most: int
@@ -58,7 +58,7 @@ class PixelFacts:
 
 @dataclass
 class FileFacts:
-    """What is known of a file after it was looked at; ``sha256`` "": it was not read."""
+    """What is known of a file after its check. ``sha256`` is "" where it was not read."""
 
     path: str
     size: int = -1
@@ -73,12 +73,12 @@ class FileFacts:
 
     @property
     def usable(self) -> bool:
-        """Whether nothing found is an error."""
+        """Whether no finding is an error."""
         return all(finding.rule.severity != "error" for finding in self.findings)
 
 
 def look_at(job: FileCheck, look: Look) -> FileFacts:
-    """Header and names; with ``look.deep`` also hash, decoding and statistics. Never raises for a bad file."""
+    """Check header and names; with ``look.deep`` also hash, decoding and statistics. A bad file raises no error."""
     facts = FileFacts(job.path)
     path = Path(look.root) / job.path
     file = stored(path, look.reader)
@@ -96,7 +96,7 @@ def look_at(job: FileCheck, look: Look) -> FileFacts:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without what decoders print of broken files, with names as they stand; the findings say it better."""
+    """Silence decoders, which print raw names of broken files: the findings describe these files better."""
     loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
     before = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -131,7 +131,7 @@ def _check_header(path: Path, job: FileCheck, look: Look, facts: FileFacts) -> N
         facts.add("too-large", str(error))
         return
     except Exception:
-        # Decoders answer broken bytes with anything. The loader's own words are the ones a run would end with.
+        # Broken bytes make decoders raise any error. A run would end with the loader's message, so that is used.
         _refused(path, job, look, facts)
         return
     facts.header = header
@@ -164,7 +164,7 @@ def _check_form(header: Header, facts: FileFacts) -> None:
 
 def _check_modality(header: Header, modality: str, look: Look, facts: FileFacts) -> None:
     if modality == "depth":
-        # One pixel of the stored kind meets the rules that the whole file will meet.
+        # One pixel of the stored dtype meets the same rules as the whole file.
         shape = (1, 1) if header.channels == 1 else (1, 1, header.channels)
         value = min(1000, np.iinfo(header.dtype).max) if header.dtype.kind in "iu" else 1000
         if look.depth_unit == "m" and header.dtype.kind == "f":
@@ -202,13 +202,13 @@ def _pixels(path: Path, modality: str, look: Look) -> NDArray[Any]:
     try:
         return read_image(path, "nir")
     except DataError as error:
-        if "floats" in str(error) or "values" in str(error):  # some other modality's range
+        if "floats" in str(error) or "values" in str(error):  # the range of another modality
             return np.zeros((1, 1), np.uint8)
         raise
 
 
 def facts_of(pixels: NDArray[Any], modality: str) -> PixelFacts:
-    """Of decoded pixels (H, W) or (H, W, 3); depth in millimetres."""
+    """Return the facts of decoded pixels (H, W) or (H, W, 3); depth is in millimetres."""
     missing = median = 0.0
     if modality == "depth":
         step = max(1, int(np.sqrt(pixels.size / _SAMPLED)))
@@ -220,7 +220,7 @@ def facts_of(pixels: NDArray[Any], modality: str) -> PixelFacts:
 
 
 def check_values(modality: str, facts: FileFacts) -> None:
-    """What decoded pixels tell: images that show nothing."""
+    """Note findings about decoded images that show nothing."""
     found = facts.pixels[modality]
     if found.least == found.most:
         facts.add("constant", f"({modality}) has the value {found.most} in every pixel")
@@ -229,7 +229,7 @@ def check_values(modality: str, facts: FileFacts) -> None:
 
 
 def _check_stored(file: Stored, modality: str, facts: FileFacts) -> None:
-    """What is only seen in the file as it is: its values before they were converted."""
+    """Check what is only visible in the values as they are stored, before they are converted."""
     header = facts.header
     if header is None:
         return
@@ -259,5 +259,5 @@ def _is_coloured(file: Stored) -> bool:
 
 
 def _tell(error: DataError, path: Path, facts: FileFacts) -> None:
-    """The loader's own words, without the path that the finding has anyway."""
+    """Note the loader's message, without the path that the finding has anyway."""
     facts.add("unusable-file", *split_message(str(error).removeprefix(f"{path} ")))

@@ -1,4 +1,4 @@
-"""What a verification finds: a code, a path, what is wrong and what to do about it."""
+"""The findings of a verification: each has a code, a path, what is wrong and what to do about it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ Severity = Literal["error", "notice"]
 
 @dataclass(frozen=True)
 class Rule:
-    """``remedy`` is said where the finding has none of its own.
-
-    ``skippable``: ``--skip-bad`` leaves such samples out of a run, so that the others can be used.
-    """
+    """``remedy`` is shown where a finding has none of its own. ``skippable``: ``--skip-bad`` leaves the sample out."""
 
     severity: Severity
     title: str
@@ -80,12 +77,12 @@ RULES: dict[str, Rule] = {
     "added": Rule("notice", "files that are not in the manifest", "Take them in with --fix-manifest."),
     "labels-changed": Rule("notice", "labels or groups other than in the manifest", "Accept them: --fix-manifest."),
 }
-"""Code -> how it is told. The order is that of the report."""
+"""Code -> its rule. The order is that of the report."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """``path`` is relative to the root, absolute where it lies elsewhere, as it stands on the disk."""
+    """``path`` is relative to the root, or absolute where it lies elsewhere, and spelt as on the disk."""
 
     code: str
     path: str
@@ -94,11 +91,11 @@ class Finding:
 
     @property
     def rule(self) -> Rule:
-        """How findings of this code are told."""
+        """The rule of this code."""
         return RULES[self.code]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON. Bytes of a name that are no text become escapes."""
+        """Return the finding for JSON. Bytes of a name that are no text become escapes."""
         return {
             "code": self.code,
             "severity": self.rule.severity,
@@ -110,7 +107,7 @@ class Finding:
 
 
 def split_message(message: str) -> tuple[str, str]:
-    """What is wrong and what to do, from ``is empty (zero bytes). Copy it again.``: cut after the first sentence."""
+    """Split ``is empty (zero bytes). Copy it again.`` after its first sentence: what is wrong and what to do."""
     depth = 0
     for place, character in enumerate(message):
         depth += (character == "(") - (character == ")")

@@ -1,4 +1,4 @@
-"""Sets that do not lie in files the kit reads (a plugin's, or rendered ones): what their interface tells."""
+"""Verification of sets without files that the kit reads (a plugin's, or rendered ones), through their interface."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def look_at_foreign(dataset: Dataset, report: Report, progress: Progress) -> dict[str, FileFacts]:
-    """Index, splits and what the set itself calls bad; with ``report.deep`` every image is read, and all compared.
+    """Check index, splits and the set's ``bad_rows``; with ``report.deep`` also read and compare all images.
 
-    Returns what is known of each image, for the manifest. Nothing is read of a set that is rendered and has no
-    folder: there is nothing on the disk to be wrong.
+    Returns what is known of each image, for the manifest. Nothing is read of a set that is rendered and has no folder:
+    there is nothing on the disk to be wrong.
     """
     index = dataset.index()
     report.samples, report.domains, report.classes = len(index.names), index.domains, index.classes
@@ -56,7 +56,7 @@ def look_at_foreign(dataset: Dataset, report: Report, progress: Progress) -> dic
 
 
 def _unusable(dataset: Dataset, index: Index, bad: Mapping[int, str]) -> dict[str, FileFacts]:
-    """Images that are there and cannot be read: in no manifest, and not gone either."""
+    """Return facts of images that cannot be read: they are in no manifest, and they are not missing either."""
     facts = {}
     for row, why in bad.items():
         for modality in dataset.modalities:

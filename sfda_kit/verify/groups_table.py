@@ -1,4 +1,4 @@
-"""Every line of ``groups.csv`` that is wrong or has no effect, not only the first."""
+"""Checks of ``groups.csv``: every line that is wrong or has no effect, not only the first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAME = "groups.csv"
 
 
 def check_groups(root: Path) -> tuple[list[Finding], dict[str, int]]:
-    """What is wrong with the table at ``root``, and stem -> line of those that can be used. No table: nothing."""
+    """Return what is wrong with the table at ``root``, and stem -> line of its usable lines; both empty without one."""
     path = root / NAME
     if not path.is_file():
         return [], {}
@@ -50,7 +50,7 @@ def _check_lines(lines: Iterable[tuple[int, dict[str, str | None]]]) -> tuple[li
 
 
 def unused_lines(lines: dict[str, int], names: Iterable[str]) -> Iterator[Finding]:
-    """Lines whose stem no sample has; a stem may have class, or domain and class, before it."""
+    """Yield the lines whose stem no sample has; a stem may have class, or domain and class, before it."""
     known: set[str] = set()
     for name in names:
         rest = name

@@ -1,4 +1,4 @@
-"""What a file says of itself, without decoding it: format, size, channels, bits, frames, rotation."""
+"""The header of a file, read without decoding the file: format, size, channels, bits, frames, rotation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DTYPES = {"I;16": np.uint16, "I;16B": np.uint16, "I;16L": np.uint16, "I;16N": n
 
 @dataclass(frozen=True)
 class Header:
-    """``mode`` is Pillow's; ``orientation`` 1 is upright (EXIF); ``dtype`` that of one stored channel."""
+    """``mode`` is Pillow's; ``orientation`` 1 is upright (EXIF); ``dtype`` is that of one stored channel."""
 
     format: str
     width: int
@@ -44,7 +44,7 @@ class TooLargeError(Exception):
 
 
 def read_header(path: Stored) -> Header:
-    """Raises ``TooLargeError``, or whatever a decoder makes of broken bytes."""
+    """Return the header. Raises ``TooLargeError``, or any error that a decoder raises on broken bytes."""
     header = _of_npy(path) if path.suffix.lower() == ".npy" else _of_picture(path)
     if header.width * header.height > MAXIMUM_PIXELS:
         raise TooLargeError(f"claims {header.width} x {header.height} pixels; the limit is {MAXIMUM_PIXELS}")
@@ -96,7 +96,7 @@ def _dtype(image: Image) -> np.dtype[Any]:
 
 
 def _orientation(image: Image) -> int:
-    """1 to 8. Where a PNG has no tag before its pixels, none is looked for: that would decode it."""
+    """Return 1 to 8. In a PNG only a tag before the pixels counts: to find a later one would decode the file."""
     if image.format == "TIFF":
         value = _tags(image).get(_ORIENTATION, 1)
     elif "exif" in image.info:
@@ -110,7 +110,7 @@ def _orientation(image: Image) -> int:
 
 
 def _frames(image: Image) -> int:
-    """1, or more; of a TIFF no more than two are looked for."""
+    """Return 1 or more. In a TIFF no more than two frames are counted."""
     if image.format != "TIFF":
         return int(getattr(image, "n_frames", 1))
     try:

@@ -1,4 +1,4 @@
-"""The manifest: size and hash of each file as it once was, kept outside the data."""
+"""The manifest: size and hash of each file at an earlier time, kept outside the data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ADVICE = "Name another file with --manifest."
 class FileManifest:
     """``files``: path below the root -> size in bytes and SHA-256. ``labels``: the set's fingerprint.
 
-    Of a set that is asked row by row, names of images take the place of paths (``rows.look_at_rows``).
+    For a set that is read row by row, names of images take the place of paths (``rows.look_at_rows``).
     """
 
     files: dict[str, tuple[int, str]]
@@ -32,14 +32,14 @@ class FileManifest:
 
 
 def default_path(dataset: str, root: Path | None) -> Path:
-    """In the user's cache: data may be read-only, and a file among images would be one more to explain."""
+    """Return a path in the user's cache: data may be read-only, and users would wonder about a file among images."""
     where = str(root.resolve()) if root else ""
     place = hashlib.sha256(where.encode(errors="surrogateescape")).hexdigest()[:16]
     return cache_dir() / "manifests" / f"{dataset}-{place}.json"
 
 
 def read_manifest(path: Path) -> FileManifest | None:
-    """None where there is none. Raises ``DataError`` when it is no manifest."""
+    """Return the manifest, None where there is none. Raises ``DataError`` when the file is no manifest."""
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
         if data["version"] != VERSION:
@@ -55,7 +55,7 @@ def read_manifest(path: Path) -> FileManifest | None:
 
 
 def write_manifest(path: Path, dataset: str, root: Path | None, facts: Collection[FileFacts], labels: str) -> int:
-    """Write what was found of all usable files; returns how many. Raises ``UserError`` when it cannot be written."""
+    """Write the facts of all usable files; return how many. Raises ``UserError`` when they cannot be written."""
     files = {
         _text(one.path): {"bytes": one.size, "sha256": one.sha256}
         for one in sorted(facts, key=lambda one: one.path)
@@ -70,9 +70,9 @@ def write_manifest(path: Path, dataset: str, root: Path | None, facts: Collectio
 def compare(
     manifest: FileManifest, is_there: Callable[[str], bool], facts: Collection[FileFacts], labels: str
 ) -> Iterator[Finding]:
-    """What is other than it was; ``is_there`` tells of a path. Where a file was not hashed its size alone is compared.
+    """Yield what has changed; ``is_there`` says whether a path exists. Without a hash only the size is compared.
 
-    Files that lie there and are not of this task (another depth, another modality) are passed over.
+    Files that exist but do not belong to this task (another depth, another modality) are passed over.
     """
     now = {_text(one.path): one for one in facts}
     for path, (size, sha256) in manifest.files.items():

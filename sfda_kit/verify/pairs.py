@@ -1,4 +1,4 @@
-"""What only both halves of a pair tell: one turned against the other."""
+"""Check of both halves of a pair together: whether one is turned against the other."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sfda_kit.verify.findings import Finding
 from sfda_kit.verify.headers import Header
 
 _ROUND = 1.15
-"""Pictures nearer to a square than this do not tell which way up they are."""
+"""A picture with a smaller ratio of its sides does not show which way up it is."""
 
 
 def turned_pairs(rows: Sequence[SceneRow], facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
-    """Pairs whose halves lie across each other, and rotation tags, which no loader applies."""
+    """Yield pairs of which one half lies across the other, and rotation tags, which no loader applies."""
     for row in rows:
         paths = list(dict.fromkeys(row.files.values()))
         headers = {path: facts[path].header for path in paths}
@@ -31,7 +31,7 @@ def turned_pairs(rows: Sequence[SceneRow], facts: Mapping[str, FileFacts]) -> It
 
 
 def _across(headers: Mapping[str, Header]) -> tuple[str, str] | None:
-    """A lying and a standing picture of one pair."""
+    """Return an upright and a wide picture of one pair, None where the pair does not have both."""
     lying = [path for path, one in headers.items() if one.width > _ROUND * one.height]
     standing = [path for path, one in headers.items() if one.height > _ROUND * one.width]
     return (standing[0], lying[0]) if lying and standing else None

@@ -1,8 +1,8 @@
-"""A hash of what an image looks like: alike after saving it anew, scaling it or making it brighter.
+"""A hash of how an image looks: it stays alike when the image is saved anew, scaled or made brighter.
 
-Signs of the low frequencies of a cosine transform (pHash: Zauner, Implementation and Benchmarking of
-Perceptual Image Hash Functions, 2010), 120 bits. Measured beside `imagehash`: four times as fast, takes
-depth, and with twice the bits other scenes stay much further away than the same one saved anew.
+It holds the signs of the low frequencies of a cosine transform (pHash: Zauner, Implementation and Benchmarking of
+Perceptual Image Hash Functions, 2010), 120 bits. Compared with `imagehash`, it is four times as fast, takes depth, and
+has twice the bits, so that other scenes stay much further away than the same one saved anew.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FLAT = 2.0
 
 
 def perceptual_hash(pixels: NDArray[np.generic]) -> bytes:
-    """``BYTES`` bytes for uint8 or uint16 (H, W) or (H, W, 3); none for an image that is nearly flat."""
+    """Return ``BYTES`` bytes for uint8 or uint16 (H, W) or (H, W, 3); none for an image that is nearly flat."""
     small = _small(pixels)
     if float(small.std()) < _FLAT:
         return b""
@@ -31,7 +31,7 @@ def perceptual_hash(pixels: NDArray[np.generic]) -> bytes:
 
 
 def _small(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Grey (SIDE, SIDE) in 0..255; depth over its own range."""
+    """Return the grey picture (SIDE, SIDE) in 0..255; depth is scaled by its own range."""
     from PIL import Image
 
     image = Image.fromarray(_eight_bit(pixels))
@@ -52,7 +52,7 @@ def _eight_bit(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 @cache
 def _cosines() -> NDArray[np.float32]:
-    """(KEPT, SIDE): the first rows of the orthonormal cosine transform."""
+    """Return the first rows of the orthonormal cosine transform, (KEPT, SIDE)."""
     wave, place = np.mgrid[0:KEPT, 0:SIDE]
     rows: NDArray[Any] = np.cos(np.pi * (place + 0.5) * wave / SIDE) * np.sqrt(2 / SIDE)
     rows[0] /= np.sqrt(2)

@@ -1,4 +1,4 @@
-"""Many files looked at by several processes. One that a decoder kills costs one file."""
+"""Checks of many files in several processes. A process that dies in a decoder costs one file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from sfda_kit.verify.file_checks import FileCheck, FileFacts, Look, look_at, qui
 CHUNK = 64
 """Files sent to a process at a time."""
 ALONE = 4 * CHUNK
-"""So few files are looked at in this process: starting others would take longer."""
+"""Up to this many files are checked in this process: starting others would take longer."""
 
 Progress = Callable[[int, int], None]
-"""Called with files done and files in all."""
+"""It is called with the number of files done and of all files."""
 
 
 def look_at_all(jobs: Sequence[FileCheck], look: Look, workers: int, progress: Progress) -> list[FileFacts]:
-    """Facts in the order of ``jobs``."""
+    """Check all files and return their facts in the order of ``jobs``."""
     if len(jobs) <= ALONE or workers < 1:
         facts = []
         for done, job in enumerate(jobs, start=1):
@@ -76,7 +76,7 @@ class _Worker:
     process: subprocess.Popen[bytes] | None = field(default=None)
 
     def look_at(self, jobs: Sequence[FileCheck]) -> list[FileFacts]:
-        """Where the process dies, each file is tried alone to find the one that kills it."""
+        """Return facts of files. If the process dies, each file is tried alone to find the one that kills it."""
         try:
             return self._ask(jobs)
         except (EOFError, OSError, pickle.UnpicklingError):
@@ -104,13 +104,13 @@ class _Worker:
 
 
 def _start(look: Look) -> subprocess.Popen[bytes]:
-    """Unlike multiprocessing, a plain child works from any script, notebook or thread."""
+    """Start a plain child, which unlike multiprocessing works from any script, notebook or thread."""
     search = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path if entry)
     process = subprocess.Popen(
         [sys.executable, "-m", "sfda_kit.verify.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # libraries print names of files there, as they stand
+        stderr=subprocess.DEVNULL,  # libraries print raw names of files there
         env={**os.environ, "PYTHONPATH": search, "OMP_NUM_THREADS": "1"},
     )
     assert process.stdin is not None

@@ -12,7 +12,7 @@ from sfda_kit.verify.findings import RULES, Finding
 
 @dataclass
 class Report:
-    """``left_out``: samples that a run with ``--skip-bad`` would do without."""
+    """``left_out``: number of samples that a run with ``--skip-bad`` would leave out."""
 
     dataset: str
     root: str
@@ -31,7 +31,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, findings: Iterable[Finding]) -> None:
-        """Take in findings, each once."""
+        """Add findings, each once."""
         known = set(self.findings)
         for finding in findings:
             if finding not in known:
@@ -39,7 +39,7 @@ class Report:
                 self.findings.append(finding)
 
     def by_code(self) -> dict[str, list[Finding]]:
-        """Findings of each code, errors first, then in the order of ``RULES``."""
+        """Return the findings of each code, errors first, then in the order of ``RULES``."""
         order = list(RULES)
         found: dict[str, list[Finding]] = {}
         for finding in sorted(
@@ -50,17 +50,17 @@ class Report:
 
     @property
     def errors(self) -> int:
-        """Findings that stop a run; with ``skip_bad`` those that still would."""
+        """Number of findings that stop a run; with ``skip_bad``, of those that still stop it."""
         wrong = [one for one in self.findings if one.rule.severity == "error"]
         return sum(not (self.skip_bad and one.rule.skippable) for one in wrong)
 
     @property
     def notices(self) -> int:
-        """All other findings."""
+        """Number of all other findings."""
         return len(self.findings) - self.errors
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the report as values that JSON can hold."""
         return {
             "status": "errors" if self.errors else "ok",
             "dataset": self.dataset,

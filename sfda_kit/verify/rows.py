@@ -1,4 +1,4 @@
-"""Images asked from a data set row by row: each becomes what a file is to the other checks, under a name of its own."""
+"""Images read from a data set row by row. The other checks treat each like a file, under a name of its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def look_at_rows(dataset: Dataset, rows: NDArray[np.int64], progress: Progress) -> dict[str, FileFacts]:
-    """Facts of each image of ``rows`` by ``row_name``; size and hash are those of its pixels at 64 x 64."""
+    """Return facts of each image of ``rows`` by ``row_name``; size and hash are those of its pixels at 64 x 64."""
     names = dataset.index().names
     facts: dict[str, FileFacts] = {}
     for modality in dataset.modalities:
@@ -38,12 +38,12 @@ def look_at_rows(dataset: Dataset, rows: NDArray[np.int64], progress: Progress) 
 
 
 def row_name(name: str, modality: str) -> str:
-    """The name under which one image of a sample is told and kept in the manifest."""
+    """Return the name of one image of a sample, for findings and the manifest."""
     return f"{name} ({modality})"
 
 
 def row_places(dataset: Dataset, index: Index, rows: NDArray[np.int64]) -> list[SamplePlace]:
-    """Where each of ``rows`` stands."""
+    """Return part, group, class and images of each of ``rows``."""
     from sfda_kit.data.group_split import split_groups
     from sfda_kit.interfaces.dataset import PARTS
 
@@ -61,7 +61,7 @@ def row_places(dataset: Dataset, index: Index, rows: NDArray[np.int64]) -> list[
 
 
 def _read(dataset: Dataset, rows: NDArray[np.int64], modality: str) -> Iterator[tuple[int, NDArray[Any] | DataError]]:
-    """All at once; where that fails, one by one, to find those that cannot be read."""
+    """Yield each row with its pixels, or with its error: all are read at once, and one by one where that fails."""
     try:
         yield from zip(map(int, rows), _pixels(dataset, rows, modality), strict=True)
         return

@@ -1,4 +1,4 @@
-"""What the loader makes of the tree, with as much as possible looked at where it refuses."""
+"""The loader's view of a data root; where the loader refuses it, as much as possible is still checked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Scanned:
-    """``dataset`` None: it could not be opened. ``scan`` None: nor could its samples be listed."""
+    """``dataset`` is None where it could not be opened, ``scan`` where its samples could not be listed."""
 
     dataset: FolderDataset | None = None
     scan: Scan | None = None
@@ -28,7 +28,7 @@ class Scanned:
 
 
 def scan_folder(kind: type[FolderDataset], config: DatasetConfig) -> Scanned:
-    """Open and list a set. What is wrong becomes findings; ``UserError`` where the command is."""
+    """Open and list a set. What is wrong becomes findings. Raises ``UserError`` where the command is wrong."""
     found = Scanned()
     try:
         found.dataset = kind(config)
@@ -39,7 +39,7 @@ def scan_folder(kind: type[FolderDataset], config: DatasetConfig) -> Scanned:
     found.findings += table
     broken = any(one.rule.severity == "error" for one in table) and config.group_pattern is None
     if broken:
-        # The samples are worth a look all the same; each is its own group here.
+        # The samples are still checked; each is its own group here.
         found.dataset = kind(config.model_copy(update={"group_pattern": ".+"}))
     try:
         found.scan = found.dataset.scanned
@@ -60,7 +60,7 @@ def _told(dataset: FolderDataset, scan: Scan, no_table: bool) -> Iterable[Findin
 
 
 def placed(code: str, message: str, root: Path) -> Finding:
-    """A sentence of a loader as a finding: the path that it begins with is taken off."""
+    """Return a loader's sentence as a finding; the path at its beginning is taken out of the text."""
     path, text = _leading_path(message, root)
     what, remedy = split_message(text)
     if re.match(r"line \d+:", what):
@@ -71,9 +71,9 @@ def placed(code: str, message: str, root: Path) -> Finding:
 
 
 def _leading_path(message: str, root: Path) -> tuple[str, str]:
-    """The longest beginning that exists below ``root``, relative to it; names may hold blanks and colons.
+    """Split off the longest path at the beginning that exists below ``root``; names may hold blanks and colons.
 
-    Of a file that is missing, it is the folder.
+    The path is relative to ``root``. For a missing file it is that of the folder.
     """
     if not message.startswith(str(root)):
         return ".", message

@@ -1,4 +1,4 @@
-"""Which sensors are checked where none are named: all that the folders, the table or the shards have."""
+"""The sensors to check where the user names none, from the folders, the table or the shards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def assumed_sensors(config: DatasetConfig) -> tuple[str, str]:
-    """Source and target of a task that touches as much of the set as one task can. Raises ``DataError``."""
+    """Return source and target of a task that uses as much of the set as one task can. Raises ``DataError``."""
     root = (config.root or Path()).expanduser().absolute()
     if config.name == "paired-folder":
         return "", ""  # all modalities of all domains, each pair complete
@@ -33,7 +33,7 @@ def assumed_sensors(config: DatasetConfig) -> tuple[str, str]:
 
 
 def _domains(root: Path) -> list[str]:
-    """The folders of domains: those of ``root``, or of the one folder in it that holds them."""
+    """Return the names of the domains: folders of ``root``, or of the first folder in it that holds some."""
     from sfda_kit.datasets.domain_folder import domain_name
 
     for holder in (root, *(root / name for name in _folders(root))):
@@ -44,7 +44,7 @@ def _domains(root: Path) -> list[str]:
 
 
 def _is_domain(folder: Path) -> bool:
-    """``<class>/<image>`` lies below, perhaps in ``images/``; or a list file beside or in it."""
+    """Return whether ``<class>/<image>`` lies in ``folder`` or its ``images/``, or a list file in or beside it."""
     lists = (folder / "image_list.txt", folder.parent / f"{folder.name}_list.txt")
     below = _folders(folder)
     classes = folder / "images" if below == ("images",) else folder
@@ -68,7 +68,7 @@ def _files(path: Path) -> tuple[str, ...]:
 
 
 def _of_table(root: Path, images: object) -> Counter[tuple[str, str]]:
-    """Images of each modality and domain that a table names."""
+    """Return the number of images for training that a table lists, by modality and domain."""
     from sfda_kit.datasets.list_file import TABLES
     from sfda_kit.datasets.list_table import read_table
 
@@ -78,7 +78,7 @@ def _of_table(root: Path, images: object) -> Counter[tuple[str, str]]:
 
 
 def most_used(sensors: Counter[tuple[str, str]]) -> tuple[str, str]:
-    """Sources are rgb where there is any; the target is the other modality with most images."""
+    """Return source (rgb where there is any) and target (the other modality with most images)."""
     ranked = sorted(sensors, key=lambda one: (one[0] != "rgb", -sensors[one], one))
     source = next(iter(ranked), ("rgb", "default"))
     others = [one for one in ranked if one[0] != source[0]] or [one for one in ranked if one[1] != source[1]]

@@ -1,4 +1,4 @@
-"""What can be wrong with names, folders and links, whatever the layout. Nothing is opened."""
+"""Checks of names, folders and links, for any layout. No file is opened."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Tree:
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, code: str, path: str, what: str) -> None:
-        """Note a finding."""
+        """Note a finding about a path."""
         self.findings.append(Finding(code, path or ".", what))
 
 
 def look_at_tree(root: Path, progress: Callable[[int], None] | None = None) -> Tree:
-    """Walk ``root``, links included, each folder once; ``progress`` is told how many images were seen."""
+    """Visit each folder below ``root`` once, through links too; ``progress`` gets the number of images seen."""
     tree = Tree(root)
     waiting: list[tuple[str, frozenset[_Identity]]] = [("", frozenset())]
     seen: set[_Identity] = set()
@@ -51,7 +51,7 @@ def look_at_tree(root: Path, progress: Callable[[int], None] | None = None) -> T
 
 
 def _is_loop(tree: Tree, path: str, above: frozenset[_Identity]) -> bool:
-    """Whether a folder is one of those that it lies in; only a link can be."""
+    """Note and return whether a folder is one of those that it lies in; only a link can be."""
     status = (tree.root / path).stat()
     if (status.st_dev, status.st_ino) not in above:
         return False
@@ -60,7 +60,7 @@ def _is_loop(tree: Tree, path: str, above: frozenset[_Identity]) -> bool:
 
 
 def _look_at_folder(tree: Tree, path: str) -> Iterator[str]:
-    """Note what lies in one folder; yields the folders in it."""
+    """Note what lies in one folder, and yield the folders in it."""
     names: list[str] = []
     try:
         entries = list(os.scandir(tree.root / path))
@@ -100,10 +100,10 @@ def _judge_name(tree: Tree, path: str, name: str) -> None:
 
 
 def _judge_link(tree: Tree, path: str) -> bool:
-    """Whether a link leads to something that can be looked at."""
+    """Return whether a link leads to something that can be checked, and note what is wrong with it."""
     try:
         there = (tree.root / path).resolve(strict=True)
-    except (OSError, RuntimeError) as error:  # older Pythons tell a loop by RuntimeError
+    except (OSError, RuntimeError) as error:  # older Pythons raise RuntimeError for a loop
         if isinstance(error, RuntimeError) or error.errno == errno.ELOOP:
             tree.add("link-loop", path, "is a link that leads back to itself")
         else:
@@ -119,7 +119,7 @@ def _judge_link(tree: Tree, path: str) -> bool:
 
 
 def _judge_alike(tree: Tree, path: str, names: list[str]) -> None:
-    """Names that differ by case or by how accents are stored overwrite each other on other systems."""
+    """Note names that differ by case or by how accents are stored: other systems take them for one name."""
     first: dict[str, str] = {}
     for name in sorted(names):
         key = unicodedata.normalize("NFC", name).casefold()

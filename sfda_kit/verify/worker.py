@@ -1,7 +1,4 @@
-"""A process that looks at files: pickled lists of jobs in, pickled lists of facts out.
-
-Only ``pool`` starts it, and it reads from that pipe alone.
-"""
+"""A process that checks files, started only by ``pool``: it reads pickled lists of jobs and writes lists of facts."""
 
 from __future__ import annotations
 
@@ -13,9 +10,9 @@ from sfda_kit.verify.file_checks import FileCheck, Look, look_at, quiet
 
 
 def main() -> None:
-    """Answer each list with a list of the same length; ends with its input."""
+    """Answer each list of jobs with a list of facts of the same length, until the input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever decoders print is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what decoders print is no answer
     look: Look = pickle.load(sys.stdin.buffer)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Synthetic twins: ``rooms`` scenes written exactly as a public data set lies on a disk, to try its loader."""
+"""Synthetic twins: ``rooms`` scenes in exactly the files and folders of a public data set, to try its loader."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sfda_kit.datasets.twins.writing import Progress, write_whole
 from sfda_kit.errors import UserError, did_you_mean
 
 Writer = Callable[[Path, int, int, Progress], int]
-"""Called with the folder to fill, images a class, seed and progress; returns the number of scenes."""
+"""It is called with the folder to fill, images per class, seed and progress, and returns the number of scenes."""
 
 
 @dataclass(frozen=True)
 class Twin:
-    """``module`` has a ``write``. ``per_class`` scenes of each class are written unless told otherwise.
+    """``module`` has a function ``write``, which by default writes ``per_class`` scenes of each class.
 
-    With fewer than ``enough`` a run needs a lower ``dataset.minimum_images``. ``flags`` make a run on it.
+    With fewer than ``enough``, a run needs a lower ``dataset.minimum_images``. ``flags``: those of a run on the twin.
     """
 
     module: str
@@ -49,7 +49,7 @@ TWINS = {
 def make_twin(
     layout: str, out: Path, per_class: int | None = None, seed: int = 0, progress: Progress | None = None
 ) -> int:
-    """Write the twin of ``layout``; returns the number of scenes. ``out`` appears whole or not at all.
+    """Write the twin of ``layout``; return the number of scenes. ``out`` appears whole or not at all.
 
     Raises ``UserError`` on an unknown layout, and when ``out`` is not empty or cannot be written.
     """
@@ -64,7 +64,7 @@ def make_twin(
 
 
 def run_flags(layout: str, out: Path, per_class: int | None = None) -> str:
-    """Flags for ``sfda-kit run`` on the twin at ``out``: so few images may leave the source model near chance."""
+    """Return flags of ``sfda-kit run`` for the twin at ``out``: few images may leave the source model near chance."""
     twin = TWINS[layout]
     few = per_class is not None and per_class < twin.enough
     return (

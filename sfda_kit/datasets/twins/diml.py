@@ -37,7 +37,7 @@ _OUTDOOR_FRAMES = 2
 
 
 def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
-    """Fill ``root/{indoor,outdoor}``; returns the number of indoor pairs (18 scenes), every fourth a test pair."""
+    """Fill ``root/{indoor,outdoor}``; return the number of indoor pairs (18 scenes). Every fourth is a test pair."""
     total = len(SCENES) * per_class
     for number in range(total):
         kind, frame = number % len(SCENES), number // len(SCENES)
@@ -57,13 +57,13 @@ def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
 
 
 def shot(solid: str, key: list[int]) -> dict[str, NDArray[Any]]:
-    """Colour and filled depth, cut to the wide picture of the set."""
+    """Return colour and filled depth, cut to the wide pictures of the set."""
     seen = shoot(solid, "kv2", key, ("rgb", "depth"))
     return {"rgb": seen["rgb"][12:84], "depth": filled(seen["depth"])[12:84]}
 
 
 def save(path: Path, pixels: NDArray[Any]) -> None:
-    """A PNG of 8 bits, or of 16 where ``pixels`` are uint16."""
+    """Write a PNG of 8 bits, or of 16 where ``pixels`` are uint16."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,12 +71,12 @@ def save(path: Path, pixels: NDArray[Any]) -> None:
 
 
 def larger(pixels: NDArray[Any], scale: int) -> NDArray[Any]:
-    """Each pixel repeated in both directions."""
+    """Repeat each pixel ``scale`` times in both directions."""
     return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def _time(frame: int) -> str:
-    """Pairs of frames eight seconds apart, five minutes between one pair and the next."""
+    """Return the time of a frame as HHMMSS: two frames, eight seconds apart, in every five minutes."""
     seconds = 9 * 3600 + frame // 2 * 300 + frame % 2 * 8
     return f"{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}"
 

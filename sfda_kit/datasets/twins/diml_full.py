@@ -1,4 +1,4 @@
-"""The twin of DIML's full release: scenes, dates, batches."""
+"""The twin of DIML's full release: folders of scenes, dates and batches."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sfda_kit.datasets.twins.scenes import SOLIDS
 from sfda_kit.datasets.twins.writing import Progress, mark
 
 BATCH = 5
-"""Frames of one batch, which are one group."""
+"""Frames in one batch, which is one group."""
 
 
 def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
-    """Fill ``root/indoor/<scene>/<date>/<batch>/{col,up_png}``; returns the number of pairs (18 scenes)."""
+    """Fill ``root/indoor/<scene>/<date>/<batch>/{col,up_png}``; return the number of pairs (18 scenes)."""
     total = len(SCENES) * per_class
     for number in range(total):
         kind, frame = number % len(SCENES), number // len(SCENES)

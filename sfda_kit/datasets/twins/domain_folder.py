@@ -13,7 +13,7 @@ DOMAINS = {"amazon": "kv2", "dslr": "xtion", "webcam": "kv1"}
 
 
 def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
-    """Fill ``root/<domain>/images/<class>/frame_NNNN.jpg``; returns the number of images (3 domains, 18 classes)."""
+    """Fill ``root/<domain>/images/<class>/frame_NNNN.jpg``; return the number of images (3 domains, 18 classes)."""
     from PIL import Image
 
     names = shipped_splits("domain-folder")["office-31"].resolve((), {}).tr_classes[: len(SOLIDS)]

@@ -1,4 +1,4 @@
-"""The twin of EuroSAT's multispectral release: 13 bands of uint16 in one TIFF a patch."""
+"""The twin of EuroSAT's multispectral release: one TIFF per patch, with 13 bands of uint16."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VISIBLE = {"B04": 0, "B03": 1, "B02": 2}
 
 
 def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
-    """Fill ``root/EuroSAT_MS/<Class>/<Class>_<n>.tif``; returns the number of patches (10 classes)."""
+    """Fill ``root/EuroSAT_MS/<Class>/<Class>_<n>.tif``; return the number of patches (10 classes)."""
     import tifffile
 
     total = len(CLASSES) * per_class
@@ -34,7 +34,7 @@ def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
 
 
 def _patch(solid: str, key: list[int]) -> NDArray[np.uint16]:
-    """(64, 64, 13) of reflectance times 10,000; bands that no task reads are mixtures of the others."""
+    """Return (64, 64, 13) of reflectance times 10,000; bands that no task reads are mixtures of the others."""
     seen = shoot(solid, "kv2", key, ("rgb", "nir"))
     visible = _square(seen["rgb"]).astype(np.float32) * (2750 / 255)
     infrared = _square(seen["nir"]).astype(np.float32) * (5000 / 255)

@@ -13,11 +13,11 @@ from sfda_kit.datasets.twins.writing import Progress, mark
 
 RELEVANT = 12
 HALVES = {"source": ("rgb",), "target-train": ("depth",), "target-test": ("depth",), "ti": ("rgb", "depth")}
-"""Role -> the modalities that a scene of it is seen in."""
+"""Role -> the modalities in which its scenes are seen."""
 
 
 def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
-    """Fill ``root/list.csv`` and ``root/images``; returns the number of scenes (12 classes TR, 6 TI)."""
+    """Fill ``root/list.csv`` and ``root/images``; return the number of scenes (12 classes TR, 6 TI)."""
     total = len(SOLIDS) * per_class
     lines = [("path", "class", "domain", "modality", "pair", "role")]
     for number in range(total):
@@ -37,7 +37,7 @@ def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
 
 
 def role_of(count: int, per_class: int) -> str:
-    """The role of scene ``count`` of a class: 45, 30 and 25 in a hundred."""
+    """Return the role of scene ``count`` of a class: 45 % are source, 30 % target-train and 25 % target-test."""
     share = (count + 0.5) / per_class
     return "source" if share < 0.45 else "target-train" if share < 0.75 else "target-test"
 

@@ -1,4 +1,4 @@
-"""The twin of NYU Depth V2's labelled file: the fields, types and axes of MATLAB 7.3, smaller frames."""
+"""The twin of NYU Depth V2's labelled file: it has the fields, types and axes of MATLAB 7.3, and smaller frames."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ SCENE_TYPES = (
     *("office", "basement", "cafe", "dinette", "furniture_store", "gym", "lobby", "playroom", "study", "study_room"),
 )
 NAMES = ("wall", *(name.replace("_", " ").replace("refrigerator", "refridgerator") for name in CLASSES))
-"""Of labels 1, 2, ..., spelt as in the official file, which has 894."""
+"""The names of labels 1, 2, ..., spelt as in the official file, which has 894."""
 ROOM = 2
-"""Frames of one video."""
+"""Frames in one video."""
 _OBJECTS = ((slice(24, 88), slice(36, 100)), (slice(60, 88), slice(0, 28)))
-"""Where labels say that objects are: one in the middle, as the solid is, and one at the edge. The squares around them
-do not overlap."""
+"""Rows and columns of a frame's two objects: in the middle, and at the edge. The squares around them do not overlap."""
 
 
 def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
-    """Fill ``root/nyu_depth_v2_labeled.mat``; returns the number of frames (18 scene types)."""
+    """Fill ``root/nyu_depth_v2_labeled.mat``; return the number of frames (18 scene types)."""
     try:
         import h5py
     except ImportError:
@@ -57,7 +56,7 @@ def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
 
 
 def write_texts(file: h5py.File, name: str, words: Sequence[str]) -> None:
-    """A MATLAB cell array: references to columns of character codes, which lie in ``#refs#``."""
+    """Write a MATLAB cell array: references to columns of character codes, which lie in ``#refs#``."""
     import h5py
 
     cells = np.empty((1, len(words)), dtype=h5py.ref_dtype)
@@ -69,7 +68,7 @@ def write_texts(file: h5py.File, name: str, words: Sequence[str]) -> None:
 
 
 def _frame(number: int, seed: int, progress: Progress, total: int) -> dict[str, NDArray[Any]]:
-    """One frame as MATLAB sees it: (H, W, 3) and (H, W)."""
+    """Return one frame with the axes of MATLAB: (H, W, 3) and (H, W)."""
     kind = number % len(SOLIDS)
     seen = shoot(SOLIDS[kind], "kv1", [seed, 31, number], ("rgb", "depth"))
     label, instance = np.ones(seen["depth"].shape, np.uint16), np.zeros(seen["depth"].shape, np.uint8)
@@ -87,7 +86,7 @@ def _frame(number: int, seed: int, progress: Progress, total: int) -> dict[str, 
 
 
 def _objects(number: int) -> tuple[str, str]:
-    """Classes of a frame's objects. A solid is one relevant class, or several others in turn; pairs lie at the edge."""
+    """Return the classes in the middle (one relevant class per solid, or others in turn) and at the edge (others)."""
     relevant, others = NYU11_TI21.tr_classes, NYU11_TI21.ti_classes
     turn, kind = divmod(number, len(SOLIDS))
     rest = len(SOLIDS) - len(relevant)

@@ -13,7 +13,7 @@ from sfda_kit.datasets.twins.writing import Progress, mark
 
 
 def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
-    """Fill ``root/nirscene1/<category>/NNNN_{rgb,nir}.tiff``; returns the number of pairs (9 categories)."""
+    """Fill ``root/nirscene1/<category>/NNNN_{rgb,nir}.tiff``; return the number of pairs (9 categories)."""
     import tifffile
 
     total = len(CATEGORIES) * per_class
@@ -33,6 +33,6 @@ def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
 
 
 def _stored(nir: NDArray[np.uint8], number: int) -> NDArray[np.generic]:
-    """All four ways in turn: 8 or 16 bits, one or three channels."""
+    """Return ``nir`` in one of four forms that take turns: 8 or 16 bits, one or three channels."""
     pixels: NDArray[np.generic] = nir.astype(np.uint16) * np.uint16(257) if number % 2 else nir
     return np.repeat(pixels[..., None], 3, axis=2) if number // 2 % 2 else pixels

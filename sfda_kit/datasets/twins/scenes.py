@@ -1,4 +1,4 @@
-"""What the twins show: scenes of ``rooms``, one solid each, seen by one of its sensors."""
+"""The pictures of the twins: scenes of ``rooms`` with one solid each, seen by one of its sensors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SOLIDS = (
 
 
 def shoot(solid: str, sensor: str, key: Sequence[int], modalities: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """One scene in each of ``modalities``: rgb uint8 (96, 128, 3), depth uint16 mm or nir uint8 (96, 128).
+    """Return a scene in each of ``modalities``: rgb uint8 (96, 128, 3), depth uint16 mm or nir uint8 (96, 128).
 
     The same ``key`` gives the same scene; each picture has noise of its own.
     """
@@ -48,7 +48,7 @@ def shoot(solid: str, sensor: str, key: Sequence[int], modalities: Sequence[str]
 
 
 def filled(depth: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Each hole takes the nearest measured value, as refined depth has none."""
+    """Fill each hole with the nearest measured value, since refined depth has no holes."""
     from scipy.ndimage import distance_transform_edt
 
     if not depth.any():

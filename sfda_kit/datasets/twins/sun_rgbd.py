@@ -1,4 +1,4 @@
-"""The twin of SUN RGB-D: four sensors, two trees of folders, the official lists."""
+"""The twin of SUN RGB-D: four sensors, two trees of folders and the official lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sfda_kit.datasets.twins.sun_rgbd_layout import FOREIGN_PREFIX, SCENE_NAMES,
 from sfda_kit.datasets.twins.writing import Progress, mark
 
 RUN_LENGTH = 2
-"""Neighbouring frames of one scene name, as where a camera stays in a room."""
+"""Neighbouring frames with one scene name, as when a camera stays in a room."""
 
 
 class _Shot(NamedTuple):
@@ -27,7 +27,7 @@ class _Shot(NamedTuple):
 
 
 def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
-    """Fill ``root/SUNRGBD`` and ``root/SUNRGBDtoolbox``; returns the number of frames (18 classes, 4 sensors).
+    """Fill ``root/SUNRGBD`` and ``root/SUNRGBDtoolbox``; return the number of frames (18 classes, 4 sensors).
 
     Each frame folder holds image/, depth/ and depth_bfx/ (16-bit PNG, bits rotated), fullres/, scene.txt,
     intrinsics.txt and extrinsics/.
@@ -42,7 +42,7 @@ def write(root: Path, per_class: int, seed: int, progress: Progress) -> int:
 
 
 def _shots(frames_per_class: int) -> Iterator[_Shot]:
-    """Every sensor sees every class; whole runs, every other one of a class, are official test frames."""
+    """Yield all frames: every sensor sees every class, and every other run of a class is official test frames."""
     from sfda_kit.rooms.sensors import SENSORS
 
     for sensor in SENSORS:
@@ -50,7 +50,7 @@ def _shots(frames_per_class: int) -> Iterator[_Shot]:
         for first in range(0, frames_per_class, RUN_LENGTH):
             for kind, solid in enumerate(SCENE_NAMES):
                 run += 1
-                # Shifted each time round, so that no class keeps to one folder of its sensor.
+                # The folder shifts from run to run, so that no class stays in one folder of its sensor.
                 folder = kind + first // RUN_LENGTH
                 for _ in range(first, min(first + RUN_LENGTH, frames_per_class)):
                     number += 1
@@ -63,7 +63,7 @@ def _write_frame(folder: Path, shot: _Shot, seed: int) -> None:
 
     from sfda_kit.rooms.sensors import SENSORS
 
-    # The place of the sensor in the list of sensors, so that a twin stays the same for a seed.
+    # The key holds the sensor's place in the list of sensors, so that a twin stays the same for a seed.
     seen = shoot(shot.solid, shot.sensor, [seed, list(SENSORS).index(shot.sensor), shot.number], ("rgb", "depth"))
     rgb, depth = seen["rgb"], seen["depth"]
     for name in ("image", "depth", "depth_bfx", "fullres", "extrinsics"):
@@ -97,7 +97,7 @@ def _write_allsplit(path: Path, shots: list[_Shot]) -> None:
 
 
 def _cells(shots: list[_Shot], tested: bool) -> NDArray[Any]:
-    """A 1 x N MATLAB cell array of character rows."""
+    """Return a 1 x N MATLAB cell array of character rows."""
     paths = [FOREIGN_PREFIX + shot.place.folder for shot in shots if shot.official_test == tested]
     cells = np.empty((1, len(paths)), dtype=object)
     for column, path in enumerate(paths):

@@ -1,11 +1,11 @@
-"""Where SUN RGB-D keeps what: names of folders and files as each of its sensors has them."""
+"""The names of folders and files in SUN RGB-D, which differ between its sensors."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 FOREIGN_PREFIX = "/n/fs/sun3d/data/SUNRGBD/"
-"""How the paths in the official ``allsplit.mat`` begin: another machine's disk."""
+"""The beginning of the paths in the official ``allsplit.mat``: a folder on another machine."""
 
 SCENE_NAMES = {
     "arch": "bathroom",
@@ -46,7 +46,7 @@ class FramePaths(NamedTuple):
 
 
 def place_of(sensor: str, folder: int, number: int, run: int) -> FramePaths:
-    """The place of frame ``number`` in one of a sensor's folders; ``run`` counts stays in a room."""
+    """Return the paths of frame ``number`` in one of a sensor's folders; ``run`` counts the stays in a room."""
     parent = FOLDERS[sensor][folder % len(FOLDERS[sensor])]
     name = parent.rpartition("/")[2]
     if name == "NYUdata":

@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all."""
+"""Writing a folder that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sfda_kit.datasets.folder_dataset import SYNTHETIC_MARK
 from sfda_kit.errors import UserError
 
 Progress = Callable[[int, int], None]
-"""Called with scenes written and scenes in all."""
+"""It is called with the number of scenes written and of all scenes."""
 
 
 def write_whole(out: Path, write: Callable[[Path], int]) -> int:
-    """Let ``write`` fill a folder beside ``out``, then move it there; returns what ``write`` does.
+    """Let ``write`` fill a folder beside ``out``, then move it there; return what ``write`` returns.
 
     Raises ``UserError`` when ``out`` is not an empty folder or cannot be written.
     """
@@ -37,7 +37,7 @@ def write_whole(out: Path, write: Callable[[Path], int]) -> int:
 
 
 def mark(root: Path, layout: str) -> None:
-    """Leave a note that no picture here is real."""
+    """Write a note that no picture here is real."""
     text = f"Rendered by sfda-kit in the layout of {layout}. No picture here is real.\n"
     (root / SYNTHETIC_MARK).write_text(text, encoding="utf-8")
 
