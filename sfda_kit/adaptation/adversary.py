@@ -24,7 +24,7 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse_gradient(values: Tensor, factor: float = 1.0) -> Tensor:
-    """``values`` as they are; their gradient is multiplied by ``-factor``.
+    """Return ``values`` as they are; their gradient is multiplied by ``-factor``.
 
     Source: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 2016
     (https://arxiv.org/abs/1505.07818).
@@ -35,10 +35,10 @@ def reverse_gradient(values: Tensor, factor: float = 1.0) -> Tensor:
 def domain_loss(
     discriminator: Callable[[Tensor], Tensor], reference: Tensor, moved: Tensor, factor: float = 1.0
 ) -> Tensor:
-    """Mean of -log D(reference) and -log (1 - D(moved)) in nats, 0-d; log 2 where D cannot tell them apart.
+    """Return the mean of -log D(reference) and -log (1 - D(moved)) in nats, 0-d; log 2 where D cannot tell them apart.
 
-    ``discriminator`` gives logits of any shape. One descent step on the loss trains it to tell the two
-    apart, and whatever made ``moved`` to look like ``reference``: its gradient is reversed, ``factor`` times.
+    ``discriminator`` D gives logits of any shape. One descent step on the loss trains D to tell the two apart. It also
+    trains whatever made ``moved`` to look like ``reference``: that gradient is multiplied by ``-factor``.
     """
     told = single_precision(discriminator(reference))
     mistaken = single_precision(discriminator(reverse_gradient(moved, factor)))

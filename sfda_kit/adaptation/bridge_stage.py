@@ -1,4 +1,4 @@
-"""Training of a bridge: once for a source model, a target and an objective, then cached."""
+"""The training of a bridge: once for a source model, a target and an objective, then cached."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class BridgeTraining:
-    """What all bridges of one run are trained on; ``identity`` names it for the stage cache."""
+    """A bridge training holds what all bridges of one run are trained on; ``identity`` names it for the stage cache."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class BridgeTraining:
         self.identity, self.listener, self.autocast = identity, listener, autocast
 
     def prepare(self, wanted: BridgeConfig, *, is_trained_later: bool = False) -> Bridge:
-        """The bridge, frozen and in evaluation mode; trained now unless the cache has it, or a phase trains it.
+        """Return the bridge, frozen and in evaluation mode; train it unless the cache has it or a phase trains it.
 
         Raises ``UserError`` when a trained bridge is asked for and the task has no TI pairs.
         """
@@ -115,12 +115,12 @@ class BridgeTraining:
 
 
 def objective_weights(bridge: Bridge, wanted: BridgeConfig) -> dict[str, float]:
-    """Weights of the objective's terms; those of weight 0 are left out."""
+    """Return the weights of the objective's terms, without those of weight 0."""
     weights = {**bridge.default_objective, **wanted.objective}
     return {name: weight for name, weight in weights.items() if weight != 0}
 
 
 def bridge_optimizer(bridge: Bridge, objective: BridgeObjective, config: BridgeStageConfig) -> torch.optim.Optimizer:
-    """What trains a bridge and the parameters of its objective, in a stage of its own or beside a network."""
+    """Return the optimiser of a bridge and its objective, in a stage of their own or beside a network."""
     parameters = [*bridge.parameters(), *objective.parameters()]
     return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)

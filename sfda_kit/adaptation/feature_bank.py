@@ -1,4 +1,4 @@
-"""The feature bank: one inference pass over unlabelled images."""
+"""The feature bank: the outputs of one inference pass over unlabelled images."""
 
 from __future__ import annotations
 
@@ -15,49 +15,48 @@ from sfda_kit.errors import RunError
 
 
 class ImageBatches(Protocol):
-    """What a bank is filled from: an ``ImageView`` or another order or look of one."""
+    """The images that fill a bank: an ``ImageView``, or its images in another order or augmented."""
 
     def __len__(self) -> int: ...
 
     def batch(self, rows: Tensor) -> Tensor:
-        """(B, 3, size, size), normalised for the source model."""
+        """Return the images of ``rows``, (B, 3, size, size), normalised for the source model."""
 
 
 @dataclass(frozen=True)
 class FeatureBank:
-    """``features`` (N, D) of the bottleneck and ``logits`` (N, K), taken with the test transform."""
+    """A feature bank holds bottleneck ``features`` (N, D) and ``logits`` (N, K), computed with the test transform."""
 
     features: Tensor
     logits: Tensor
 
     @cached_property
     def probabilities(self) -> Tensor:
-        """Softmax of the logits, (N, K)."""
+        """The softmax of the logits, (N, K)."""
         return self.logits.softmax(dim=1)
 
     @cached_property
     def predictions(self) -> Tensor:
-        """Most likely class, int64 (N,)."""
+        """The most likely class of each image, int64 (N,)."""
         return self.logits.argmax(dim=1)
 
 
 @dataclass(frozen=True)
 class PairBanks:
-    """TI pairs, row by row: ``source`` is the source model's bank on the source halves, ``target`` that of the model
-    that is judged, on the target halves."""
+    """Banks of TI pairs, row by row: the source model's on source halves, the judged model's on target halves."""
 
     source: FeatureBank
     target: FeatureBank
 
     @cached_property
     def agreement(self) -> float:
-        """Share of pairs, in [0, 1], of which both halves are predicted as the same class."""
+        """The share of pairs, in [0, 1], whose two halves are predicted as the same class."""
         return float((self.source.predictions == self.target.predictions).float().mean())
 
 
 @torch.inference_mode()
 def fill_bank(model: nn.Module, view: ImageBatches, batch_size: int = 256) -> FeatureBank:
-    """Features and logits of every row of ``view`` in order; every module keeps its mode.
+    """Return features and logits of every row of ``view`` in order; every module keeps its mode.
 
     Raises ``RunError`` when an output is not finite.
     """
@@ -75,7 +74,7 @@ def fill_bank(model: nn.Module, view: ImageBatches, batch_size: int = 256) -> Fe
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode while open; then each module is in the mode it had, frozen ones in a trained whole too."""
+    """Set ``model`` to evaluation mode while open; then give each module its own mode back, frozen ones too."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""Buffers that have a row for each image seen, of which a new module has none."""
+"""Buffers with a row for each image seen; a new module has no rows yet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 class GrowingBuffers(nn.Module):
-    """A module whose buffers take the size of those in a checkpoint, so that a resumed run has them all."""
+    """A module whose buffers take the size of those in a checkpoint, so that a resumed run has all their rows."""
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         for name, buffer in list(self.named_buffers(recurse=False)):

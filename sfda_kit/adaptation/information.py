@@ -8,29 +8,29 @@ from torch import Tensor
 from sfda_kit.errors import UserError
 
 EPSILON = 1e-5
-"""Added inside the logarithm, as SHOT does."""
+"""The number added inside the logarithm, as in SHOT."""
 
 
 def entropy(probabilities: Tensor, epsilon: float = EPSILON) -> Tensor:
-    """Entropy in nats over the last dimension: (..., K) -> (...)."""
+    """Return the entropy in nats over the last dimension: (..., K) -> (...)."""
     return -(probabilities * (probabilities + epsilon).log()).sum(dim=-1)
 
 
 def information_maximisation(probabilities: Tensor, diversity: float = 1.0, epsilon: float = EPSILON) -> Tensor:
-    """mean_i H(p_i) - diversity * H(mean_i p_i), a 0-d tensor, for softmax outputs (B, K).
+    """Return mean_i H(p_i) - diversity * H(mean_i p_i), a 0-d tensor, for softmax outputs (B, K).
 
-    Source: Liang et al., "Do We Really Need to Access the Source Data?", ICML 2020
-    (https://arxiv.org/abs/2002.08546), equation 4.
+    Source: Liang et al., "Do We Really Need to Access the Source Data?", ICML 2020 (https://arxiv.org/abs/2002.08546),
+    equation 4.
     """
     spread = entropy(probabilities.mean(dim=0), epsilon)
     return entropy(probabilities, epsilon).mean() - diversity * spread
 
 
 def softened_divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
-    """T^2 mean_i KL(softmax(teacher_i / T) || softmax(student_i / T)) in nats, 0-d, from logits (B, K).
+    """Return T^2 mean_i KL(softmax(teacher_i / T) || softmax(student_i / T)) in nats, 0-d, from logits (B, K).
 
-    No gradient reaches the teacher. The factor T^2 keeps the size of the gradient. Source: Hinton, Vinyals,
-    Dean, "Distilling the Knowledge in a Neural Network" (https://arxiv.org/abs/1503.02531), section 2.1.
+    No gradient reaches the teacher. The factor T^2 keeps the size of the gradient. Source: Hinton, Vinyals, Dean,
+    "Distilling the Knowledge in a Neural Network" (https://arxiv.org/abs/1503.02531), section 2.1.
     """
     wanted = (teacher.detach() / temperature).log_softmax(dim=1)
     found = (student / temperature).log_softmax(dim=1)
@@ -38,7 +38,7 @@ def softened_divergence(teacher: Tensor, student: Tensor, temperature: float) ->
 
 
 def positive_temperature(temperature: float, name: str) -> float:
-    """``temperature`` as it is; ``UserError`` naming the part ``name`` unless it is greater than 0."""
+    """Return ``temperature``; raise ``UserError`` that names the part ``name`` unless it is greater than 0."""
     if temperature <= 0:
         raise UserError(f"{name}: temperature is {temperature}, expected a number greater than 0.")
     return temperature

@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 
 
 class JointBridge:
-    """The recipe's bridge with its objective, as parts of one phase.
+    """A joint bridge is the recipe's bridge with its objective, as parts of one phase.
 
-    It has the optimiser of a bridge's own stage (AdamW, ``bridge_training.lr`` and ``weight_decay``), so that
-    what differs from training it beforehand is that both learn at once; batch size and the schedule of the
-    rates are those of the phase.
+    It has the optimiser of a bridge's stage (AdamW, ``bridge_training.lr`` and ``weight_decay``), so the difference
+    from training it beforehand is that both learn at once. Batch size and rate schedule are those of the phase.
     """
 
     def __init__(self, context: AdaptationContext, phase: str) -> None:
@@ -34,25 +33,25 @@ class JointBridge:
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        """What a checkpoint holds."""
+        """The modules that a checkpoint holds, by name."""
         return {"bridge": self.bridge, "objective": self.objective}
 
     def terms(self) -> dict[str, Term]:
-        """The objective's weighted terms over the signals of an adaptation step, as ``bridge NAME``."""
+        """Return the objective's weighted terms over the signals of an adaptation step, as ``bridge NAME``."""
         terms = self.objective.terms()
         return {f"bridge {name}": (weight, _of_step(terms[name])) for name, weight in self.weights.items()}
 
     def figures(self) -> dict[str, float]:
-        """What the bridge tells of itself, as ``bridge_NAME``."""
+        """Return the bridge's own figures, as ``bridge_NAME``."""
         return {f"bridge_{name}": value for name, value in self.bridge.figures().items()}
 
     def train(self) -> None:
-        """Ready for steps."""
+        """Let the bridge and its objective be trained: unfrozen and in training mode."""
         self.bridge.requires_grad_(True).train()
         self.objective.train()
 
     def freeze(self) -> None:
-        """As bridges are outside the phases that train them."""
+        """Freeze the bridge in evaluation mode, its state outside the phases that train it."""
         self.bridge.requires_grad_(False).eval()
 
 

@@ -1,4 +1,4 @@
-"""Everything a method is handed, from a plan, a source model and unlabelled views."""
+"""Preparation of a method's context from a plan, a source model and unlabelled views."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def prepare_context(
     listener: Listener,
     autocast: Callable[[], AbstractContextManager[Any]],
 ) -> AdaptationContext:
-    """Train or load the recipe's bridges and put the context together."""
+    """Train or load the recipe's bridges, and build the context."""
     config = plan.config
     source_network = frozen_copy(network)
     training = BridgeTraining(
@@ -67,9 +67,9 @@ def prepare_context(
 
 
 def bridge_identity(plan: MethodPlan, card: SourceCard, task_fingerprint: str) -> dict[str, Any]:
-    """What decides a trained bridge, beside the bridge and its training.
+    """Return what a trained bridge depends on, besides the bridge itself and its training.
 
-    The network's description is part of it: one file of weights may be imported for two image sizes.
+    The network's description is part of it, because one file of weights may be imported for two image sizes.
     """
     return {
         "source": [card.weights_sha256, card.model.model_dump()],
@@ -80,7 +80,7 @@ def bridge_identity(plan: MethodPlan, card: SourceCard, task_fingerprint: str) -
 
 
 def baseline_models(context: AdaptationContext) -> dict[str, AdaptedModel]:
-    """The source model as it is, and through the recipe's bridge if one is trained beforehand."""
+    """Return the source model as it is, and through the recipe's bridge if one is trained beforehand."""
     copied = registry().get("bridge", "copy").load()()
     models = {"source-only": AdaptedModel(copied, context.source_network)}
     bridge = context.teacher_bridge or context.input_bridge
@@ -90,12 +90,12 @@ def baseline_models(context: AdaptationContext) -> dict[str, AdaptedModel]:
 
 
 def fill_banks(context: AdaptationContext, models: Mapping[str, AdaptedModel]) -> dict[str, FeatureBank]:
-    """The banks of ``models`` on the target training images."""
+    """Return the banks of ``models`` on the target training images."""
     size = context.config.evaluation_batch_size
     return {name: fill_bank(model, context.target, size) for name, model in models.items()}
 
 
 def bridge_epochs(plan: MethodPlan) -> int:
-    """As set, else in proportion to the main phase."""
+    """Return the epochs of a bridge as set, else in proportion to the main phase."""
     training = plan.config.bridge_training
     return training.epochs or max(1, round(plan.config.adapt.epochs * training.epochs_factor))

@@ -1,4 +1,4 @@
-"""The method that a recipe describes: phases of weighted terms over one training loop."""
+"""The method that a recipe describes: phases of weighted terms, all in one training loop."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class RecipeMethod(Method):
-    """Runs the phases of ``context.recipe`` in order; without phases the source model is the result."""
+    """This method runs the phases of ``context.recipe`` in order; without phases the source model is the result."""
 
     def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
         """Yield after each epoch with the bank of that moment, so that one pass serves all readers."""
@@ -53,7 +53,7 @@ class RecipeMethod(Method):
 
 
 class PhaseTraining:
-    """One phase of a recipe: builds its terms, owns the bank and the labels of the current epoch."""
+    """A phase training builds the terms of one phase, and holds the bank and the labels of the current epoch."""
 
     def __init__(self, context: AdaptationContext, phase: Phase, model: AdaptedModel) -> None:
         self.context, self.phase, self.model = context, phase, model
@@ -79,7 +79,7 @@ class PhaseTraining:
         self.joint = JointBridge(context, phase.name) if phase.train_bridge else None
 
     def run(self) -> Iterator[EpochState]:
-        """Train the phase; one state after each epoch."""
+        """Train the phase, and yield one state after each epoch."""
         checkpoint = Checkpoint(self.context.checkpoint_dir / f"{self.phase.name}.pt")
         try:
             for done in train_stage(self._stage(), checkpoint, self.context.listener):
@@ -89,7 +89,7 @@ class PhaseTraining:
                 self.joint.freeze()
 
     def state(self, epoch: int) -> EpochState:
-        """What the network is after ``epoch``, which it must have reached."""
+        """Return the state of the network after ``epoch``, which it must have reached."""
         self.bank = self._fill()
         diagnostics = {"churn": float(self.label_memory.churn)} if self.labeler else {}
         diagnostics |= self.joint.figures() if self.joint else {}
@@ -110,13 +110,13 @@ class PhaseTraining:
         )
 
     def _modules(self) -> dict[str, nn.Module]:
-        """What a checkpoint holds."""
+        """Return the modules that a checkpoint holds, by name."""
         modules: dict[str, nn.Module] = {"network": self.context.network, "labels": self.label_memory}
         modules |= {"memory": self.memory} if self.memory else {}
         return modules | self.own_modules | (self.joint.modules if self.joint else {})
 
     def _own_modules(self) -> dict[str, nn.Module]:
-        """Parameters of the aligners' own, by the name they have in checkpoints."""
+        """Return the aligners' own modules, by the names that they have in checkpoints."""
         context, found = self.context, {}
         for name, aligner in self.aligners.items():
             seeded_generator(context.seed, "aligner-initialisation", self.phase.name, name)
@@ -145,7 +145,7 @@ class PhaseTraining:
             parameters = [p for p in part.parameters() if id(p) in trained]
             if parameters:
                 groups.append({"params": parameters, "lr": config.lr * factor})
-        if network.mixing is not None:  # no weight decay: it would draw the weights of source models together
+        if network.mixing is not None:  # no weight decay: it would pull the weights of source models together
             rate = config.lr * config.mixing_lr_factor
             groups.append({"params": [network.mixing.requires_grad_(True)], "lr": rate, "weight_decay": 0.0})
         own = [p for module in self.own_modules.values() for p in module.parameters()]
@@ -160,7 +160,7 @@ class PhaseTraining:
         self._refresh_labels()
         if self.memory is not None and not self.memory.is_filled:
             self.memory.fill(self.bank or self._fill())
-        context.network.eval()  # what the scope leaves out keeps its running statistics too
+        context.network.eval()  # what is outside the scope keeps its running statistics too
         for module in scope_modules(context.network, self.phase.train):
             module.train()
         if self.joint:
@@ -189,9 +189,9 @@ class PhaseTraining:
 
 
 class LabelMemory(nn.Module):
-    """Labels of the epoch before and the share that changed since, kept in the checkpoint.
+    """A label memory keeps the labels of the epoch before and the share that has changed since, in the checkpoint.
 
-    So a resumed run counts the same churn as one that was never stopped; 0 in the first epoch.
+    So a resumed run counts the same churn as one that was never stopped. The churn is 0 in the first epoch.
     """
 
     labels: Tensor
@@ -203,7 +203,7 @@ class LabelMemory(nn.Module):
         self.register_buffer("churn", torch.zeros(()))
 
     def renew(self, labels: Tensor) -> None:
-        """Take in the labels of an epoch that begins, int64 (N,)."""
+        """Store the labels of an epoch that begins, int64 (N,), and compute the churn."""
         labels = labels.cpu()
         if (self.labels >= 0).all():
             self.churn = (self.labels != labels).float().mean()
@@ -211,6 +211,6 @@ class LabelMemory(nn.Module):
 
 
 def pseudo_label_loss(signals: StepSignals) -> Tensor:
-    """Cross-entropy on pseudo-labels, each image weighted, averaged over the batch; 0-d."""
+    """Return the cross-entropy on pseudo-labels, each image weighted, averaged over the batch; 0-d."""
     losses = F.cross_entropy(signals.target_logits, signals.pseudo_labels, reduction="none")
     return (losses * signals.pseudo_label_weights).mean()

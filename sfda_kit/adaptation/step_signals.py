@@ -1,4 +1,4 @@
-"""What the loss terms of one step share; computed on first reading, kept for the step."""
+"""The signals that the loss terms of one step share; each is computed when first read, and kept for the step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepInputs:
-    """The views and rows of one step; images are drawn only when a term reads them."""
+    """Step inputs are the views and rows of one step; images are drawn only when a term reads them."""
 
     target: TargetView
     target_rows: Tensor
@@ -51,7 +51,7 @@ def epoch_inputs(
     epoch: int,
     epochs: int,
 ) -> Iterator[StepInputs]:
-    """Inputs of the ``steps`` of one epoch: batches of ``size``, pass after pass over images and pairs."""
+    """Yield the inputs of one epoch's ``steps``: batches of ``size``, in repeated passes over images and pairs."""
     rows = endless(len(target), size, generator)
     pair_rows = endless(len(pairs) if pairs else 0, size, generator)
     for step in range(steps):
@@ -60,7 +60,7 @@ def epoch_inputs(
 
 
 class StepImages:
-    """Images of one step. Both halves of a TI pair get the same crop and flip."""
+    """The images of one step. Both halves of a TI pair get the same crop and flip."""
 
     def __init__(self, inputs: StepInputs) -> None:
         self.inputs = inputs
@@ -73,7 +73,7 @@ class StepImages:
 
     @cached_property
     def random(self) -> torch.Generator:
-        """Random numbers of this step: what one term draws changes nothing for another, or for later steps."""
+        """The random numbers of this step: what its terms draw changes nothing for later steps."""
         text = f"{self.inputs.generator.initial_seed()}:{self.inputs.progress!r}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
         return torch.Generator().manual_seed(seed)
@@ -104,7 +104,7 @@ class StepImages:
 
 
 class _Signals:
-    """What signals of every kind have: the images, of their own or shared with others of the same step."""
+    """The base of all signals: it holds the images of a step, which other signals of the step may share."""
 
     def __init__(self, images: StepInputs | StepImages) -> None:
         self._images = images if isinstance(images, StepImages) else StepImages(images)
@@ -121,7 +121,7 @@ class _Signals:
 
     @property
     def random(self) -> torch.Generator:
-        """Random numbers of this step: what one term draws changes nothing for later steps."""
+        """The random numbers of this step: what its terms draw changes nothing for later steps."""
         return self._images.random
 
     @property
@@ -130,9 +130,9 @@ class _Signals:
         return self._images.target_images
 
     def draw_target_images(self, kind: GeometryKind | None = None, rows: Tensor | None = None) -> Tensor:
-        """Another view of the target batch, or of target ``rows``, with crops and flips drawn from ``random``.
+        """Return another view of the target batch, or of target ``rows``, with crops and flips drawn from ``random``.
 
-        Encoded and normalised, (B, 3, H, W); each call draws anew. ``kind``: that of the run by default.
+        It is encoded and normalised, (B, 3, H, W); each call draws anew. ``kind``: that of the run by default.
         """
         inputs = self._images.inputs
         rows = inputs.target_rows if rows is None else rows
@@ -151,12 +151,12 @@ class _Signals:
 
 
 class StepSignals(_Signals):
-    """Signals of an adaptation step. B target images, B' TI pairs, D features, K classes.
+    """The signals of an adaptation step. Shapes: B target images, B' TI pairs, D features, K classes.
 
-    Gradients flow through the adapting network and a trained bridge only, never through the source
-    network's own answers. One forward pass of the target network a view; passes over TI images use
-    their own batch statistics and never touch the running ones. ``trained_bridge``: role of a bridge
-    that learns in this step; its ``bridge_signals`` share the images and the passes of the bridge.
+    Gradients flow through the adapting network and a trained bridge only, never through the source network's own
+    answers. The adapting network makes one forward pass per view; its passes over TI images use their own batch
+    statistics and never touch the running ones. ``trained_bridge``: role of a bridge that learns in this step; its
+    ``bridge_signals`` share the images and the bridge's passes.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class StepSignals(_Signals):
 
     @cached_property
     def bridge_signals(self) -> BridgeSignals:
-        """What the terms of the bridge's own objective read, where a phase trains it."""
+        """The signals for the terms of the bridge's own objective, where a phase trains the bridge."""
         if self._trained_bridge is None:
             raise RuntimeError("no bridge is trained in this step (Phase.train_bridge)")
         return BridgeSignals(self._images, self._bridges[self._trained_bridge], self._source)
@@ -214,7 +214,7 @@ class StepSignals(_Signals):
 
     @property
     def target_features(self) -> Tensor:
-        """Its bottleneck features, (B, D)."""
+        """Bottleneck features of the adapting network on the target batch, (B, D)."""
         return self._target_output.features
 
     @cached_property
@@ -223,10 +223,10 @@ class StepSignals(_Signals):
         return self.target_logits.softmax(dim=1)
 
     def answer(self, images: Tensor, by: nn.Module | None = None, keep_statistics: bool = False) -> NetworkOutput:
-        """The adapting network on other images (B', 3, H, W), say mixed ones, as on the target batch.
+        """Return the adapting network's answer to other images (B', 3, H, W), such as mixed ones.
 
-        ``by``: another network instead (a momentum model). ``keep_statistics``: batch statistics are used, and the
-        running ones that inference needs do not follow these images.
+        The images pass the input bridge, as the target batch does. ``by``: another network instead (a momentum model).
+        ``keep_statistics``: the pass uses batch statistics and keeps the running ones, which inference needs.
         """
         network = self._network if by is None else by
         images = self._bridge("input", images)
@@ -235,7 +235,7 @@ class StepSignals(_Signals):
 
     @cached_property
     def memory(self) -> TargetMemory:
-        """Unit features and softmax of all N target images, this batch's (``target_rows``) already renewed."""
+        """Unit features and softmax of all N target images; this batch's rows (``target_rows``) are renewed already."""
         if self._memory is None:
             raise RuntimeError('an aligner that reads memory declares reads = ("memory",)')
         features = self._network.weighed(self.target_features)
@@ -253,12 +253,12 @@ class StepSignals(_Signals):
 
     @cached_property
     def source_statistics(self) -> list[BatchNormStatistics]:
-        """Running statistics stored in the source network, in the same order."""
+        """Running statistics stored in the source network, in the same order as ``batch_statistics``."""
         return stored_statistics(self._source)
 
     @cached_property
     def teacher_logits(self) -> Tensor:
-        """Frozen source network on the teacher bridge's (else the input bridge's) images, (B, K), no gradient."""
+        """Logits of the frozen source network on the teacher (else input) bridge's images, (B, K), no gradient."""
         role = "teacher" if "teacher" in self._bridges else "input"
         if role == self._trained_bridge:
             return self.bridge_signals.bridged_target_logits.detach()
@@ -283,7 +283,7 @@ class StepSignals(_Signals):
 
     @property
     def ti_target_logits(self) -> Tensor:
-        """Its logits on the target halves, (B', K)."""
+        """Logits of the adapting network on the target halves, (B', K)."""
         return self._ti_target_output.logits
 
     @cached_property
@@ -298,7 +298,7 @@ class StepSignals(_Signals):
 
     @property
     def ti_source_logits(self) -> Tensor:
-        """Its logits on the source halves, (B', K)."""
+        """Logits of the frozen source network on the source halves, (B', K)."""
         return self._ti_source_output.logits
 
     @property
@@ -308,7 +308,7 @@ class StepSignals(_Signals):
 
     @property
     def pseudo_label_weights(self) -> Tensor:
-        """Their weights, (B,)."""
+        """Weights of the pseudo-labels, (B,)."""
         return self._labels().weights[self.target_rows].to(self.target_logits.device)
 
     def _labels(self) -> PseudoLabels:
@@ -321,7 +321,7 @@ class StepSignals(_Signals):
 
 
 class BridgeSignals(_Signals):
-    """Signals of a step that trains a bridge T; the source network F is frozen, gradients reach T."""
+    """The signals of a step that trains a bridge T; the source network F is frozen, and gradients reach T."""
 
     def __init__(self, images: StepInputs | StepImages, bridge: nn.Module, source_network: Network) -> None:
         super().__init__(images)
@@ -353,12 +353,12 @@ class BridgeSignals(_Signals):
 
     @property
     def bridged_target_logits(self) -> Tensor:
-        """Frozen source logits on T(x), (B, K)."""
+        """Logits of the frozen source network on T(x), (B, K)."""
         return self._bridged_target[1].logits
 
     @property
     def bridged_target_features(self) -> Tensor:
-        """Frozen source bottleneck features on T(x), (B, D)."""
+        """Bottleneck features of the frozen source network on T(x), (B, D)."""
         return self._bridged_target[1].features
 
     @property
@@ -368,7 +368,7 @@ class BridgeSignals(_Signals):
 
     @property
     def bridged_ti_features(self) -> Tensor:
-        """Frozen source bottleneck features on T(b), (B', D)."""
+        """Bottleneck features of the frozen source network on T(b), (B', D)."""
         return self._bridged_ti[1].features
 
     @property
@@ -378,7 +378,7 @@ class BridgeSignals(_Signals):
 
     @property
     def ti_source_features(self) -> Tensor:
-        """Frozen source bottleneck features on the source halves, (B', D), no gradient."""
+        """Bottleneck features of the frozen source network on source halves, (B', D), no gradient."""
         return self._ti_source[1].features
 
     @property

@@ -1,4 +1,4 @@
-"""The target memory: what the adapting network last said of every target image, kept across steps."""
+"""The target memory: the adapting network's last answer to every target image, kept across steps."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class TargetMemory(nn.Module):
-    """``features`` (N, D) of unit length and ``probabilities`` (N, K), in the order of the target view.
+    """A target memory holds unit ``features`` (N, D) and ``probabilities`` (N, K) in the order of the target view.
 
-    A ``FeatureBank`` is one moment of one network; here each row is as old as the last batch that held
-    its image. All values are buffers, so a checkpoint holds them and a resumed run continues with them.
+    A ``FeatureBank`` is one moment of one network; here each row is as old as the last batch that held its image. All
+    values are buffers, so a checkpoint holds them and a resumed run continues with them.
     """
 
     features: Tensor
@@ -32,18 +32,18 @@ class TargetMemory(nn.Module):
 
     @classmethod
     def for_network(cls, network: Network, images: int) -> TargetMemory:
-        """An empty memory of ``images`` rows, as wide as the network's answers and on its device."""
+        """Return an empty memory of ``images`` rows, as wide as the network's answers and on its device."""
         memory = cls(images, network.feature_width, network.class_count)
         return memory.to(next(network.parameters()).device)
 
     def fill(self, bank: FeatureBank) -> None:
-        """Take in a pass over all N images."""
+        """Store the answers of a pass over all N images."""
         self.write(torch.arange(len(self.features)), bank.features, bank.probabilities)
         self.is_filled.fill_(True)
 
     @torch.no_grad()
     def write(self, rows: Tensor, features: Tensor, probabilities: Tensor) -> None:
-        """Renew ``rows`` (B,) with features (B, D), scaled to unit length here, and softmax (B, K)."""
+        """Replace ``rows`` (B,) by features (B, D), scaled to unit length here, and softmax outputs (B, K)."""
         rows = rows.to(self.features.device)
         self.features[rows] = F.normalize(features.detach().to(self.features), dim=1)
         self.probabilities[rows] = probabilities.detach().to(self.probabilities)

@@ -1,4 +1,4 @@
-"""Parts that two plugins need, and the baselines; declared through the same hooks as anyone's."""
+"""Parts that two plugins need, and the baselines; they are declared through the same hooks as any other part."""
 
 from __future__ import annotations
 

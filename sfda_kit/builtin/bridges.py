@@ -1,4 +1,4 @@
-"""The control of every bridge experiment."""
+"""The bridge ``copy``, the control of every bridge experiment."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Copy(Bridge):
-    """The encoded target image as it is: nothing to train."""
+    """This bridge returns the encoded target image as it is; there is nothing to train."""
 
     trained = False
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> the same tensor."""
+        """Return ``images`` (B, 3, H, W), the same tensor."""
         return images

@@ -21,13 +21,13 @@ Metric = Literal["cosine", "euclidean"]
 class Centroid(PseudoLabeler):
     """Each image gets the class of the nearest centroid; all weights are 1.
 
-    Source: SHOT, ICML 2020 (https://arxiv.org/abs/2002.08546), section 3.3. The first centroids are
-    means weighted by the network's softmax, c_k = sum_i p_ik f_i / sum_i p_ik; each later round takes
-    them from the labels of the round before. Classes that are nobody's most likely class are dropped,
-    as is, in a later round, a class that lost its last image.
+    Source: SHOT, ICML 2020 (https://arxiv.org/abs/2002.08546), section 3.3. The first centroids are means weighted by
+    the network's softmax, c_k = sum_i p_ik f_i / sum_i p_ik; each later round uses the labels of the round before. A
+    class that no image has as its most likely one is dropped. In a later round a class that lost its last image is
+    dropped too.
 
-    Options: ``rounds`` of assignment (default 2); ``metric``, ``cosine`` (default: f_i is the feature
-    with a 1 appended, scaled to unit length) or ``euclidean`` (the plain feature).
+    Options: ``rounds`` of assignment (default 2); ``metric``, ``cosine`` (default: f_i is the feature with a 1
+    appended, scaled to unit length) or ``euclidean`` (f_i is the plain feature).
     """
 
     def __init__(self, rounds: int = 2, metric: Metric = "cosine") -> None:
@@ -40,7 +40,7 @@ class Centroid(PseudoLabeler):
         self.metric = metric
 
     def __call__(self, bank: FeatureBank) -> PseudoLabels:
-        """Labels of all N images, with weights 1."""
+        """Return the labels of all N images, with weights 1."""
         features = self._points(bank.features)
         classes = bank.logits.shape[1]
         allowed = _present(bank.predictions, classes)
@@ -56,7 +56,7 @@ class Centroid(PseudoLabeler):
         return F.normalize(F.pad(features, (0, 1), value=1.0), dim=1)
 
     def _assign(self, features: Tensor, membership: Tensor, allowed: Tensor) -> Tensor:
-        """Nearest allowed class (N,), for centroids weighted by ``membership`` (N, K)."""
+        """Return the nearest allowed class (N,), for centroids weighted by ``membership`` (N, K)."""
         mass = membership.sum(dim=0).clamp_min(torch.finfo(membership.dtype).tiny)
         centroids = membership.T @ features / mass[:, None]
         if self.metric == "euclidean":
@@ -67,5 +67,5 @@ class Centroid(PseudoLabeler):
 
 
 def _present(labels: Tensor, classes: int) -> Tensor:
-    """Which classes occur in ``labels``, bool (K,)."""
+    """Return which classes occur in ``labels``, bool (K,)."""
     return torch.bincount(labels, minlength=classes) > 0

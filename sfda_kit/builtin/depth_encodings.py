@@ -1,8 +1,8 @@
 """Depth as three channels that show its geometry: disparity, surface normals, HHA. RGB stays as it is.
 
-Missing depth (0) is never differentiated or averaged. What becomes of it is the option ``missing``:
-``zero`` (black), ``inpaint`` (as the nearest measured pixel, before anything is computed), and for
-``disparity`` and ``normals`` ``mask`` (the third channel is 1 where there is a value).
+Missing depth (0) is never differentiated or averaged. The option ``missing`` says what replaces it: ``zero`` (black),
+``inpaint`` (the nearest measured pixel, before anything is computed), and for ``disparity`` and ``normals`` ``mask``
+(the third channel is 1 where there is a value).
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ Missing = Literal["zero", "mask", "inpaint"]
 FOCAL_X, FOCAL_Y = 0.81, 1.08
 """Kinect v1: about 519 pixels over a width of 640 and a height of 480 (NYU Depth V2, SUN RGB-D kv1)."""
 NEAR = 0.5
-"""Metres: nearer than most depth cameras measure."""
+"""In metres; most depth cameras measure nothing that is nearer."""
 
 
 class DepthEncoding(Encoding):
-    """An encoding of depth in metres. ``handles``: what it can make of missing depth."""
+    """An encoding of depth in metres. ``handles``: the values that it allows for the option ``missing``."""
 
     modalities: ClassVar[tuple[str, ...]] = ("depth",)
     handles: ClassVar[tuple[str, ...]] = ("zero", "mask", "inpaint")
@@ -48,7 +48,7 @@ class DepthEncoding(Encoding):
         self.missing = missing
 
     def __call__(self, images: Tensor, modality: Modality) -> Tensor:
-        """Metres (B, 1, H, W), 0 = missing, -> (B, 3, H, W) in [0, 1]; RGB unchanged; ``UserError`` for others."""
+        """Encode metres (B, 1, H, W), 0 = missing, as (B, 3, H, W) in [0, 1]; RGB stays; others raise ``UserError``."""
         if images.shape[1] == 3:
             return images
         if modality.name not in self.modalities:
@@ -60,13 +60,13 @@ class DepthEncoding(Encoding):
 
     @abstractmethod
     def of_depth(self, depth: Tensor) -> tuple[Tensor, Tensor]:
-        """Metres (B, 1, H, W) -> (B, 3, H, W), and where it has a value, bool (B, 1, H, W)."""
+        """Return three channels (B, 3, H, W) of metres (B, 1, H, W), and where they have a value, bool (B, 1, H, W)."""
 
 
 class Disparity(DepthEncoding):
     """``near / metres`` in all channels: near differences count more, and far noise less, than in ``copy``.
 
-    Option ``near``: metres shown as full scale.
+    Option ``near``: the metres that are shown as full scale.
     """
 
     def __init__(self, near: float = NEAR, missing: Missing = "zero") -> None:
@@ -74,18 +74,17 @@ class Disparity(DepthEncoding):
         self.near = _positive("near", near)
 
     def of_depth(self, depth: Tensor) -> tuple[Tensor, Tensor]:
-        """See ``DepthEncoding``."""
         valid = depth > 0
         return disparity(depth, self.near).expand(-1, 3, -1, -1), valid
 
 
 class Normals(DepthEncoding):
-    """Surface normals (x right, y down, z forward, towards the camera) as ``(n + 1) / 2``.
+    """Surface normals (x right, y down, z forward; they point towards the camera) as ``(n + 1) / 2``.
 
-    Options: ``focal_x``, ``focal_y``: focal length over width and height of the whole image (default: Kinect
-    v1); the crop that the network sees is taken to be as large as the test transform's. ``radius``: pixels
-    to the neighbours that are differenced. ``jump``: share of its distance by which a neighbour may differ.
-    With ``missing: mask`` z gives way to the mask: it follows from x and y.
+    Options: ``focal_x``, ``focal_y``: focal length over width and height of the whole image (default: Kinect v1); the
+    crop that the network sees is assumed to be as large as the test transform's. ``radius``: pixels to the neighbours
+    whose differences are taken. ``jump``: the share of its distance by which a neighbour may differ. With
+    ``missing: mask`` the mask replaces z, which follows from x and y.
     """
 
     def __init__(
@@ -101,32 +100,30 @@ class Normals(DepthEncoding):
         self.radius, self.jump = int(_positive("radius", radius)), _positive("jump", jump)
 
     def of_depth(self, depth: Tensor) -> tuple[Tensor, Tensor]:
-        """See ``DepthEncoding``."""
         normals, valid = self.normals(depth)
         return (normals + 1) / 2, valid
 
     def normals(self, depth: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit normals (B, 3, H, W), and where there are any, bool (B, 1, H, W)."""
+        """Return unit normals (B, 3, H, W), and where there are any, bool (B, 1, H, W)."""
         return surface_normals(depth, self.seen_focal(depth), self.radius, self.jump)
 
     def seen_focal(self, depth: Tensor) -> tuple[float, float]:
-        """Focal lengths over the sides of what is seen, a crop of the stored image."""
+        """Return the focal lengths over the sides of what the network sees, a crop of the stored image."""
         x, y = (stored_size(side) / side for side in (depth.shape[-1], depth.shape[-2]))
         return self.focal[0] * x, self.focal[1] * y
 
 
 class Hha(Normals):
-    """Horizontal disparity, height above the ground, angle of the normal with the up direction.
+    """Horizontal disparity, height above the ground, and angle of the normal with the up direction.
 
-    After Gupta, Girshick, Arbelaez, Malik: Learning Rich Features from RGB-D Images (ECCV 2014,
-    https://arxiv.org/abs/1407.5736); an approximation:
+    Source: Gupta, Girshick, Arbelaez, Malik: Learning Rich Features from RGB-D Images (ECCV 2014,
+    https://arxiv.org/abs/1407.5736). This is an approximation:
 
-    * disparity is ``near / metres``, height is metres over ``max_height``, the angle degrees over 180 (floor
-      0, wall 90, ceiling 180); theirs are bytes of other scales.
-    * ``gravity: estimate`` seeks the up direction in each image as theirs does (Gupta et al., CVPR 2013), on
-      every fourth pixel and with a small weight on ``pitch``; ``gravity: level`` takes ``pitch`` as it is.
-    * the ground is ``camera_height`` metres below the camera, or, where that is not given, the lowest
-      hundredth of what the image shows.
+    * disparity is ``near / metres``, height is metres over ``max_height``, the angle is degrees over 180 (floor 0, wall
+      90, ceiling 180); theirs are bytes of other scales.
+    * ``gravity: estimate`` seeks the up direction in each image as theirs does (Gupta et al., CVPR 2013), on every
+      fourth pixel and with a small weight on ``pitch``; ``gravity: level`` takes ``pitch`` as it is.
+    * the ground is ``camera_height`` metres below the camera. By default it is the lowest hundredth of what is seen.
     * the optical axis is the middle of what the network sees, although random crops move it.
 
     ``pitch``: degrees by which the camera looks down. Where a measured pixel has no normal, the angle is 90.
@@ -157,7 +154,6 @@ class Hha(Normals):
         self.near, self.max_height = _positive("near", near), _positive("max_height", max_height)
 
     def of_depth(self, depth: Tensor) -> tuple[Tensor, Tensor]:
-        """See ``DepthEncoding``."""
         valid = depth > 0
         normals, has_normal = self.normals(depth)
         up = self.up(normals)
@@ -168,13 +164,13 @@ class Hha(Normals):
         return torch.cat([disparity(depth, self.near), height / self.max_height, angle], dim=1), valid
 
     def up(self, normals: Tensor) -> Tensor:
-        """The up direction in each image, (B, 3)."""
+        """Return the up direction in each image, (B, 3)."""
         level = torch.tensor([0.0, -math.cos(self.pitch), -math.sin(self.pitch)], device=normals.device)
         return up_direction(normals, level) if self.gravity == "estimate" else level.expand(len(normals), 3)
 
 
 def disparity(depth: Tensor, near: float) -> Tensor:
-    """``near / depth``, 0 where it is missing."""
+    """Return ``near / depth``, 0 where depth is missing."""
     valid = depth > 0
     return torch.where(valid, near / torch.where(valid, depth, torch.ones_like(depth)), torch.zeros_like(depth))
 

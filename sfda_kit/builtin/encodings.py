@@ -1,4 +1,4 @@
-"""Three channels out of one, the value of each pixel alone or within the range of its image."""
+"""Encodings of one channel as three: by the value of each pixel alone, or within the range of its image."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from sfda_kit.data.modality import Modality
 
 MAX_RANGE = 8.0
-"""Metres shown as full scale: the range that SUN RGB-D clips its indoor depth to."""
+"""Metres shown as full scale: SUN RGB-D clips its indoor depth to this range."""
 
 
 class ChannelCopy(Encoding):
-    """The value in all three channels; RGB stays as it is.
+    """This encoding shows the value in all three channels; RGB stays as it is.
 
-    Depth is ``metres / max_range``, clipped to [0, 1]; missing (0) stays 0. Option ``max_range`` in
-    metres. Other modalities are in [0, 1] already.
+    Depth becomes ``metres / max_range``, clipped to [0, 1]; missing (0) stays 0. Option ``max_range`` in metres. Other
+    modalities are in [0, 1] already.
     """
 
     def __init__(self, max_range: float = MAX_RANGE) -> None:
@@ -31,7 +31,7 @@ class ChannelCopy(Encoding):
         self.max_range = max_range
 
     def __call__(self, images: Tensor, modality: Modality) -> Tensor:
-        """(B, 1 or 3, H, W) in the modality's unit -> (B, 3, H, W) in [0, 1]."""
+        """Encode (B, 1 or 3, H, W) in the modality's unit as (B, 3, H, W) in [0, 1]."""
         return images if images.shape[1] == 3 else self._unit_range(images, modality).expand(-1, 3, -1, -1)
 
     def _unit_range(self, images: Tensor, modality: Modality) -> Tensor:
@@ -41,15 +41,14 @@ class ChannelCopy(Encoding):
 
 
 class Jet(ChannelCopy):
-    """The colour map "jet" over [0, max_range]: blue is near or dark; missing is black; RGB stays.
+    """The colour map "jet" over [0, max_range]: blue is near or dark; missing is black; RGB stays as it is.
 
-    Colour-coded depth for RGB networks: Eitel et al., IROS 2015 (https://arxiv.org/abs/1507.06821).
-    There each image is stretched to its own range; here the range is fixed, so that one colour is one
-    distance in every image.
+    Colour-coded depth for RGB networks comes from Eitel et al., IROS 2015 (https://arxiv.org/abs/1507.06821). They
+    stretch each image to its own range; here the range is fixed, so that one colour is one distance in every image.
     """
 
     def __call__(self, images: Tensor, modality: Modality) -> Tensor:
-        """(B, 1 or 3, H, W) in the modality's unit -> (B, 3, H, W) in [0, 1]."""
+        """Encode (B, 1 or 3, H, W) in the modality's unit as (B, 3, H, W) in [0, 1]."""
         if images.shape[1] == 3:
             return super().__call__(images, modality)
         peaks = torch.tensor([3.0, 2.0, 1.0], device=images.device)[:, None, None]
@@ -59,12 +58,12 @@ class Jet(ChannelCopy):
 
 
 class Stretch(Encoding):
-    """Each image over its own range, in all three channels; RGB stays as it is.
+    """This encoding stretches each image over its own range, in all three channels; RGB stays as it is.
 
-    Eitel et al., IROS 2015 (https://arxiv.org/abs/1507.06821) stretch each depth image so: a crop of an object
-    spans decimetres, of which a fixed range of metres leaves next to no contrast. What is lost is the distance
-    itself. The lowest and highest ``clip`` share of the measured pixels (default 0.02, ours) are 0.1 and 1;
-    missing stays 0, below all that was measured. An image of one value is 0.1.
+    Eitel et al., IROS 2015 (https://arxiv.org/abs/1507.06821) stretch each depth image in this way. A crop of an object
+    spans decimetres, to which a fixed range of metres leaves almost no contrast. The distance itself is lost. The
+    lowest and highest ``clip`` share of the measured pixels (default 0.02, ours) become 0.1 and 1; missing stays 0,
+    below all that was measured. An image of one value becomes 0.1.
     """
 
     def __init__(self, clip: float = 0.02) -> None:
@@ -73,7 +72,7 @@ class Stretch(Encoding):
         self.clip = clip
 
     def __call__(self, images: Tensor, modality: Modality) -> Tensor:
-        """(B, 1 or 3, H, W) in the modality's unit -> (B, 3, H, W) in [0, 1]."""
+        """Encode (B, 1 or 3, H, W) in the modality's unit as (B, 3, H, W) in [0, 1]."""
         if images.shape[1] == 3:
             return images
         measured = images > 0 if modality.zero_is_missing else torch.ones_like(images, dtype=torch.bool)
@@ -83,7 +82,7 @@ class Stretch(Encoding):
         return stretched.expand(-1, 3, -1, -1)
 
     def _range(self, images: Tensor, measured: Tensor) -> Tensor:
-        """Quantiles of the measured pixels of each image, two of (B, 1, 1, 1); 0 where nothing was measured."""
+        """Return the low and high quantile of each image's measured pixels, (2, B, 1, 1, 1); 0 where there are none."""
         values = images.masked_fill(~measured, torch.nan).flatten(1).float()
         ends = torch.tensor([self.clip, 1.0 - self.clip], dtype=values.dtype, device=images.device)
         return torch.nanquantile(values, ends, dim=1).nan_to_num(0.0)[..., None, None, None]

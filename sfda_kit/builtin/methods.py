@@ -1,4 +1,4 @@
-"""The baseline every table begins with."""
+"""The method ``source-only``, the baseline with which every table begins."""
 
 from sfda_kit.interfaces.recipe import Recipe
 

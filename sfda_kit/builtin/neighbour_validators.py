@@ -1,4 +1,4 @@
-"""Label-free scores that compare every image with every other: exact, a block of rows at a time."""
+"""Label-free scores that compare every image with every other, exactly and a block of rows at a time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank
 
 BLOCK = 1024
-"""Rows of the N x N matrix in memory at a time."""
+"""The number of rows of the N x N matrix in memory at a time."""
 
 
 def cosine_blocks(vectors: Tensor, block: int = BLOCK) -> Iterator[tuple[Tensor, Tensor]]:
-    """Rows (B,) and their cosine similarity (B, N) to all of ``vectors`` (N, D), that to themselves -inf."""
+    """Yield rows (B,) and their cosine similarity (B, N) to all of ``vectors`` (N, D), to themselves -inf."""
     unit = F.normalize(vectors, dim=1)
     for rows in torch.split(torch.arange(len(unit), device=unit.device), block):
         similarity = unit[rows] @ unit.T
@@ -31,10 +31,9 @@ def cosine_blocks(vectors: Tensor, block: int = BLOCK) -> Iterator[tuple[Tensor,
 class Snd(Validator):
     """Soft neighbourhood density, in [0, log(N - 1)] nats: mean entropy of the softmax over neighbours.
 
-    Similarity is the cosine of softmax outputs over ``temperature``, an image's similarity to itself left
-    out: many equally near neighbours score high. A model that answers the same for every image scores the
-    maximum, so it needs the collapse guard. Source: Saito et al., ICCV 2021
-    (https://arxiv.org/abs/2108.10860), temperature 0.05.
+    Similarity is the cosine of softmax outputs over ``temperature``; an image's similarity to itself is left out. Many
+    equally near neighbours score high. A model that answers the same for every image scores the maximum, so this score
+    needs the collapse guard. Source: Saito et al., ICCV 2021 (https://arxiv.org/abs/2108.10860), temperature 0.05.
     """
 
     pairwise: ClassVar[bool] = True
@@ -62,8 +61,8 @@ class Snd(Validator):
 class KnnAgreement(Validator):
     """Mean share, in [0, 1], of an image's nearest neighbours that are predicted as the same class.
 
-    ``neighbours``: how many others, by cosine of bottleneck features (fewer where there are no more). A
-    collapsed model scores 1.
+    ``neighbours``: how many others, by cosine of bottleneck features (fewer where there are no more). A collapsed model
+    scores 1.
     """
 
     pairwise: ClassVar[bool] = True

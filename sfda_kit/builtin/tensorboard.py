@@ -21,7 +21,7 @@ NUMBER = (int, float)
 
 
 class TensorBoard(Tracker):
-    """Loss terms by step, figures and label-free signals by epoch, settings, pictures.
+    """This tracker writes loss terms by step, figures and label-free signals by epoch, settings and pictures.
 
     A resumed run goes on in the same folder: what is there for a step or an epoch is not written again.
     """
@@ -33,7 +33,7 @@ class TensorBoard(Tracker):
 
     @cached_property
     def writer(self) -> SummaryWriter:
-        """Opened with the first figure: a run that stops before it leaves no file behind."""
+        """The writer, opened with the first figure, so that a run that stops before it leaves no file behind."""
         writer = SummaryWriter(str(self.run_dir / FOLDER))
         if not self.written:
             for tag in ("config", "recipe", "task"):
@@ -41,7 +41,7 @@ class TensorBoard(Tracker):
         return writer
 
     def event(self, event: Event) -> None:
-        """Write what is a figure; a step of a stage is counted from the start of its first epoch."""
+        """Write the figures of ``event``; a step of a stage is counted from the start of its first epoch."""
         if event.kind == "stage":
             self.steps[event.stage] = event.data["steps"]
         elif event.kind == "step":
@@ -59,7 +59,7 @@ class TensorBoard(Tracker):
         self.writer.flush()
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Settings beside the final metrics, and the run's pictures, of a run that has ended well."""
+        """Write the settings beside the final metrics, and the pictures, of a run that has ended well."""
         if summary["status"] == "ok":
             self._settings({name: value for name, value in summary["metrics"].items() if value is not None})
             self._pictures()
@@ -76,7 +76,7 @@ class TensorBoard(Tracker):
         return (tag, step) not in self.written
 
     def _class_histogram(self, tag: str, counts: Sequence[int], epoch: int) -> None:
-        """One bucket a class, from its number - 0.5 to its number + 0.5; empty ones are shown too."""
+        """Write one bucket per class, from its number - 0.5 to its number + 0.5, empty ones too."""
         number, classes = np.asarray(counts), np.arange(len(counts))
         self.writer.add_histogram_raw(
             tag,
@@ -105,12 +105,12 @@ class TensorBoard(Tracker):
 
 
 def _as_code(value: Any) -> str:
-    """``value`` as JSON in an indented block of Markdown."""
+    """Return ``value`` as JSON in an indented block of Markdown."""
     return "    " + json.dumps(value, indent=2).replace("\n", "\n    ")
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str | float | None]]:
-    """``{"a": {"b": 1}}`` -> ``[("a.b", 1)]``; what is no number, text or truth value becomes JSON."""
+    """Turn ``{"a": {"b": 1}}`` into ``[("a.b", 1)]``; what is no number, text or truth value becomes JSON."""
     rows: list[tuple[str, str | float | None]] = []
     for name, value in config.items():
         if isinstance(value, Mapping) and value:
@@ -123,7 +123,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str | 
 
 
 def _written(folder: Path) -> set[tuple[str, int]]:
-    """Tags and steps of the event files in ``folder``."""
+    """Return the tags and steps of the event files in ``folder``."""
     if not folder.is_dir():
         return set()
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

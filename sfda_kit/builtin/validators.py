@@ -1,4 +1,4 @@
-"""Label-free scores that cost one reading of the bank. A collapsed model can fool most of them."""
+"""Label-free scores that read the bank once. A collapsed model can fool most of them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class InfoMaxValidator(Validator):
 
 
 class Bnm(Validator):
-    """Batch nuclear norm of the softmax matrix P over all images: confident and diverse predictions.
+    """Batch nuclear norm of the softmax matrix P over all images: confident and diverse predictions score high.
 
-    ||P||_* / sqrt(N min(N, K)), in (0, 1]: 1 where every prediction is certain and classes are equally
-    frequent, 1 / sqrt(min(N, K)) on a certain collapse. Source: Cui et al., CVPR 2020
-    (https://arxiv.org/abs/2003.12237), whose loss divides by N: another factor, the same order of models.
+    ||P||_* / sqrt(N min(N, K)), in (0, 1]: it is 1 where every prediction is certain and classes are equally frequent,
+    and 1 / sqrt(min(N, K)) where all are certain of one class. Source: Cui et al., CVPR 2020
+    (https://arxiv.org/abs/2003.12237). Their loss divides by N: another factor, but the same order of models.
     """
 
     def __call__(self, bank: FeatureBank, source_bank: FeatureBank) -> float:
@@ -45,7 +45,7 @@ class Bnm(Validator):
 
 
 class SourceAgreement(Validator):
-    """Share of images, in [0, 1], that keep the source model's prediction. Its optimum is no adaptation."""
+    """Share of images, in [0, 1], that keep the source model's prediction. A model that is not adapted scores best."""
 
     def __call__(self, bank: FeatureBank, source_bank: FeatureBank) -> float:
         return float((bank.predictions == source_bank.predictions).float().mean())
@@ -54,8 +54,8 @@ class SourceAgreement(Validator):
 class SourceDrift(Validator):
     """Minus the mean KL divergence of the model's predictions from the source model's, at most 0, in nats.
 
-    -mean_i KL(p_i^source || p_i): the soft counterpart of source-agreement. It sees confidence change before
-    a prediction does, and weighs the images of which the source model was sure. Its optimum is no adaptation.
+    -mean_i KL(p_i^source || p_i) is the soft counterpart of source-agreement. It sees confidence change before a
+    prediction does, and images of which the source model was sure weigh more. A model that is not adapted scores best.
     """
 
     def __call__(self, bank: FeatureBank, source_bank: FeatureBank) -> float:
@@ -67,10 +67,10 @@ class SourceDrift(Validator):
 class PairAgreement(Validator):
     """Share of TI pairs, in [0, 1], whose target half is predicted as the source model predicts the source half.
 
-    What the source model says of an object of another class is no truth, but the object is the same: a model that
-    reads the new sensor well says it again. No label and no score of the target images is involved. A method
-    trained on the pairs has seen them, so among methods those are favoured; a collapsed model scores the share of
-    the class that it predicts.
+    What the source model predicts for an object of another class is not true. But the object is the same in both
+    halves, so a model that reads the new sensor well repeats the prediction. No label and no score of the target images
+    is involved. A method trained on the pairs has seen them, so the score favours such methods. A collapsed model
+    scores the share of the class that it predicts.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("pairs",)
@@ -85,8 +85,8 @@ class PairAgreement(Validator):
 class AugmentationConsistency(Validator):
     """Share of images, in [0, 1], that keep their prediction when cropped and flipped at random.
 
-    A collapsed model scores 1. For a method that answers while it adapts, the answers of that moment are
-    held against those of the model that it left.
+    A collapsed model scores 1. For a method that answers while it adapts, these answers are compared with those of the
+    model that it left.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("augmented",)

@@ -1,1 +1,1 @@
-"""The contracts: one short class each. Plugins import them from ``sfda_kit``; torch is loaded only with ``Bridge``."""
+"""The contracts: one short class each. Plugins import them from ``sfda_kit``; only ``Bridge`` loads torch."""

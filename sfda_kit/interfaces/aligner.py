@@ -1,4 +1,4 @@
-"""A loss term of the adaptation."""
+"""The contract of an aligner: one loss term of the adaptation."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ if TYPE_CHECKING:
 
 
 class Aligner(ABC):
-    """Returns a scalar to minimise, from the signals that all aligners of a step share.
+    """An aligner returns a scalar to minimise, computed from the signals that all aligners of a step share.
 
-    Required: ``__call__(signals)``. Optional: ``reads``, names of signals that must be prepared before
-    the step (``batch_statistics``, ``memory``, ``pseudo_labels``); ``check(network)``, which raises
-    ``UserError`` when the term cannot apply to a network; ``own_module(network)``, for a term with parameters
-    of its own (a discriminator); ``__init__`` keywords, which become options
-    (``--set recipe.aligners.NAME.options.temperature=2``).
+    Required: ``__call__(signals)``. Optional: ``reads``, the names of signals that must be prepared before the step
+    (``batch_statistics``, ``memory``, ``pseudo_labels``); ``check(network)``, which raises ``UserError`` when the term
+    cannot apply to a network; ``own_module(network)``, for a term with parameters of its own (a discriminator);
+    ``__init__`` keywords, which become options (``--set recipe.aligners.NAME.options.temperature=2``).
 
-    A term that reads ``pseudo_labels`` keeps the recipe's labeler at work when the weight of the
-    labeler's own cross-entropy is 0.
+    When a term reads ``pseudo_labels``, the recipe's labeler also runs if the weight of its own cross-entropy is 0.
 
-    A signal costs nothing until it is read, and is computed once a step. Shapes: B target images or
-    TI pairs, D bottleneck features, K classes; see ``StepSignals`` for all of them.
+    A signal is computed when a term first reads it, once per step; it costs nothing until then. Shapes: B target images
+    or TI pairs, D bottleneck features, K classes; ``StepSignals`` describes all signals.
 
     Example::
 
@@ -38,17 +36,17 @@ class Aligner(ABC):
 
     @abstractmethod
     def __call__(self, signals: StepSignals) -> Tensor:
-        """Scalar loss (0-d tensor, unweighted)."""
+        """Return the unweighted loss as a scalar (0-d tensor)."""
 
     def check(self, network: nn.Module) -> None:
-        """Raise ``UserError`` when this term cannot be computed for ``network``. Default: it can."""
+        """Raise ``UserError`` when this term cannot be computed for ``network``. By default it can."""
         del network
 
     def own_module(self, network: Network) -> nn.Module | None:
-        """Parameters of the term's own, made for ``network`` and kept in ``self``. Default: none.
+        """Create the term's own parameters for ``network``, keep them in ``self`` and return them; by default None.
 
-        Called once, before the first step of a phase. The phase's optimiser trains them at ``adapt.lr`` with
-        the gradient of the weighted term, and checkpoints hold them; the adapted model does not.
+        The core calls this once, before the first step of a phase. The phase's optimiser trains the parameters at
+        ``adapt.lr`` with the gradient of the weighted term. Checkpoints hold them; the adapted model does not.
         """
         del network
         return None

@@ -1,4 +1,4 @@
-"""Translators from target images to source-like ones, and what trains them."""
+"""The contracts of bridges, which translate target images into source-like ones, and of what trains them."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ if TYPE_CHECKING:
 
 
 class BridgeObjective(nn.Module):
-    """The loss terms that train a bridge; may hold parameters of its own (a discriminator).
+    """A bridge objective holds the loss terms that train a bridge; it may have parameters of its own (a discriminator).
 
-    Required: ``terms()``, functions from ``BridgeSignals`` to scalars. A term whose weight is 0 is
-    never called.
+    Required: ``terms()``, functions from ``BridgeSignals`` to scalars. A term whose weight is 0 is never called.
     """
 
     def terms(self) -> Mapping[str, Callable[[BridgeSignals], Tensor]]:
-        """Unweighted terms by name."""
+        """Return the unweighted terms by name."""
         raise NotImplementedError
 
 
 class Bridge(nn.Module, ABC):
-    """Maps encoded target images (B, 3, H, W) into the source model's normalised input space.
+    """A bridge maps encoded target images (B, 3, H, W) into the source model's normalised input space.
 
-    The input is normalised with the source card's statistics too, so the identity is a valid bridge.
-    Required: ``forward``. A bridge with ``trained = True`` also gives ``default_objective`` (weights
-    by term name) and ``objective(source_network)``; the core trains it, once, on TI pairs and
-    unlabelled target images with the source network frozen. Optional: ``figures``, what it tells of itself
-    after each epoch of its training. ``__init__`` keywords become options.
+    The input is normalised with the source card's statistics too, so the identity is a valid bridge. Required:
+    ``forward``. A bridge with ``trained = True`` also gives ``default_objective`` (weights by term name) and
+    ``objective(source_network)``; the core trains it on TI pairs and unlabelled target images, with a frozen source
+    network. Optional: ``figures``, which describe the bridge after each epoch of training. ``__init__`` keywords become
+    options.
 
     Example::
 
@@ -52,12 +51,12 @@ class Bridge(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, 3, H, W)."""
+        """Map images (B, 3, H, W) to images of the same shape."""
 
     def objective(self, source_network: Network) -> BridgeObjective:
-        """What trains this bridge; called once, only when ``trained``."""
+        """Return the objective of this bridge; called before each training, and only when ``trained``."""
         raise NotImplementedError(f"{type(self).__name__} is trained but names no objective")
 
     def figures(self) -> Mapping[str, float]:
-        """Label-free figures of its present state in percent, by name. Default: none."""
+        """Return label-free figures of the bridge's present state in percent, by name. By default there are none."""
         return {}

@@ -1,4 +1,4 @@
-"""What a dataset plugin provides: an index of samples, and their pixels on request."""
+"""The contract of a dataset: an index of samples, and their pixels on request."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PARTS = ("source", "target-train", "target-test", "ti")
 
 @dataclass(frozen=True)
 class Split:
-    """Which classes are task-relevant (TR) and task-irrelevant (TI).
+    """A split says which classes are task-relevant (TR) and task-irrelevant (TI).
 
-    ``ti_domains``: TI pairs come from the target's domain only, or from every domain.
+    ``ti_domains``: whether TI pairs come from the target's domain only, or from every domain.
     """
 
     tr_classes: tuple[str, ...]
@@ -31,11 +31,11 @@ class Split:
 
 @dataclass(frozen=True)
 class Index:
-    """One row per scene, seen in every modality of its domain. All arrays have length N.
+    """An index has one row per scene, which is seen in every modality of its domain. All arrays have length N.
 
-    ``names``: unique sample ids (they may contain class names, so no method ever sees them);
-    ``domain``, ``label``, ``group``: integer codes; ``group`` is the unit that splits never cut
-    (a room, a video); ``part``: 0 source, 1 target-train, 2 target-test, 3 TI where that is official, else -1.
+    ``names``: unique sample ids (they may contain class names, so no method ever sees them); ``domain``, ``label``,
+    ``group``: integer codes; ``group`` is the unit that splits never divide (a room, a video); ``part``: 0 source, 1
+    target-train, 2 target-test, 3 TI where the dataset has official parts, else -1.
     """
 
     names: Sequence[str]
@@ -49,11 +49,11 @@ class Index:
 
 
 class Dataset(ABC):
-    """A set of scenes seen by several sensors.
+    """A dataset is a set of scenes seen by several sensors.
 
-    Required: ``index``, ``splits``, ``read``, ``fingerprint`` and the class attributes below. Optional:
-    call ``progress(what, done, total)``, if the core has set it, while ``read`` takes long; ``peek``, where
-    ``read`` prepares or keeps more than the rows it is asked for; ``bad_rows``.
+    Required: ``index``, ``splits``, ``read``, ``fingerprint`` and the class attributes below. Optional: ``peek``, where
+    ``read`` prepares or keeps more than the rows it is asked for; ``bad_rows``; to call
+    ``progress(what, done, total)``, if the core has set it, while ``read`` takes long.
 
     ``read(rows, modality, size)`` returns pixels of ``len(rows)`` samples, resized to a square:
 
@@ -79,30 +79,30 @@ class Dataset(ABC):
     progress: Callable[[str, int, int], None] | None = None
 
     def __init__(self, config: DatasetConfig) -> None:
-        """Keep ``config`` (root, units, options). Must be cheap; raises ``DataError`` on a bad root."""
+        """Keep ``config`` (root, units, options). This must be cheap; it raises ``DataError`` on a bad root."""
         self.config = config
 
     @abstractmethod
     def index(self) -> Index:
-        """All samples, without decoding any image."""
+        """Return the index of all samples, without decoding any image."""
 
     @abstractmethod
     def splits(self) -> Mapping[str, Split]:
-        """Named TR/TI splits; the first is the default."""
+        """Return the named TR/TI splits; the first is the default."""
 
     @abstractmethod
     def read(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[np.generic]:
-        """Pixels of the given rows (see the class docstring). Raises ``DataError`` on a bad file."""
+        """Return the pixels of the given rows (see the class docstring). Raises ``DataError`` on a bad file."""
 
     def peek(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[np.generic]:
-        """The same pixels of a few rows that are only looked at, such as those of a sheet."""
+        """Return the same pixels of a few rows that are only looked at, such as those of a sample sheet."""
         return self.read(rows, modality, size)
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Hex digest that changes whenever the samples, their labels or their pixels change."""
+        """Return a hex digest that changes whenever the samples, their labels or their pixels change."""
 
     def bad_rows(self, modalities: tuple[str, ...]) -> Mapping[int, str]:
-        """Rows whose pixels cannot be read, with the reason; asked only under ``--skip-bad``."""
+        """Return the rows whose pixels cannot be read, with the reason; called only under ``--skip-bad``."""
         del modalities
         return {}

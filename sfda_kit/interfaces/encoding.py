@@ -1,4 +1,4 @@
-"""From a sensor's unit to the three channels a network takes."""
+"""The contract of an encoding: from a sensor's unit to the three channels that a network takes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class Encoding(ABC):
-    """Maps a batch in sensor units to three channels in [0, 1].
+    """An encoding maps a batch in sensor units to three channels in [0, 1].
 
-    Required: ``__call__(images, modality)`` with ``images`` float (B, 1, H, W) or, for RGB,
-    (B, 3, H, W), in ``modality.unit`` (depth: metres, 0 = missing); returns (B, 3, H, W) in [0, 1].
-    Must treat each pixel or image on its own, never the batch, and change neither its input nor RGB (unless it
-    changes RGB always). Missing depth must not leak into what was measured.
+    Required: ``__call__(images, modality)``, which takes ``images``, float (B, 1, H, W) or, for RGB, (B, 3, H, W), in
+    ``modality.unit`` (depth: metres, 0 = missing) and returns (B, 3, H, W) in [0, 1]. It must treat each pixel or image
+    on its own, never the batch. It must not change its input, nor RGB (unless it always changes RGB). Missing depth
+    must not leak into measured pixels.
 
-    Optional: ``modalities``, those it can encode beside RGB (None: any); a run on others is refused.
+    Optional: ``modalities``, those that it can encode besides RGB (None: any); a run on others is refused.
 
     Example::
 
@@ -32,9 +32,9 @@ class Encoding(ABC):
 
     @abstractmethod
     def __call__(self, images: Tensor, modality: Modality) -> Tensor:
-        """(B, 3, H, W) in [0, 1]."""
+        """Return the encoded images, (B, 3, H, W) in [0, 1]."""
 
 
 def not_of(name: str, modalities: tuple[str, ...], found: str) -> str:
-    """What to say when an encoding meets a modality that it is not made for."""
+    """Return the error message for an encoding that meets a modality it is not made for."""
     return f"The encoding {name} is of {', '.join(modalities)}, not of {found}. Use --encoding copy or jet."

@@ -1,4 +1,4 @@
-"""What an executor plugin provides: a place where the cells of a benchmark run."""
+"""The contract of an executor: the place where the cells of a benchmark run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Job:
-    """One cell as plain data, so that it crosses processes and machines.
+    """A job is one cell as plain data, so that it can cross processes and machines.
 
-    ``key``: content address, the same at every attempt; ``name``: for people; ``config``: a ``RunConfig``
-    as JSON data; ``runs_dir``: absolute, on a file system that every worker sees; ``timeout_s``: None for
-    no limit.
+    ``key``: content address, the same at every attempt; ``name``: for people; ``config``: a ``RunConfig`` as JSON data;
+    ``runs_dir``: absolute, on a file system that all workers see; ``timeout_s``: None for no limit.
     """
 
     key: str
@@ -28,9 +27,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A job has ended. ``error`` is empty when its process ended by itself: the record says how it went.
+    """An outcome says that a job has ended.
 
-    ``status``: ``timed_out`` and ``failed`` are what the core records where no record was written.
+    ``error``: empty when the process ended by itself, because the record then says how it went; ``timed_out``: whether
+    the job ran past its limit. Where no record was written, the core records ``timed_out`` or ``failed``.
     """
 
     key: str
@@ -39,14 +39,13 @@ class Outcome:
 
 
 class Executor(ABC):
-    """Runs jobs with ``sfda_kit.run_job``, each in a process of its own.
+    """An executor runs jobs with ``sfda_kit.run_job``, each in a process of its own.
 
-    Required: ``run(jobs)``, a generator that starts all jobs, at most ``workers`` at once, and yields one
-    ``Outcome`` a job as it ends, in any order. When the generator is closed it stops what is running. A
-    job that is started again continues where its run stopped, so an executor may retry at will.
+    Required: ``run(jobs)``, a generator that starts all jobs, at most ``workers`` at once, and yields one ``Outcome``
+    per job when it ends, in any order. When the generator is closed, it stops what is running. A job that is started
+    again continues where its run stopped, so an executor may retry as often as it likes.
 
-    ``workers`` None: as many as the place has room for. Further arguments are options of the user
-    (``--executor-option NAME=VALUE``).
+    ``workers`` None: as many as the place has room for. Other arguments are options (``--executor-option NAME=VALUE``).
 
     Example::
 
@@ -61,4 +60,4 @@ class Executor(ABC):
 
     @abstractmethod
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Yield one outcome a job. Raises ``UserError`` when the place cannot be reached."""
+        """Yield one outcome per job. Raises ``UserError`` when the place cannot be reached."""

@@ -1,4 +1,4 @@
-"""A method with a loop of its own; most methods are a ``Recipe`` instead."""
+"""The contract of a method with a training loop of its own; most methods are a ``Recipe`` instead."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def _bridge_defaults() -> BridgeStageConfig:
 
 @dataclass
 class AdaptationContext:
-    """All that a method is handed: no label of a target image and no source image is reachable.
+    """An adaptation context is all that a method gets; no label of a target image and no source image is reachable.
 
-    ``target`` and ``pairs`` give batches of normalised images; ``source_network`` is frozen and in
-    evaluation mode; ``network`` starts as its copy and is what adapts; ``checkpoint_dir`` is where a
-    method keeps what it needs to resume. ``bridge_training``: rates of a bridge that a phase trains.
+    ``target`` and ``pairs`` give batches of normalised images; ``source_network`` is frozen and in evaluation mode;
+    ``network`` starts as its copy and is the one that adapts; ``checkpoint_dir`` is where a method keeps what it needs
+    to resume. ``bridge_training``: the rates of a bridge that a phase trains.
     """
 
     recipe: Recipe
@@ -55,12 +55,12 @@ class AdaptationContext:
         self._untrained = copy.deepcopy(joint.state_dict()) if joint is not None else None
 
     def bridges(self) -> dict[str, Bridge]:
-        """The bridges by role: ``input``, and ``teacher`` where the recipe has one."""
+        """Return the bridges by role: ``input``, and ``teacher`` where the recipe has one."""
         roles = {"input": self.input_bridge}
         return roles | ({"teacher": self.teacher_bridge} if self.teacher_bridge is not None else {})
 
     def start_over(self) -> None:
-        """Network, and a bridge that phases train, as they were at first."""
+        """Reset the network, and a bridge that phases train, to their initial state."""
         self.network = copy.deepcopy(self.source_network).requires_grad_(True)
         if self._untrained is not None and self.recipe.joint_bridge:
             self.bridges()[self.recipe.joint_bridge].load_state_dict(self._untrained)
@@ -68,13 +68,13 @@ class AdaptationContext:
 
 @dataclass(frozen=True)
 class EpochState:
-    """What a method yields after each epoch; the core evaluates and records it.
+    """An epoch state is what a method yields after each epoch; the core evaluates and records it.
 
-    ``model``: predicts from normalised target images; ``bank``: its features and logits on the target
-    training images (the core reads it, so that no pass runs twice); ``diagnostics``: label-free figures.
+    ``model``: predicts from normalised target images; ``bank``: its features and logits on the target training images
+    (the core reads it, so that no pass runs twice); ``diagnostics``: label-free figures.
 
-    The bank is what transductive scores are made of, the model what held-out ones are. A method that
-    answers while it adapts (online) hands over the bank of those answers, and says so in its page.
+    The core computes transductive scores from the bank and held-out scores from the model. A method that answers while
+    it adapts (online) gives the bank of those answers, and its page says so.
     """
 
     phase: str
@@ -86,13 +86,13 @@ class EpochState:
 
 
 class Method(ABC):
-    """Adapts ``context.network``.
+    """A method adapts ``context.network``.
 
-    Required: ``adapt(context)``, a generator that yields after every epoch (at least once) and, when
-    it is run again with the same ``checkpoint_dir``, continues after the last epoch it had saved. It
-    saves an epoch when the next one is asked for, not before: one that has collapsed may be taken back.
-    Optional: ``check(network)``, which raises ``UserError`` when the method cannot adapt a network;
-    ``__init__`` keywords, which become options (``--set recipe.options.NAME=2``).
+    Required: ``adapt(context)``, a generator that yields after every epoch (at least once). When it is run again with
+    the same ``checkpoint_dir``, it continues after the last epoch it has saved. It saves an epoch when the next one is
+    asked for, not before: the core may take back one that has collapsed. Optional: ``check(network)``, which raises
+    ``UserError`` when the method cannot adapt a network; ``__init__`` keywords, which become options
+    (``--set recipe.options.NAME=2``).
 
     Example::
 
@@ -108,5 +108,5 @@ class Method(ABC):
         """Yield the state after each epoch; the last one is the result."""
 
     def check(self, network: Network) -> None:
-        """Raise ``UserError`` when ``network`` (untrained) cannot be adapted so. Default: it can."""
+        """Raise ``UserError`` when this method cannot adapt ``network`` (untrained). By default it can."""
         del network

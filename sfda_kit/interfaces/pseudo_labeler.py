@@ -1,4 +1,4 @@
-"""Pseudo-labels for the unlabelled target images."""
+"""The contract of a pseudo-labeler, which labels the unlabelled target images."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """``labels``: int64 (N,) in [0, K); ``weights``: float (N,) >= 0, 0 leaves an image out."""
+    """Pseudo-labels are ``labels``, int64 (N,) in [0, K), and ``weights``, float (N,) >= 0; 0 leaves an image out."""
 
     labels: Tensor
     weights: Tensor
 
 
 class PseudoLabeler(ABC):
-    """Labels all N target training images from the network's own view of them.
+    """A pseudo-labeler labels all N target training images from the network's own answers to them.
 
-    Required: ``__call__(bank)``; the bank holds bottleneck features (N, D) and logits (N, K) taken
-    with the test transform at the start of the epoch. Optional: ``__init__`` keywords (options).
+    Required: ``__call__(bank)``; the bank holds bottleneck features (N, D) and logits (N, K), computed with the test
+    transform at the start of the epoch. Optional: ``__init__`` keywords, which become options.
 
     Example::
 
@@ -35,4 +35,4 @@ class PseudoLabeler(ABC):
 
     @abstractmethod
     def __call__(self, bank: FeatureBank) -> PseudoLabels:
-        """Labels in the order of the target view's rows."""
+        """Return the labels in the order of the target view's rows."""

@@ -1,4 +1,4 @@
-"""A recipe: a method as data, one bridge or two, and phases of weighted terms."""
+"""Recipes: methods as data, with one or two bridges and phases of weighted terms."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Scope = Literal["backbone+bottleneck", "backbone", "bottleneck", "batch-norm"]
 
 
 class StrictModel(BaseModel):
-    """Values that cannot be changed; a key that the model does not know is refused."""
+    """A strict model holds values that cannot be changed, and refuses a key that it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PartConfig(StrictModel):
-    """A named part and its options; ``"unet"`` alone means ``{name: unet}``."""
+    """A part config holds the name and the options of a part; ``"unet"`` alone means ``{name: unet}``."""
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -36,22 +36,19 @@ class PartConfig(StrictModel):
 
 
 class BridgeConfig(PartConfig):
-    """A bridge; ``objective`` overrides weights of its default objective (0 removes a term)."""
+    """A bridge config names a bridge; ``objective`` overrides weights of its default objective (0 removes a term)."""
 
     objective: dict[str, float] = Field(default_factory=dict)
 
 
 class LabelerConfig(PartConfig):
-    """A pseudo-labeler and the weight of the cross-entropy on its labels.
-
-    At weight 0 it labels only where an aligner reads ``pseudo_labels``.
-    """
+    """A labeler and the weight of its cross-entropy; at 0 it runs only where an aligner reads ``pseudo_labels``."""
 
     weight: float = Field(default=0.3, ge=0)
 
 
 class AlignerConfig(StrictModel):
-    """Weight and options of one loss term; a bare number is its weight, 0 removes it."""
+    """An aligner config holds the weight and options of one loss term; a bare number is its weight, 0 removes it."""
 
     weight: float = Field(ge=0)
     options: dict[str, Any] = Field(default_factory=dict)
@@ -63,15 +60,14 @@ class AlignerConfig(StrictModel):
 
 
 class Phase(StrictModel):
-    """One stretch of training with its terms, labels and scope.
+    """A phase is one part of the training with its terms, labels and scope.
 
-    ``length`` is relative to ``--epochs`` (1 = the main phase). ``train`` names what is updated, running
-    statistics included; all else stays in evaluation mode. The classifier is never updated (SHOT's
-    source hypothesis).
+    ``length`` is relative to ``--epochs`` (1 = the main phase). ``train`` names what is updated, running statistics
+    included; all else stays in evaluation mode. The classifier is never updated (SHOT's source hypothesis).
 
-    ``train_bridge``: the recipe's bridge (the teacher bridge where it has one, else the input bridge) is not
-    trained beforehand; it starts untrained and learns by its objective in the steps of this phase. The network's
-    terms reach an input bridge too, and never a teacher bridge: what teaches is without gradient.
+    With ``train_bridge`` the recipe's bridge (the teacher bridge where it has one, else the input bridge) is not
+    trained beforehand; it starts untrained and learns by its objective in the steps of this phase. The network's terms
+    also train an input bridge. They never train a teacher bridge, because the teacher's answers carry no gradient.
     """
 
     name: str = "adapt"
@@ -83,7 +79,7 @@ class Phase(StrictModel):
 
     @model_serializer(mode="wrap")
     def _frozen_bridge_unsaid(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Records made before the key existed say nothing of it: the same recipe stays the same run.
+        # Records made before this key existed lack it: the same recipe must stay the same run.
         data: dict[str, Any] = handler(self)
         return data if data["train_bridge"] else {key: data[key] for key in data if key != "train_bridge"}
 
@@ -94,7 +90,7 @@ class Phase(StrictModel):
 
 
 class Recipe(StrictModel):
-    """A method as data. No phases: the source model predicts through the input bridge as it is.
+    """A recipe is a method as data. Without phases the source model predicts through the input bridge as it is.
 
     The keys of a phase may be written at the top level when there is only one::
 
@@ -131,13 +127,13 @@ class Recipe(StrictModel):
         return self
 
     def bridges(self) -> dict[str, BridgeConfig]:
-        """The bridges in use by role."""
+        """Return the configs of the bridges in use, by role."""
         roles = {"input": self.input_bridge}
         return roles | ({"teacher": self.teacher_bridge} if self.teacher_bridge else {})
 
     @property
     def joint_bridge(self) -> str | None:
-        """Role of the bridge that phases train beside the network; None where bridges are trained beforehand."""
+        """The role of the bridge that phases train beside the network; None where bridges are trained beforehand."""
         if not any(phase.train_bridge for phase in self.phases):
             return None
         return "teacher" if self.teacher_bridge else "input"

@@ -1,4 +1,4 @@
-"""What a tracker plugin provides: somewhere else to see a run's figures while it goes on."""
+"""The contract of a tracker: another place to watch a run's figures while the run goes on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class Tracker(ABC):
-    """Follows one run. A tracker that raises is left out of the rest of the run with a notice.
+    """A tracker follows one run. A tracker that raises is left out of the rest of the run, with a notice.
 
-    Required: ``event(event)``, told everything that happens (``sfda_kit.Event``; figures come with
-    kind ``epoch``, loss terms with kind ``step``). Optional: ``finish(summary)``, told the JSON summary at
-    the end. ``described`` holds run_id, method, seed, task, config and recipe.
+    Required: ``event(event)``, which gets everything that happens (``sfda_kit.Event``; figures come with kind
+    ``epoch``, loss terms with kind ``step``). Optional: ``finish(summary)``, which gets the JSON summary at the end.
+    ``described`` holds run_id, method, seed, task, config and recipe.
 
     Example::
 
@@ -31,8 +31,8 @@ class Tracker(ABC):
 
     @abstractmethod
     def event(self, event: Event) -> None:
-        """Take in one event."""
+        """Receive one event."""
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """The run has ended; ``summary`` is that of ``sfda-kit run --json``."""
+        """Receive the end of the run; ``summary`` is that of ``sfda-kit run --json``."""
         del summary

@@ -1,4 +1,4 @@
-"""Scores of a model that need no label."""
+"""The contract of a validator: a score of a model that needs no label."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 class Validator(ABC):
-    """Judges a model by its features and logits on unlabelled target images; higher is better.
+    """A validator judges a model by its features and logits on unlabelled target images; higher is better.
 
-    Required: ``__call__(bank, source_bank)``; ``bank`` is the model's, ``source_bank`` the source
-    model's on the same images (features (N, D), logits (N, K)). The order of images must not matter.
+    Required: ``__call__(bank, source_bank)``; ``bank`` is that of the model and ``source_bank`` that of the source
+    model on the same images (features (N, D), logits (N, K)). The order of images must not matter.
 
-    Optional: ``reads``, names of keyword arguments that the validator takes beside the two banks.
-    ``"augmented"``: the model's bank on the same images in the same order, each cropped and flipped at
-    random, and alike in every epoch. That costs a pass over the images, so such a validator is scored
-    only where asked for. ``"pairs"``: the ``PairBanks`` of the TI pairs; scored where there are pairs.
-    ``pairwise = True``, where the time grows with N squared: scored on small sets, and where asked for.
+    Optional: ``reads``, the names of keyword arguments that the validator takes besides the two banks. ``"augmented"``
+    is the model's bank on the same images in the same order, each cropped and flipped at random, in the same way in
+    every epoch. It costs a pass over the images, so such a validator is scored only on request. ``"pairs"`` is the
+    ``PairBanks`` of the TI pairs; such a validator is scored where there are pairs. ``pairwise = True`` says that the
+    time grows with N squared; such a validator is scored on small sets, and on request.
 
     Keyword arguments of ``__init__`` become options (``--set adapt.select.options.KEY=VALUE``).
 
@@ -35,4 +35,4 @@ class Validator(ABC):
 
     @abstractmethod
     def __call__(self, bank: FeatureBank, source_bank: FeatureBank) -> float:
-        """A finite score; higher is better."""
+        """Return a finite score; higher is better."""

@@ -1,4 +1,4 @@
-"""What plugin authors test against: conformance suites to inherit, small networks and signals to feed them.
+"""Tools for plugin authors: conformance suites to inherit, and small networks and signals to feed them.
 
 A plugin's test is a subclass::
 
@@ -7,7 +7,7 @@ A plugin's test is a subclass::
     class TestMyTerm(AlignerConformance):
         name = "my-term"
 
-The functions ``small_...`` make networks, signals and what else a part is handed. Fixtures (``sfda_network``,
+The functions ``small_...`` make networks, signals and other inputs of a part. Fixtures (``sfda_network``,
 ``sfda_step_signals``, ``sfda_bridge_signals``, ``sfda_bank``, ``sfda_cache``) come with the installed pytest plugin.
 """
 

@@ -1,4 +1,4 @@
-"""What plugin authors test with: read by ``__init__.py``, by type checkers and by editors."""
+"""The names that plugin authors test with; ``__init__.py``, type checkers and editors read this file."""
 
 from .conformance_aligner import AlignerConformance as AlignerConformance
 from .conformance_bridge import BridgeConformance as BridgeConformance

@@ -1,4 +1,4 @@
-"""What any aligner must honour."""
+"""The conformance suite for aligners."""
 
 from __future__ import annotations
 
@@ -16,26 +16,22 @@ from sfda_kit.testing.signals import small_step_signals
 
 
 class AlignerConformance(PartConformance):
-    """Inherit and set ``name`` (and ``options``)::
-
-    class TestMyTerm(AlignerConformance):
-        name = "my-term"
-    """
+    """A test class inherits from this suite and sets ``name`` (and ``options``), as in ``sfda_kit.testing``."""
 
     kind: ClassVar[str] = "aligner"
 
     def loss(self, network: Network | None = None, source_network: Network | None = None) -> Tensor:
-        """The term on one small step."""
+        """Return the loss of the term on one small step."""
         aligner, _ = self.ready()
         return aligner(small_step_signals(network=network, source_network=source_network, reads=aligner.reads))
 
     def ready(self) -> tuple[Aligner, nn.Module | None]:
-        """The term and, where it has one, its own module, always with the same initial weights."""
+        """Return the term and its own module, where it has one, always with the same initial weights."""
         aligner: Aligner = self.part()
         return aligner, with_own_module(aligner, small_network())
 
     def test_returns_a_finite_scalar(self) -> None:
-        """0-d, finite."""
+        """The loss is 0-d and finite."""
         loss = self.loss()
         assert loss.shape == (), f"expected a 0-d tensor, got shape {tuple(loss.shape)}"
         assert torch.isfinite(loss), f"loss is {float(loss)}"
@@ -50,7 +46,7 @@ class AlignerConformance(PartConformance):
         assert any(bool(g.any()) for g in gradients), "every gradient is zero"
 
     def test_leaves_the_source_network_alone(self) -> None:
-        """No gradient and no changed buffer: the source model is a fixed reference."""
+        """The source model is a fixed reference: it gets no gradient, and no buffer changes."""
         source = small_source_network()
         before = copy.deepcopy(source.state_dict())
         self.loss(source_network=source).backward()  # type: ignore[no-untyped-call]
@@ -64,7 +60,7 @@ class AlignerConformance(PartConformance):
         assert torch.equal(first, self.loss(small_network()))
 
     def test_trains_its_own_module(self) -> None:
-        """Every parameter of the term's own is in the loss, with a finite gradient."""
+        """Every parameter of the term's own module gets a finite gradient from the loss."""
         aligner, own = self.ready()
         aligner(small_step_signals(reads=aligner.reads)).backward()  # type: ignore[no-untyped-call]
         for name, parameter in own.named_parameters() if own is not None else ():
@@ -78,13 +74,13 @@ class AlignerConformance(PartConformance):
 
 
 def with_own_module(aligner: Aligner, network: Network) -> nn.Module | None:
-    """What the core does before the first step; the global random state stays as it was."""
+    """Make the own module as the core does before the first step; the global random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return aligner.own_module(network)
 
 
 def assert_same_state(module: nn.Module, before: dict[str, Tensor]) -> None:
-    """Every parameter and buffer of ``module`` is as in ``before``, bit for bit."""
+    """Assert that every parameter and buffer of ``module`` is as in ``before``, bit for bit."""
     for key, value in module.state_dict().items():
         assert torch.equal(value, before[key]), f"{key} has changed"

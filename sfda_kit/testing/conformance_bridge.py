@@ -1,4 +1,4 @@
-"""What any bridge must honour."""
+"""The conformance suite for bridges."""
 
 from __future__ import annotations
 
@@ -15,23 +15,19 @@ from sfda_kit.testing.signals import small_bridge_signals
 
 
 class BridgeConformance(PartConformance):
-    """Inherit and set ``name`` (and ``options``)::
-
-    class TestMyBridge(BridgeConformance):
-        name = "my-bridge"
-    """
+    """A test class inherits from this suite and sets ``name`` (and ``options``), as in ``sfda_kit.testing``."""
 
     kind: ClassVar[str] = "bridge"
 
     def bridge(self) -> Bridge:
-        """A new bridge, always with the same initial weights."""
+        """Return a new bridge, always with the same initial weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             bridge: Bridge = self.part()
         return bridge
 
     def test_keeps_shape_and_type(self) -> None:
-        """(B, 3, H, W) stays so, for odd sizes and channels-last memory too."""
+        """The shape (B, 3, H, W) and the type stay, for odd sizes and channels-last memory too."""
         bridge = self.bridge().eval()
         for height, width in ((SIDE, SIDE), (21, 14)):
             images = torch.randn(2, 3, height, width)
@@ -48,7 +44,7 @@ class BridgeConformance(PartConformance):
         torch.testing.assert_close(bridge(images), alone, rtol=1e-4, atol=1e-5)
 
     def test_survives_saving(self) -> None:
-        """The state dictionary holds all that forward needs."""
+        """The state dictionary holds all that ``forward`` needs."""
         trained, fresh = self.bridge().eval(), self.bridge().eval()
         for value in trained.state_dict().values():
             if value.is_floating_point():

@@ -1,4 +1,4 @@
-"""What any encoding must honour."""
+"""The conformance suite for encodings."""
 
 from __future__ import annotations
 
@@ -12,22 +12,18 @@ from sfda_kit.testing.declaration import PartConformance
 
 
 class EncodingConformance(PartConformance):
-    """Inherit and set ``name`` (and ``options``)::
-
-    class TestMyEncoding(EncodingConformance):
-        name = "my-encoding"
-    """
+    """A test class inherits from this suite and sets ``name`` (and ``options``), as in ``sfda_kit.testing``."""
 
     kind: ClassVar[str] = "encoding"
 
     def kinds(self) -> list[Modality]:
-        """RGB, and what the encoding is for."""
+        """Return RGB and the modalities that the encoding is for."""
         allowed = self.part().modalities
         return [kind for kind in MODALITIES.values() if kind.name == "rgb" or allowed is None or kind.name in allowed]
 
     @staticmethod
     def images(kind: Modality, batch: int = 3, height: int = 12, width: int = 16) -> Tensor:
-        """(B, C, H, W) in the unit of ``kind``; a slanted surface with a hole where values may be missing."""
+        """Return (B, C, H, W) in the unit of ``kind``: a slanted surface with a hole where values may be missing."""
         generator = torch.Generator().manual_seed(0)
         noise = torch.rand(batch, kind.channels, height, width, generator=generator)
         if not kind.zero_is_missing:
@@ -37,7 +33,7 @@ class EncodingConformance(PartConformance):
         return slant
 
     def test_three_channels_between_zero_and_one(self) -> None:
-        """For any size, one image and many, also where everything or nothing is measured."""
+        """The output is valid for any size, one image and many, also where everything or nothing is measured."""
         encode = self.part()
         for kind in self.kinds():
             for images in (self.images(kind), self.images(kind, 1, 9, 7), torch.zeros(2, kind.channels, 8, 8)):
@@ -48,7 +44,7 @@ class EncodingConformance(PartConformance):
                 assert 0 <= float(encoded.min()) <= float(encoded.max()) <= 1, f"{kind.name}: not in [0, 1]"
 
     def test_each_image_is_treated_alone(self) -> None:
-        """Otherwise a prediction would depend on what else is in the batch."""
+        """An image's encoding, and so its prediction, does not depend on the other images of the batch."""
         encode = self.part()
         for kind in self.kinds():
             images = self.images(kind)
@@ -56,7 +52,7 @@ class EncodingConformance(PartConformance):
             torch.testing.assert_close(alone, encode(images, kind), rtol=1e-5, atol=1e-6)
 
     def test_same_images_give_the_same_values_and_stay_as_they_are(self) -> None:
-        """No state, no chance, nothing written into the batch."""
+        """An encoding has no state, draws no random numbers and writes nothing into the batch."""
         encode = self.part()
         for kind in self.kinds():
             images = self.images(kind)

@@ -1,4 +1,4 @@
-"""What any executor must honour."""
+"""The conformance suite for executors."""
 
 from __future__ import annotations
 
@@ -26,23 +26,17 @@ from sfda_kit.testing.jobs import (
 
 @pytest.mark.usefixtures("sfda_cache")
 class ExecutorConformance(PartConformance):
-    """Inherit and set ``name`` and ``options``; reach or start the place in a fixture::
-
-    class TestMyExecutor(ExecutorConformance):
-        name = "my-executor"
-
-    The place needs room for two cells at once.
-    """
+    """A test class sets ``name`` and ``options``; a fixture starts the place, with room for two cells at once."""
 
     kind: ClassVar[str] = "executor"
 
     def executor(self) -> Executor:
-        """One with room for two cells."""
+        """Return an executor with room for two cells."""
         found: Executor = build(self.component(), self.options, workers=2)
         return found
 
     def test_every_job_ends_with_one_outcome(self, tmp_path: Path) -> None:
-        """One that runs, and one that cannot: its outcome says why."""
+        """A job that runs and one that cannot give an outcome each; that of the second says why."""
         good, broken = small_job(tmp_path), broken_job(tmp_path)
         outcomes = list(self.executor().run([good, broken]))
         assert sorted(outcome.key for outcome in outcomes) == sorted([good.key, broken.key])
@@ -52,7 +46,7 @@ class ExecutorConformance(PartConformance):
         assert "no-such-method" in errors[broken.key], "the reason of the failure is lost"
 
     def test_closing_stops_what_runs(self, tmp_path: Path) -> None:
-        """The cell's process is gone, its run can be continued."""
+        """The cell's process is gone, and its run can be continued."""
         endless, short = small_job(tmp_path, 1, AGES), small_job(tmp_path, 2)
         with closing(_outcomes(self.executor(), [endless, short])) as outcomes:
             assert next(outcomes).key == short.key

@@ -1,4 +1,4 @@
-"""What any pseudo-labeler must honour."""
+"""The conformance suite for pseudo-labelers."""
 
 from __future__ import annotations
 
@@ -14,25 +14,21 @@ from sfda_kit.testing.signals import small_bank
 
 
 class LabelerConformance(PartConformance):
-    """Inherit and set ``name`` (and ``options``)::
-
-    class TestMyLabels(LabelerConformance):
-        name = "my-labels"
-    """
+    """A test class inherits from this suite and sets ``name`` (and ``options``), as in ``sfda_kit.testing``."""
 
     kind: ClassVar[str] = "labeler"
 
     def labels(self, bank: FeatureBank) -> PseudoLabels:
-        """Labels by a new labeler."""
+        """Return the labels by a new labeler."""
         labeler: PseudoLabeler = self.part()
         return labeler(bank)
 
     def test_labels_every_image(self) -> None:
-        """int64 labels in [0, K) and finite weights >= 0, one each, without gradients."""
+        """Each image gets an int64 label in [0, K) and a finite weight >= 0, without gradients."""
         assert_valid(self.labels(small_bank()), 40, CLASSES)
 
     def test_does_not_change_the_bank(self) -> None:
-        """Other readers share it."""
+        """The bank stays as it is, because other readers share it."""
         bank = small_bank()
         features, logits = bank.features.clone(), bank.logits.clone()
         self.labels(bank)
@@ -49,17 +45,17 @@ class LabelerConformance(PartConformance):
         torch.testing.assert_close(permuted.weights, straight.weights[order])
 
     def test_collapsed_network(self) -> None:
-        """All images predicted as one class, all features equal: still valid labels."""
+        """Labels stay valid where all images are predicted as one class and all features are equal."""
         logits = torch.tensor([[9.0, 0.0, 0.0]]).repeat(5, 1)
         assert_valid(self.labels(FeatureBank(torch.zeros(5, 6), logits)), 5, CLASSES)
 
     def test_single_image(self) -> None:
-        """A bank of one."""
+        """A bank of one image gets valid labels too."""
         assert_valid(self.labels(small_bank(images=1)), 1, CLASSES)
 
 
 def assert_valid(found: PseudoLabels, images: int, classes: int) -> None:
-    """``found`` labels ``images`` images with ``classes`` classes as the contract says."""
+    """Assert that ``found`` labels ``images`` images with ``classes`` classes as the contract says."""
     assert found.labels.shape == (images,)
     assert found.labels.dtype == torch.int64
     assert 0 <= int(found.labels.min()) <= int(found.labels.max()) < classes

@@ -1,4 +1,4 @@
-"""What any method with a loop of its own must honour."""
+"""The conformance suite for methods with a training loop of their own."""
 
 from __future__ import annotations
 
@@ -17,21 +17,17 @@ from sfda_kit.testing.networks import CLASSES, small_network
 
 
 class MethodConformance(PartConformance):
-    """Inherit and set ``name`` (and ``options``)::
-
-    class TestMyMethod(MethodConformance):
-        name = "my-method"
-    """
+    """A test class inherits from this suite and sets ``name`` (and ``options``), as in ``sfda_kit.testing``."""
 
     kind: ClassVar[str] = "method"
 
     def states(self, context: AdaptationContext) -> list[EpochState]:
-        """All states that a new method yields."""
+        """Return all states that a new method yields."""
         method: Method = self.part()
         return list(method.adapt(context))
 
     def test_yields_a_model_and_answers_for_every_image(self, tmp_path: Path) -> None:
-        """Epochs count from 1 to the last; the bank has a finite row for each target image, in order."""
+        """The last state is that of the last epoch; each bank has a finite row for every target image."""
         context = small_context(tmp_path)
         states = self.states(context)
         assert states, "adapt yielded nothing"
@@ -44,7 +40,7 @@ class MethodConformance(PartConformance):
         assert fill_bank(states[-1].model, context.target).logits.isfinite().all()
 
     def test_leaves_the_source_network_alone(self, tmp_path: Path) -> None:
-        """It is the reference that every figure is compared with."""
+        """Every figure is compared with the source network, so it stays as it was."""
         context = small_context(tmp_path)
         before = copy.deepcopy(context.source_network.state_dict())
         self.states(context)
@@ -60,7 +56,7 @@ class MethodConformance(PartConformance):
         assert_same_state(first.model, again.model.state_dict())
 
     def test_continues_where_it_was_stopped(self, tmp_path: Path) -> None:
-        """Stopped after any epoch and started again it ends in the same state, bit for bit."""
+        """A method that is stopped after any epoch and started again ends in the same state, bit for bit."""
         whole = self.states(small_context(tmp_path / "whole"))
         for stop in range(1, len(whole) + 1):
             folder = tmp_path / str(stop)
@@ -74,7 +70,7 @@ class MethodConformance(PartConformance):
             assert_same_state(last.model, whole[-1].model.state_dict())
 
     def test_continues_after_its_last_epoch(self, tmp_path: Path) -> None:
-        """Started again after all epochs had been saved it still yields its result."""
+        """A method that is started again after its last epoch was saved still yields its result."""
         whole = self.states(small_context(tmp_path))
         again = self.states(small_context(tmp_path))
         assert torch.equal(again[-1].bank.logits, whole[-1].bank.logits)

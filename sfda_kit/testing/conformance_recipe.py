@@ -1,4 +1,4 @@
-"""What any recipe must honour: its parts exist, take their options and train the network together."""
+"""The conformance suite for recipes: their parts exist, take their options and train the network together."""
 
 from __future__ import annotations
 
@@ -20,27 +20,23 @@ from sfda_kit.testing.signals import small_bank, small_step_signals
 
 
 class RecipeConformance(DeclarationConformance):
-    """Inherit and set ``name``::
-
-    class TestMyMethod(RecipeConformance):
-        name = "my-method"
-    """
+    """A test class inherits from this suite and sets ``name``, as in ``sfda_kit.testing``."""
 
     kind: ClassVar[str] = "method"
 
     def recipe(self) -> Recipe:
-        """The recipe under test."""
+        """Return the recipe under test."""
         recipe = self.component().load()
         assert isinstance(recipe, Recipe), f"{self.name} is not a Recipe"
         return recipe
 
     def bridges(self) -> dict[str, Bridge]:
-        """Its bridges by role, untrained."""
+        """Return the recipe's bridges by role, untrained."""
         wanted = self.recipe().bridges()
         return {r: build_part("bridge", b.name, b.options) for r, b in wanted.items()}
 
     def test_is_data(self) -> None:
-        """Written as JSON and read back it is the same recipe, and it says what it is."""
+        """A recipe that is written as JSON and read back is the same, and it has a summary."""
         recipe = self.recipe()
         assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
         assert recipe.summary
@@ -72,7 +68,7 @@ def phase_loss(
     trained: BridgeConfig | None = None,
     role: str | None = None,
 ) -> Tensor:
-    """The weighted sum of a phase's terms on one small step, those of the bridge that it trains included."""
+    """Return the weighted sum of a phase's terms on one small step, those of the bridge that it trains included."""
     aligners = {n: build_part("aligner", n, a.options) for n, a in phase.aligners.items()}
     reads = tuple(signal for aligner in aligners.values() for signal in aligner.reads)
     signals = small_step_signals(network=network, bridges=bridges, reads=reads, trained_bridge=role)

@@ -1,4 +1,4 @@
-"""What any tracker must honour."""
+"""The conformance suite for trackers."""
 
 from __future__ import annotations
 
@@ -17,28 +17,24 @@ CLASSES = ("bar", "disc", "ring")
 
 
 class TrackerConformance(PartConformance):
-    """Inherit and set ``name``; set up what the tracker needs (a local store, offline mode) in a fixture::
-
-    class TestMyTracker(TrackerConformance):
-        name = "my-tracker"
-    """
+    """A test class sets ``name``; a fixture sets up what the tracker needs (a local store, offline mode)."""
 
     kind: ClassVar[str] = "tracker"
 
     def tracker(self, run_dir: Path) -> Tracker:
-        """A new tracker of the run in ``run_dir``."""
+        """Return a new tracker of the run in ``run_dir``."""
         found: Tracker = build(self.component(), self.options, run_dir=run_dir, described=small_description(run_dir))
         return found
 
     def test_follows_a_run_from_start_to_end(self, tmp_path: Path) -> None:
-        """Every kind of event, then the summary."""
+        """A tracker takes every kind of event, then the summary."""
         tracker = self.tracker(tmp_path)
         for event in run_events(epochs=2):
             tracker.event(event)
         tracker.finish(small_summary(tmp_path))
 
     def test_leaves_events_and_summary_as_they_are(self, tmp_path: Path) -> None:
-        """They are told to others too."""
+        """Events and summary stay as they are, because others get them too."""
         tracker = self.tracker(tmp_path)
         events = run_events(epochs=1)
         before = deepcopy(events)
@@ -50,7 +46,7 @@ class TrackerConformance(PartConformance):
         assert summary == small_summary(tmp_path), "the summary was changed"
 
     def test_goes_on_with_a_resumed_run(self, tmp_path: Path) -> None:
-        """A run that failed after its first epoch: a new tracker hears that one again, and the second."""
+        """When a run failed after its first epoch, a new tracker gets that epoch again, then the second."""
         tracker = self.tracker(tmp_path)
         for event in run_events(epochs=2)[: -len(epoch_events(2)) - 1]:
             tracker.event(event)
@@ -61,13 +57,13 @@ class TrackerConformance(PartConformance):
         tracker.finish(small_summary(tmp_path))
 
     def test_a_failed_run_without_figures(self, tmp_path: Path) -> None:
-        """Its metrics are None."""
+        """A tracker takes the summary of a failed run, whose metrics are None."""
         tracker = self.tracker(tmp_path)
         tracker.event(Event("run", data={"run_id": "run", "task": {}}))
         tracker.finish(failed_summary(tmp_path))
 
     def test_an_event_of_a_later_version_is_ignored(self, tmp_path: Path) -> None:
-        """A kind that this tracker does not know yet."""
+        """A tracker ignores an event whose kind it does not know yet."""
         kind: Any = "never-heard-of"
         tracker = self.tracker(tmp_path)
         tracker.event(Event(kind, "adapt", {"anything": 1}))
@@ -75,7 +71,7 @@ class TrackerConformance(PartConformance):
 
 
 def run_events(epochs: int) -> list[Event]:
-    """What a run of ``epochs`` epochs of two steps tells, from ``run`` to ``done``."""
+    """Return the events of a run of ``epochs`` epochs with two steps each, from ``run`` to ``done``."""
     begin = [
         Event("run", data={"run_id": "run", "task": {"classes": list(CLASSES)}}),
         Event("notice", data={"text": "source taken from the cache"}),
@@ -86,7 +82,7 @@ def run_events(epochs: int) -> list[Event]:
 
 
 def epoch_events(epoch: int) -> list[Event]:
-    """Two steps and the figures of one epoch, counted from 1."""
+    """Return the events of two steps and the figures of one epoch, counted from 1."""
     terms = {"infomax": -0.5 / epoch, "centroid": 0.3}
     steps = [Event("step", "adapt", {"epoch": epoch - 1, "step": step, "terms": terms}) for step in range(2)]
     figures = {"transductive_accuracy": 50.0 + epoch, "heldout_accuracy": 48.0 + epoch}
@@ -95,7 +91,7 @@ def epoch_events(epoch: int) -> list[Event]:
 
 
 def small_record(run_dir: Path) -> Record:
-    """The record of a small run that ended well; it holds no ``source_accuracy``."""
+    """Return the record of a small run that ended well; it holds no ``source_accuracy``."""
     metrics = {"heldout_accuracy": 50.0, "transductive_accuracy": 52.0, "source_only_heldout_accuracy": 40.0}
     return Record(
         run_id="run",
@@ -110,16 +106,16 @@ def small_record(run_dir: Path) -> Record:
 
 
 def small_summary(run_dir: Path) -> dict[str, Any]:
-    """Its summary."""
+    """Return the summary of the small run."""
     return small_record(run_dir).summary()
 
 
 def failed_summary(run_dir: Path) -> dict[str, Any]:
-    """That of the same run, had it failed before its first figures."""
+    """Return the summary of the same run as if it had failed before its first figures."""
     failed = Record(run_id="run", status="failed", method="shot", run_dir=str(run_dir), error="no disk")
     return failed.summary()
 
 
 def small_description(run_dir: Path) -> dict[str, Any]:
-    """What a tracker is told about it."""
+    """Return the description of the small run that a tracker gets."""
     return describe(small_record(run_dir))

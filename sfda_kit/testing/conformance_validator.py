@@ -1,4 +1,4 @@
-"""What any validator must honour."""
+"""The conformance suite for validators."""
 
 from __future__ import annotations
 
@@ -14,16 +14,12 @@ from sfda_kit.testing.signals import small_bank
 
 
 class ValidatorConformance(PartConformance):
-    """Inherit and set ``name`` (and ``options``)::
-
-    class TestMyScore(ValidatorConformance):
-        name = "my-score"
-    """
+    """A test class inherits from this suite and sets ``name`` (and ``options``), as in ``sfda_kit.testing``."""
 
     kind: ClassVar[str] = "validator"
 
     def score(self, bank: FeatureBank, source: FeatureBank, augmented: FeatureBank) -> float:
-        """A score by a new validator, which gets what it reads: ``augmented``, or it and ``source`` as pairs."""
+        """Return a new validator's score; it gets what it reads: ``augmented``, or ``source`` and it as pairs."""
         validator: Any = self.part()
         extra = {"augmented": augmented, "pairs": PairBanks(source, augmented)}
         found = validator(bank, source, **{name: extra[name] for name in validator.reads})
@@ -32,7 +28,7 @@ class ValidatorConformance(PartConformance):
         return found
 
     def test_gives_a_finite_number_and_changes_no_bank(self) -> None:
-        """Others read the same banks."""
+        """The score is a finite number, and the banks stay as they are, because others read them too."""
         banks = [small_bank(seed) for seed in range(3)]
         before = [(bank.features.clone(), bank.logits.clone()) for bank in banks]
         self.score(*banks)
@@ -48,10 +44,10 @@ class ValidatorConformance(PartConformance):
         assert self.score(*permuted) == pytest.approx(self.score(*banks), rel=1e-4, abs=1e-5)
 
     def test_collapsed_network(self) -> None:
-        """All images predicted as one class, all features equal: still a number."""
+        """The score is a number where all images are predicted as one class and all features are equal."""
         collapsed = FeatureBank(torch.zeros(5, 6), torch.tensor([[90.0, 0.0, 0.0]]).repeat(5, 1))
         self.score(collapsed, small_bank(images=5), collapsed)
 
     def test_single_image(self) -> None:
-        """A bank of one."""
+        """The score is a number for a bank of one image too."""
         self.score(*(small_bank(seed, images=1) for seed in range(3)))

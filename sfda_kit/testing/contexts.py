@@ -1,4 +1,4 @@
-"""What the core hands to a method, on random images held in memory."""
+"""A small context for methods, on random images held in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sfda_kit.testing.signals import small_pairs, small_target
 
 
 def small_context(folder: Path, **given: Any) -> AdaptationContext:
-    """A context whose network starts as a copy of the source network; ``given`` replaces any field.
+    """Return a context whose network starts as a copy of the source network; ``given`` replaces any field.
 
     ``folder`` is where the method keeps its checkpoints.
     """

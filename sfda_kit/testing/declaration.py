@@ -1,4 +1,4 @@
-"""What every part must honour: declared by text, found by name, built from its options."""
+"""The conformance suite for every part: it is declared by text, found by name and built from its options."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from sfda_kit.plugins.registry import Component, build
 
 
 class DeclarationConformance:
-    """Set ``name``, and ``options`` where the part cannot be built without any."""
+    """A test class sets ``name``, and ``options`` where the part cannot be built without any."""
 
     kind: ClassVar[str]
     name: ClassVar[str]
     options: ClassVar[Mapping[str, Any]] = {}
 
     def component(self) -> Component:
-        """The declaration, from the installed plugins."""
+        """Return the declaration, from the installed plugins."""
         return registry().get(self.kind, self.name)
 
     def part(self) -> Any:
-        """A new part with ``options``."""
+        """Return a new part with ``options``."""
         return build(self.component(), self.options)
 
     def test_declaration_says_what_it_is(self) -> None:
-        """A lower-case name and a summary that fits a table row."""
+        """A declaration has a lower-case name and a summary that fits a table row."""
         component = self.component()
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", component.name), component.name
         assert 0 < len(component.summary) <= 80, "the summary is one line of at most 80 characters"
 
     def test_listing_imports_no_torch(self) -> None:
-        """Declaring parts must stay cheap: torch is imported on first use."""
+        """Declaring parts must stay cheap, so torch is imported on first use."""
         program = (
             "import sys; from sfda_kit.plugins.discovery import registry; "
             f"registry().get({self.kind!r}, {self.name!r}); sys.exit('torch' in sys.modules)"
@@ -45,10 +45,10 @@ class DeclarationConformance:
 
 
 class PartConformance(DeclarationConformance):
-    """A declaration whose target is a class."""
+    """The suite for a declaration whose target is a class."""
 
     def test_unknown_option_is_a_user_error(self) -> None:
-        """A misspelt option is refused, not swallowed."""
+        """A misspelt option is refused and not ignored."""
         try:
             build(self.component(), {**self.options, "no_such_option": 1})
         except UserError as error:

@@ -1,4 +1,4 @@
-"""Cells of seconds for tests of executors, and what can be said about them from their run folders."""
+"""Cells that take seconds, for tests of executors, and checks of their run folders."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from sfda_kit.results.store import RunFolder
 STAGE = "oracle"
 """The one built-in method that trains, so that these cells need no other plugin."""
 AGES = 1_000_000
-"""Epochs of a cell that does not end by itself in any test."""
+"""So many epochs that the cell does not end by itself in any test."""
 
 
 def small_job(runs_dir: Path, seed: int = 0, epochs: int = 2) -> Job:
-    """A cell on 27 pictures of 32 pixels; a hundred epochs take about four seconds."""
+    """Return a cell on 27 pictures of 32 pixels; a hundred epochs take about four seconds."""
     config = {
         "method": STAGE,
         "seed": seed,
@@ -41,25 +41,25 @@ def small_job(runs_dir: Path, seed: int = 0, epochs: int = 2) -> Job:
 
 
 def broken_job(runs_dir: Path) -> Job:
-    """A cell that cannot be resolved, with a message that names its method."""
+    """Return a cell that cannot be resolved, with a message that names its method."""
     job = small_job(runs_dir, seed=999)
     return Job("broken", "broken", {**job.config, "method": "no-such-method"}, job.runs_dir)
 
 
 def run_folders(job: Job) -> list[Path]:
-    """Folders of runs of this job, by its seed."""
+    """Return the folders of this job's runs, found by its seed."""
     return sorted(job.runs_dir.glob(f"*-s{job.config['seed']}-*"))
 
 
 def events(job: Job, kind: str) -> list[dict[str, Any]]:
-    """Events of one kind in the logs of the job's runs, by folder and time."""
+    """Return the events of one kind in the logs of the job's runs, by folder and time."""
     logs = [folder / "events.jsonl" for folder in run_folders(job)]
     found = [json.loads(line) for log in logs if log.exists() for line in log.read_text().splitlines()]
     return [event for event in found if event["kind"] == kind]
 
 
 def ended_once(job: Job) -> bool:
-    """One run folder, one record with status ok, every epoch once in its history."""
+    """Return whether there is one run folder, one record with status ok, and every epoch once in its history."""
     (folder,) = run_folders(job)
     record = read_record(folder)
     epochs = [row["epoch"] for row in RunFolder(folder).history()]
@@ -67,7 +67,7 @@ def ended_once(job: Job) -> bool:
 
 
 def wait_for(condition: Callable[[], object], what: str, at_most_s: float = 60.0) -> None:
-    """Look again and again; ``TimeoutError`` names what did not come."""
+    """Wait until ``condition`` holds; ``TimeoutError`` names what did not come within ``at_most_s`` seconds."""
     limit = time.monotonic() + at_most_s
     while not condition():
         if time.monotonic() > limit:
@@ -76,12 +76,12 @@ def wait_for(condition: Callable[[], object], what: str, at_most_s: float = 60.0
 
 
 def wait_for_epochs(job: Job, count: int = 1) -> None:
-    """Until the job has got that far."""
+    """Wait until the job has ended ``count`` epochs."""
     wait_for(lambda: len(events(job, "epoch")) >= count, f"epoch {count} of {job.name}")
 
 
 def wait_until_unlocked(job: Job) -> None:
-    """Until no process works on the job's run any more; ``filelock.Timeout`` when one goes on."""
+    """Wait until no process works on the job's run any more; ``filelock.Timeout`` when one goes on."""
     (folder,) = run_folders(job)
     with FileLock(str(folder / ".lock")).acquire(timeout=60):
         pass

@@ -1,4 +1,4 @@
-"""Small random networks that have all a term may look at: BatchNorm, a bottleneck, shallow stages."""
+"""Small random networks with all that a term may look at: BatchNorm, a bottleneck, shallow stages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLASSES = 3
 
 
 class SmallBackbone(nn.Module):
-    """Two convolutions with BatchNorm; (B, 3, H, W) -> (B, 8), shaped as timm backbones are."""
+    """Two convolutions with BatchNorm map (B, 3, H, W) to (B, 8), with the attributes of timm backbones."""
 
     num_features = 8
 
@@ -28,7 +28,7 @@ class SmallBackbone(nn.Module):
         ]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Pooled features."""
+        """Return the pooled features, (B, 8)."""
         maps: Tensor = self.stage(self.stem(images))
         return maps.mean(dim=(2, 3))
 
@@ -39,7 +39,7 @@ def _stage(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
 
 
 def small_network(seed: int = 0, classes: int = CLASSES, batch_norm: bool = True) -> Network:
-    """A random network in training mode; its running statistics are not the initial 0 and 1."""
+    """Return a random network in training mode; its running statistics are not the initial 0 and 1."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(SmallBackbone(batch_norm), SmallBackbone.num_features, 6, classes)
@@ -53,5 +53,5 @@ def small_network(seed: int = 0, classes: int = CLASSES, batch_norm: bool = True
 
 
 def small_source_network(seed: int = 1, classes: int = CLASSES) -> Network:
-    """A frozen network in evaluation mode with weights of its own."""
+    """Return a frozen network in evaluation mode with weights of its own."""
     return frozen_copy(small_network(seed, classes))

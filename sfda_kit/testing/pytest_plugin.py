@@ -1,4 +1,4 @@
-"""Fixtures for plugin authors; loaded by every pytest session, so torch is imported only on use."""
+"""Fixtures for plugin authors; every pytest session loads this file, so torch is imported only on use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytest.register_assert_rewrite("sfda_kit.testing.declaration")
 
 @pytest.fixture
 def sfda_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of this test's own, in ``SFDA_KIT_CACHE``."""
+    """Return an empty cache folder of this test's own, which ``SFDA_KIT_CACHE`` names."""
     folder = tmp_path / "sfda-kit-cache"
     monkeypatch.setenv("SFDA_KIT_CACHE", str(folder))
     return folder
@@ -29,7 +29,7 @@ def sfda_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def sfda_network() -> Network:
-    """A small random network in training mode."""
+    """Return a small random network in training mode."""
     from sfda_kit.testing.networks import small_network
 
     return small_network()
@@ -37,7 +37,7 @@ def sfda_network() -> Network:
 
 @pytest.fixture
 def sfda_source_network() -> Network:
-    """A small frozen network in evaluation mode, with other weights than ``sfda_network``."""
+    """Return a small frozen network in evaluation mode, with other weights than ``sfda_network``."""
     from sfda_kit.testing.networks import small_source_network
 
     return small_source_network()
@@ -45,7 +45,7 @@ def sfda_source_network() -> Network:
 
 @pytest.fixture
 def sfda_step_signals() -> Callable[..., StepSignals]:
-    """Factory of adaptation signals: see ``sfda_kit.testing.small_step_signals``."""
+    """Return the factory of adaptation signals, ``sfda_kit.testing.small_step_signals``."""
     from sfda_kit.testing.signals import small_step_signals
 
     return small_step_signals
@@ -53,7 +53,7 @@ def sfda_step_signals() -> Callable[..., StepSignals]:
 
 @pytest.fixture
 def sfda_bridge_signals() -> Callable[..., BridgeSignals]:
-    """Factory of bridge signals: see ``sfda_kit.testing.small_bridge_signals``."""
+    """Return the factory of bridge signals, ``sfda_kit.testing.small_bridge_signals``."""
     from sfda_kit.testing.signals import small_bridge_signals
 
     return small_bridge_signals
@@ -61,7 +61,7 @@ def sfda_bridge_signals() -> Callable[..., BridgeSignals]:
 
 @pytest.fixture
 def sfda_bank() -> Callable[..., FeatureBank]:
-    """Factory of feature banks: see ``sfda_kit.testing.small_bank``."""
+    """Return the factory of feature banks, ``sfda_kit.testing.small_bank``."""
     from sfda_kit.testing.signals import small_bank
 
     return small_bank

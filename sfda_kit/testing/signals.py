@@ -1,4 +1,4 @@
-"""Signals of a step over random depth and RGB images held in memory."""
+"""Signals of one step over random depth and RGB images held in memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NORMALISATION = Normalisation((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 
 
 def small_target(seed: int = 0, images: int = IMAGES) -> TargetView:
-    """Random depth images of 0.5 to 5 metres, some pixels missing."""
+    """Return random depth images of 0.5 to 5 metres with some pixels missing."""
     side = stored_size(SIDE)
     generator = np.random.default_rng(seed)
     pixels = generator.integers(500, 5000, (images, side, side)).astype(np.uint16)
@@ -37,7 +37,7 @@ def small_target(seed: int = 0, images: int = IMAGES) -> TargetView:
 
 
 def small_pairs(seed: int = 0, images: int = IMAGES) -> PairView:
-    """Random RGB images, and depth images that show the same scene: depth is the red channel."""
+    """Return random RGB images, and depth images that show the same scene: depth is the red channel."""
     side = stored_size(SIDE)
     rgb = np.random.default_rng(seed).integers(0, 256, (images, side, side, 3)).astype(np.uint8)
     depth = 500 + rgb[..., 0].astype(np.uint16) * 10
@@ -48,7 +48,7 @@ def small_pairs(seed: int = 0, images: int = IMAGES) -> PairView:
 
 
 def small_inputs(seed: int = 0, images: int = IMAGES) -> StepInputs:
-    """The first step of an epoch over all ``images``."""
+    """Return the inputs of the first step of an epoch over all ``images``."""
     rows = torch.arange(images)
     generator = torch.Generator().manual_seed(seed)
     target, pairs = small_target(seed, images), small_pairs(seed, images)
@@ -63,7 +63,7 @@ def small_step_signals(
     reads: tuple[str, ...] = (),
     trained_bridge: str | None = None,
 ) -> StepSignals:
-    """Signals of one adaptation step, with random pseudo-labels of weight 1 and, if read, a random memory.
+    """Return the signals of one adaptation step, with random pseudo-labels of weight 1 and, if read, a random memory.
 
     ``trained_bridge``: role of the bridge among ``bridges`` that learns in the step.
     """
@@ -82,7 +82,7 @@ def small_step_signals(
 
 
 def small_memory(network: Network, seed: int = 0, images: int = IMAGES) -> TargetMemory:
-    """A memory of random answers, as wide as those of ``network``."""
+    """Return a memory of random answers, as wide as those of ``network``."""
     memory = TargetMemory.for_network(network, images)
     width, classes = memory.features.shape[1], memory.probabilities.shape[1]
     memory.fill(small_bank(seed, images, width, classes))
@@ -90,12 +90,12 @@ def small_memory(network: Network, seed: int = 0, images: int = IMAGES) -> Targe
 
 
 def small_bridge_signals(bridge: nn.Module, seed: int = 0, source_network: Network | None = None) -> BridgeSignals:
-    """Signals of one step that trains ``bridge``."""
+    """Return the signals of one step that trains ``bridge``."""
     return BridgeSignals(small_inputs(seed), bridge, source_network or small_source_network())
 
 
 def small_bank(seed: int = 0, images: int = 40, features: int = 6, classes: int = CLASSES) -> FeatureBank:
-    """Random features around one center a class, and logits that mostly agree with them."""
+    """Return random features around one center per class, and logits that mostly agree with them."""
     generator = torch.Generator().manual_seed(seed)
     truth = torch.randint(0, classes, (images,), generator=generator)
     centers = 2 * torch.randn(classes, features, generator=generator)

@@ -1,4 +1,4 @@
-"""Which alignment of TI pairs? Declarations only, parts are imported on first use."""
+"""Declarations of aligners that compare the halves of TI pairs for sfda-kit; the parts are imported on first use."""
 
 from __future__ import annotations
 

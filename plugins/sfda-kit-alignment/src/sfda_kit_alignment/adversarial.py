@@ -3,23 +3,23 @@
 Source: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17, 2016
 (https://arxiv.org/abs/1505.07818), sections 4.2 and 5.2.2.
 
-Equation: x are bottleneck features of the frozen source network on the source halves, y those of the adapting
-network on the target halves; D is a perceptron with two hidden layers:
+Equation: x are bottleneck features of the frozen source network on the source halves, y those of the adapting network
+on the target halves; D is a perceptron with two hidden layers:
 
     L = (mean -log D(x) + mean -log (1 - D(y))) / 2,   log 2 when D cannot tell them apart
 
-D descends; the gradient of y is multiplied by -lambda, so that the network ascends (gradient reversal). As in
-the paper lambda rises with the share p of the phase's steps done, lambda = reversal (2 / (1 + exp(-10 p)) - 1):
-while D knows nothing, the network is not led by it. ``warm_up`` false keeps lambda = reversal throughout.
+D descends; the gradient of y is multiplied by -lambda, so that the network ascends (gradient reversal). As in the paper
+lambda rises with the share p of the phase's steps done, lambda = reversal (2 / (1 + exp(-10 p)) - 1), so that D has no
+influence on the network while it knows nothing. ``warm_up`` false keeps lambda = reversal throughout.
 
-TI pairs show the same classes in both halves, so matching their distributions moves no class onto another, as
-it would between TI and target images.
+TI pairs show the same classes in both halves. So matching their distributions moves no class onto another, as it would
+between TI and target images.
 
-D is trained by the phase's optimiser, SGD at ``adapt.lr`` without a bottleneck's factor. Its steps follow the
-term's weight: a smaller weight slows D down as well. Keep the weight at 1 and let ``reversal`` be the strength.
+The phase's optimiser trains D: SGD at ``adapt.lr`` without a bottleneck's factor. Its steps follow the term's weight: a
+smaller weight slows D down as well. Keep the weight at 1 and let ``reversal`` be the strength.
 
 Defaults: ``reversal`` 1 and ``warm_up`` (the paper's), ``hidden`` 256 units (ours; the paper has 1024 on AlexNet).
-Deviation: both sides are averaged, not summed; no dropout in D.
+Deviations: both sides are averaged, not summed; D has no dropout.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RISE = 10.0
 
 
 class TiAdversarial(Aligner):
-    """Adversarial loss of the module docstring. Options ``reversal`` (1.0), ``warm_up`` and ``hidden`` (256)."""
+    """The adversarial loss of the module docstring. Options ``reversal`` (1.0), ``warm_up`` and ``hidden`` (256)."""
 
     discriminator: nn.Module
 
@@ -52,7 +52,7 @@ class TiAdversarial(Aligner):
         self.reversal, self.warm_up, self.hidden = reversal, warm_up, hidden
 
     def own_module(self, network: Network) -> nn.Module:
-        """The discriminator: features (B, D) -> logits (B, 1)."""
+        """Create and return the discriminator: features (B, D) -> logits (B, 1)."""
         width, hidden = network.feature_width, self.hidden
         self.discriminator = nn.Sequential(
             nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
@@ -60,11 +60,11 @@ class TiAdversarial(Aligner):
         return self.discriminator
 
     def __call__(self, signals: StepSignals) -> Tensor:
-        """Scalar >= 0 in nats; descends for the discriminator, ascends for the adapting network."""
+        """Return a scalar >= 0 in nats; the discriminator descends on it, the adapting network ascends."""
         features = signals.ti_source_features, signals.ti_target_features
         return domain_loss(self.discriminator, *features, self.strength(signals.progress))
 
     def strength(self, progress: float) -> float:
-        """lambda after the share ``progress`` of the phase's steps."""
+        """Return lambda after the share ``progress`` of the phase's steps."""
         rise = 2.0 / (1.0 + math.exp(-RISE * progress)) - 1.0
         return self.reversal * (rise if self.warm_up else 1.0)

@@ -3,17 +3,17 @@
 Source: Sun, Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", ECCV workshops 2016
 (https://arxiv.org/abs/1607.01719), equations 1 to 3.
 
-Equation: with C_s the covariance (divided by n - 1) of the bottleneck features of the frozen source network on
-the source halves, and C_t that of the adapting network on the target halves, D features,
+Equation: C_s is the covariance (divided by n - 1) of the bottleneck features of the frozen source network on the source
+halves, C_t that of the adapting network on the target halves, with D features:
 
     L = ||C_s - C_t||_F^2 / (4 D^2)
 
-The mean plays no part, nor does which halves belong together. Divided by 4 D^2 the term is small (D = 256: a
-difference of 1 in every entry gives 1/4), so it takes a larger weight than a cross-entropy; the paper's own
-rule is a weight that makes both losses about equal at the end of training.
+The mean plays no part, and neither does which halves belong together. Divided by 4 D^2 the term is small (D = 256: a
+difference of 1 in every entry gives 1/4), so it needs a larger weight than a cross-entropy. The paper's own rule is a
+weight that makes both losses about equal at the end of training.
 
-No option. Deviation: the paper aligns the last layer's outputs of labelled source and target images; here it is
-the bottleneck's, on pairs without labels.
+There is no option. Deviation: the paper aligns the last layer's outputs of labelled source and target images; this term
+aligns those of the bottleneck, on pairs without labels.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class TiCoral(Aligner):
-    """Squared distance of covariances (module docstring)."""
+    """The squared distance of covariances (module docstring)."""
 
     def __call__(self, signals: StepSignals) -> Tensor:
-        """Scalar >= 0; gradients reach the adapting network only."""
+        """Return a scalar >= 0; gradients reach the adapting network only."""
         source, target = two_pairs(signals.ti_source_features, signals.ti_target_features, "ti-coral")
         with without_autocast(target.device):
             difference = covariance(source) - covariance(target)
@@ -41,6 +41,6 @@ class TiCoral(Aligner):
 
 
 def covariance(samples: Tensor) -> Tensor:
-    """(n, D) -> (D, D), divided by n - 1."""
+    """Return the covariance (D, D) of ``samples`` (n, D), divided by n - 1."""
     centred = samples - samples.mean(dim=0)
     return centred.T @ centred / (len(samples) - 1)

@@ -3,22 +3,20 @@
 Source: Gretton, Borgwardt, Rasch, Schoelkopf, Smola, "A Kernel Two-Sample Test", JMLR 13, 2012
 (https://jmlr.org/papers/v13/gretton12a.html).
 
-Equations: x_i are bottleneck features of the frozen source network on the source halves, y_i those of the
-adapting network on the target halves, n pairs in the batch. Estimators of MMD^2:
+Equations: x_i are bottleneck features of the frozen source network on the source halves, y_i those of the adapting
+network on the target halves, n pairs in the batch. Estimators of MMD^2:
 
-* ``biased`` (default; equation 5): mean_ij [k(x_i, x_j) + k(y_i, y_j) - 2 k(x_i, y_j)]; >= 0, and 0 when both
-  samples are the same;
-* ``unbiased`` (equation 4): the same sum over i != j, divided by n (n - 1); 0 in expectation when both
-  distributions are the same, so below 0 in some batches. It leaves out k(x_i, y_i) too: that a pair shows
-  one scene then plays no part.
+* ``biased`` (default; equation 5): mean_ij [k(x_i, x_j) + k(y_i, y_j) - 2 k(x_i, y_j)]; >= 0, and 0 for equal samples;
+* ``unbiased`` (equation 4): the same sum over i != j, divided by n (n - 1). For equal distributions it is 0 in
+  expectation, so below 0 in some batches. It leaves out k(x_i, y_i) too, so it does not use which halves belong
+  together.
 
-Kernel: the mean of Gaussians, k(u, v) = mean_m exp(-||u - v||^2 / (2 f_m s)), where s is the median of
-||u - v||^2 over all pairs of different points of both samples (the median rule of section 8, for the squared
-distance), taken anew in each batch and without gradient. So the term does not depend on the scale of the
-features.
+The kernel is the mean of Gaussians, k(u, v) = mean_m exp(-||u - v||^2 / (2 f_m s)), where s is the median of
+||u - v||^2 over all pairs of different points of both samples (the median rule of section 8, for the squared distance),
+computed anew in each batch and without gradient. So the term does not depend on the scale of the features.
 
-Defaults: f = 0.25, 0.5, 1, 2, 4 (ours), ``biased``. Deviation: Gretton et al. have one Gaussian; a mixture needs
-no choice of a bandwidth.
+Defaults: f = 0.25, 0.5, 1, 2, 4 (ours), ``biased``. Deviation: Gretton et al. have one Gaussian; a mixture needs no
+choice of a bandwidth.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 class TiMmd(Aligner):
-    """MMD^2 of the module docstring. Options ``estimator`` and ``bandwidths``, the factors f_m."""
+    """MMD^2 of the module docstring. Options: ``estimator``, and ``bandwidths``, the factors f_m."""
 
     def __init__(self, estimator: Estimator = "biased", bandwidths: Sequence[float] = FACTORS) -> None:
         if estimator not in get_args(Estimator):
@@ -54,7 +52,7 @@ class TiMmd(Aligner):
         self.estimator, self.bandwidths = estimator, tuple(bandwidths)
 
     def __call__(self, signals: StepSignals) -> Tensor:
-        """Scalar in [0, 2] (``biased``) or [-2, 2]; gradients reach the adapting network only."""
+        """Return a scalar in [0, 2] (``biased``) or [-2, 2]; gradients reach the adapting network only."""
         source, target = two_pairs(signals.ti_source_features, signals.ti_target_features, "ti-mmd")
         with without_autocast(target.device):
             return mmd(source, target, self.estimator, self.bandwidths)
@@ -67,7 +65,7 @@ def _positive_numbers(values: object) -> bool:
 
 
 def mmd(x: Tensor, y: Tensor, estimator: Estimator = "biased", bandwidths: Sequence[float] = FACTORS) -> Tensor:
-    """MMD^2 of two samples (n, D) of one size (module docstring), 0-d."""
+    """Return MMD^2 of two samples (n, D) of the same size (module docstring), 0-d."""
     count = len(x)
     kernel = gaussians(squared_distances(torch.cat([x, y])), bandwidths)
     across = kernel[:count, count:]
@@ -78,15 +76,15 @@ def mmd(x: Tensor, y: Tensor, estimator: Estimator = "biased", bandwidths: Seque
 
 
 def squared_distances(points: Tensor) -> Tensor:
-    """||u - v||^2 of all points (N, D) -> (N, N), exactly 0 on the diagonal."""
-    centred = points - points.mean(dim=0)  # distances stay; less is lost where products cancel
+    """Return ||u - v||^2 of all points (N, D), (N, N), exactly 0 on the diagonal."""
+    centred = points - points.mean(dim=0)  # distances stay the same, with smaller rounding errors
     products = centred @ centred.T
     squares = products.diagonal()
     return (squares[:, None] + squares[None] - 2 * products).clamp_min(0)
 
 
 def gaussians(distances: Tensor, bandwidths: Sequence[float]) -> Tensor:
-    """Mean of Gaussian kernels of squared distances (N, N); widths follow their median, without gradient."""
+    """Return the mean of Gaussian kernels of squared distances (N, N); their median, without gradient, sets widths."""
     rows, columns = torch.triu_indices(len(distances), len(distances), offset=1, device=distances.device)
     median = distances.detach()[rows, columns].median().clamp_min(torch.finfo(distances.dtype).tiny)
     return torch.stack([(distances / (-2 * factor * median)).exp() for factor in bandwidths]).mean(dim=0)

@@ -1,4 +1,4 @@
-"""What the terms that compare two samples share."""
+"""The check that terms which compare two samples share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sfda_kit import UserError
 
 
 def two_pairs(source: Tensor, target: Tensor, name: str) -> tuple[Tensor, Tensor]:
-    """Both samples (n, D), the source's without gradient; ``UserError`` where one pair is all there is."""
+    """Return both samples (n, D), the source's without gradient; raise ``UserError`` where there is only one pair."""
     if len(target) < 2:
         raise UserError(
             f"{name} compares distributions and needs at least 2 TI pairs in a batch, got {len(target)}. Give more "

@@ -1,4 +1,4 @@
-"""The recommended composition: declarations only, parts are imported on first use."""
+"""Declaration of the recommended composition; its parts are imported on first use."""
 
 from __future__ import annotations
 

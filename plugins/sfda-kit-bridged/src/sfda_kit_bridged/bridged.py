@@ -1,22 +1,20 @@
 """``bridged``, alias ``recommended``: the network adapts behind a bridge, on TI pairs first, then on target images.
 
-A composition of published terms, ours; it has no paper:
+This is our own composition of published terms; it has no paper:
 
-* input bridge ``unet``, trained by TGMB's objective (Zhu, Chen, Wang, https://arxiv.org/abs/2401.05014): what the
-  network meets is source-like from the first step;
+* input bridge ``unet``, trained by TGMB's objective (Zhu, Chen, Wang, https://arxiv.org/abs/2401.05014): the network
+  gets source-like images from the first step;
 * phase ``pairs``, half as long as ``--epochs``: L = L_f + L_p + 0.05 L_IM. L_f (``ti-features``) is the distance of
   features, and L_p (``ti-predictions``) the divergence of predictions, between the frozen source network on the source
-  half of a TI pair and the adapting network on the target half. They ask nothing of target images, so a source model
-  that knows little of the new sensor cannot mislead them. The little of L_IM is there because target images alone
-  move BatchNorm's running statistics;
-* phase ``adapt``: L = L_IM + 0.3 CE(y^, p) + L_f + L_p: SHOT (https://arxiv.org/abs/2002.08546) with the pairs kept
-  as anchors.
+  half of a TI pair and the adapting network on the target half. Both use no target images, so a source model that knows
+  little of the sensor cannot mislead them. Only target images move BatchNorm's statistics, hence the small L_IM;
+* phase ``adapt``: L = L_IM + 0.3 CE(y^, p) + L_f + L_p: SHOT (https://arxiv.org/abs/2002.08546) with pairs as anchors.
 
 Both phases and the bridge see random resized crops, the same ones for both halves of a pair: the method sets
 ``adapt.augmentation`` to ``strong`` unless the user says otherwise. All weights are 1, or those of the papers.
 
-L_IM holds all classes for equally frequent: where they are not, plain accuracy may fall while the mean over classes
-rises. ``--aligner infomax=0.1`` trusts it less.
+L_IM assumes that all classes are equally frequent. Where they are not, plain accuracy may fall while the mean over
+classes rises. ``--aligner infomax=0.1`` gives it less weight.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""NRC, AaD and CoWA-JMDS for sfda-kit: declarations only, parts are imported on first use."""
+"""Declarations of NRC, AaD and CoWA-JMDS for sfda-kit; the parts are imported on first use."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """AaD: attracting and dispersing.
 
-Paper: Yang, Wang, Wang, Jui, van de Weijer, "Attracting and Dispersing: A Simple Approach for Source-free
-Domain Adaptation", NeurIPS 2022, https://arxiv.org/abs/2205.04183
+Paper: Yang, Wang, Wang, Jui, van de Weijer, "Attracting and Dispersing: A Simple Approach for Source-free Domain
+Adaptation", NeurIPS 2022, https://arxiv.org/abs/2205.04183
 
-Equation (section 3; our notation). Banks of unit features and softmax s as in NRC; p_i is the current softmax
-of image i of the batch, N_K(i) the K nearest features of i by cosine:
+Equation (section 3; our notation). The banks of unit features and softmax s are those of NRC; p_i is the current
+softmax of image i of the batch, N_K(i) the K nearest features of i by cosine:
 
     L = mean_i ( - sum_{k in N_K(i)} <p_i, s_k>  +  lambda sum_{m in batch, m != i} <p_i, p_m> )
     lambda = (1 + 10 t/T)^-beta,   t/T the share of steps done
@@ -13,9 +13,8 @@ No gradient flows into the bank; in the second sum it flows into both factors.
 
 Defaults: K = 3, beta = 0 (Office-Home); the paper has K = 5, beta = 5 on VisDA.
 
-Deviations: an image is kept out of its own neighbours by its row, as in NRC. The second sum is over the batch
-and not its mean, as in the paper, so it grows with ``adapt.batch_size`` (64 in the paper and by default). The
-optimiser is the run's.
+Deviations: an image is kept out of its own neighbours by its row, as in NRC. The second sum is over the batch, not its
+mean, as in the paper; it grows with ``adapt.batch_size`` (64 in the paper and by default). The optimiser is the run's.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class Attraction(Aligner):
         self.search = neighbour_search(search, "attraction")
 
     def __call__(self, signals: StepSignals) -> Tensor:
-        """Scalar in [-K, 0]; gradients reach p_i alone."""
+        """Return a scalar in [-K, 0]; gradients reach p_i alone."""
         memory = signals.memory
         check_count(self.neighbors, len(memory.features), "attraction.options.neighbors")
         rows = signals.target_rows.to(memory.features.device)
@@ -61,7 +60,7 @@ class Dispersion(Aligner):
         self.decay = decay
 
     def __call__(self, signals: StepSignals) -> Tensor:
-        """Scalar in [0, B - 1]."""
+        """Return a scalar in [0, B - 1]."""
         predictions = signals.target_probabilities
         weight: float = (1.0 + 10.0 * signals.progress) ** -self.decay
         # The sum over all pairs without the B x B table: |sum_i p_i|^2 less each image with itself.

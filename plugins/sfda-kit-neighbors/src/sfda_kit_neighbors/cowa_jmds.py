@@ -3,19 +3,19 @@
 Paper: Lee, Jung, Yim, Yoon, "Confidence Score for Source-Free Unsupervised Domain Adaptation", ICML 2022,
 https://arxiv.org/abs/2206.06640
 
-Equations (section 3; our notation). For images i of a batch with pseudo-labels y and weights w from ``jmds``,
-renewed at the start of every epoch, a mate j of the same batch and g ~ Beta(alpha, alpha):
+Equations (section 3; our notation). Images i of a batch have pseudo-labels y and weights w from ``jmds``, renewed at
+the start of every epoch; j is a mate of the same batch, and g ~ Beta(alpha, alpha):
 
     x' = g x_i + (1 - g) x_j,   y' = g y_i + (1 - g) y_j,   w' = g w_i + (1 - g) w_j
     L  = mean_i w' CE(y', p(x'))
 
-with the classifier frozen. ``weighted-mixup`` is this loss, ``jmds`` the labels and weights; the labeler's own
-cross-entropy has weight 0 here, because the mixed one takes its place.
+The classifier is frozen. ``weighted-mixup`` is this loss, ``jmds`` gives the labels and weights. The labeler's own
+cross-entropy has weight 0 here, because the mixed one replaces it.
 
 Defaults: alpha = 0.2 [ours: the paper's value for each data set is not known to us].
 
-Deviations: g is drawn for each image, and the mate is a permutation of the batch [ours: the paper leaves
-both open]. Images are mixed as the network's input bridge takes them: encoded and normalised.
+Deviations: g is drawn for each image, and the mate is a permutation of the batch [ours: the paper leaves both open].
+Images are mixed as the network's input bridge takes them: encoded and normalised.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class WeightedMixup(Aligner):
         self.alpha = alpha
 
     def __call__(self, signals: StepSignals) -> Tensor:
-        """Scalar >= 0; gradients reach the adapting network through its answers to mixed images."""
+        """Return a scalar >= 0; gradients reach the adapting network through its answers to mixed images."""
         images = signals.target_images
         mate = torch.randperm(len(images), generator=signals.random).to(images.device)
         share = self.shares(len(images), signals.random).to(images)
@@ -55,7 +55,7 @@ class WeightedMixup(Aligner):
         return mixed_loss(logits, share, signals.pseudo_labels, signals.pseudo_label_weights, mate)
 
     def shares(self, count: int, generator: torch.Generator) -> Tensor:
-        """g of each image, (count,), in [0, 1]."""
+        """Return g of each image, (count,), in [0, 1]."""
         if self.alpha == 0:
             return torch.ones(count)
         # torch's own Beta distribution takes no generator; numpy's is fixed by a number drawn from ours.
@@ -64,7 +64,7 @@ class WeightedMixup(Aligner):
 
 
 def mixed_loss(logits: Tensor, share: Tensor, labels: Tensor, weights: Tensor, mate: Tensor) -> Tensor:
-    """mean_i w' CE(y', p) for logits (B, C) of mixed images; share, labels, weights and mate are (B,)."""
+    """Return mean_i w' CE(y', p) for logits (B, C) of mixed images; share, labels, weights and mate are (B,)."""
     surprise = -logits.log_softmax(dim=1)
     losses = share * _of(surprise, labels) + (1 - share) * _of(surprise, labels[mate])
     mixed_weights = share * weights + (1 - share) * weights[mate]

@@ -1,4 +1,4 @@
-"""The same nearest neighbours by faiss, an optional package.
+"""Nearest neighbours by faiss, an optional package, with the same result as the search by torch.
 
 Johnson, Douze, Jegou, "Billion-scale similarity search with GPUs" (https://arxiv.org/abs/1702.08734). The search is
 faiss's exhaustive one (that of its ``IndexFlatIP``), so it is exact as well. No index is kept: the memory changes in
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def require_faiss(part: str) -> None:
-    """Raise ``UserError`` unless faiss can be imported; ``part``: which part asks for it."""
+    """Raise ``UserError`` unless faiss can be imported; ``part``: the part that asks for it."""
     try:
         import_module("faiss")
     except ImportError as error:
@@ -31,13 +31,13 @@ def require_faiss(part: str) -> None:
 
 @torch.no_grad()
 def nearest_rows_by_faiss(queries: Tensor, features: Tensor, count: int, own_rows: Tensor) -> Tensor:
-    """``nearest_rows`` (see there), compared on the CPU in single precision; the rows are on the queries' device.
+    """Do what ``nearest_rows`` does, on the CPU in single precision; the rows are on the device of ``own_rows``.
 
-    Where several features are equally near and only some of them fit in, which ones is faiss's choice.
+    Where several features are equally near and only some of them fit in, faiss chooses among them.
     """
     import faiss
 
-    faiss.omp_set_num_threads(torch.get_num_threads())  # it has a count of its own
+    faiss.omp_set_num_threads(torch.get_num_threads())  # faiss has a thread count of its own
     query_array, feature_array = (values.cpu().float().numpy() for values in (queries, features))
     _, found = faiss.knn(query_array, feature_array, count + 1, metric=faiss.METRIC_INNER_PRODUCT)
     rows = torch.from_numpy(found).to(own_rows.device)
@@ -45,7 +45,7 @@ def nearest_rows_by_faiss(queries: Tensor, features: Tensor, count: int, own_row
 
 
 def _without(rows: Tensor, own_rows: Tensor) -> Tensor:
-    """``rows`` (Q, K + 1) less each one's own, or its last where copies of it left no place for its own: (Q, K)."""
+    """Drop each query's own row from ``rows`` (Q, K + 1), or the last row where its own is not among them: (Q, K)."""
     is_own = rows == own_rows[:, None]
     # A stable sort of booleans moves what is to be dropped to the end and keeps the order of the rest.
     order = is_own.to(torch.uint8).argsort(dim=1, stable=True)

@@ -3,8 +3,8 @@
 Paper: Lee, Jung, Yim, Yoon, "Confidence Score for Source-Free Unsupervised Domain Adaptation", ICML 2022,
 https://arxiv.org/abs/2206.06640
 
-Equations (section 3; our notation). f_i: bottleneck feature of unit length, p_i: softmax. A Gaussian mixture with
-one component a class has its means, full covariances and mixing weights from memberships g, at first g = p:
+Equations (section 3; our notation). f_i is the bottleneck feature of unit length, p_i the softmax. A Gaussian mixture
+with one component per class has its means, full covariances and mixing weights from memberships g, at first g = p:
 
     mu_c = sum_i g_ic f_i / sum_i g_ic,   Sigma_c = sum_i g_ic (f_i - mu_c)(f_i - mu_c)^T / sum_i g_ic + ridge I
     q_ic = log p(c | f_i) under that mixture,   y_i = argmax_c q_ic
@@ -12,9 +12,9 @@ one component a class has its means, full covariances and mixing weights from me
     MPPL_i = p_i,y_i                                      (the model's probability of the pseudo-label)
     JMDS_i = LPG_i MPPL_i, in [0, 1]
 
-Deviations: ``rounds`` 2 by default [ours, as SHOT's centroids]: the mixture is fitted a second time with its own
-posterior as memberships. ``ridge`` 1e-6 [ours]: features are fewer than dimensions in most classes, so a full
-covariance has no inverse without it. Computed in double precision, for the same reason.
+Deviations: ``rounds`` is 2 by default [ours, as SHOT's centroids]: the mixture is fitted a second time with its own
+posterior as memberships. ``ridge`` is 1e-6 [ours]: most classes have fewer features than dimensions, so a full
+covariance has no inverse without it. All is computed in double precision, for the same reason.
 """
 
 from __future__ import annotations
@@ -33,10 +33,7 @@ if TYPE_CHECKING:
 
 
 class Jmds(PseudoLabeler):
-    """Most likely component of the mixture, weighted by JMDS (module docstring).
-
-    Options: ``rounds`` of fitting (2), ``ridge`` on the covariances (1e-6).
-    """
+    """The most likely component of the mixture, weighted by JMDS. Options ``rounds`` of fit (2), ``ridge`` (1e-6)."""
 
     def __init__(self, rounds: int = 2, ridge: float = 1e-6) -> None:
         if rounds < 1 or not ridge > 0:
@@ -47,9 +44,9 @@ class Jmds(PseudoLabeler):
         self.ridge = ridge
 
     def __call__(self, bank: FeatureBank) -> PseudoLabels:
-        """Labels of all N images with weights in [0, 1]; all 0 where no image is nearer to one class."""
+        """Return labels of all N images with weights in [0, 1]; all are 0 where no image is nearer to one class."""
         device = bank.features.device
-        exact = torch.device("cpu") if device.type == "mps" else device  # which knows no double precision
+        exact = torch.device("cpu") if device.type == "mps" else device  # mps has no double precision
         features = F.normalize(bank.features.to(exact).double(), dim=1)
         model = bank.probabilities.to(exact).double()
         membership = model
@@ -62,7 +59,7 @@ class Jmds(PseudoLabeler):
 
 
 def log_posterior(features: Tensor, membership: Tensor, ridge: float) -> Tensor:
-    """log p(c | f_i), (N, K), under a Gaussian mixture fitted to features (N, D) with memberships (N, K)."""
+    """Return log p(c | f_i), (N, K), of a Gaussian mixture fitted to features (N, D) with memberships (N, K)."""
     mass = membership.sum(dim=0).clamp_min(torch.finfo(membership.dtype).tiny)
     joint = [
         _log_density(features, membership[:, c] / mass[c], ridge) + mass[c].log() for c in range(membership.shape[1])
@@ -71,7 +68,7 @@ def log_posterior(features: Tensor, membership: Tensor, ridge: float) -> Tensor:
 
 
 def _log_density(features: Tensor, weights: Tensor, ridge: float) -> Tensor:
-    """log N(f_i | mu, Sigma), (N,), without the constant that all classes share."""
+    """Return log N(f_i | mu, Sigma), (N,), without the constant that all classes share."""
     centred = features - weights @ features
     covariance = (centred * weights[:, None]).T @ centred
     covariance.diagonal().add_(ridge)
@@ -82,7 +79,7 @@ def _log_density(features: Tensor, weights: Tensor, ridge: float) -> Tensor:
 
 
 def relative_gap(posterior: Tensor) -> Tensor:
-    """LPG (N,) from log posteriors (N, K): the lead of the first class over the second, the largest being 1."""
+    """Return LPG (N,) from log posteriors (N, K): the lead of the first class over the second; the largest is 1."""
     if posterior.shape[1] == 1:
         return torch.ones_like(posterior[:, 0])
     first, second = posterior.topk(2, dim=1).values.unbind(dim=1)

@@ -13,22 +13,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CELLS = 2**24
-"""Similarities held at once (64 MiB in single precision)."""
+"""The number of similarities in memory at once (64 MiB in single precision)."""
 
 
 @torch.no_grad()
 def nearest_rows(queries: Tensor, features: Tensor, count: int, own_rows: Tensor, cells: int = CELLS) -> Tensor:
-    """Rows of the ``count`` most similar features of each query, most similar first, int64 (Q, count).
+    """Return the rows of the ``count`` most similar features of each query, most similar first, int64 (Q, count).
 
-    ``queries`` (Q, D) and ``features`` (N, D) have unit length, similarity is their cosine;
-    ``own_rows`` (Q,): the row that each query is itself, never its own neighbour. The features are
-    compared in blocks of at most ``cells`` similarities, and nothing is approximated. ``count`` must be
-    less than N (see ``check_count``).
+    ``queries`` (Q, D) and ``features`` (N, D) have unit length; similarity is their cosine. ``own_rows`` (Q,): the row
+    of each query itself, which is never its own neighbour. The features are compared in blocks of at most ``cells``
+    similarities, and nothing is approximated. ``count`` must be less than N (see ``check_count``).
     """
     block = max(1, cells // max(1, len(queries)))
     best = queries.new_empty(len(queries), 0)
     rows = own_rows.new_empty(len(queries), 0)
-    # In 16 bits near features would tie by the hundred: under autocast the product stays in full precision.
+    # In 16 bits hundreds of near features would be equal, so the product stays in full precision under autocast.
     with without_autocast(queries.device):
         for start in range(0, len(features), block):
             similarity = queries @ features[start : start + block].T
@@ -43,7 +42,7 @@ def nearest_rows(queries: Tensor, features: Tensor, count: int, own_rows: Tensor
 
 
 def neighbour_search(name: str, part: str) -> Callable[[Tensor, Tensor, int, Tensor], Tensor]:
-    """``nearest_rows`` as option ``search`` of ``part`` asks: by ``torch``, or by ``faiss`` with the same result.
+    """Return the search that ``part`` asks for: ``torch`` is ``nearest_rows``, ``faiss`` gives the same result.
 
     Raises ``UserError`` for another name, and where faiss is asked for and not installed.
     """
@@ -67,7 +66,7 @@ def check_count(count: int, images: int, option: str) -> None:
 
 
 def positive_count(count: int, option: str, least: int = 1) -> int:
-    """``count`` as it is; ``UserError`` below ``least``."""
+    """Return ``count``; raise ``UserError`` where it is below ``least``."""
     if count < least:
         raise UserError(f"{option} is {count!r}, expected a whole number of at least {least}.")
     return count

@@ -1,11 +1,11 @@
 """NRC: neighborhood reciprocity clustering.
 
-Paper: Yang, Wang, van de Weijer, Herranz, Jui, "Exploiting the Intrinsic Neighborhood Structure for
-Source-free Domain Adaptation", NeurIPS 2021, https://arxiv.org/abs/2110.04202
+Paper: Yang, Wang, van de Weijer, Herranz, Jui, "Exploiting the Intrinsic Neighborhood Structure for Source-free Domain
+Adaptation", NeurIPS 2021, https://arxiv.org/abs/2110.04202
 
-Equations (section 3; our notation). Two banks hold, for every target image j, the unit feature and the
-softmax s_j that it last had; p_i is the current softmax of image i of the batch. N_K(i): the K nearest
-features of i by cosine. E(i): the M nearest of each of these, repetitions and i itself kept.
+Equations (section 3; our notation). Two banks hold, for every target image j, the unit feature and the softmax s_j that
+it last had; p_i is the current softmax of image i of the batch. N_K(i): the K nearest features of i by cosine. E(i):
+the M nearest of each of these; repetitions and i itself are kept.
 
     L_N    = - mean_i sum_{k in N_K(i)} A_ik <s_k, p_i>,   A_ik = 1 if i in N_M(k) (reciprocal), else r = 0.1
     L_E    = - mean_i sum_{m in E(i)} r <s_m, p_i>
@@ -17,9 +17,9 @@ No gradient flows into the banks. The rows of a batch are renewed before neighbo
 
 Defaults: K = 3, M = 2 (Office-31, Office-Home); the paper has K = M = 5 on VisDA.
 
-Deviations: an image is kept out of its own neighbours by its row, not by dropping the first of K + 1, which
-is another image where two are alike. s_i in L_self is the batch's own answer without gradient, as the bank
-holds it at that moment. The optimiser is the run's (the paper: SGD, rate 1e-3, the bottleneck tenfold).
+Deviations: an image is kept out of its own neighbours by its row. The paper drops the first of K + 1, which is another
+image where two are alike. s_i in L_self is the batch's own answer without gradient, as the bank holds it at that
+moment. The optimiser is the run's (the paper: SGD, rate 1e-3, the bottleneck tenfold).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ PAPER = "https://arxiv.org/abs/2110.04202"
 class ReciprocalNeighbors(Aligner):
     """L_N + ``expanded_weight`` L_E + ``self_weight`` L_self (module docstring).
 
-    Options: ``neighbors`` K (3), ``expanded`` M (2), ``weak`` r (0.1), ``expanded_weight`` and
-    ``self_weight`` (1 each), ``search`` (README).
+    Options: ``neighbors`` K (3), ``expanded`` M (2), ``weak`` r (0.1), ``expanded_weight`` and ``self_weight`` (1
+    each), ``search`` (README).
     """
 
     reads: ClassVar[tuple[str, ...]] = ("memory",)
@@ -64,7 +64,7 @@ class ReciprocalNeighbors(Aligner):
         self.search = neighbour_search(search, "reciprocal-neighbors")
 
     def __call__(self, signals: StepSignals) -> Tensor:
-        """Scalar, at least -(K + r K M + 1) with weights of 1; gradients reach p_i alone."""
+        """Return a scalar, at least -(K + r K M + 1) with weights of 1; gradients reach p_i alone."""
         memory, predictions = signals.memory, signals.target_probabilities
         features, answers = memory.features, memory.probabilities
         check_count(self.neighbors, len(features), "reciprocal-neighbors.options.neighbors")
@@ -86,13 +86,13 @@ class Diversity(Aligner):
     """L_div = sum_c KL(mean_i p_ic || 1/C) = log C - H(mean_i p_i) (module docstring)."""
 
     def __call__(self, signals: StepSignals) -> Tensor:
-        """Scalar in nats, from 0 to log C (up to the epsilon of the entropy)."""
+        """Return a scalar in nats, from 0 to log C (up to the epsilon of the entropy)."""
         mean = signals.target_probabilities.mean(dim=0)
         return math.log(len(mean)) - entropy(mean)
 
 
 def agreement(answers: Tensor, predictions: Tensor) -> Tensor:
-    """<s_k, p_i> for answers (B, n, C) and predictions (B, C): (B, n)."""
+    """Return <s_k, p_i>, (B, n), for answers (B, n, C) and predictions (B, C)."""
     return (answers * predictions[:, None]).sum(dim=2)
 
 

@@ -1,4 +1,4 @@
-"""PLUE for sfda-kit: declarations only, parts are imported on first use."""
+"""Declarations of PLUE for sfda-kit; the parts are imported on first use."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Aligner ``guided-labels``: the whole objective of PLUE; formulas and deviations are in ``plue.py``.
 
-One term, because its parts share the momentum model, the three views and the labels of the neighbours. In the phase,
-``memory`` then holds the momentum model's answers, for every term that reads it after this one.
+It is one term, because its parts share the momentum model, the three views and the labels of the neighbours. In the
+phase, ``memory`` then holds the momentum model's answers, for every term that reads it after this one.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ class GuidedLabels(Aligner):
         self.temperature = positive_temperature(temperature, "guided-labels")
 
     def check(self, network: nn.Module) -> None:
-        """Raise ``UserError`` with a single class: there is no other one to be wrong."""
+        """Raise ``UserError`` with a single class, because there is no other class to be wrong."""
         if network.class_count < 2:  # type: ignore[operator]
             raise UserError("guided-labels learns what an image is not, and there is one class. Give two or more.")
 
     def own_module(self, network: Network) -> nn.Module:
-        """The momentum model and the label history: state, no parameters."""
+        """Create and return the momentum model and the label history: state, no parameters."""
         self.network, self.momentum_model = network, MomentumModel(network, self.momentum)
         self.history = LabelHistory(self.epochs)
         return nn.ModuleDict({"momentum": self.momentum_model, "history": self.history})
 
     def __call__(self, signals: StepSignals) -> Tensor:
-        """Scalar; gradients reach the network through its answer to a strong view alone."""
+        """Return a scalar; gradients reach the network through its answer to a strong view alone."""
         memory, rows = signals.memory, signals.target_rows.to(signals.target_features.device)
         strong, other = signals.draw_target_images("strong"), signals.draw_target_images("strong")
         keys = self._renew(signals, memory, rows, other)
@@ -87,7 +87,7 @@ class GuidedLabels(Aligner):
 
     @torch.no_grad()
     def _renew(self, signals: StepSignals, memory: TargetMemory, rows: Tensor, other: Tensor) -> Tensor:
-        """Momentum model, bank and label history as of this step; the keys of the ``other`` views, (B, D)."""
+        """Renew momentum model, bank and label history for this step; return the ``other`` views' keys, (B, D)."""
         if not self.history.is_started:
             self.history.start(memory.probabilities.argmax(dim=1))
         model = self.momentum_model
@@ -97,13 +97,13 @@ class GuidedLabels(Aligner):
         return F.normalize(model.network.weighed(key.features), dim=1)
 
     def _compared(self, images: int, generator: torch.Generator) -> Tensor:
-        """Rows of the bank that serve in this step: all, or as many as ``bank`` drawn anew."""
+        """Return the rows of the bank for this step: all, or as many as ``bank``, drawn anew."""
         return torch.arange(images) if images <= self.bank else torch.randperm(images, generator=generator)[: self.bank]
 
     @torch.no_grad()
     def _labels(self, memory: TargetMemory, rows: Tensor, compared: Tensor) -> tuple[Tensor, Tensor]:
-        """Labels y (B,) and their weights w (B,)."""
-        # Every image of the batch may be one of those compared with, so each needs one more than it has neighbours.
+        """Return the labels y (B,) and their weights w (B,)."""
+        # An image of the batch may be among those compared with, so one more than the neighbours is needed.
         if self.neighbors >= len(compared):
             raise UserError(
                 f"guided-labels.options.neighbors is {self.neighbors}, and each image is compared with "

@@ -9,10 +9,10 @@ from sfda_kit import GrowingBuffers
 
 
 class LabelHistory(GrowingBuffers):
-    """``past``: labels of each of N images in the last T epochs, newest first, int64 (N, T), -1 where there is none;
-    ``current``: those given in this epoch, int64 (N,), -1 where there is none yet.
+    """A label history keeps the labels of N images as buffers, so a resumed run continues with them.
 
-    All are buffers, so a resumed run continues with them. N is told by ``start``.
+    ``past``: labels of the last T epochs, newest first, int64 (N, T), -1 where there is none; ``current``: labels given
+    in this epoch, int64 (N,), -1 where there is none yet. ``start`` sets N.
     """
 
     past: Tensor
@@ -29,13 +29,13 @@ class LabelHistory(GrowingBuffers):
         return len(self.current) > 0
 
     def start(self, labels: Tensor) -> None:
-        """Labels (N,) of the epoch before the first."""
+        """Store the labels (N,) of the epoch before the first."""
         self.past = labels.new_full((len(labels), self.past.shape[1]), -1)
         self.past[:, 0] = labels
         self.current = torch.full_like(labels, -1)
 
     def record(self, rows: Tensor, labels: Tensor) -> None:
-        """Labels (B,) of a batch of ``rows`` (B,). An image that comes again tells that a new epoch has begun."""
+        """Store the labels (B,) of a batch of ``rows`` (B,). A new epoch has begun when an image comes again."""
         if (self.current[rows] >= 0).any():
             # Images that the epoch left out keep the label they had.
             newest = torch.where(self.current >= 0, self.current, self.past[:, 0])
@@ -44,7 +44,7 @@ class LabelHistory(GrowingBuffers):
         self.current[rows] = labels
 
     def agree(self, rows: Tensor, others: Tensor) -> Tensor:
-        """Whether images ``rows`` (B,) and ``others`` (M,) had one label in the same past epoch, bool (B, M)."""
+        """Return whether images ``rows`` (B,) and ``others`` (M,) had one label in the same past epoch, bool (B, M)."""
         found = torch.zeros(len(rows), len(others), dtype=torch.bool, device=rows.device)
         for mine, theirs in zip(self.past[rows].unbind(1), self.past[others].unbind(1), strict=True):
             found |= (mine[:, None] == theirs) & (mine >= 0)[:, None]

@@ -1,4 +1,4 @@
-"""A momentum model: a network whose weights follow another's, slowly."""
+"""A momentum model: a network whose weights slowly follow another's."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class MomentumModel(nn.Module):
-    """Weights m theta_mom + (1 - m) theta, at first those of ``network``.
+    """A momentum model has the weights m theta_mom + (1 - m) theta, at first those of ``network``.
 
-    It has buffers and no parameters: checkpoints hold it, and nothing trains it. BatchNorm takes the statistics of
-    the batch where the network does, as is usual in momentum contrast; all else is in evaluation mode.
+    It has buffers and no parameters: checkpoints hold it, and nothing trains it. BatchNorm takes the statistics of the
+    batch where the network does, as is usual in momentum contrast; all else is in evaluation mode.
     """
 
     network: Network
@@ -29,18 +29,18 @@ class MomentumModel(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """(B, 3, H, W) -> features and logits."""
+        """Return features and logits of images (B, 3, H, W)."""
         output: NetworkOutput = self.network(images)
         return output
 
     def train(self, mode: bool = True) -> MomentumModel:
-        """Its mode follows the network, whatever is asked for."""
+        """Stay in evaluation mode whatever ``mode`` is; only ``follow`` changes the modes of BatchNorm."""
         del mode
         return super().train(False)
 
     @torch.no_grad()
     def follow(self, network: Network) -> None:
-        """One step towards ``network``, whose running statistics and modes of BatchNorm it takes over."""
+        """Take one step towards ``network``, and copy its running statistics and its modes of BatchNorm."""
         own = self.network.state_dict()
         for name, value in network.state_dict().items():
             if name in self._averaged:
@@ -53,7 +53,7 @@ class MomentumModel(nn.Module):
 
 
 def without_parameters(network: Network) -> Network:
-    """``network`` with every parameter turned into a buffer of the same name, in place."""
+    """Turn every parameter of ``network`` into a buffer of the same name, in place, and return ``network``."""
     for module in network.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             delattr(module, name)

@@ -1,4 +1,4 @@
-"""Ray for sfda-kit: declarations only, parts are imported on first use."""
+"""Declaration of the executor ``ray``, which is imported on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection to a Ray cluster that says plainly when there is none."""
+"""A connection to a Ray cluster, with a plain error when there is none."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sfda_kit_ray.quiet import ray
 
 CLIENT, CLIENT_PORT = "ray://", 10001
 OBJECT_STORE = 100 * 2**20
-"""Bytes for a Ray of our own: cells exchange nothing but a line of JSON."""
+"""Bytes for a Ray that we start: cells exchange nothing but a line of JSON."""
 ANSWERS_IN_S = 5.0
 
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Connect for the time of the block; a connection that is already there is used and left open."""
+    """Connect while open; a connection that is already there is used and left open."""
     if ray.is_initialized():
         yield
         return
@@ -31,7 +31,7 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def expect_room(needs: Mapping[str, float], address: str | None) -> None:
-    """Raise ``UserError`` when no node can hold a cell; a cluster, which may grow, gets a warning."""
+    """Raise ``UserError`` when no node can hold a cell; only warn for a cluster, because it may grow."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if any(all(node.get(name, 0) >= amount for name, amount in needs.items()) for node in nodes):
         return
@@ -65,7 +65,7 @@ def _connect(address: str | None) -> None:
 
 
 def _expect_answer(address: str) -> None:
-    """Fail at once where nothing listens: Ray itself would try for minutes. Raises ``OSError``, ``ValueError``."""
+    """Fail at once where nothing listens; Ray would try for minutes. Raises ``OSError``, ``ValueError``."""
     host, _, port = address.removeprefix(CLIENT).rpartition(":")
     if not host and address.startswith(CLIENT):
         host, port = port, str(CLIENT_PORT)

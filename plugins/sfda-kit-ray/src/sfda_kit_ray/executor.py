@@ -1,4 +1,4 @@
-"""The executor ``ray``: one Ray task a cell, retried elsewhere when its node is lost."""
+"""The executor ``ray``: one Ray task per cell, retried elsewhere when its node is lost."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from sfda_kit_ray.cluster import connected, expect_room
 from sfda_kit_ray.quiet import ray
 
 FORWARDED = "SFDA_KIT_"
-"""Variables of the runner that its cells see: a Ray worker has the environment of its node, not ours."""
+"""Prefix of the variables that cells get from us: a Ray worker has the environment of its node, not ours."""
 
 
 class RayExecutor(Executor):
-    """Cells as Ray tasks.
+    """This executor runs cells as Ray tasks.
 
-    ``address``: ``auto`` (the cluster of this node), ``HOST:PORT`` or ``ray://HOST:PORT``; None starts Ray
-    on this computer and stops it at the end. ``cpus`` and ``gpus`` are what one cell takes, fractions
-    included (two cells share a GPU at 0.5); ``cpus`` rounded down, at least 1, is its number of computing
-    threads. ``max_retries``: how often a cell is started again after its worker or node was lost, -1 for
-    no bound; it continues where its run stopped.
+    ``address``: ``auto`` (the cluster of this node), ``HOST:PORT`` or ``ray://HOST:PORT``; None starts Ray on this
+    computer and stops it at the end. ``cpus`` and ``gpus`` are what one cell takes, fractions included (two cells share
+    a GPU at 0.5). ``cpus`` rounded down, at least 1, is the cell's number of computing threads. ``max_retries``: how
+    often a cell is started again, where its run stopped, after its worker or node was lost; -1 for no bound.
 
-    Raises ``UserError`` when an option is out of range, no cluster answers, or this computer cannot hold
-    one cell.
+    Raises ``UserError`` when an option is out of range, no cluster answers, or this computer cannot hold one cell.
     """
 
     def __init__(
@@ -44,7 +42,7 @@ class RayExecutor(Executor):
         self.address, self.cpus, self.gpus, self.max_retries = address, cpus, gpus, max_retries
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Yield outcomes as they come; closing the generator cancels the tasks, and their cells die."""
+        """Yield outcomes as they come; closing the generator cancels the tasks, which ends their cells."""
         needs = {"CPU": self.cpus, "GPU": self.gpus}
         with connected(self.address):
             expect_room(needs, self.address)
@@ -64,7 +62,7 @@ class RayExecutor(Executor):
 
 
 def run_cell(job: Job, threads: int, environment: Mapping[str, str]) -> Outcome:
-    """What a Ray worker does; the cell is a process of its own and ends when this worker does."""
+    """Run ``job`` on a Ray worker; the cell is a process of its own and ends when this worker does."""
     return run_job(job, threads, environment=environment)
 
 

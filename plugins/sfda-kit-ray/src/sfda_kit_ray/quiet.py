@@ -1,4 +1,4 @@
-"""Ray, imported with its voice lowered: it reads these variables only once."""
+"""Import Ray with fewer messages; Ray reads the variables below only once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SHOT and SHOT++ for sfda-kit: declarations only, parts are imported on first use."""
+"""Declarations of SHOT and SHOT++ for sfda-kit; the parts are imported on first use."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ Equations (our notation). y_i = argmax_c p_ic: the network's own prediction, H_i
 have y_i = c. With the share rho, the ceil(rho n_c) images of least entropy of each class c are *easy* (weight 1), all
 others *hard* (weight 0). So no class is left out because the network is less sure of it.
 
-Default: rho is the share of all images whose entropy is at most the mean entropy [ours: the paper's rule is known to us
-only so far as that it parts each class by entropy]. A class that is predicted has an easy image at least.
+Default: rho is the share of all images whose entropy is at most the mean entropy [ours: of the paper's rule we know
+only that it divides each class by entropy]. A class that is predicted has at least one easy image.
 """
 
 from __future__ import annotations
@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 
 
 class EntropySplit(PseudoLabeler):
-    """Predictions with weight 1 (easy) or 0 (hard) of the module docstring.
-
-    Option ``share`` rho in (0, 1] (null: that of the images whose entropy is at most the mean).
-    """
+    """Predictions with weight 1 (easy) or 0 (hard). Option ``share`` rho in (0, 1]; null is the default rule above."""
 
     def __init__(self, share: float | None = None) -> None:
         if share is not None and not 0 < share <= 1:
@@ -40,14 +37,14 @@ class EntropySplit(PseudoLabeler):
         self.share = share
 
     def __call__(self, bank: FeatureBank) -> PseudoLabels:
-        """Labels of all N images, weights 0 or 1."""
+        """Return the labels of all N images with weights 0 or 1."""
         uncertainty = entropy(bank.probabilities)
         share = float((uncertainty <= uncertainty.mean()).double().mean()) if self.share is None else self.share
         return PseudoLabels(bank.predictions, least_of_each_class(uncertainty, bank.predictions, share))
 
 
 def least_of_each_class(values: Tensor, labels: Tensor, share: float) -> Tensor:
-    """1 for the ``share`` of each class with the least values, at least one image, else 0; (N,)."""
+    """Return 1 for the ``share`` of each class with the least values, at least one image, else 0; (N,)."""
     chosen = torch.zeros_like(values)
     for label in torch.unique(labels):
         rows = (labels == label).nonzero()[:, 0]

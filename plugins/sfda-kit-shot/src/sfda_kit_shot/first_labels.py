@@ -10,7 +10,7 @@ from sfda_kit import GrowingBuffers
 
 
 class FirstLabels(GrowingBuffers):
-    """``labels``: int64 (M,), -1 where the image has not been seen yet; ``is_labelled``: bool (M,).
+    """First labels of images: ``labels``, int64 (M,), -1 where not seen yet, and ``is_labelled``, bool (M,).
 
     M grows with the rows that are seen. Both are buffers, so a resumed run keeps the same labels.
     """
@@ -24,7 +24,7 @@ class FirstLabels(GrowingBuffers):
         self.register_buffer("is_labelled", torch.empty(0, dtype=torch.bool))
 
     def forward(self, rows: Tensor, labels: Tensor, is_labelled: Tensor) -> tuple[Tensor, Tensor]:
-        """What images ``rows`` (B,) were given at first, and keep; for new ones what is given now."""
+        """Return what images ``rows`` (B,) were given at first, and keep; new ones get what is given now."""
         missing = max(0, int(rows.max()) + 1 - len(self.labels))
         self.labels = F.pad(self.labels, (0, missing), value=-1)
         self.is_labelled = F.pad(self.is_labelled, (0, missing), value=False)

@@ -1,20 +1,20 @@
-"""Aligner ``relative-rotation``: by how many quarters has this copy been turned?
+"""Aligner ``relative-rotation``: the network learns by how many quarters a copy has been turned.
 
-Source: Liang, Hu, Wang, He, Feng, "Source Data-absent Unsupervised Domain Adaptation through Hypothesis Transfer
-and Labeling Transfer", TPAMI 2021 (https://arxiv.org/abs/2012.07297), section 3.3.
+Source: Liang, Hu, Wang, He, Feng, "Source Data-absent Unsupervised Domain Adaptation through Hypothesis Transfer and
+Labeling Transfer", TPAMI 2021 (https://arxiv.org/abs/2012.07297), section 3.3.
 
-Equation (our notation). x_i: an image of the batch, R_z x: turned by z quarters, z_i drawn from {0, 1, 2, 3}, f:
+Equation (our notation). x_i: an image of the batch, R_z x: x turned by z quarters, z_i: drawn from {0, 1, 2, 3}, f:
 bottleneck features, h: a linear head with four outputs,
 
     L = mean_i CE(z_i, h([f(x_i), f(R_z_i x_i)]))
 
-Both feature vectors go in, so that an object which has no upright pose is no contradiction: relative, not absolute.
-The head is trained beside the network at ``adapt.lr``.
+The head gets both feature vectors, so that an object without an upright pose is no contradiction: the rotation is
+relative, not absolute. The head is trained beside the network at ``adapt.lr``.
 
-No option. Deviations [ours: these points of the paper are not known to us]: the gradient reaches the network through
-the turned copy alone, f(x_i) is what it is compared with; the head begins untrained; BatchNorm's running statistics do
-not follow the turned copies, which the adapted model never sees. Images are turned as the network takes them: a normal
-of the encoding ``normals`` keeps its direction.
+There is no option. Deviations [ours: these points of the paper are not known to us]: the gradient reaches the network
+through the turned copy alone, and f(x_i) is what it is compared with. The head begins untrained. BatchNorm's running
+statistics do not follow the turned copies, which the adapted model never sees. Images are turned as the network takes
+them: a normal of the encoding ``normals`` keeps its direction.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ QUARTERS = 4
 
 
 class RelativeRotation(Aligner):
-    """Cross-entropy of the module docstring, in nats."""
+    """The cross-entropy of the module docstring, in nats."""
 
     head: nn.Module
 
     def own_module(self, network: Network) -> nn.Module:
-        """The head h: both features (B, 2 D) -> logits (B, 4)."""
+        """Create and return the head h: both features (B, 2 D) -> logits (B, 4)."""
         self.head = nn.Linear(2 * network.feature_width, QUARTERS)
         return self.head
 
     def __call__(self, signals: StepSignals) -> Tensor:
-        """Scalar >= 0; log 4 for a head that cannot tell. Gradients reach the network and the head."""
+        """Return a scalar >= 0, log 4 for a head that cannot tell. Gradients reach the network and the head."""
         images = signals.target_images
         quarters = torch.randint(QUARTERS, (len(images),), generator=signals.random).to(images.device)
         turned = signals.answer(turn(images, quarters), keep_statistics=True).features
@@ -54,8 +54,8 @@ class RelativeRotation(Aligner):
 
 
 def turn(images: Tensor, quarters: Tensor) -> Tensor:
-    """Square images (B, C, S, S), each turned anticlockwise by its number of quarters (B,)."""
-    # All four turns, of which one is taken: a choice by mask would make an accelerator wait for its size.
+    """Turn each of the square images (B, C, S, S) anticlockwise by its number of quarters (B,)."""
+    # Compute all four turns and take one: a choice by mask would make an accelerator wait for its size.
     turns = torch.stack([torch.rot90(images, number, (2, 3)) for number in range(QUARTERS)])
     turned = turns[quarters, torch.arange(len(images), device=images.device)]
     return turned.contiguous(memory_format=torch.channels_last)

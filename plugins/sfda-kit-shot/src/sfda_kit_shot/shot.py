@@ -1,20 +1,20 @@
 """SHOT: source hypothesis transfer.
 
-Paper: Liang, Hu, Feng, "Do We Really Need to Access the Source Data? Source Hypothesis Transfer for
-Unsupervised Domain Adaptation", ICML 2020, https://arxiv.org/abs/2002.08546
+Paper: Liang, Hu, Feng, "Do We Really Need to Access the Source Data? Source Hypothesis Transfer for Unsupervised Domain
+Adaptation", ICML 2020, https://arxiv.org/abs/2002.08546
 
-Equation: L = L_IM + 0.3 CE(y^, p) with L_IM = mean_i H(p_i) - H(mean_i p_i), where y^ are pseudo-labels
-from class centroids (two rounds, cosine), renewed at the start of every epoch. SHOT-IM is L_IM alone.
+Equation: L = L_IM + 0.3 CE(y^, p) with L_IM = mean_i H(p_i) - H(mean_i p_i), where y^ are pseudo-labels from class
+centroids (two rounds, cosine), renewed at the start of every epoch. SHOT-IM is L_IM alone.
 
-Defaults: the classifier is frozen, backbone and bottleneck adapt; SGD with momentum 0.9, the backbone at a
-tenth of the bottleneck's rate, batch 64.
+Defaults: the classifier is frozen, backbone and bottleneck adapt; SGD with momentum 0.9, the backbone at a tenth of the
+bottleneck's rate, batch 64.
 
-With several source cards the recipes adapt a mixture of their models, as DECISION does (https://arxiv.org/abs/2104.01845);
-formulas and deviations are in ``sfda_kit/models/mixture.py``.
+With several source cards the recipes adapt a mixture of their models, as DECISION does
+(https://arxiv.org/abs/2104.01845); formulas and deviations are in ``sfda_kit/models/mixture.py``.
 
-Deviations: the smoothing of labels and the optimiser of the source stage belong to the run's preset, not to
-the method, so that all methods start from one source model. An epoch's labels come from one inference pass
-that also serves the evaluation; the transform of that pass is the test transform, as in the paper.
+Deviations: the smoothing of labels and the optimiser of the source stage belong to the run's preset, not to the method,
+so that all methods start from one source model. An epoch's labels come from one inference pass that also serves the
+evaluation; that pass uses the test transform, as in the paper.
 """
 
 from __future__ import annotations

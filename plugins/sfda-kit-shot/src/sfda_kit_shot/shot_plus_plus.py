@@ -6,16 +6,16 @@ Labeling Transfer", TPAMI 2021, https://arxiv.org/abs/2012.07297
 Phase ``adapt`` (hypothesis transfer, sections 3.2 and 3.3): L = L_IM + 0.3 CE(y^, p) + 0.6 L_rot, where the first two
 are SHOT's (``shot.py``) and L_rot is ``relative-rotation``.
 
-Phase ``labeling-transfer`` (section 3.4): each class is parted by the entropy of the predictions (``entropy-split``);
-``mixmatch`` learns from the easy part, with its predictions as labels, and from the hard part, without.
+Phase ``labeling-transfer`` (section 3.4): the entropy of the predictions divides each class (``entropy-split``).
+``mixmatch`` learns from the easy part with its predictions as labels, and from the hard part without labels.
 
 Defaults: the weights are those of the authors' own commands for Office, Office-Home and VisDA-C (for digits 0.1 and
 0.2). Both phases last ``--epochs`` [ours].
 
-Deviations: labeling transfer goes on from the adapted network with its classifier frozen, as every phase here does
-[ours: which network the authors begin it with is not known to us]. Its split and labels are those of the network that
-the first phase ends with; few images, left out of the first epoch's last batch, get theirs an epoch later. The
-deviations of the parts are told in ``rotation.py``, ``entropy_split.py`` and ``mixmatch.py``.
+Deviations: labeling transfer goes on from the adapted network with its classifier frozen, as in every phase here [ours:
+which network the authors begin it with is not known to us]. Its split and labels are those of the network that the
+first phase ends with. A few images, which the first epoch's last batch leaves out, get theirs an epoch later. The
+deviations of the parts are in ``rotation.py``, ``entropy_split.py`` and ``mixmatch.py``.
 """
 
 from __future__ import annotations

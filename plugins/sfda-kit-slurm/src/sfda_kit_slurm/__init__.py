@@ -1,4 +1,4 @@
-"""Slurm for sfda-kit: declarations only, parts are imported on first use."""
+"""Declaration of the executor ``slurm``, which is imported on first use."""
 
 from __future__ import annotations
 

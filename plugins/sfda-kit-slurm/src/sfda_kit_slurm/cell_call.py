@@ -1,4 +1,4 @@
-"""What a Slurm job runs: one cell, which goes on where it stopped when the job is started again."""
+"""A Slurm job's call: it runs one cell, which goes on where it stopped when the job is started again."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sfda_kit import Job, Outcome, run_job
 
 SLURMS_SIGNALS = (-signal.SIGTERM, -signal.SIGUSR1, -signal.SIGUSR2)
 FOLLOWS_S = 120.0
-"""Seconds within which a signal of Slurm's is followed by what it announced; its ``KillWait`` is 30."""
+"""Seconds within which Slurm does what its signal has announced; its ``KillWait`` is 30."""
 
 
 class CellCall:
-    """Called by submitit on the node; pickled before, so it holds plain data until it is called."""
+    """submitit pickles a cell call and calls it on the node, so it holds plain data until then."""
 
     def __init__(self, job: Job, threads: int) -> None:
         self.job, self.threads = job, threads
@@ -33,11 +33,11 @@ class CellCall:
             outcome = run_job(self.job, self.threads, self._started)
             self._await_slurm()
             return outcome
-        except UncompletedJobError as error:  # the limit came once more than requeues are allowed
+        except UncompletedJobError as error:  # the limit came more often than requeues are allowed
             return Outcome(self.job.key, str(error), timed_out=True)
 
     def checkpoint(self) -> DelayedSubmission:
-        """Stop the cell, whose run keeps its last epoch, and say how to go on; called before a requeue."""
+        """Stop the cell, whose run keeps its last epoch, and return how to go on; called before a requeue."""
         if self._process:
             self._process.kill()
             # Not Popen.wait: this runs in a handler of signals, while the same thread holds its lock.
@@ -46,13 +46,13 @@ class CellCall:
         return DelayedSubmission(CellCall(self._rest(), self.threads))
 
     def _rest(self) -> Job:
-        """The job with what is left of its time, of which waiting in the queue is no part."""
+        """Return the job with the rest of its time; waiting in the queue does not count."""
         if self.job.timeout_s is None:
             return self.job
         return replace(self.job, timeout_s=max(1.0, self.job.timeout_s - (time.monotonic() - self._began)))
 
     def _await_slurm(self) -> None:
-        """Slurm signals every process of a job, so the cell may die of what is meant for this one.
+        """Wait if a signal that Slurm meant for this process has ended the cell: Slurm signals all processes of a job.
 
         That is no outcome: a requeue, a preemption or a kill of the job follows and ends this call.
         """

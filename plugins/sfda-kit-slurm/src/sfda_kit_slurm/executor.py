@@ -1,4 +1,4 @@
-"""The executor ``slurm``: job arrays through submitit, requeued when their limit of time comes."""
+"""The executor ``slurm``: job arrays through submitit, requeued when they reach their time limit."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ SHORTEST_MINUTES = 5
 
 
 class SlurmExecutor(Executor):
-    """Cells as elements of job arrays, at most ``workers`` at once.
+    """This executor runs cells as elements of job arrays, at most ``workers`` at once.
 
-    ``partition``: the site's default if None; ``gpus``, ``cpus`` (also the number of computing threads) and
-    ``memory`` (GB, None: the site's default) are those of one cell. ``minutes``: limit of one job; a
-    cell that needs longer is requeued ``max_requeues`` times and continues where it stopped. ``sbatch``:
-    further flags, such as ``--account=lab --constraint=a100``. ``folder``: pickled jobs and their
-    output, on a file system that all nodes share; ``.slurm`` in the runs folder if None.
+    ``partition``: the site's default if None; ``gpus``, ``cpus`` (also the number of computing threads) and ``memory``
+    (GB, None: the site's default) are those of one cell. ``minutes``: limit of one job; a cell that needs longer is
+    requeued ``max_requeues`` times and continues where it stopped. ``sbatch``: further flags, such as
+    ``--account=lab --constraint=a100``. ``folder``: pickled jobs and their output, on a file system that all nodes
+    share; ``.slurm`` in the runs folder if None.
 
     Raises ``UserError`` when an option is out of range, Slurm is not there, or ``sbatch`` refuses the jobs.
     """
@@ -84,7 +84,7 @@ class SlurmExecutor(Executor):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what is unpickled here is the user's own
         executor = submitit.SlurmExecutor(folder, max_num_timeout=self.max_requeues)
         executor.update_parameters(**self._parameters(len(jobs)))
-        inside = "SLURM_JOB_ID" in os.environ  # a job that submits would hand on its own allocation
+        inside = "SLURM_JOB_ID" in os.environ  # else a job that submits passes on its own allocation
         try:
             with clean_env() if inside else nullcontext():
                 submitted: Sequence[Any] = executor.submit_array([CellCall(job, self.cpus) for job in jobs])
@@ -114,7 +114,7 @@ class SlurmExecutor(Executor):
 
 
 def _flags(text: str) -> dict[str, Any]:
-    """``--account=lab --exclusive`` as a mapping; raises ``UserError`` for what is no flag."""
+    """Parse flags such as ``--account=lab --exclusive`` into a mapping; raise ``UserError`` for what is no flag."""
     found: dict[str, Any] = {}
     for word in shlex.split(text):
         name, equals, value = word.partition("=")

@@ -7,24 +7,24 @@ from collections.abc import Collection
 
 FAILURES = {"BOOT_FAIL", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
 ENDED = frozenset({"COMPLETED", "CANCELLED", "PREEMPTED", "REVOKED", *FAILURES})
-"""States that a job does not leave unless it is requeued, and then the queue shows another one."""
+"""States that a job leaves only when it is requeued; the queue then shows another state."""
 FORGOTTEN = "no longer in the queue"
 UNKNOWN_JOB = "Invalid job id"
 
 
 def states(job_ids: Collection[str]) -> dict[str, str] | None:
-    """State by job id, ``FORGOTTEN`` for one the controller has dropped; None when it does not answer."""
+    """Return the state by job id, ``FORGOTTEN`` for one the controller has dropped; None when it does not answer."""
     command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(arrays(job_ids))}"]
     done = subprocess.run([*command, "--format=%i|%T"], check=False, capture_output=True, text=True)
     if done.returncode and UNKNOWN_JOB not in done.stderr:
         return None
     shown = dict(line.strip().split("|", 1) for line in done.stdout.splitlines() if "|" in line)
-    # what waited of an array that was cancelled is one line, with the id of the array
+    # squeue shows the waiting part of a cancelled array as one line, with the id of the array
     return {job_id: shown.get(job_id) or shown.get(array_of(job_id), FORGOTTEN) for job_id in job_ids}
 
 
 def cancel(job_ids: Collection[str]) -> None:
-    """Cancel what waits, then kill what runs: without the second step Slurm would let it work on for a while."""
+    """Cancel what waits, then kill what runs, because Slurm would let it go on for a while without the second step."""
     if job_ids:
         ids = sorted(job_ids)
         for flags in (["--state=PENDING"], ["--signal=KILL", "--full"], []):
@@ -32,10 +32,10 @@ def cancel(job_ids: Collection[str]) -> None:
 
 
 def arrays(job_ids: Collection[str]) -> list[str]:
-    """Ids of the job arrays, which are fewer than their elements."""
+    """Return the ids of the job arrays, which are fewer than their elements."""
     return sorted({array_of(job_id) for job_id in job_ids})
 
 
 def array_of(job_id: str) -> str:
-    """``12`` of ``12_3``; a job that is no element of an array is its own."""
+    """Return ``12`` for ``12_3``; a job that is no element of an array is its own array."""
     return job_id.partition("_")[0]

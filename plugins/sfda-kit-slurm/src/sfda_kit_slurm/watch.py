@@ -1,4 +1,4 @@
-"""Waits for jobs: their results are files, the queue tells of those that ended without any."""
+"""Wait for jobs: their results are files, and the queue names those that ended without a result."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sfda_kit_slurm.queue import ENDED, FORGOTTEN, states
 LOOK_S = 1.0
 """Seconds between two looks into the folder of results."""
 ASK_S = 10.0
-"""Seconds between two questions to Slurm's controller, which serves everybody."""
+"""Seconds between two requests to Slurm's controller, which serves everybody."""
 LATE_S = 15.0
 """Seconds that a shared file system may take to show the result of a job that has ended."""
 LAST_WORDS = 2000
 
 
 def outcomes(submitted: Mapping[str, Any], jobs: Mapping[str, Job]) -> Iterator[tuple[str, Outcome]]:
-    """Job id and outcome of each of ``submitted`` (submitit's jobs by id), as they end."""
+    """Yield job id and outcome of each of ``submitted`` (submitit's jobs by id), as they end."""
     watched = dict(submitted)
     queue = _Queue()
     while watched:
@@ -35,7 +35,7 @@ def outcomes(submitted: Mapping[str, Any], jobs: Mapping[str, Job]) -> Iterator[
 
 
 class _Queue:
-    """Asks seldom, and believes that a job ended without a result only after a while."""
+    """The queue is asked seldom; a job counts as ended without a result only after a while."""
 
     def __init__(self) -> None:
         self._asked = float("-inf")
@@ -43,7 +43,7 @@ class _Queue:
         self._silent = False
 
     def lost(self, job_ids: list[str]) -> dict[str, str]:
-        """State of those that ended at least ``LATE_S`` ago."""
+        """Return the state of those jobs that ended at least ``LATE_S`` ago."""
         now = time.monotonic()
         if not job_ids or now - self._asked < ASK_S:
             return {}
@@ -63,7 +63,7 @@ class _Queue:
 
 
 def _results(watched: Mapping[str, Any]) -> list[str]:
-    """Ids with a result; one listing for all, which also makes network file systems look anew."""
+    """Return the ids with a result, by one listing for all, which also makes network file systems look anew."""
     folder = next(iter(watched.values())).paths.folder
     names = {path.name for path in folder.iterdir()}
     return [job_id for job_id, job in watched.items() if job.paths.result_pickle.name in names]

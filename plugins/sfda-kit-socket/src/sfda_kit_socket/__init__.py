@@ -1,4 +1,4 @@
-"""SOCKET for sfda-kit: declarations only, parts are imported on first use."""
+"""Declarations of SOCKET for sfda-kit; the parts are imported on first use."""
 
 from __future__ import annotations
 

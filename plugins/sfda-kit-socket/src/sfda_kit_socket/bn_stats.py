@@ -1,26 +1,26 @@
 """L_BN of SOCKET: the target batch's statistics against those stored in the source model.
 
-Paper: Ahmed, Lohit, Peng, Jones, Roy-Chowdhury, "Cross-Modal Knowledge Transfer Without Task-Relevant
-Source Data", ECCV 2022, https://arxiv.org/abs/2209.04027
+Paper: Ahmed, Lohit, Peng, Jones, Roy-Chowdhury, "Cross-Modal Knowledge Transfer Without Task-Relevant Source Data",
+ECCV 2022, https://arxiv.org/abs/2209.04027
 
-Equation (``sum``, the official form), over the BatchNorm2d layers l, for the mean and biased variance of a
-layer's input in the current target batch:
+Equation (``sum``, the official form), over the BatchNorm2d layers l, for the mean and biased variance of a layer's
+input in the current target batch:
 
     L_BN = sum_l m_l (||mu_l - mu_l^src||_2 + ||var_l - var_l^src||_2),   m_1 = 10, all others 1
 
-With several source models the layers are those of all, m_l is 10 for the first layer of each, and the weights that
-mix their predictions play no part.
+With several source models the layers are those of all, m_l is 10 for the first layer of each, and the weights that mix
+their predictions play no part.
 
-Deviation (``mean``, the default, ours): that sum grows with depth, with width and with the square of the
-activations' scale, so a weight found for one backbone fits no other. Each layer's two distances are taken
-relative to the size of what they are compared with, and the layers are averaged:
+Deviation (``mean``, the default, ours): that sum grows with depth, with width and with the square of the activations'
+scale, so a weight found for one backbone fits no other. Therefore each layer's two distances are relative to the size
+of what they are compared with, and the layers are averaged:
 
     d_l = ||mu_l - mu_l^src||_2 / ||std_l^src||_2 + ||var_l - var_l^src||_2 / ||var_l^src||_2
     L_BN = sum_l m_l d_l / sum_l m_l
 
-Both fractions have no unit, and a layer whose activations are scaled by any factor gives the same value.
-The norms are divided, not the channels: a channel that was nearly constant on the source images (a variance
-near 0) cannot blow up the term.
+Both fractions have no unit, and a layer whose activations are scaled by any factor gives the same value. The norms are
+divided, not the channels: a channel that was nearly constant on the source images (a variance near 0) cannot dominate
+the term.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class BnStats(Aligner):
         self.first_weight = first_weight
 
     def __call__(self, signals: StepSignals) -> Tensor:
-        """Scalar >= 0; gradients reach the adapting network through its target pass."""
+        """Return a scalar >= 0; gradients reach the adapting network through its target pass."""
         weights = [self.first_weight if source.is_first else 1.0 for source in signals.source_statistics]
         layers = zip(weights, signals.batch_statistics, signals.source_statistics, strict=True)
         weighted = (weight * self._distance(batch, source) for weight, batch, source in layers)
@@ -68,12 +68,12 @@ class BnStats(Aligner):
 
 
 def absolute_distance(batch: BatchNormStatistics, source: BatchNormStatistics) -> Tensor:
-    """||mu - mu_src||_2 + ||var - var_src||_2 of one layer."""
+    """Return ||mu - mu_src||_2 + ||var - var_src||_2 of one layer."""
     return _norm(batch.mean - source.mean) + _norm(batch.variance - source.variance)
 
 
 def relative_distance(batch: BatchNormStatistics, source: BatchNormStatistics) -> Tensor:
-    """||mu - mu_src||_2 / ||std_src||_2 + ||var - var_src||_2 / ||var_src||_2 of one layer."""
+    """Return ||mu - mu_src||_2 / ||std_src||_2 + ||var - var_src||_2 / ||var_src||_2 of one layer."""
     deviation = source.variance.sum().sqrt().clamp_min(EPSILON)
     variance = _norm(source.variance).clamp_min(EPSILON**2)
     mean_distance = _norm(batch.mean - source.mean) / deviation

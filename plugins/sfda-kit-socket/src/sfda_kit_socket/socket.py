@@ -1,25 +1,23 @@
 """SOCKET: source-free cross-modal knowledge transfer.
 
-Paper: Ahmed, Lohit, Peng, Jones, Roy-Chowdhury, "Cross-Modal Knowledge Transfer Without Task-Relevant
-Source Data", ECCV 2022, https://arxiv.org/abs/2209.04027
+Paper: Ahmed, Lohit, Peng, Jones, Roy-Chowdhury, "Cross-Modal Knowledge Transfer Without Task-Relevant Source Data",
+ECCV 2022, https://arxiv.org/abs/2209.04027
 
 Equation: L = L_IM + 0.3 L_PL + 0.5 L_BN + 0.5 L_TI. L_IM and L_PL are SHOT's, L_BN is ``bn-stats``, and
 
     L_TI = ||F_s(a) - F_t(b)||_F   over a batch of TI pairs (a: source modality, b: target modality).
 
-``socket`` (ours) keeps the weights and makes the terms independent of depth, width and batch size: L_BN
-relative and averaged over layers, L_TI divided by the square root of the batch; pseudo-labels are SHOT's
-two-round cosine ones. ``socket-official`` keeps the official sums, and one round of Euclidean centroids.
+``socket`` (ours) keeps the weights and makes the terms independent of depth, width and batch size: L_BN is relative and
+averaged over layers, L_TI is divided by the square root of the batch size; pseudo-labels are SHOT's two-round cosine
+ones. ``socket-official`` keeps the official sums, and one round of Euclidean centroids.
 
-With several source cards both adapt a mixture of their models with learned weights
-(``sfda_kit/models/mixture.py``): L_IM and L_PL are those of the mixed prediction, L_TI and L_BN take all source
-models alike [ours].
+With several source cards both adapt a mixture of their models with learned weights (``sfda_kit/models/mixture.py``):
+L_IM and L_PL are those of the mixed prediction, L_TI and L_BN take all source models alike [ours].
 
-Deviations, in both: the two halves of a pair share crop and flip; TI images pass the target network with
-batch statistics that never enter the running ones; the teacher is in evaluation mode; source statistics
-stay fixed. The official code draws the geometry of the halves independently and mixes TI into the running
-statistics, which we hold for slips. Its centroids come from features of augmented images, ours from the
-test transform.
+Deviations, in both: the two halves of a pair share crop and flip; TI images pass the target network with batch
+statistics that never enter the running ones; the teacher is in evaluation mode; source statistics stay fixed. The
+official code draws the geometry of the halves independently and mixes TI into the running statistics, which we think
+are slips. Its centroids come from features of augmented images, ours from the test transform.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""TGMB and TGKT for sfda-kit: declarations only, parts are imported on first use."""
+"""Declarations of TGMB and TGKT for sfda-kit; the parts are imported on first use."""
 
 from __future__ import annotations
 

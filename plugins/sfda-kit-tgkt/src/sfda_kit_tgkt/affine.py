@@ -1,8 +1,8 @@
 """Bridge ``affine``: T(x) = A x + c, one 3x3 colour matrix and offset for all pixels.
 
-The least a bridge can do: with copied channels it is a grey-value curve with one slope per colour. Starts
-as the identity. Trained with the objective of ``objective.py`` (TGMB, https://arxiv.org/abs/2401.05014);
-the form of this bridge is ours, as the first step above the control ``copy``.
+It is the least a bridge can do: with copied channels it is a grey-value curve with one slope per colour. It starts as
+the identity. It is trained with the objective of ``objective.py`` (TGMB, https://arxiv.org/abs/2401.05014); the form of
+this bridge is ours, as the first step above the control ``copy``.
 """
 
 from __future__ import annotations
@@ -23,5 +23,5 @@ class Affine(TgmbBridge):
         nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, 3, H, W)."""
+        """Map images (B, 3, H, W) to images of the same shape."""
         return self.mix(images)  # type: ignore[no-any-return]

@@ -1,19 +1,18 @@
-"""What separates source images from bridged ones, at three levels.
+"""Discriminators that separate source images from bridged ones, at three levels.
 
-* ``shallow``: 1x1 convolutions on the shallow feature maps of the source network, one logit a location;
-* ``pixels``: PatchGAN, convolutions on the images themselves, one logit a patch;
-* ``bottleneck``: a perceptron on the bottleneck features, one logit an image. The classes of TI and target images
-  differ by construction, so this level pulls target images towards the meanings of TI classes: it is there to be
-  compared.
+* ``shallow``: 1x1 convolutions on the shallow feature maps of the source network, one logit per location;
+* ``pixels``: PatchGAN, convolutions on the images themselves, one logit per patch;
+* ``bottleneck``: a perceptron on the bottleneck features, one logit per image. The classes of TI and target images
+  differ by construction, so this level, there for comparison, pulls target images towards the meanings of TI classes.
 
-Source of PatchGAN: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks",
-CVPR 2017 (https://arxiv.org/abs/1611.07004), section 3.2.2 and appendix 6.1.2: 4x4 convolutions, n of them with
-stride 2, then one with stride 1 and one that gives the logits; widths double up to eightfold; LeakyReLU 0.2. A
-logit sees 16, 34 or 70 pixels for n = 1, 2, 3. The paper's 70 pixels are about a quarter of its 256 px images, and
-so is the patch here: n = 1 below 91 px, 3 from 182 px on, else 2.
+Source of PatchGAN: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks", CVPR
+2017 (https://arxiv.org/abs/1611.07004), section 3.2.2 and appendix 6.1.2: 4x4 convolutions, n of them with stride 2,
+then one with stride 1 and one that gives the logits; widths double up to eightfold; LeakyReLU 0.2. A logit sees 16, 34
+or 70 pixels for n = 1, 2, 3. The paper's 70 pixels are about a quarter of its 256 px images, and so is the patch here:
+n = 1 below 91 px, 3 from 182 px on, else 2.
 
 Deviations (ours): 32 channels where the paper has 64, for cost; GroupNorm where it has BatchNorm, so that a logit
-depends on its image alone and both sides are normalised alike; unconditional, as T(x) has no source half.
+depends on its image alone and both sides are normalised alike; unconditional, because T(x) has no source half.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ GROUPS = 8
 
 
 def known_level(level: Level) -> Level:
-    """``level`` as it is; ``UserError`` where it is none."""
+    """Return ``level``; raise ``UserError`` where it is none of the three."""
     if level not in get_args(Level):
         raise UserError(f"A bridge's level is {level!r}, expected one of {', '.join(get_args(Level))}.")
     return level
 
 
 def discriminator(source_network: Network, level: Level) -> nn.Module:
-    """A new discriminator for what ``level`` shows of ``source_network``; its logits have any shape."""
+    """Return a new discriminator for what ``level`` shows of ``source_network``; its logits have any shape."""
     if level == "pixels":
         return patch_discriminator(patch_layers(source_network.image_size))
     if level == "bottleneck":
@@ -54,14 +53,14 @@ def discriminator(source_network: Network, level: Level) -> nn.Module:
 
 
 def patch_layers(image_size: int | None) -> int:
-    """Layers of stride 2 that make a patch about a quarter of the image; 1 where the size is not known."""
+    """Return how many layers of stride 2 make a patch about a quarter of the image; 1 for an unknown size."""
     if image_size is None:
         return 1
     return min(3, max(1, round(math.log2(image_size / 32))))
 
 
 def patch_discriminator(strided: int, width: int = PATCH_WIDTH) -> nn.Sequential:
-    """PatchGAN: images (B, 3, H, W) of at least 8 px -> logits (B, 1, h, w), h about H / 2^strided."""
+    """Return a PatchGAN: images (B, 3, H, W) of at least 8 px -> logits (B, 1, h, w), h about H / 2^strided."""
     layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, padding=1), _leaky()]
     channels = width
     for number in range(1, strided + 1):

@@ -1,9 +1,8 @@
 """Bridge ``fcbnconv``: one fully connected layer per pixel, one BatchNorm, one convolution.
 
-Paper: https://arxiv.org/abs/2401.05014 (TGMB). The paper's translator is described as one FC, one BatchNorm
-and one convolution layer; widths are not known to us. Ours: hidden 64, a 3x3 convolution. No activation
-between them, as none is described, so the map is affine in the pixels of a 3x3 neighbourhood. Trained with
-the objective of ``objective.py``.
+Paper: https://arxiv.org/abs/2401.05014 (TGMB). The paper describes its translator as one FC, one BatchNorm and one
+convolution layer; the widths are not known to us. Ours: hidden 64, a 3x3 convolution. No activation is described, so
+the map is affine in the pixels of a 3x3 neighbourhood. It is trained with the objective of ``objective.py``.
 """
 
 from __future__ import annotations
@@ -26,5 +25,5 @@ class FcBnConv(TgmbBridge):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, 3, H, W)."""
+        """Map images (B, 3, H, W) to images of the same shape."""
         return self.layers(images)  # type: ignore[no-any-return]

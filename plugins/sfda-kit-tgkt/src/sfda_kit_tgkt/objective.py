@@ -1,31 +1,29 @@
-"""What trains a bridge T: the TGMB objective.
+"""The TGMB objective, which trains a bridge T.
 
-Paper: Zhu, Chen, Wang, "Source-Free Cross-Modal Knowledge Transfer by Unleashing the Potential of
-Task-Irrelevant Data", https://arxiv.org/abs/2401.05014 (IEEE TIP 34, 2025), TGMB ("task-irrelevant
-data-guided modality bridging"). The source network F is frozen; a and b are the source and target halves of
-TI pairs, x are unlabelled target images.
+Paper: Zhu, Chen, Wang, "Source-Free Cross-Modal Knowledge Transfer by Unleashing the Potential of Task-Irrelevant
+Data", https://arxiv.org/abs/2401.05014 (IEEE TIP 34, 2025), TGMB ("task-irrelevant data-guided modality bridging"). The
+source network F is frozen; a and b are the source and target halves of TI pairs, x are unlabelled target images.
 
     L = w_rec L_rec + w_feat L_feat + w_adv L_adv + w_im L_im
 
 * ``reconstruction``: mean of (T(b) - a)^2 in the source model's normalised input space;
-* ``features`` (ours): mean of (F(T(b)) - F(a))^2 over mean of F(a)^2, bottleneck features: a relative
-  error, 1 for T(b) that carry nothing, whatever the width or scale of F. A pixel error alone may blur what
-  F needs;
-* ``adversarial``: a discriminator D separates a from T(x), and T learns to fool it: the mean of -log D(a)
-  and -log (1 - D(T(x))), log 2 when D cannot tell them apart. Option ``level`` says what D sees:
-  ``shallow`` (default) feature maps of F, one logit a location; ``pixels``, one logit a patch (PatchGAN);
-  or ``bottleneck`` features of F (``discriminators.py``);
+* ``features`` (ours): mean of (F(T(b)) - F(a))^2 over mean of F(a)^2, bottleneck features. This is a relative error, 1
+  for T(b) that carry nothing, whatever the width or scale of F. A pixel error alone may blur what F needs;
+* ``adversarial``: a discriminator D separates a from T(x), and T learns to fool it: the mean of -log D(a) and
+  -log (1 - D(T(x))), log 2 when D cannot tell them apart. Option ``level`` says what D sees (``discriminators.py``):
+  ``shallow`` (default) feature maps of F, one logit per location; ``pixels``, one per patch (PatchGAN); ``bottleneck``
+  features of F;
 * ``infomax``: mean_i H(p_i) - H(mean_i p_i) of F's softmax on T(x), epsilon 1e-5.
 
 Default weights (ours): 1.0, 1.0, 0.1, 0.3. The paper's objective has no ``features`` term: set it to 0.
 
-Deviations: where the paper's discriminator acts is not known to us. The classes of TI and target images
-differ by construction, so matching deep features would pull target images towards the meanings of TI
-classes; by default D therefore sees shallow maps, and one location at a time. One backward pass trains both sides: the
-gradient is reversed between D and T. The weight of the term scales what D and T receive alike. The bridge
-is trained with an optimiser of the Adam family, whose step does not depend on the scale of a gradient, so D
-learns at full speed for any weight. ``reversal`` (default 1.0) scales only the part of T, for those who
-train with another optimiser: then give the term the weight 1 and let ``reversal`` be its strength.
+Deviations: where the paper's discriminator acts is not known to us. The classes of TI and target images differ by
+construction, so matching deep features would pull target images towards the meanings of TI classes; by default D
+therefore sees shallow maps, and one location at a time. One backward pass trains both sides: the gradient is reversed
+between D and T. The weight of the term scales what D and T receive alike. The bridge is trained with an optimiser of
+the Adam family, whose step does not depend on the scale of a gradient, so D learns at full speed for any weight.
+``reversal`` (default 1.0) scales only the part of T, for those who train with another optimiser: then give the term the
+weight 1 and let ``reversal`` be its strength.
 """
 
 from __future__ import annotations
@@ -55,12 +53,12 @@ class TgmbBridge(Bridge):
         self.reversal, self.level = reversal, known_level(level)
 
     def objective(self, source_network: Network) -> TgmbObjective:
-        """The four terms, and a new discriminator."""
+        """Return the four terms with a new discriminator."""
         return TgmbObjective(source_network, self.reversal, self.level)
 
 
 class TgmbObjective(BridgeObjective):
-    """The terms of the module docstring; holds the discriminator's parameters."""
+    """The terms of the module docstring; this objective holds the discriminator's parameters."""
 
     def __init__(self, source_network: Network, reversal: float = 1.0, level: Level = "shallow") -> None:
         super().__init__()
@@ -68,7 +66,7 @@ class TgmbObjective(BridgeObjective):
         self.discriminator = discriminator(source_network, level)
 
     def terms(self) -> Mapping[str, Callable[[BridgeSignals], Tensor]]:
-        """Unweighted terms by name."""
+        """Return the unweighted terms by name."""
         return {
             "reconstruction": reconstruction,
             "features": features,
@@ -77,12 +75,12 @@ class TgmbObjective(BridgeObjective):
         }
 
     def adversarial(self, signals: BridgeSignals) -> Tensor:
-        """L_adv >= 0 in nats; descends for the discriminator, ascends for the bridge."""
+        """Return L_adv >= 0 in nats; the discriminator descends on it, the bridge ascends."""
         return domain_loss(self.discriminator, *seen(signals, self.level), self.reversal)
 
 
 def seen(signals: BridgeSignals, level: Level) -> tuple[Tensor, Tensor]:
-    """What a discriminator at ``level`` compares: of the source halves a, and of T(x)."""
+    """Return what a discriminator at ``level`` compares: of the source halves a, and of T(x)."""
     if level == "pixels":
         return signals.ti_source_images, signals.bridged_target_images
     if level == "bottleneck":
@@ -91,17 +89,17 @@ def seen(signals: BridgeSignals, level: Level) -> tuple[Tensor, Tensor]:
 
 
 def reconstruction(signals: BridgeSignals) -> Tensor:
-    """L_rec >= 0."""
+    """Return L_rec >= 0."""
     return F.mse_loss(signals.bridged_ti_images, signals.ti_source_images)
 
 
 def features(signals: BridgeSignals) -> Tensor:
-    """L_feat >= 0, relative to the mean square of the source half's features."""
+    """Return L_feat >= 0, relative to the mean square of the source half's features."""
     wanted = signals.ti_source_features
     scale = wanted.square().mean().clamp_min(1e-12)
     return F.mse_loss(signals.bridged_ti_features, wanted) / scale
 
 
 def infomax(signals: BridgeSignals) -> Tensor:
-    """L_im >= -log K in nats."""
+    """Return L_im >= -log K in nats."""
     return information_maximisation(signals.bridged_target_logits.softmax(dim=1))

@@ -1,16 +1,15 @@
 """Bridge ``unet``: a small U-Net that adds a correction to its input.
 
-Paper: https://arxiv.org/abs/2401.05014 (TGMB); a richer translator than the paper's, ours. Encoder-decoder
-with skips after Ronneberger et al., MICCAI 2015 (https://arxiv.org/abs/1505.04597), with three deviations
-for cost and safety:
+Paper: https://arxiv.org/abs/2401.05014 (TGMB); this translator is ours and richer than the paper's. It is an
+encoder-decoder with skips after Ronneberger et al., MICCAI 2015 (https://arxiv.org/abs/1505.04597), with three
+deviations for cost and safety:
 
-* skips are added, not concatenated, after a 1x1 convolution at the lower resolution: half the work at full
-  size;
-* GroupNorm instead of BatchNorm: the translation of an image never depends on the batch it is in, and
-  training on TI pairs and on target images leaves no mixed running statistics behind;
+* skips are added, not concatenated, after a 1x1 convolution at the lower resolution, for half the work at full size;
+* GroupNorm instead of BatchNorm, so that the translation of an image never depends on its batch, and training on TI
+  pairs and on target images leaves no mixed running statistics behind;
 * the last layer starts at zero, so that an untrained bridge is exactly ``copy``.
 
-Trained with the objective of ``objective.py``.
+It is trained with the objective of ``objective.py``.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class UNet(TgmbBridge):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, 3, H, W); any H and W of at least 2 ** (levels - 1)."""
+        """Map images (B, 3, H, W) to images of the same shape; any H and W of at least 2 ** (levels - 1)."""
         maps = [self.stem(images)]
         for down in self.down:
             maps.append(down(maps[-1]))

@@ -2,26 +2,24 @@
 
 Papers: Esser, Rombach, Ommer, "Taming Transformers for High-Resolution Image Synthesis", CVPR 2021
 (https://arxiv.org/abs/2012.09841), section 3.1; van den Oord et al. (https://arxiv.org/abs/1711.00937) for the
-codebook. TGMB's journal version (https://arxiv.org/abs/2401.05014) shows VQ-GAN reconstructions without saying how
-they are made; this design is ours. An encoder brings the target image to a grid of vectors, each is replaced by the
-nearest of K codes, a decoder makes an image of them: whatever the sensor, the image is put together from what the codes
-hold.
+codebook. TGMB's journal version (https://arxiv.org/abs/2401.05014) shows VQ-GAN reconstructions without saying how they
+are made; this design is ours. An encoder turns the target image into a grid of vectors, each is replaced by the nearest
+of K codes, and a decoder makes an image of them. So the image is built from what the codes hold, whatever the sensor.
 
-Trained as every bridge here on TI pairs (a, b) and unlabelled target images x, guided by the frozen source model:
+It is trained as every bridge here on TI pairs (a, b) and unlabelled target images x, guided by the frozen source model:
 
     L = TGMB's terms (``objective.py``) + w_q L_q + w_p L_p
 
-* ``quantisation`` L_q: codebook loss and 0.25 times the commitment loss (``codebook.py``) on the encoder outputs of
-  b and x;
+* ``quantisation`` L_q: codebook loss and 0.25 times the commitment loss (``codebook.py``) on the encodings of b and x;
 * ``patch`` L_p: the paper's adversarial loss, a PatchGAN (``discriminators.py``) between a and T(b). The term
   ``adversarial`` is TGMB's, between a and T(x).
 
 Default weights (ours, not tuned): TGMB's, 1.0 and 0.1.
 
-Deviations from VQGAN: it translates, so the target is a and not the input; the source model's features (term
-``features``) stand for the perceptual loss of VGG; gradient reversal from the first step, with a constant weight, where
-the paper has a weight from gradients and a delayed start; no attention; GroupNorm as in ``unet``. Small by default:
-256 codes of 32 numbers on a grid of a quarter of the side, 0.14 million parameters.
+Deviations from VQGAN: it translates, so the target is a and not the input. The source model's features (term
+``features``) replace the perceptual loss of VGG. The gradient is reversed from the first step with a constant weight,
+where the paper has a weight from gradients and a delayed start. There is no attention, and GroupNorm as in ``unet``. It
+is small by default: 256 codes of 32 numbers on a grid of a quarter of the side, 0.14 million parameters.
 """
 
 from __future__ import annotations
@@ -79,7 +77,7 @@ class VqGan(TgmbBridge):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, 3, H, W); any H and W of at least 2 ** (levels - 1)."""
+        """Map images (B, 3, H, W) to images of the same shape; any H and W of at least 2 ** (levels - 1)."""
         sizes = [images.shape[-2:]]
         for _ in self.up:
             sizes.append(torch.Size((side + 1) // 2 for side in sizes[-1]))
@@ -89,18 +87,18 @@ class VqGan(TgmbBridge):
         return self.head(decoded)  # type: ignore[no-any-return]
 
     def quantisation(self, signals: BridgeSignals) -> Tensor:
-        """L_q >= 0; while the bridge is trained, dead codes are put back to use first."""
+        """Return L_q >= 0; in training mode, put dead codes back to use first."""
         encoded = self.encoder(torch.cat([signals.ti_target_images, signals.target_images]))
         if self.training:
             self.codebook.renew(encoded, signals.random)
         return self.codebook.loss(encoded, self.commitment)
 
     def objective(self, source_network: Network) -> VqGanObjective:
-        """TGMB's terms and the two of the module docstring, with new discriminators."""
+        """Return TGMB's terms and the two of the module docstring, with new discriminators."""
         return VqGanObjective(self, source_network)
 
     def figures(self) -> Mapping[str, float]:
-        """How many codes are in use, and how evenly, in percent."""
+        """Return how many codes are in use, and how evenly, in percent."""
         return self.codebook.figures()
 
 
@@ -110,13 +108,13 @@ class VqGanObjective(TgmbObjective):
     def __init__(self, bridge: VqGan, source_network: Network) -> None:
         super().__init__(source_network, bridge.reversal, bridge.level)
         self.patch_discriminator = discriminator(source_network, "pixels")
-        self._quantisation = bridge.quantisation  # a method, no submodule: the bridge's parameters are its own
+        self._quantisation = bridge.quantisation  # a method, no submodule: the bridge's parameters stay its own
 
     def terms(self) -> Mapping[str, Callable[[BridgeSignals], Tensor]]:
-        """Unweighted terms by name."""
+        """Return the unweighted terms by name."""
         return {**super().terms(), "quantisation": self._quantisation, "patch": self.patch}
 
     def patch(self, signals: BridgeSignals) -> Tensor:
-        """L_p >= 0 in nats; descends for the discriminator, ascends for the bridge."""
+        """Return L_p >= 0 in nats; the discriminator descends on it, the bridge ascends."""
         images = signals.ti_source_images, signals.bridged_ti_images
         return domain_loss(self.patch_discriminator, *images, self.reversal)

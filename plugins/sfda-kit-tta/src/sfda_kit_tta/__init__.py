@@ -1,4 +1,4 @@
-"""AdaBN, TENT and T3A for sfda-kit: declarations only, parts are imported on first use."""
+"""Declarations of AdaBN, TENT and T3A for sfda-kit; the parts are imported on first use."""
 
 from __future__ import annotations
 

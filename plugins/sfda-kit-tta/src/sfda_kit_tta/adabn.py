@@ -1,15 +1,15 @@
 """AdaBN: adaptive batch normalisation.
 
-Paper: Li, Wang, Shi, Liu, Hou, "Revisiting Batch Normalization For Practical Domain Adaptation", 2016
-(Pattern Recognition 80, 2018), https://arxiv.org/abs/1603.04779
+Paper: Li, Wang, Shi, Liu, Hou, "Revisiting Batch Normalization For Practical Domain Adaptation", 2016 (Pattern
+Recognition 80, 2018), https://arxiv.org/abs/1603.04779
 
-Algorithm 1: for each neuron j, its mean mu_j and variance sigma_j^2 over all target images take the place of the
-source's in (x_j - mu_j) / sigma_j; scale and shift stay those of the source. There is no gradient, no rate and no
-option, and the result does not depend on the seed.
+Algorithm 1: for each neuron j, its mean mu_j and variance sigma_j^2 over all target images replace those of the source
+in (x_j - mu_j) / sigma_j; scale and shift stay those of the source. There is no gradient, no rate and no option, and
+the result does not depend on the seed.
 
-Deviations: the statistics are pooled over batches of the whole target set in one pass, in which a batch is
-normalised by its own statistics in the layers below; with ``adapt.evaluation_batch_size`` at least the number of
-images they are exactly the paper's. The variance is the biased one, as it is in the paper's formula.
+Deviations: the statistics are pooled over batches of the whole target set in one pass, in which a batch is normalised
+by its own statistics in the layers below; with ``adapt.evaluation_batch_size`` at least the number of images they are
+exactly the paper's. The variance is the biased one, as it is in the paper's formula.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class AdaBn(Method):
-    """The target's BatchNorm statistics (module docstring)."""
+    """AdaBN replaces the BatchNorm statistics by those of the target (module docstring)."""
 
     recipe: ClassVar[Recipe] = Recipe(
         summary="BatchNorm statistics of the target, nothing trained", paper="https://arxiv.org/abs/1603.04779"
     )
 
     def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
-        """One state; nothing is kept to resume, because the one pass is all there is."""
+        """Yield one state; nothing is kept to resume, because there is only one pass."""
         model = AdaptedModel(context.input_bridge, context.network)
         size = context.config.evaluation_batch_size
         adopt_target_statistics(model, context.target, size, "adabn")

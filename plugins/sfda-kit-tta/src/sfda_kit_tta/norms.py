@@ -1,4 +1,4 @@
-"""Normalisation layers: which of them a method touches, and the target's own statistics."""
+"""Normalisation layers: which of them a method changes, and the target's own statistics."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def batch_norms(module: nn.Module) -> list[_BatchNorm]:
-    """BatchNorm layers of any dimension that keep running statistics, in the order of the module tree."""
+    """Return the BatchNorm layers of any dimension with running statistics, in the order of the module tree."""
     return [m for m in module.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
 
 
 def even_batches(rows: Tensor, size: int, method: str) -> tuple[Tensor, ...]:
-    """All ``rows`` in batches of ``size`` up to less than twice that: none is left out, none is tiny.
+    """Split all ``rows`` into batches of ``size`` up to less than twice that: none is left out, none is tiny.
 
-    Batch statistics of one image are undefined: raises ``UserError`` for a single row.
+    Raises ``UserError`` for a single row, because batch statistics of one image are undefined.
     """
     if len(rows) < 2:
         raise UserError(f"{method} takes statistics over target images; it needs two or more and got {len(rows)}.")
@@ -35,9 +35,9 @@ def even_batches(rows: Tensor, size: int, method: str) -> tuple[Tensor, ...]:
 def adopt_target_statistics(model: AdaptedModel, view: ImageView, batch_size: int, method: str) -> None:
     """Replace the running statistics of the network's BatchNorm layers by those of all images of ``view``.
 
-    One pass with the test transform. Mean and (biased) variance of each layer's input are pooled over
-    all images; within the pass each batch is normalised by its own statistics. Nothing else changes,
-    modes included; without a BatchNorm layer there is no pass.
+    This takes one pass with the test transform. Mean and (biased) variance of each layer's input are pooled over all
+    images; within the pass each batch is normalised by its own statistics. Nothing else changes, modes included;
+    without a BatchNorm layer there is no pass.
     """
     layers = batch_norms(model.network)
     batches = even_batches(torch.arange(len(view)), batch_size, method)
@@ -55,14 +55,14 @@ def adopt_target_statistics(model: AdaptedModel, view: ImageView, batch_size: in
 
 
 class _Pool:
-    """Count, mean and summed squared deviation of a channel's values, joined batch by batch (Chan et al. 1979)."""
+    """A pool joins count, mean and summed squared deviation of a channel's values over batches (Chan et al. 1979)."""
 
     def __init__(self) -> None:
         self.count = 0
         self.mean = self.spread = torch.zeros((), dtype=torch.float64)
 
     def add(self, values: Tensor) -> None:
-        """Take in a batch (B, C, ...)."""
+        """Add the values of a batch (B, C, ...)."""
         dimensions = [d for d in range(values.ndim) if d != 1]
         variance, mean = (v.cpu().double() for v in torch.var_mean(values.float(), dim=dimensions, correction=0))
         count = values.numel() // values.shape[1]
@@ -74,7 +74,7 @@ class _Pool:
 
 @contextmanager
 def _pooled(layers: list[_BatchNorm]) -> Iterator[list[_Pool]]:
-    """Pools the inputs of ``layers`` while open."""
+    """Pool the inputs of ``layers`` while open."""
     pools = [_Pool() for _ in layers]
     handles = [
         layer.register_forward_pre_hook(lambda _, inputs, pool=pool: pool.add(inputs[0]))

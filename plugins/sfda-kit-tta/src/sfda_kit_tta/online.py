@@ -1,4 +1,4 @@
-"""What an online method has answered so far: each image once, when it came."""
+"""The answers that an online method has given so far, one for each image when it came."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class OnlineAnswers(nn.Module):
-    """``features`` (N, D) and ``logits`` (N, K), as given for each target image; buffers, so they are checkpointed."""
+    """``features`` (N, D) and ``logits`` (N, K), as given for each target image; buffers, so checkpoints hold them."""
 
     features: Tensor
     logits: Tensor
@@ -26,24 +26,24 @@ class OnlineAnswers(nn.Module):
 
     @classmethod
     def for_network(cls, network: Network, images: int) -> OnlineAnswers:
-        """No answers yet; as wide as the network's and on its device."""
+        """Return a store without answers, as wide as the network's and on its device."""
         answers = cls(images, network.feature_width, network.class_count)
         return answers.to(next(network.parameters()).device)
 
     @torch.no_grad()
     def write(self, rows: Tensor, output: NetworkOutput) -> None:
-        """Keep the answers to ``rows`` (B,)."""
+        """Store the answers to ``rows`` (B,)."""
         rows = rows.to(self.logits.device)
         self.features[rows] = output.features.detach().to(self.features)
         self.logits[rows] = output.logits.detach().to(self.logits)
 
     def bank(self) -> FeatureBank:
-        """A copy of all answers, for evaluation."""
+        """Return a copy of all answers, for evaluation."""
         return FeatureBank(self.features.clone(), self.logits.clone())
 
 
 def tell_what_is_scored(context: AdaptationContext, method: str) -> None:
-    """A notice, so that nobody takes one of the two accuracies for the other."""
+    """Send a notice, so that nobody takes one of the two accuracies for the other."""
     text = (
         f"{method} is online: transductive figures are those of the answers given during the pass, held-out figures "
         "those of the final state, frozen"

@@ -1,7 +1,7 @@
 """T3A: test-time classifier adjustment.
 
-Paper: Iwasawa, Matsuo, "Test-Time Classifier Adjustment Module for Model-Agnostic Domain Generalization",
-NeurIPS 2021, https://openreview.net/forum?id=e_yvNqkJKAW
+Paper: Iwasawa, Matsuo, "Test-Time Classifier Adjustment Module for Model-Agnostic Domain Generalization", NeurIPS 2021,
+https://openreview.net/forum?id=e_yvNqkJKAW
 
 Section 4 (our notation). z: feature before the classifier, w_k: weights of class k, p: the source model's softmax.
 
@@ -9,15 +9,15 @@ Section 4 (our notation). z: feature before the classifier, w_k: weights of clas
     S_k keeps the M members of lowest entropy H(p)                        (for w_k: of the classifier's answer to it)
     c_k = mean of S_k,    answer = softmax_k <z, c_k>
 
-There is no gradient. Online: the sets take in a batch, are filtered, and then answer it. **Transductive** figures are
-those of these answers; **held-out** figures are those of the final class means, frozen: an ordinary linear classifier
-without bias.
+There is no gradient. T3A is online: the sets take in a batch, are filtered, and then answer it. **Transductive**
+figures are those of these answers; **held-out** figures are those of the final class means, frozen: an ordinary linear
+classifier without bias.
 
-Defaults: M = 20 [ours: the paper chooses among 1, 5, 20, 50, 100 and all on source validation data, which is gone].
-The batch is the run's ``adapt.batch_size``.
+Defaults: M = 20 [ours: the paper chooses among 1, 5, 20, 50, 100 and all on source validation data, which is gone]. The
+batch is the run's ``adapt.batch_size``.
 
-Deviations: the order of the images is drawn from the run's seed. Between equal entropies the older member stays. Since
-features do not change they are taken in one pass before the stream begins; the answers are the same.
+Deviations: the order of the images is drawn from the run's seed. Between equal entropies the older member stays.
+Because features do not change, they are computed in one pass before the stream begins; the answers are the same.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class T3a(Method):
-    """Class means of confident features (module docstring). Option ``support`` M (20; None keeps all)."""
+    """T3A uses class means of confident features (module docstring). Option ``support`` M (20; None keeps all)."""
 
     recipe: ClassVar[Recipe] = Recipe(
         summary="class means of confident target features, online",
@@ -50,7 +50,7 @@ class T3a(Method):
         self.support = support
 
     def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
-        """One state; nothing is kept to resume, because the one pass is all there is."""
+        """Yield one state; nothing is kept to resume, because there is only one pass."""
         tell_what_is_scored(context, "t3a")
         model = AdaptedModel(context.input_bridge, context.network)
         source = fill_bank(model, context.target, context.config.evaluation_batch_size)
@@ -75,7 +75,7 @@ class T3a(Method):
 
 
 class SupportSets:
-    """The sets S_k as one table: unit ``features`` (S, D), ``labels`` (S,), ``entropies`` (S,)."""
+    """Support sets hold the S_k as one table: unit ``features`` (S, D), ``labels`` (S,), ``entropies`` (S,)."""
 
     @torch.no_grad()
     def __init__(self, classifier: nn.Linear, support: int | None) -> None:
@@ -86,7 +86,7 @@ class SupportSets:
         self.entropies = _entropies(classifier(weights))
 
     def add(self, features: Tensor, logits: Tensor) -> None:
-        """Take in images by features (B, D) and the source model's logits (B, K), and filter."""
+        """Add images by features (B, D) and the source model's logits (B, K), and filter."""
         self.features = torch.cat([self.features, F.normalize(features, dim=1)])
         self.labels = torch.cat([self.labels, logits.argmax(dim=1)])
         self.entropies = torch.cat([self.entropies, _entropies(logits)])
@@ -94,12 +94,12 @@ class SupportSets:
             self._keep(self._rank() < self.support)
 
     def means(self) -> Tensor:
-        """c_k, (K, D)."""
+        """Return c_k, (K, D)."""
         member = F.one_hot(self.labels, self.classes).to(self.features)
         return member.T @ self.features / member.sum(dim=0)[:, None]
 
     def _rank(self) -> Tensor:
-        """Place of each member within its class by entropy, 0 the lowest, (S,)."""
+        """Return the place of each member within its class by entropy, 0 the lowest, (S,)."""
         order = self.entropies.argsort(stable=True)
         counts = F.one_hot(self.labels[order], self.classes).cumsum(dim=0)
         rank = torch.empty_like(order)

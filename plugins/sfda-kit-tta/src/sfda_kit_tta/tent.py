@@ -1,24 +1,24 @@
 """TENT: fully test-time adaptation by entropy minimisation.
 
-Paper: Wang, Shelhamer, Liu, Olshausen, Darrell, "Tent: Fully Test-Time Adaptation by Entropy Minimization",
-ICLR 2021, https://arxiv.org/abs/2006.10726
+Paper: Wang, Shelhamer, Liu, Olshausen, Darrell, "Tent: Fully Test-Time Adaptation by Entropy Minimization", ICLR 2021,
+https://arxiv.org/abs/2006.10726
 
 Section 3: for each batch x of target images, in a stream,
 
     predict with statistics of the batch itself, then one step down L = mean_i H(p_i), H(p) = - sum_c p_c log p_c,
     on nothing but the scale gamma and shift beta of the normalisation layers.
 
-Online: each image is answered once, before the step on its own batch. **Transductive** figures are those of these
-answers; **held-out** figures are those of the final state, frozen.
+TENT is online: each image is answered once, before the step on its own batch. **Transductive** figures are those of
+these answers; **held-out** figures are those of the final state, frozen.
 
 Defaults: one pass; Adam at 1e-3 (the paper outside ImageNet, batch 128) or, with ``optimizer: sgd``, momentum 0.9 at
 2.5e-4 (ImageNet, batch 64); no weight decay. The batch is the run's ``adapt.batch_size``.
 
-Deviations: the frozen state needs fixed statistics, for a single image has no batch. They are re-estimated over the
-target training images with the final scale and shift, as AdaBN does, in one more pass. A backbone without BatchNorm
-(ConvNeXt, ViT) adapts scale and shift of its LayerNorm and GroupNorm layers instead, beside the bottleneck's
-BatchNorm; the paper names this possibility, its results are for BatchNorm. The last images of a pass join the batch
-before them rather than form a tiny one. With ``passes`` above 1 the answers are those of the last pass.
+Deviations: the frozen state needs fixed statistics, because a single image has no batch. They are re-estimated over the
+target training images with the final scale and shift, as in AdaBN, in one more pass. A backbone without BatchNorm
+(ConvNeXt, ViT) adapts scale and shift of its LayerNorm and GroupNorm layers instead, beside the bottleneck's BatchNorm;
+the paper names this possibility, but its results are for BatchNorm. The last images of a pass join the batch before
+them instead of a tiny one of their own. With ``passes`` above 1 the answers are those of the last pass.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ RATES: dict[str, float] = {"adam": 1e-3, "sgd": 2.5e-4}
 
 
 class Tent(Method):
-    """Online entropy minimisation over scale and shift (module docstring).
+    """TENT minimises entropy online over scale and shift (module docstring).
 
     Options: ``passes`` over the target images (1), ``optimizer`` (adam or sgd), ``lr`` (by optimiser).
     """
@@ -71,7 +71,7 @@ class Tent(Method):
         self.lr = RATES[optimizer] if lr is None else lr
 
     def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
-        """One state a pass, with the bank of its online answers."""
+        """Yield one state per pass, with the bank of its online answers."""
         tell_what_is_scored(context, "tent")
         stream = _Stream(self, context)
         done = 0
@@ -86,7 +86,7 @@ class Tent(Method):
 
 
 class _Stream:
-    """The target images as they come, and the network that answers and learns."""
+    """A stream holds the target images as they come, and the network that answers and learns."""
 
     def __init__(self, options: Tent, context: AdaptationContext) -> None:
         self.options, self.context = options, context
@@ -111,7 +111,7 @@ class _Stream:
         )
 
     def state(self, done: int) -> EpochState:
-        """What was answered in the pass just made, and the network frozen after it."""
+        """Return what was answered in the pass just made, and the network frozen after it."""
         context = self.context
         adopt_target_statistics(self.model, context.target, context.config.evaluation_batch_size, "tent")
         return EpochState("tent", done, self.options.passes, self.model, self.answers.bank())
@@ -132,7 +132,7 @@ class _Stream:
         yield from even_batches(order, self.context.config.batch_size, "tent")
 
     def _answer(self, rows: Tensor) -> Tensor:
-        """Answer the images of a batch, for good, and return the entropy to step down."""
+        """Answer the images of a batch once and for all, and return the entropy to minimise."""
         with frozen_running_statistics(self.context.network):
             output = self.model(self.context.target.batch(rows))
         self.answers.write(rows, output)
@@ -140,13 +140,13 @@ class _Stream:
 
 
 def mean_entropy(logits: Tensor) -> Tensor:
-    """mean_i H(p_i) in nats for logits (B, K); a 0-d tensor."""
+    """Return mean_i H(p_i) in nats for logits (B, K); a 0-d tensor."""
     surprise = logits.log_softmax(dim=1)
     return -(surprise.exp() * surprise).sum(dim=1).mean()
 
 
 def modulated_layers(network: Network) -> list[nn.Module]:
-    """The layers whose scale and shift adapt: BatchNorm, or where the backbone has none, Layer- and GroupNorm.
+    """Return layers whose scale and shift adapt: BatchNorm, or Layer- and GroupNorm too where the backbone has none.
 
     The bottleneck's BatchNorm is among them. Raises ``UserError`` when the backbone has no such layer.
     """
