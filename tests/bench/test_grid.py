@@ -56,6 +56,7 @@ def test_short_names_reach_the_recipe():
     assert grid.factors["bridge.objective.features"]["0"] == {"recipe": {"bridge": {"objective": {"features": 0}}}}
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_one_at_a_time_varies_each_factor_round_the_recipes_own_setting():
     factors = {"bridge": ["copy", "unet"], "labeler": ["none"], "distill": {"aligners.distill": [0.5, 1]}}
     made = suite(factors=factors, design="one-at-a-time")
@@ -71,6 +72,7 @@ def test_one_at_a_time_varies_each_factor_round_the_recipes_own_setting():
     }
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_bridges_default_weight_is_its_own_setting():
     made = suite(factors={"L_IM": {"bridge.objective.infomax": [0, 0.3]}}, design="one-at-a-time")
     assert names(made) == [BASE, "L_IM=0"]
@@ -104,7 +106,11 @@ def test_the_method_can_be_a_factor_and_references_stand_beside_the_grid():
         ({"factors": {"bridge": ["copy", "unet"]}, "exclude": [{"brige": "a"}]}, "no factor 'brige'"),
         ({"factors": {"bridge": ["copy", "unet"]}, "exclude": [{"bridge": "cop"}]}, "no level 'cop'. Did you mean"),
         ({"factors": {"bridge": ["copy", "unet"]}, "exclude": [{"bridge": "copy"}]}, "grid is empty: `exclude`"),
-        ({"factors": {"labeler": ["centroid"]}, "design": "one-at-a-time"}, "no level beside the recipe's own"),
+        pytest.param(
+            {"factors": {"labeler": ["centroid"]}, "design": "one-at-a-time"},
+            "no level beside the recipe's own",
+            marks=pytest.mark.needs_plugin("sfda-kit-tgkt"),
+        ),
         (
             {"factors": {"bridge": ["copy", "unet"]}, "desing": 1},
             "grid.desing: there is no such key. Did you mean .design",
@@ -127,6 +133,7 @@ def test_a_wrong_grid_is_refused_with_the_reason(grid: dict[str, Any], said: str
         ({"recipe.trian": ["bottleneck", "backbone"]}, "A recipe has no key 'trian'. Did you mean 'train'"),
     ],
 )
+@pytest.mark.needs_plugin("sfda-kit-shot", "sfda-kit-socket", "sfda-kit-tgkt")
 def test_an_unknown_part_or_setting_is_refused_before_any_work(factors: dict[str, Any], said: str):
     with pytest.raises(UserError, match=said):
         check_study(make_study(None, TGKT, factors))

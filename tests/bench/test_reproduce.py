@@ -149,7 +149,7 @@ def test_a_card_of_several_tasks_compares_the_mean_over_tasks_and_seeds(high, in
         ({"config": {"seed": 3}}, "'seed' does not belong here"),
         ({"config": {"modle": {}}}, "The card 'tiny', task 1: The configuration is not valid:\n  modle"),
         ({"tasks": [{}, {}], "data_fingerprint": "x"}, "belong to one task"),
-        ({"method": "shto"}, "'shot'"),
+        pytest.param({"method": "shto"}, "'shot'", marks=pytest.mark.needs_plugin("sfda-kit-shot")),
     ],
 )
 def test_a_wrong_card_is_refused_before_any_work(reproduce, changes, said):
@@ -157,6 +157,7 @@ def test_a_wrong_card_is_refused_before_any_work(reproduce, changes, said):
     assert not Path("runs").exists()
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_other_mistakes(sfda_kit, reproduce):
     assert "Did you mean 'shot-office-home'" in refusal(sfda_kit("reproduce", "shot-offic-home"))
     assert "--list" in refusal(sfda_kit("reproduce"))
@@ -173,6 +174,7 @@ def test_a_run_that_fails_is_no_verdict(reproduce):
     assert last_json(result)["verdict"] is None and "floor" in last_json(result)["error"]
 
 
+@pytest.mark.needs_plugin(*(f"sfda-kit-{name}" for name in ("neighbors", "shot", "socket", "tgkt", "tta")))
 def test_shipped_cards_are_listed_marked_and_complete(sfda_kit, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     listed = sfda_kit("reproduce", "--list").stdout

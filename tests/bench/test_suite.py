@@ -30,6 +30,7 @@ def test_a_methods_settings_win_over_the_models_and_the_tasks_and_the_suites(sui
     assert config.recipe["aligners"] == {"infomax": {"weight": 0.5}}
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_cell_is_known_by_what_decides_its_run(suite_file: Write) -> None:
     variants = {
         "a": {"method": "shot"},

@@ -174,6 +174,7 @@ def test_options_that_cannot_be(encoding, options, says):
         encoding(**options)
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_run_on_another_sensor_stops_before_any_work(sfda_kit):
     refused = sfda_kit("run", "--method", "shot", "--target", "nir@kv1", "--encoding", "hha")
     assert refused.exit_code == 2 and "hha is of depth, not of nir" in str(refused.exception)

@@ -236,6 +236,7 @@ def test_missing_depth_is_never_averaged_in(kind: str, seed: int, missing: float
     assert set((found * 1000).round().long().unique().tolist()) <= {0, 700, 2000, 6000}
 
 
+@pytest.mark.needs_plugin("sfda-kit-socket")
 def test_a_run_may_be_trained_so(sfda_kit, on_pairs):
     eager = ["--set", "source.augmentation=eager-crop-flip", "--set", "adapt.augmentation=eager-strong"]
     result = sfda_kit("run", "--method", "socket", *on_pairs, *eager, "--json")

@@ -295,6 +295,7 @@ def test_killed_after_a_rollback_it_goes_on_with_the_lower_rate(sink, sfda_kit, 
     assert sink("--on-collapse", "rollback", "--resume").outcome() == undisturbed
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_trained_method_is_resumed_exactly_with_a_choice(sink, sfda_kit, on_pairs, monkeypatch):
     flags = ("--select", "source-agreement", "--set", "adapt.validators=all", "--epochs", "3")
     undisturbed = sink(*flags, "--runs-dir", "undisturbed", method="shot").outcome()
@@ -348,6 +349,7 @@ def test_pairs_are_read_where_there_are_some(sink, sfda_kit, on_pairs):
     assert result.exit_code == 2 and "reads TI pairs and the task has none" in str(result.exception)
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_watching_changes_no_training(sink):
     plain, watched = sink(method="shot"), sink("--set", "adapt.validators=all", method="shot")
     assert plain.record_of_model()["weights_sha256"] == watched.record_of_model()["weights_sha256"]
