@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The probabilities (N, K) and predictions (N,) of one model on one view, with its scores in percent."""
+    """This holds probabilities (N, K) and predictions (N,) of one model on one view, and computes scores in percent."""
 
     view: EvaluationView
     probabilities: NDArray[np.float32]

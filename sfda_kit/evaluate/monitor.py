@@ -39,8 +39,8 @@ class Monitor:
         self.pair_agreement = None if pairs is None else pairs.agreement
 
     def diagnostics(self, bank: FeatureBank, pairs: PairBanks | None = None) -> dict[str, Any]:
-        """Return ``histogram``, ``entropy`` (nats), ``source_agreement``, ``effective_classes``, with a trained bridge
-        ``bridge_agreement``, and with ``pairs`` of the same model ``pair_agreement``."""
+        """Return ``histogram``, ``entropy`` (nats), ``source_agreement`` and ``effective_classes`` of ``bank``.
+        With a trained bridge add ``bridge_agreement``, and with ``pairs`` of the same model ``pair_agreement``."""
         found = label_free_diagnostics(bank, self.banks["source-only"])
         if "bridge" in self.banks:
             same = bank.predictions == self.banks["bridge"].predictions

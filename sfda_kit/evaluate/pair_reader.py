@@ -32,7 +32,7 @@ class PairReader:
 
 
 class _Some:
-    """A selection of the rows of a view."""
+    """A selection of rows makes a smaller view."""
 
     def __init__(self, view: ImageBatches, rows: Tensor) -> None:
         self.view, self.rows = view, rows

@@ -40,9 +40,7 @@ def required(config: AdaptConfig) -> dict[str, Validator]:
 
 class Scorer:
     """A scorer scores models on the unlabelled target images, by every validator that is requested or cheap.
-
-    Raises ``UserError`` where a validator that is requested by name reads TI pairs and the task has none.
-    """
+    Raises ``UserError`` where a validator that is requested by name reads TI pairs and the task has none."""
 
     def __init__(self, context: AdaptationContext, source_bank: FeatureBank) -> None:
         self.context, self.source_bank = context, source_bank

@@ -15,7 +15,7 @@ RANKED_BY = "heldout_accuracy"
 
 
 class EpochCandidate(NamedTuple):
-    """The facts on an epoch that a choice may use; they contain no metric, so no label."""
+    """A candidate holds what a choice may use of an epoch: no metric, so no label."""
 
     phase: str
     epoch: int
@@ -53,9 +53,7 @@ def vetoed(candidates: Sequence[EpochCandidate], chosen: EpochCandidate | None) 
 
 def describe_selection(history: Sequence[Row], validator: str, result: tuple[str, int], applied: bool) -> Selection:
     """Return the record of the choice among the epochs of ``history``; ``result``: phase and epoch of the run's model.
-
-    The last epoch counts as chosen where every epoch is excluded.
-    """
+    The last epoch counts as chosen where every epoch is excluded."""
     candidates = [candidate(row, validator) for row in history]
     chosen = choose(candidates)
     at = len(history) - 1 if chosen is None else candidates.index(chosen)

@@ -18,10 +18,8 @@ from sfda_kit.source.source_cards import untrained
 
 
 class AdaptedCard(StrictModel):
-    """The description of an adapted model, whose normalisation, image size and classes are those of ``source``.
-
-    ``modality`` and ``depth_unit`` describe the images that it takes.
-    """
+    """A card describes an adapted model; its normalisation, image size and classes are those of ``source``.
+    ``modality`` and ``depth_unit`` describe the images that it takes."""
 
     format: int = 1
     method: str

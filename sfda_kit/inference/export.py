@@ -31,7 +31,7 @@ SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx"}
 
 
 class Deployed(nn.Module):
-    """A module from encoded, normalised images (N, 3, H, W) to logits (N, K) and probabilities (N, K)."""
+    """This module maps encoded, normalised images (N, 3, H, W) to logits (N, K) and probabilities (N, K)."""
 
     def __init__(self, model: AdaptedModel) -> None:
         super().__init__()
@@ -84,9 +84,7 @@ def export_safetensors(model: AdaptedModel, card: AdaptedCard, path: Path) -> No
 
 def export_onnx(model: AdaptedModel, card: AdaptedCard, path: Path) -> None:
     """Write ONNX with input ``images``, outputs ``logits`` and ``probabilities``, any batch size, and ``metadata``.
-
-    Raises ``UserError`` when the packages of the extra ``onnx`` are missing, or torch cannot translate the model.
-    """
+    Raises ``UserError`` when the packages of the extra ``onnx`` are missing, or torch cannot translate the model."""
     onnx = _onnx()
     side = card.source.model.image_size
     # The example has two images, because a batch size of one would be taken for a fixed size.

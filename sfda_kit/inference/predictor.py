@@ -34,7 +34,7 @@ BadImage = Callable[[DataError], None]
 
 @dataclass(frozen=True)
 class Prediction:
-    """The most likely class of an image; ``probability`` in [0, 1]."""
+    """A prediction is the most likely class of an image; ``probability`` is in [0, 1]."""
 
     path: str
     label: str

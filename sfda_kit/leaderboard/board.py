@@ -44,7 +44,7 @@ MARKS: dict[MarkKind, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Spread:
-    """A mean and a sample standard deviation (divisor n - 1; None for one value) over ``n`` seeds."""
+    """A spread holds mean and sample standard deviation (divisor n - 1; None for one value) over ``n`` seeds."""
 
     mean: float
     std: float | None
@@ -53,7 +53,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Mark:
-    """A mark tells the reader a problem of a row; ``detail`` says where it occurs, such as ``seeds 1, 2``."""
+    """A mark tells the reader about a problem of a row; ``detail`` says where it is, such as ``seeds 1, 2``."""
 
     kind: MarkKind
     detail: str = ""
@@ -71,10 +71,8 @@ class Mark:
 
 @dataclass(frozen=True)
 class SeedResult:
-    """One run of a row. ``counted``: whether its figures are in the row's means.
-
-    ``reason``: why the run did not end well, shortened to one line; empty when it did.
-    """
+    """A seed result is one run of a row. ``counted``: whether its figures are in the row's means.
+    ``reason``: why the run did not end well, shortened to one line; empty when it did."""
 
     seed: int
     status: Status
@@ -92,12 +90,11 @@ class SeedResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference of ``first`` minus ``second`` on the board's metric, paired by seed and by image.
+    """A comparison is ``first`` minus ``second`` on the board's metric, paired by seed and by image.
 
     ``low`` and ``high`` bound the 95 % percentile interval of the bootstrap, which is not adjusted for other
-    comparisons. ``adjusted`` is the p-value adjusted for the false discovery rate over the comparisons of the same
-    family; ``different`` tells whether it is below 0.05. ``groups``: number of resampled groups of images (scenes,
-    videos).
+    comparisons. ``adjusted``: p-value adjusted for the false discovery rate over the comparisons of the same family;
+    ``different``: it is below 0.05. ``groups``: number of resampled groups of images (scenes, videos).
     """
 
     first: str
@@ -114,13 +111,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """One variant of a method on one task and network.
+    """A row is one variant of a method on one task and network.
 
-    ``settings``: the settings in which it differs from other variants of its method, by dotted key. ``rank``: 1 + the
-    number of ranked rows that are significantly better; None where the row does not rank. ``tied``: another row has
-    the same rank. ``versus_best``: this row minus the best row. ``versus_source``: this row minus the source model it
-    started from. ``gap_closed``: percent of the way from source-only to oracle. ``cost``: medians of ``wall_s``,
-    ``peak_memory_mb`` and ``trained_parameters`` over the counted seeds.
+    ``settings``: its differences from other variants of its method, by dotted key. ``rank``: 1 + number of ranked rows
+    that are significantly better; None where the row does not rank. ``tied``: another row has the same rank.
+    ``versus_best``: this row minus the best row. ``versus_source``: this row minus the source model it started from.
+    ``gap_closed``: percent of the way from source-only to oracle. ``cost``: medians of ``wall_s``, ``peak_memory_mb``
+    and ``trained_parameters`` over the counted seeds.
     """
 
     label: str
@@ -156,7 +153,7 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class BoardTask:
-    """The task of a table. ``fingerprint``: the data revision that the compared rows share."""
+    """This is the task of a table. ``fingerprint``: the data revision that the compared rows share."""
 
     dataset: str
     source: str
@@ -178,7 +175,7 @@ class BoardTask:
 
 @dataclass(frozen=True)
 class AdaptedNetwork:
-    """The network that every row of a table adapts."""
+    """This is the network that every row of a table adapts."""
 
     backbone: str
     image_size: int
@@ -192,13 +189,12 @@ class AdaptedNetwork:
 
 @dataclass(frozen=True)
 class TaskTable:
-    """All rows of one task and network: first the ranked rows, then the others.
+    """A table holds all rows of one task and network: first the ranked rows, then the others.
 
-    ``id``: unique in the board, made of a-z, 0-9 and ``-``; the same task and network always give the same ``id``.
-    ``seeds``: the seeds on which rows are compared. ``source_weights`` (by seed) and ``versions``: those that the
-    compared rows share. ``comparisons``: all comparisons between ranked rows, the better row first. ``groups``: number
-    of groups of images that the metric is computed on, 0 where no predictions could be read. ``notices``: sentences
-    for the reader.
+    ``id``: unique in the board, made of a-z, 0-9 and ``-``; equal tasks and networks give an equal ``id``. ``seeds``:
+    the seeds on which rows are compared. ``source_weights`` (by seed) and ``versions``: those that the compared rows
+    share. ``comparisons``: all comparisons between ranked rows, the better row first. ``groups``: number of groups of
+    images behind the metric, 0 where no predictions could be read. ``notices``: sentences for the reader.
     """
 
     id: str
@@ -233,10 +229,10 @@ class TaskTable:
 
 @dataclass(frozen=True)
 class RankTests:
-    """The results of Friedman's test over complete blocks, and of Nemenyi's test for every pair (Demsar 2006).
+    """Rank tests are Friedman's test over complete blocks and Nemenyi's test for every pair (Demsar 2006).
 
-    ``mean_ranks``: 1 is best. ``nemenyi``: p-value by pair of labels, in the order of ``mean_ranks``, already
-    corrected for all pairs. ``critical_difference``: the difference of mean ranks that is significant at 0.05.
+    ``mean_ranks``: 1 is best. ``nemenyi``: p-value by pair of labels, in the order of ``mean_ranks``, corrected for all
+    pairs. ``critical_difference``: the difference of mean ranks that is significant at 0.05.
     """
 
     blocks: int
@@ -249,7 +245,7 @@ class RankTests:
 
 @dataclass(frozen=True)
 class OverallRow:
-    """One variant over the blocks of ``Overall``; ``mean`` is the mean of its means on each task."""
+    """An overall row is one variant over the blocks of ``Overall``; ``mean`` is the mean of its means on each task."""
 
     label: str
     mean: float
@@ -265,10 +261,8 @@ class OverallRow:
 
 @dataclass(frozen=True)
 class Overall:
-    """A comparison of variants over all blocks (tables) in which each of them ranks. ``blocks``: ids of those tables.
-
-    ``rank_tests``: None where there are too few blocks or variants for such tests; ``note`` then says so.
-    """
+    """This part compares variants over all blocks (tables) in which each of them ranks. ``blocks``: ids of the tables.
+    ``rank_tests``: None where there are too few blocks or variants for such tests; ``note`` then says so."""
 
     rows: tuple[OverallRow, ...]
     comparisons: tuple[Comparison, ...]
@@ -279,11 +273,8 @@ class Overall:
 
 @dataclass(frozen=True)
 class Board:
-    """A leaderboard of ``tables``, all ranked by ``metric``; ``records``: the number of records that it was made from.
-
-    ``overall`` is None where no two tables share two ranked variants; ``overall_note`` then says so. ``notices``
-    concern several tables.
-    """
+    """A board holds ``tables`` ranked by ``metric``; ``records``: number of records; ``notices``: on several tables.
+    ``overall`` is None where no two tables share two ranked variants; ``overall_note`` then says so."""
 
     metric: str
     tables: tuple[TaskTable, ...]

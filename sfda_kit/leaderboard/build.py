@@ -29,9 +29,7 @@ from sfda_kit.results.collection import StoredRun
 
 def build_board(runs: Sequence[StoredRun], metric: str = "heldout_accuracy") -> Board:
     """Return the leaderboard of ``runs``, ranked by ``metric``; it depends on their records and predictions alone.
-
-    The order of ``runs`` makes no difference. Raises ``UserError`` for a metric that a board cannot be ranked by.
-    """
+    The order of ``runs`` makes no difference. Raises ``UserError`` for a metric that a board cannot be ranked by."""
     if metric not in RANKING_METRICS:
         raise UserError(f"A board cannot be ranked by {metric!r}. {did_you_mean(metric, RANKING_METRICS)}")
     found = by_table(runs)

@@ -22,7 +22,7 @@ TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class BoardCandidate:
-    """The runs of one variant that share the data revision and the source models; they become one row.
+    """A candidate for a row holds the runs of one variant that share the data revision and the source models.
 
     ``entries``: one for each seed, in order of seeds. ``counted``: seeds whose figures count. ``scored``: counts of
     correct predictions by seed, None where the predictions cannot be used.
@@ -57,7 +57,7 @@ class BoardCandidate:
 
 @dataclass(frozen=True)
 class Reference:
-    """The data revision, source weights (by seed) and versions that most variants share."""
+    """A reference holds the data revision, source weights (by seed) and versions that most variants share."""
 
     fingerprint: str
     weights: Mapping[int, str]
@@ -71,11 +71,8 @@ class Reference:
 
 
 def find_reference(entries: Sequence[Entry], variants: Mapping[int, MethodVariant]) -> Reference:
-    """Return the values that most variants have.
-
-    In a tie the newest data and versions win; for weights it is those of the variant whose label comes first, so that
-    every seed is decided in the same way.
-    """
+    """Return the values that most variants have; in a tie the newest data and the newest versions win.
+    For weights the variant whose label comes first wins, so that every seed is decided in the same way."""
     done = [entry for entry in entries if entry.record.status == "ok"]
 
     def label(entry: Entry) -> str:
@@ -96,9 +93,7 @@ def most_shared(
     entries: Sequence[Entry], value: Callable[[Entry], T], label: Callable[[Entry], str], newest: bool = True
 ) -> T | None:
     """Return the value that most labels have, None where there is no entry.
-
-    In a tie the newest value wins if ``newest``, else the value of the label that comes first.
-    """
+    In a tie the newest value wins if ``newest``, else the value of the label that comes first."""
     labels: dict[T, set[str]] = defaultdict(set)
     ages: dict[T, Any] = {}
     for entry in entries:

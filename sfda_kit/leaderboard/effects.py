@@ -26,7 +26,7 @@ Factors = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Effect:
-    """The effect of ``level`` minus ``baseline`` of one factor, in points of percent.
+    """An effect is ``level`` minus ``baseline`` of one factor, in points of percent.
 
     It is a mean over ``averaged`` settings of the other factors. ``planned``: number of settings in the grid; those
     without a result for both levels are left out. ``comparison`` is corrected over all effects of a block.
@@ -42,7 +42,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class GridRow:
-    """One variant of the grid, or a reference row, which has no ``levels``."""
+    """A grid row is one variant of the grid, or a reference row, which has no ``levels``."""
 
     name: str
     levels: Levels
@@ -51,7 +51,7 @@ class GridRow:
 
 @dataclass(frozen=True)
 class Block:
-    """The results of a grid on one task and network, or over all of them; in that case ``rows`` is empty."""
+    """A block holds the results on one task and network, or over all of them; in that case ``rows`` is empty."""
 
     title: str
     rows: tuple[GridRow, ...]
@@ -64,7 +64,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Ablation:
-    """The results of a grid: one block for each task and network, then one over all where there are several."""
+    """An ablation holds a block for each task and network of a grid, then one over all where there are several."""
 
     name: str
     title: str
@@ -76,10 +76,7 @@ class Ablation:
 
 def draw_cells(scored: Sequence[Sequence[Scored]], seeds: Sequence[int], size: int) -> Draws:
     """Return joint draws of variants from ``scored``, their counts by variant and seed.
-
-    Variants on the same images share the draws of images, and all variants share the draws of seeds, because both
-    generators are seeded by what they draw.
-    """
+    Generators are seeded by content, so equal images share the draws of images, and all variants those of seeds."""
     estimate, values = np.empty(len(scored)), np.empty((size, len(scored)))
     groups = []
     for key in dict.fromkeys(row[0].images.key for row in scored):
@@ -93,11 +90,8 @@ def draw_cells(scored: Sequence[Sequence[Scored]], seeds: Sequence[int], size: i
 
 
 def main_effects(draws: Draws, there: Sequence[Levels], planned: Sequence[Levels], factors: Factors) -> list[Effect]:
-    """Return the effects of every level but the first of each factor.
-
-    ``there``: levels of the variant in each column of ``draws``; ``planned``: levels of all variants of the grid.
-    An effect is left out where no setting of the other factors has both levels.
-    """
+    """Return the effects of every level but the first of each factor, where both levels share a setting of the others.
+    ``there``: levels of the variant in each column of ``draws``; ``planned``: levels of all variants of the grid."""
     found = []
     for factor, (baseline, *others) in factors.items():
         for level in others:

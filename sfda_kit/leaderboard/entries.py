@@ -24,7 +24,7 @@ PATH = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:[\\/]|/)(?:[^\s/\\'\":,;()]+[\\/])+(
 
 @dataclass(frozen=True, order=True)
 class TableKey:
-    """The values that every row of a table shares. Encoding and data revision may differ between its rows."""
+    """A table's key holds the values that its rows share. Encoding and data revision may differ between rows."""
 
     dataset: str
     options: str
@@ -45,7 +45,7 @@ class TableKey:
 
 @dataclass(frozen=True)
 class Entry:
-    """One record, with the values that the board reads from it."""
+    """An entry is one record, with the values that the board reads from it."""
 
     run: StoredRun
 
@@ -106,9 +106,7 @@ class Entry:
 
 def by_table(runs: Iterable[StoredRun]) -> dict[TableKey, list[Entry]]:
     """Return the entries of each table, with tables in order of keys and entries in order of run ids.
-
-    The record of a run that never began has no classes, so the run joins the table of runs with the same request.
-    """
+    The record of a run that never began has no classes, so the run joins the table of runs with the same request."""
     entries = sorted((Entry(run) for run in runs), key=lambda entry: (entry.record.run_id, entry.age))
     known: dict[str, TableKey] = {}
     for entry in entries:

@@ -37,10 +37,7 @@ def build_overall(tables: Sequence[TaskTable], rankings: Mapping[str, Ranking]) 
 
 def complete_blocks(ranked: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:
     """Return labels and tables such that every label ranks in every table, with as many results as possible.
-
-    Labels are added in order of the number of tables they rank in. Both lists are empty where no two tables share two
-    labels.
-    """
+    Labels that rank in most tables are added first. Both lists are empty where no two tables share two labels."""
     tables_of: dict[str, set[str]] = {}
     for table, labels in ranked.items():
         for label in labels:

@@ -21,9 +21,7 @@ LEAST_VARIANTS = 3
 
 def rank_tests(means: NDArray[np.float64], labels: Sequence[str]) -> tuple[RankTests | None, str]:
     """Run the tests on ``means`` (blocks, variants), where higher is better; return None and the reason if impossible.
-
-    Variants that are equal in a block share the mean of their ranks.
-    """
+    Variants that are equal in a block share the mean of their ranks."""
     blocks, variants = means.shape
     if blocks < LEAST_BLOCKS or variants < LEAST_VARIANTS:
         return None, (

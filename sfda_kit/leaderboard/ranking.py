@@ -25,7 +25,7 @@ FEW_SEEDS = 5
 
 @dataclass(frozen=True)
 class Ranking:
-    """The ranks by label, the comparisons that give them, and the draws, which have one column for each label."""
+    """A ranking holds ranks by label, the comparisons that give them, and the draws, with one column for each label."""
 
     labels: tuple[str, ...]
     draws: Draws

@@ -22,10 +22,10 @@ COLUMNS = ("part", *IMAGES, *ANSWERS)
 
 @dataclass(frozen=True)
 class ScoredImages:
-    """The images of one part. Equal names, groups and labels give an equal ``key``, in any order of the images.
+    """These are the images of one part. Equal names, groups and labels give an equal ``key``, in any order.
 
-    ``rows``: their rows in the stored table; ``cell``: the flat index of (group, class) of each image. ``total``:
-    number of images by group and class, (G, K); K is 1 unless classes are counted separately.
+    ``rows``: their rows in the stored table; ``cell``: flat index of (group, class) of each image. ``total`` (G, K):
+    number of images by group and class; K is 1 unless classes are counted separately.
     """
 
     key: str
@@ -36,7 +36,7 @@ class ScoredImages:
 
 @dataclass(frozen=True)
 class Scored:
-    """The counts of correct predictions (G, K) of a run and of the source model it started from."""
+    """A score counts the correct predictions (G, K) of a run and of the source model it started from."""
 
     images: ScoredImages
     correct: Counts
@@ -56,7 +56,7 @@ def percent(correct: NDArray[Any], total: NDArray[Any]) -> NDArray[np.float64]:
 
 @dataclass
 class PredictionReader:
-    """A reader of the predictions of ``part``; it indexes the images once for all runs that share them."""
+    """A reader reads the predictions of ``part``; it indexes the images once for all runs that share them."""
 
     part: str
     by_class: bool

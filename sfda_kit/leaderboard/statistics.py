@@ -8,7 +8,7 @@ and with the images, and both are crossed, because every seed is scored on the s
 * **seeds** are drawn by a multiplier bootstrap with Student's factor: each draw adds the seeds' deviations from their
   mean with normal weights, divided by sqrt(chi2 / (S - 1)). Plain resampling of 3 seeds would call a difference real
   whenever the three agree in sign, which happens by chance alone in 1 of 4 cases;
-* **tasks** are drawn in the same way as seeds where there are several (``statistics.over_tasks``).
+* **tasks** are drawn in the same way as seeds where there are enough of them (``statistics.over_tasks``).
 
 Weights and deviations add up linearly, so the draws of a difference are the difference of two columns of draws, and
 all pairs share one matrix. Generators are seeded by content, so everything depends on the counts alone.
@@ -40,7 +40,7 @@ BLOCK = 1000
 
 @dataclass(frozen=True)
 class Draws:
-    """The estimates (V,) of variants in percent and their joint resampled values (B, V)."""
+    """Draws hold the estimates (V,) of variants in percent and their joint resampled values (B, V)."""
 
     estimate: Floats
     values: Floats
@@ -65,10 +65,10 @@ def resamples_for(pairs: int) -> int:
 
 
 def draw(correct: Sequence[Sequence[Counts]], total: Counts, images: str, seeds: Sequence[int], size: int) -> Draws:
-    """Resample seeds and groups of images, jointly for all variants.
+    """Resample seeds and groups of images jointly for all variants; the memory needed is that of the result (size, V).
 
     ``correct``: counts (G, K) by variant and seed, in the order of ``seeds``; ``total``: (G, K). ``images`` identifies
-    the images, so that tables on the same images share draws. The memory needed is that of the result (size, V).
+    the images, so that tables on the same images share draws.
     """
     stacked = np.asarray(correct, dtype=np.float64)  # (V, S, G, K)
     by_seed = percent(stacked.sum(2), total.sum(0))  # (V, S)
@@ -80,9 +80,7 @@ def draw(correct: Sequence[Sequence[Counts]], total: Counts, images: str, seeds:
 
 def _over_images(correct: Floats, total: Counts, seeds: int, rng: np.random.Generator, size: int) -> Floats:
     """Return resampled scores (size, V) from counts (V, G, K) that are summed over ``seeds`` seeds.
-
-    Weights and their products with counts are whole numbers, so equal predictions give equal draws.
-    """
+    Weights and their products with counts are whole numbers, so equal predictions give equal draws."""
     variants, groups, classes = correct.shape
     columns = correct.transpose(1, 0, 2).reshape(groups, variants * classes)
     values = np.empty((size, variants))
@@ -123,10 +121,7 @@ def _student(deviations: Floats, rng: np.random.Generator, size: int) -> Floats:
 
 def over_tasks(blocks: Sequence[Draws], tasks: Sequence[str]) -> Draws:
     """Return the mean over blocks of the same variants; blocks of one task (several networks) are averaged first.
-
-    With ``TASKS_RESAMPLED`` tasks or more the interval also holds for other tasks of this kind; with fewer it holds
-    for these tasks alone.
-    """
+    With fewer than ``TASKS_RESAMPLED`` tasks the interval holds for these tasks alone, else for similar ones too."""
     names = sorted(set(tasks))
     size = min(block.values.shape[0] for block in blocks)
     member = [[block for block, task in zip(blocks, tasks, strict=True) if task == name] for name in names]
@@ -143,10 +138,7 @@ TASKS_RESAMPLED = 3
 
 def corrected(p_values: Sequence[float]) -> list[float]:
     """Return the p-values adjusted for the false discovery rate (Benjamini and Hochberg 1995), in the given order.
-
-    Holm's correction, which limits the chance of a single false discovery, would ask for p-values that three seeds
-    cannot give for a dozen variants, and 90 % would tie with 40 %.
-    """
+    Holm's correction needs p-values that three seeds cannot give for a dozen variants; 90 % would tie with 40 %."""
     from scipy.stats import false_discovery_control
 
     return [float(value) for value in false_discovery_control(p_values)] if len(p_values) else []

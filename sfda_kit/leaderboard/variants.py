@@ -13,8 +13,7 @@ from sfda_kit.leaderboard.entries import Entry, mapping, without_paths
 Settings = dict[str, str]
 
 OUTSIDE = {"method", "seed", "preset", "dataset", "compute", "recipe"}
-"""Sections of a configuration that make no variant. A preset only stands for other values, and ``changes_of`` reads the
-recipe."""
+"""Sections that make no variant; a preset only stands for other values, and ``changes_of`` reads the recipe."""
 
 UNTOUCHED = {"source-only", "oracle"}
 """Methods that adapt nothing, so the settings of adaptation have no effect on them."""
@@ -23,7 +22,7 @@ IDLE = {"adapt", "bridge_training"}
 
 
 class MethodVariant(NamedTuple):
-    """A method with its settings. ``label``: the name that people read; ``settings``: those that the label names."""
+    """A variant is a method with settings. ``label``: the name to display; ``settings``: those that the label names."""
 
     method: str
     label: str
@@ -32,9 +31,7 @@ class MethodVariant(NamedTuple):
 
 def flat(value: Any, prefix: str) -> Settings:
     """Return the leaves of nested settings by dotted key; a part's name or a term's weight stands for the part itself.
-
-    For example ``{"encoding": {"name": "jet", "options": {}}}`` gives ``{"encoding": "jet"}``.
-    """
+    For example ``{"encoding": {"name": "jet", "options": {}}}`` gives ``{"encoding": "jet"}``."""
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         value = {str(item.get("name", number)): item for number, item in enumerate(value)}
     if not isinstance(value, dict):
@@ -80,11 +77,8 @@ def recipe_of(entry: Entry) -> Settings:
 
 
 def find_variants(tables: Mapping[Any, Sequence[Entry]]) -> dict[int, MethodVariant]:
-    """Return the variant of every entry, by ``id(entry)``.
-
-    The labels of a method name a setting when its variants differ in it: anywhere on the board for recipe and
-    encoding, within one table for the others (rates, epochs), because each task may have its own.
-    """
+    """Return the variant of every entry by ``id(entry)``; labels name the settings in which a method's variants differ.
+    Recipe and encoding may differ anywhere on the board, others (rates, epochs, which tasks may set) within a table."""
     by_method: dict[str, dict[int, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     for number, entries in enumerate(tables.values()):
         for entry in entries:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run folder and its record."""
+    """A stored run is a run folder with its record."""
 
     path: Path
     record: Record

@@ -1,7 +1,5 @@
 """Run folders as a DuckDB database in memory, with the views ``runs``, ``history`` and ``predictions``.
-
-DuckDB parses the JSON, because pydantic or ``json`` would take seconds for ten thousand records.
-"""
+DuckDB parses the JSON, because pydantic or ``json`` would take seconds for ten thousand records."""
 
 from __future__ import annotations
 
@@ -41,10 +39,8 @@ COPY = """CASE
 
 
 class Records:
-    """A database over the records below ``folder``; ``DataError`` where there is no such folder.
-
-    ``notices``: a sentence for each file that is left out, with the reason.
-    """
+    """A database holds the records below ``folder``; ``DataError`` where there is no such folder.
+    ``notices``: a sentence for each file that is left out, with the reason."""
 
     def __init__(self, folder: Path) -> None:
         self.notices: list[str] = []

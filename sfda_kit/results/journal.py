@@ -31,9 +31,7 @@ def in_run_folder(
     work: Callable[[RunFolder, Listener], Record],
 ) -> Record:
     """Return the record of a matching finished run if ``resume``, else the record that ``work`` makes in a run folder.
-
-    A ``UserError`` is passed on; the folder is then removed if nothing was computed in it.
-    """
+    A ``UserError`` is passed on; the folder is then removed if nothing was computed in it."""
     folder = open_run(runs_dir, label, identity, resume)
     with folder.locked():
         finished = read_record(folder.path)

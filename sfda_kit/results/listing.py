@@ -12,9 +12,7 @@ RECORD = "record.json"
 
 def run_folders(folder: Path) -> list[Path]:
     """Return every folder with a record in or below ``folder``, sorted, without searching inside run folders.
-
-    A linked folder counts only where it is a run folder itself. Raises ``DataError`` where ``folder`` does not exist.
-    """
+    A link counts only where it leads to a run folder itself. Raises ``DataError`` where ``folder`` does not exist."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}. Name one that holds run folders, such as runs/.")
     found = [str(folder)] if (folder / RECORD).exists() else _below(str(folder))

@@ -22,7 +22,7 @@ FORMATS = {"csv": "FORMAT csv, HEADER", "parquet": "FORMAT parquet"}
 
 @dataclass(frozen=True)
 class Answer:
-    """The rows of a query; ``notices`` name the files that were left out."""
+    """An answer holds the rows of a query; ``notices`` name the files that were left out."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
@@ -30,10 +30,8 @@ class Answer:
 
 
 def query(sql: str, folder: Path) -> Answer:
-    """Return the answer to ``sql`` over the records below ``folder``.
-
-    Raises ``UserError`` with DuckDB's message where the SQL is wrong, and ``DataError`` where there is no such folder.
-    """
+    """Return the answer to ``sql`` over the records below ``folder``; ``DataError`` where there is no such folder.
+    Raises ``UserError`` with DuckDB's message where the SQL is wrong."""
     with Records(folder) as records:
         # A match that names no view, such as one in a string, only costs time, so there is no need to parse the SQL.
         records.open([view for view in VIEWS if re.search(rf"\b{view}\b", sql, flags=re.IGNORECASE)])
@@ -44,9 +42,7 @@ def query(sql: str, folder: Path) -> Answer:
 
 def export(view: str, folder: Path, out: Path, file_format: str) -> Answer:
     """Write all of ``view`` to ``out`` as ``csv`` or ``parquet``; the answer holds the number of rows.
-
-    Raises ``UserError`` for an unknown view or format and where ``out`` cannot be written.
-    """
+    Raises ``UserError`` for an unknown view or format and where ``out`` cannot be written."""
     for what, given, known in (("view", view, VIEWS), ("format", file_format, FORMATS)):
         if given not in known:
             raise UserError(f"There is no {what} {given!r}. {did_you_mean(given, known)}")

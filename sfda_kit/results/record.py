@@ -15,7 +15,7 @@ class _Strict(BaseModel):
 
 
 class EpochScores(_Strict):
-    """An epoch and its score by the validator."""
+    """This is an epoch with its score by the validator."""
 
     phase: str
     epoch: int
@@ -23,7 +23,7 @@ class EpochScores(_Strict):
 
 
 class OracleEpoch(_Strict):
-    """The epoch of the highest held-out accuracy, which is found with labels after the run and never used."""
+    """The oracle epoch has the highest held-out accuracy; it is found with labels after the run and never used."""
 
     phase: str
     epoch: int
@@ -32,7 +32,7 @@ class OracleEpoch(_Strict):
 
 
 class Selection(_Strict):
-    """The last, the chosen and the oracle epoch of a run, with their metrics (empty in a run without labels).
+    """A selection holds the last, chosen and oracle epoch of a run, with metrics (empty in a run without labels).
 
     ``validator`` chose without labels; ``applied``: its choice is the run's result (``--select``), else it is only
     reported. ``result_*``: the epoch whose model and predictions the run holds. ``vetoed``: collapsed epochs that
@@ -53,7 +53,7 @@ class Selection(_Strict):
 
 
 class Alarm(_Strict):
-    """An alarm of the monitor after an epoch."""
+    """An alarm is a warning of the monitor after an epoch."""
 
     phase: str
     epoch: int
@@ -62,13 +62,13 @@ class Alarm(_Strict):
 
 
 class Rollback(Alarm):
-    """A collapsed epoch that was undone; all later epochs had ``lr_factor`` times the configured learning rates."""
+    """A rollback undid a collapsed epoch; later epochs had ``lr_factor`` times the configured learning rates."""
 
     lr_factor: float
 
 
 class Monitoring(_Strict):
-    """The alarms of a run and its reaction to a collapse; ``stopped``: the run ended before its last epoch."""
+    """Monitoring holds a run's alarms and its reaction to collapse; ``stopped``: it ended before its last epoch."""
 
     on_collapse: str
     stopped: bool = False
@@ -77,7 +77,7 @@ class Monitoring(_Strict):
 
 
 class Record(_Strict):
-    """The content of ``record.json``, with accuracies in percent, times in seconds and memory in MiB.
+    """A record is the content of ``record.json``, with accuracies in percent, times in seconds and memory in MiB.
 
     ``oracle``: the run was made with target labels and never ranks. ``metrics`` holds the six values of ``summary`` and
     mean-class and calibration figures; ``baselines`` holds the metrics of the source model and of the bridge.

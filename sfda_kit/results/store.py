@@ -27,8 +27,9 @@ COMPUTED = ("checkpoints", "history.json", "record.json")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder with ``config.yaml``, ``record.json``, ``history.json``, ``events.jsonl``, ``predictions.parquet``,
-    ``model/``, ``pictures/`` and, while the run is unfinished, ``checkpoints/``."""
+    """A run folder holds the files of one run.
+    They are ``config.yaml``, ``record.json``, ``history.json``, ``events.jsonl``, ``predictions.parquet``, ``model/``,
+    ``pictures/`` and, while the run is unfinished, ``checkpoints/``."""
 
     path: Path
 
@@ -88,10 +89,7 @@ class RunFolder:
 
 
 def open_run(runs_dir: Path, label: str, identity: dict[str, Any], resume: bool) -> RunFolder:
-    """Return the folder of the matching run if ``resume`` (see ``find_run``), else a new one.
-
-    Raises ``UserError`` when ``runs_dir`` cannot be written.
-    """
+    """Return the folder of ``find_run`` if ``resume``, else a new one; ``UserError`` if ``runs_dir`` is read-only."""
     key = digest(identity)
     if resume and (found := find_run(runs_dir, label, key)):
         return found

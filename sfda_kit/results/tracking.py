@@ -38,10 +38,8 @@ def describe(record: Record) -> dict[str, Any]:
 
 
 class _Following:
-    """A listener with the trackers of a run that have not failed yet.
-
-    It holds no record, because a method can reach this object and must not reach any score.
-    """
+    """This listener holds the trackers of a run that have not failed yet.
+    It holds no record, because a method can reach this object and must not reach any score."""
 
     def __init__(
         self, trackers: Sequence[Component], run_dir: Path, described: Mapping[str, Any], listener: Listener

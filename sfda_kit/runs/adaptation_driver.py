@@ -52,9 +52,7 @@ class AdaptationDriver:
 
     def run(self, make: Callable[[], Method], evaluate: Evaluate) -> EpochState:
         """Adapt to the end and return the state that is the result; selection and alarms are in the record.
-
-        ``make`` returns a new method; it is called again after a rollback.
-        """
+        ``make`` returns a new method; it is called again after a rollback."""
         state = self._attempt(make(), evaluate)
         while state is None:
             state = self._attempt(make(), evaluate)

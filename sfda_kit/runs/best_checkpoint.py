@@ -20,7 +20,7 @@ MODEL, BANK = "model.", "bank."
 
 
 class SavedEpoch(NamedTuple):
-    """The epoch that is on disk, and its score."""
+    """This is the epoch that is on disk, with its score."""
 
     phase: str
     epoch: int
@@ -29,10 +29,8 @@ class SavedEpoch(NamedTuple):
 
 
 class BestCheckpoint:
-    """A file with the weights and the bank of one epoch as safetensors.
-
-    It keeps the bank because the bank of a method that answers while it adapts cannot be computed again.
-    """
+    """The best checkpoint is a file with the weights and the bank of one epoch as safetensors.
+    It keeps the bank because the bank of a method that answers while it adapts cannot be computed again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

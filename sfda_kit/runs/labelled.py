@@ -95,7 +95,7 @@ def describe_task(task: Task, config: RunConfig) -> dict[str, Any]:
 
 
 class LabelledRun(Run):
-    """A run whose states are scored with target labels. The scores go to the record and never to the method."""
+    """A labelled run scores its states with target labels. The scores go to the record and never to the method."""
 
     plan: Plan
     latest: EpochState

@@ -34,10 +34,8 @@ BRIDGE_ROLES = ("input_bridge", "teacher_bridge")
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """A method with all its parts; ``labelled`` marks the core's target-supervised oracle.
-
-    ``method()`` makes the method with the user's options; only the oracle is made in another way.
-    """
+    """A plan holds a method with all its parts; ``labelled`` marks the core's target-supervised oracle.
+    ``method()`` makes the method with the user's options; only the oracle is made in another way."""
 
     config: RunConfig
     component: Component
@@ -66,7 +64,7 @@ class MethodPlan:
 
 @dataclass(frozen=True)
 class Plan(MethodPlan):
-    """The plan of a run on a data set, with all its parts."""
+    """This plan also holds the data set of the run."""
 
     dataset: Dataset
 

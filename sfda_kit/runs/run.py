@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Run(ABC):
-    """A run in progress. Subclasses define where the images come from and how a state is evaluated."""
+    """This is a run in progress. Subclasses define where the images come from and how a state is evaluated."""
 
     card: SourceCard
     task_fingerprint: str

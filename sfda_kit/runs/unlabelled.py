@@ -122,7 +122,7 @@ def _label(plan: MethodPlan, folders: ImageFolders) -> str:
 
 
 class UnlabelledRun(Run):
-    """A run whose states are described without labels."""
+    """An unlabelled run describes its states without labels."""
 
     def __init__(self, plan: MethodPlan, card: SourceCard, task: FolderTask, *rest: Any) -> None:
         self.card, self.task = card, task

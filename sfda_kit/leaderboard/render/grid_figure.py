@@ -20,9 +20,7 @@ COLUMNS = 3
 
 def draw_effects(found: Ablation, path: Path) -> bool:
     """Write the picture and return True; remove the file and return False where there is no effect to draw.
-
-    Each task and network has one panel. Filled points differ from the first level after correction.
-    """
+    Each task and network has one panel. Filled points differ from the first level after correction."""
     blocks = [block for block in found.blocks if block.effects]
     if not blocks:
         path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ COSTS = (("s", "wall_s"), ("MiB", "peak_memory_mb"), ("trained", "trained_parame
 
 
 class TextTable(NamedTuple):
-    """A table whose cells are text; the first ``left`` columns are left-aligned."""
+    """A text table has cells of text; the first ``left`` columns are left-aligned."""
 
     caption: str
     heads: tuple[str, ...]
@@ -23,7 +23,7 @@ class TextTable(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One block of an ablation as text."""
+    """A section is one block of an ablation as text."""
 
     title: str
     tables: tuple[TextTable, ...]

@@ -18,7 +18,7 @@ ACCURACIES = tuple(METRICS)[:4]
 
 
 class TableColumn(NamedTuple):
-    """A column of a table: its head, and a function that returns the cell of a row."""
+    """A column has a head, and a function that returns the cell of a row."""
 
     head: str
     cell: Callable[[BoardRow], str]

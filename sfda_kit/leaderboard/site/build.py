@@ -32,14 +32,14 @@ WIDE_HEAT = 8
 
 @dataclass(frozen=True)
 class RunPlace:
-    """The table and the row of a run on the board."""
+    """A place is the table and the row of a run on the board."""
 
     table: TaskTable
     row: BoardRow
 
 
 class KnownRun(NamedTuple):
-    """The file name of a run's page, without suffix, and the run's method."""
+    """A known run has the file name of its page, without suffix, and its method."""
 
     page: str
     method: str
@@ -47,7 +47,7 @@ class KnownRun(NamedTuple):
 
 @dataclass(frozen=True)
 class HeatRow:
-    """A variant and its row in each table, None where it has none."""
+    """A heat row holds a variant and its row in each table, None where it has none."""
 
     label: str
     method: str
@@ -61,11 +61,8 @@ class HeatRow:
 
 
 def build_site(board: Board, runs: Sequence[StoredRun], out: Path) -> Path:
-    """Write the site of ``board`` into the folder ``out`` and return its first page.
-
-    ``runs``: the runs that the board was made from; each gets a page. Raises ``UserError`` when ``out`` holds something
-    else than a board, or cannot be written.
-    """
+    """Write the site of ``board``, with a page for each of ``runs``, into the folder ``out``; return its first page.
+    Raises ``UserError`` when ``out`` holds something else than a board, or cannot be written."""
     methods = method_pages(board, runs)
     with replaced(out) as folder, without_collections():
         _copy_assets(folder)

@@ -18,7 +18,7 @@ COLUMNS = ["part", "label", "prediction"]
 
 @dataclass(frozen=True)
 class Confusion:
-    """A confusion matrix: ``counts`` (K, K) of held-out images, rows by true class, columns by predicted class."""
+    """A confusion matrix has ``counts`` (K, K) of held-out images, rows by true class, columns by predicted class."""
 
     classes: tuple[str, ...]
     counts: NDArray[np.int64]
@@ -34,7 +34,7 @@ class Confusion:
 
 
 class ConfusionCell(NamedTuple):
-    """A cell. ``text``: percent of its row, empty where that rounds to 0; ``look``: classes of the style sheet."""
+    """A cell has ``text``, percent of its row (empty if that rounds to 0), and ``look``, its style sheet classes."""
 
     text: str
     look: str

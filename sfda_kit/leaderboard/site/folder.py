@@ -23,10 +23,7 @@ ADVICE = "with --out."
 @contextmanager
 def replaced(out: Path) -> Iterator[Path]:
     """Give an empty folder to fill, which takes the place of ``out`` when the block ends without error.
-
-    An empty folder or an older board is replaced. Raises ``UserError`` where ``out`` is anything else or cannot be
-    written.
-    """
+    Raises ``UserError`` where ``out`` is neither new nor empty nor an older board, or cannot be written."""
     out = out.absolute()
     _check(out)
     with explain_write_errors(out, ADVICE):

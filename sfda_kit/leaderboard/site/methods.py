@@ -21,7 +21,7 @@ ORACLE = "the source model trained on with target labels: an upper bound that ne
 
 @dataclass(frozen=True)
 class MethodPage:
-    """A method and its rows. ``recipe``: that of its first run; ``docs``: an address, empty where none is known."""
+    """A page shows a method and its rows. ``recipe``: that of its first run; ``docs``: an address, empty if unknown."""
 
     name: str
     page: str

@@ -12,11 +12,8 @@ LABEL = 26
 
 
 def page_name(name: str) -> str:
-    """Return a file name without suffix: the readable part of ``name``, and a hash that makes it unique.
-
-    Only ``a-z``, ``0-9`` and ``-`` remain, so no name can lead out of its folder, collide where a file system ignores
-    upper case, or be a name that an operating system reserves.
-    """
+    """Return a file name, without suffix, of ``a-z``, ``0-9`` and ``-``: the readable part of ``name``, and a hash.
+    Such a name cannot leave its folder, collide where upper case is ignored, or be reserved by an operating system."""
     readable = re.sub(r"[^a-z0-9]+", "-", name.lower())[:SLUG].strip("-")
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return f"{readable}-{digest}" if readable else digest
@@ -24,9 +21,7 @@ def page_name(name: str) -> str:
 
 def printable(name: str) -> str:
     """Return ``name`` with U+FFFD for control characters, lone surrogates and marks that turn the reading direction.
-
-    A page with them could not be written, or would mislead its reader.
-    """
+    A page with them could not be written, or would mislead its reader."""
     return name if name.isprintable() else _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", name)
 
 

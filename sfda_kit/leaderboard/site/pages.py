@@ -25,7 +25,7 @@ DRAWN = {
 
 
 class Pages:
-    """A writer of pages into ``folder``; every template knows the values of ``shared``."""
+    """This class writes pages into ``folder``; every template knows the values of ``shared``."""
 
     def __init__(self, folder: Path, **shared: Any) -> None:
         self.folder = folder

@@ -27,11 +27,8 @@ def pictures_of(run_dir: Path) -> list[Path]:
 
 
 def reencode(path: Path, folder: Path) -> tuple[str, int, int] | None:
-    """Write the pixels of ``path`` as a PNG in ``folder`` and return its name, width and height.
-
-    The name is a hash of its bytes, so equal pictures of many runs are stored once. Returns None and writes nothing
-    where the file is no PNG, is broken, or is larger than the limits.
-    """
+    """Write the pixels of ``path`` as a PNG in ``folder``, named by a hash of its bytes; return name, width and height.
+    Returns None and writes nothing where the file is no PNG, is broken, or is larger than the limits."""
     from PIL import Image
 
     try:

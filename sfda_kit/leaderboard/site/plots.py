@@ -42,7 +42,7 @@ TICK_COUNT = 5
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot: ``svg`` holds the title; ``header`` and ``rows`` are the same figures for readers who cannot see it."""
+    """A plot is ``svg`` with a title; ``header`` and ``rows`` are the same figures for readers who cannot see it."""
 
     svg: str
     title: str

@@ -30,7 +30,7 @@ CAPTIONS = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the run as a file of the site, with its size in pixels."""
+    """A picture of a run is a file of the site, with its size in pixels."""
 
     file: str
     caption: str
@@ -40,7 +40,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Curves:
-    """Learning curves by name over the same epochs, between ``low`` and ``high`` percent."""
+    """Curves are lines by name over the same epochs, between ``low`` and ``high`` percent."""
 
     lines: Mapping[str, Sequence[float]]
     low: float
@@ -54,7 +54,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class RunPage:
-    """A run as its page shows it. ``config``: its configuration as JSON, which is also YAML."""
+    """A page shows one run. ``config``: its configuration as JSON, which is also YAML."""
 
     run: StoredRun
     page: str

@@ -14,7 +14,7 @@ ADDRESS = "127.0.0.1"
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """A handler that serves files, prints nothing, and forbids browsers to keep an old board."""
+    """The handler serves files, prints nothing, and forbids browsers to keep an old board."""
 
     def log_message(self, format: str, *args: Any) -> None:
         del format, args
@@ -27,9 +27,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
 def server(folder: Path, port: int) -> ThreadingHTTPServer:
     """Return a server of ``folder`` that is bound and not yet started; port 0 takes any free port.
-
-    Raises ``UserError`` when the port is in use or not allowed.
-    """
+    Raises ``UserError`` when the port is in use or not allowed."""
     try:
         return ThreadingHTTPServer((ADDRESS, port), partial(_Handler, directory=str(folder)))
     except OSError as error:

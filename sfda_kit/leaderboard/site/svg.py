@@ -66,9 +66,7 @@ def drawing() -> Iterator[None]:
 
 def markup(figure: Figure, key: str, title: str) -> str:
     """Return ``figure`` as one ``<svg>`` element with ``title`` as its text alternative.
-
-    ``key`` must be unique on the page; the same figure and key always give the same text.
-    """
+    ``key`` must be unique on the page; the same figure and key always give the same text."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
