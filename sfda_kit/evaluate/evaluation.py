@@ -1,4 +1,4 @@
-"""Evaluation of a run: the room where target labels are, and nothing that adapts ever enters."""
+"""Evaluation of a run with target labels, which no adapting code may read."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Probabilities (N, K) and predictions (N,) of one model on one view, with its scores in percent."""
+    """This holds probabilities (N, K) and predictions (N,) of one model on one view, and computes scores in percent."""
 
     view: EvaluationView
     probabilities: NDArray[np.float32]
 
     @property
     def predictions(self) -> NDArray[np.int64]:
-        """Most likely class, (N,)."""
+        """The most likely class of each image, int64 (N,)."""
         return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
     def scores(self) -> dict[str, float]:
-        """accuracy, mean_class_accuracy and calibration_error, in percent."""
+        """Return accuracy, mean_class_accuracy and calibration_error in percent."""
         labels = self.view.labels.numpy()
         return {
             "accuracy": accuracy(self.predictions, labels),
@@ -40,19 +40,19 @@ class Evaluated:
         }
 
     def confusion(self) -> NDArray[np.int64]:
-        """Counts (K, K), rows true."""
+        """Return the counts (K, K), with true classes as rows and predicted classes as columns."""
         return confusion(self.predictions, self.view.labels.numpy(), self.probabilities.shape[1])
 
 
 class Evaluator:
-    """Scores a model on the transductive (unlabelled training) and the held-out target images."""
+    """An evaluator scores a model on the transductive (unlabelled training) and the held-out target images."""
 
     def __init__(self, transductive: EvaluationView, heldout: EvaluationView, batch_size: int) -> None:
         self.views = {"transductive": transductive, "heldout": heldout}
         self.batch_size = batch_size
 
     def evaluate(self, model: nn.Module, bank: FeatureBank | None = None) -> dict[str, Evaluated]:
-        """Both parts; ``bank`` spares the pass over the training images when it is at hand."""
+        """Evaluate ``model`` on both parts; a given ``bank`` saves the pass over the training images."""
         banks = {
             "transductive": bank or self._fill(model, "transductive"),
             "heldout": self._fill(model, "heldout"),
@@ -64,12 +64,12 @@ class Evaluator:
 
 
 def flat_scores(evaluated: dict[str, Evaluated]) -> dict[str, float]:
-    """``{"heldout_accuracy": ...}`` for all parts and scores."""
+    """Return all scores of all parts by name, such as ``heldout_accuracy``."""
     return {f"{part}_{name}": value for part, result in evaluated.items() for name, value in result.scores().items()}
 
 
 def label_free_diagnostics(bank: FeatureBank, source_bank: FeatureBank) -> dict[str, Any]:
-    """Class histogram, mean entropy and agreement with the source model: no label needed."""
+    """Return the class histogram (K), mean entropy (nats) and agreement with the source model (share in [0, 1])."""
     probabilities = bank.probabilities
     counts = bank.predictions.bincount(minlength=probabilities.shape[1])
     return {

@@ -1,4 +1,4 @@
-"""What can be said about a model without a label: shown to those who have none."""
+"""A report on models without labels, for users who have none."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
 
 Score = Callable[["FeatureBank", "PairBanks | None"], dict[str, float | None]]
-"""Scores of a bank, and of the TI pairs of the same model, by validator; None where one is not finite."""
+"""A function from a bank, and the TI pairs of the same model, to scores by validator; None where one is not finite."""
 
 
 def label_free_report(
     banks: Mapping[str, FeatureBank], pairs: Mapping[str, PairBanks], score: Score
 ) -> dict[str, dict[str, Any]]:
-    """One entry a model, from its bank on the unlabelled target images.
+    """Return an entry for each model, computed from its bank on the unlabelled target images.
 
-    ``banks`` holds ``source-only``, ``adapted`` and, where a bridge is trained, ``bridge`` (the source
-    model through it); ``pairs`` has those of the same models on TI pairs, and is empty where there are
-    none. An entry has ``histogram`` (predicted images a class), ``entropy`` (mean, nats),
-    ``source_agreement`` and ``bridge_agreement`` (shares in [0, 1]) and ``validators``: the scores that
-    ``score`` gives, higher is better.
+    ``banks`` holds ``source-only``, ``adapted`` and, where a bridge is trained, ``bridge`` (the source model behind
+    it). ``pairs`` holds the banks of these models on TI pairs, and is empty where there are none. An entry has
+    ``histogram`` (number of predicted images per class), ``entropy`` (mean, nats), ``source_agreement``, with a bridge
+    ``bridge_agreement`` (shares in [0, 1]), and ``validators``, the scores from ``score``, where higher is better.
     """
     return {name: _describe(bank, banks) | {"validators": score(bank, pairs.get(name))} for name, bank in banks.items()}
 

@@ -1,4 +1,4 @@
-"""Alarms without labels: collapse, and signs that adaptation makes the model worse."""
+"""Alarms without labels, for collapse and for signs that adaptation makes the model worse."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
 
 UNSURE = 0.9
-"""Share of the highest possible mean entropy, log K, above which predictions say next to nothing."""
+"""The share of the highest possible mean entropy, log K, above which predictions carry almost no information."""
 
 PATIENCE = 2
-"""Epochs in a row that must point the same way before negative transfer is named."""
+"""The number of consecutive epochs with the same signs before negative transfer is reported."""
 
 ROUNDING = 1e-6
-"""Agreement is exactly that of chance where the reference knows one class only: that is no drift."""
+"""Tolerance for agreement by chance, which is no drift: it is exact where the reference predicts one class only."""
 
 Diagnostics = Mapping[str, Any]
 
 
 class Monitor:
-    """Reads the bank that each epoch leaves; ``banks`` holds ``source-only`` and, if trained, ``bridge``.
+    """A monitor reads the bank of each epoch; ``banks`` holds ``source-only`` and, if trained, ``bridge``.
 
-    The bridge is the reference where there is one: it is what adaptation starts to learn from, and with a
-    large gap the source model alone may be near chance. ``pairs``: those of the source model.
+    The bridge is the reference where there is one, because adaptation starts to learn from it, and because the source
+    model alone may be near chance where the gap is large. ``pairs``: the TI pairs of the source model.
     """
 
     def __init__(self, banks: Mapping[str, FeatureBank], validator: str, pairs: PairBanks | None = None) -> None:
@@ -39,8 +39,8 @@ class Monitor:
         self.pair_agreement = None if pairs is None else pairs.agreement
 
     def diagnostics(self, bank: FeatureBank, pairs: PairBanks | None = None) -> dict[str, Any]:
-        """``histogram``, ``entropy`` (nats), ``source_agreement``, ``bridge_agreement`` (where a bridge is
-        trained), ``effective_classes`` and, of the TI pairs of the same model, ``pair_agreement``."""
+        """Return ``histogram``, ``entropy`` (nats), ``source_agreement`` and ``effective_classes`` of ``bank``.
+        With a trained bridge add ``bridge_agreement``, and with ``pairs`` of the same model ``pair_agreement``."""
         found = label_free_diagnostics(bank, self.banks["source-only"])
         if "bridge" in self.banks:
             same = bank.predictions == self.banks["bridge"].predictions
@@ -50,13 +50,13 @@ class Monitor:
         return found | {"effective_classes": effective_classes(found["histogram"])}
 
     def alarms(self, diagnostics: Diagnostics, before: Sequence[Diagnostics]) -> dict[str, str]:
-        """What is wrong after an epoch, by name; ``before`` holds the diagnostics of its phase's earlier epochs.
+        """Return the alarms of an epoch by name; ``before`` holds the diagnostics of the phase's earlier epochs.
 
-        ``collapse`` (see ``evaluate.collapse``); ``unsure``: mean entropy near log K, and above the
-        reference's; ``drift``: the reference is agreed with less often than by chance;
-        ``pair-disagreement``: on TI pairs the model says of the target half what the source model says of
-        the source half less often than the source model itself does; ``negative-transfer``: for two epochs
-        in a row agreement and the validator's score fell while confidence rose.
+        ``collapse``: see ``evaluate.collapse``. ``unsure``: the mean entropy is near log K and above the reference's.
+        ``drift``: the model agrees with the reference no more often than by chance. ``pair-disagreement``: on target
+        halves of TI pairs the model agrees with the source model's prediction for the source half less often than the
+        source model itself does. ``negative-transfer``: in two consecutive epochs agreement and the validator's score
+        fell while confidence rose.
         """
         found = {
             "collapse": self._collapse(diagnostics),
@@ -117,5 +117,5 @@ class Monitor:
 
 
 def _chance(counts: Sequence[int], reference: Sequence[int]) -> float:
-    """Share on which two models with these histograms agree if their predictions are independent."""
+    """Return the share of images on which two models with these histograms agree if they predict independently."""
     return sum(a * b for a, b in zip(counts, reference, strict=True)) / (sum(counts) * sum(reference))

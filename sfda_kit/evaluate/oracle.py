@@ -1,4 +1,4 @@
-"""The target-supervised upper bound. Part of the core, marked, and never ranked."""
+"""The target-supervised upper bound, which is part of the core, is marked as such, and never ranks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Oracle(Method):
-    """Trains the source model on with target labels, by the source stage's own recipe."""
+    """The oracle continues to train the source model with target labels, with the settings of the source stage."""
 
     needs_target_labels: ClassVar[bool] = True
     recipe: ClassVar[Recipe] = Recipe()
@@ -32,7 +32,7 @@ class Oracle(Method):
         self.config = config
 
     def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
-        """Supervised epochs on the labelled target training images, as many as the source had."""
+        """Train on the labelled target training images for as many epochs as the source stage is configured for."""
         rows = torch.arange(len(self.labelled))
         trainer = SupervisedTrainer(context.network, self.labelled, rows, self.config, context.seed, context.autocast)
         model = AdaptedModel(context.input_bridge, context.network)
@@ -45,5 +45,5 @@ class Oracle(Method):
         done = 0
         for done in train_stage(trainer.stage("oracle"), checkpoint, context.listener):
             yield state(done)
-        if not done:  # resumed after the last epoch had been saved
+        if not done:  # The run was resumed after its last epoch had been saved.
             yield state(self.config.epochs)

@@ -1,4 +1,4 @@
-"""TI pairs as a test without labels: is the new sensor read as the source model read the old one?"""
+"""TI pairs as a test without labels: both halves of a pair should be predicted as the same class."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from sfda_kit.interfaces.method import AdaptationContext
 
 MOST_PAIRS = 500
-"""More pairs would cost time at each epoch and tell little more: a share of 500 is known to 2 points."""
+"""The most pairs that are read; more cost time in each epoch and add little, as 500 give a share to about 2 points."""
 
 
 class PairReader:
-    """Banks of models on the target halves of up to ``MOST_PAIRS`` TI pairs, evenly taken from all there are."""
+    """A reader makes banks of models on the target halves of up to ``MOST_PAIRS`` TI pairs, taken evenly from all."""
 
     def __init__(self, context: AdaptationContext) -> None:
         assert context.pairs is not None, "made only where there are pairs"
@@ -27,12 +27,12 @@ class PairReader:
         self.source: FeatureBank = fill_bank(context.source_network, _Some(pairs.source, rows), self.batch_size)
 
     def __call__(self, model: nn.Module) -> PairBanks:
-        """``model`` takes normalised target images."""
+        """Return the banks of the pairs for ``model``, which takes normalised target images."""
         return PairBanks(self.source, fill_bank(model, self.halves, self.batch_size))
 
 
 class _Some:
-    """Rows of a view."""
+    """A selection of rows makes a smaller view."""
 
     def __init__(self, view: ImageBatches, rows: Tensor) -> None:
         self.view, self.rows = view, rows

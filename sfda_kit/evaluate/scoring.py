@@ -1,4 +1,4 @@
-"""The validators of a run, and their scores of one epoch."""
+"""The validators of a run, and their scores for each epoch."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from sfda_kit.interfaces.validator import Validator
 
 PAIRWISE_IMAGES = 5000
-"""Up to so many images a pairwise validator is cheap enough to be scored at every epoch unasked."""
+"""The most images for which a pairwise validator is cheap enough to run at every epoch without being requested."""
 
 
 def deciding(config: AdaptConfig) -> str:
-    """Name of the validator that decides, or that would."""
+    """Return the name of the validator that selects the epoch, or would do so if selection were on."""
     return config.validator.name if config.select.name == "last" else config.select.name
 
 
 def required(config: AdaptConfig) -> dict[str, Validator]:
-    """The validators that a configuration names. Raises ``UserError`` on an unknown name or option."""
+    """Return the validators that a configuration names. Raises ``UserError`` on an unknown name or option."""
     chosen = config.validator if config.select.name == "last" else config.select
     names = registry().names("validator") if "all" in config.validators else config.validators
     options: dict[str, Mapping[str, Any]] = {name: {} for name in names}
@@ -39,10 +39,8 @@ def required(config: AdaptConfig) -> dict[str, Validator]:
 
 
 class Scorer:
-    """Scores models on the unlabelled target images: by every validator that is asked for or cheap.
-
-    Raises ``UserError`` where one that is asked for by name reads TI pairs and the task has none.
-    """
+    """A scorer scores models on the unlabelled target images, by every validator that is requested or cheap.
+    Raises ``UserError`` where a validator that is requested by name reads TI pairs and the task has none."""
 
     def __init__(self, context: AdaptationContext, source_bank: FeatureBank) -> None:
         self.context, self.source_bank = context, source_bank
@@ -68,7 +66,7 @@ class Scorer:
     def _cheap(self, component: Component) -> Validator | None:
         try:
             validator: Validator = build(component)
-        except Exception as error:  # one that nobody asked for stops no run
+        except Exception as error:  # A validator that nobody requested must not stop a run.
             _left_out(component.name, error, self.context.listener)
             return None
         too_many = validator.pairwise and len(self.source_bank.logits) > PAIRWISE_IMAGES
@@ -76,7 +74,7 @@ class Scorer:
         return None if too_many or not set(validator.reads) <= readable else validator
 
     def __call__(self, model: nn.Module, bank: FeatureBank, pairs: PairBanks | None = None) -> dict[str, float | None]:
-        """Scores of one epoch by name, None where one is not finite; ``bank`` and ``pairs`` are those of ``model``."""
+        """Return the scores of ``model`` by validator, None where not finite; ``bank`` and ``pairs`` are its own."""
         extra = _known(pairs)
         if any("augmented" in validator.reads for validator in self.validators.values()):
             size = self.context.config.evaluation_batch_size
@@ -84,7 +82,7 @@ class Scorer:
         return self._scores(bank, extra)
 
     def of_bank(self, bank: FeatureBank, pairs: PairBanks | None = None) -> dict[str, float | None]:
-        """Scores by the validators that read nothing else."""
+        """Return the scores of the validators that need nothing but ``bank`` and ``pairs``."""
         return self._scores(bank, _known(pairs))
 
     def _scores(self, bank: FeatureBank, extra: Mapping[str, Any]) -> dict[str, float | None]:

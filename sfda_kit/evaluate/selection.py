@@ -1,4 +1,4 @@
-"""Which epoch a validator chooses, and what that choice costs against the best one."""
+"""The epoch that a validator chooses, and the loss of accuracy against the best epoch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Row = Mapping[str, Any]
 """One row of a run's history."""
 
 RANKED_BY = "heldout_accuracy"
-"""What regret is counted in, points of percent."""
+"""The metric of regret, which is given in points of percent."""
 
 
 class EpochCandidate(NamedTuple):
-    """What a choice may look at: no metric, so no label."""
+    """A candidate holds what a choice may use of an epoch: no metric, so no label."""
 
     phase: str
     epoch: int
@@ -24,21 +24,21 @@ class EpochCandidate(NamedTuple):
 
 
 def candidate(row: Row, validator: str) -> EpochCandidate:
-    """An epoch of any phase: each one leaves a whole model, and a later phase may make it worse."""
+    """Return the candidate of an epoch of any phase; each has a complete model, and a later phase may be worse."""
     signals = row["signals"]
     score = signals.get("validators", {}).get(validator)
     return EpochCandidate(row["phase"], row["epoch"], score, "collapse" in signals.get("alarms", {}))
 
 
 def better(new: EpochCandidate, best: EpochCandidate | None) -> bool:
-    """Whether ``new``, a later epoch, takes the place of ``best``. Of equals the earlier one stays."""
+    """Return whether ``new``, a later epoch, replaces ``best``; of equal scores the earlier epoch stays."""
     if new.collapsed or new.score is None:
         return False
     return best is None or best.score is None or new.score > best.score
 
 
 def choose(candidates: Sequence[EpochCandidate], guarded: bool = True) -> EpochCandidate | None:
-    """The epoch of the highest score, collapsed ones left out if ``guarded``; None where there is none."""
+    """Return the epoch of the highest score, without collapsed epochs if ``guarded``; None where there is none."""
     best: EpochCandidate | None = None
     for new in candidates:
         if better(new if guarded else new._replace(collapsed=False), best):
@@ -47,15 +47,13 @@ def choose(candidates: Sequence[EpochCandidate], guarded: bool = True) -> EpochC
 
 
 def vetoed(candidates: Sequence[EpochCandidate], chosen: EpochCandidate | None) -> list[EpochCandidate]:
-    """Collapsed epochs that would have been preferred to ``chosen``."""
+    """Return the collapsed epochs that would have been preferred to ``chosen``."""
     return [c for c in candidates if c.collapsed and better(c._replace(collapsed=False), chosen)]
 
 
 def describe_selection(history: Sequence[Row], validator: str, result: tuple[str, int], applied: bool) -> Selection:
-    """What a record says of the choice among the epochs of ``history``; ``result``: that of the run's model.
-
-    Where the guard left no epoch, the last one counts as chosen.
-    """
+    """Return the record of the choice among the epochs of ``history``; ``result``: phase and epoch of the run's model.
+    The last epoch counts as chosen where every epoch is excluded."""
     candidates = [candidate(row, validator) for row in history]
     chosen = choose(candidates)
     at = len(history) - 1 if chosen is None else candidates.index(chosen)

@@ -1,4 +1,4 @@
-"""The adapted model on disk: weights of input bridge and network, and how to feed them."""
+"""The adapted model on disk: the weights of input bridge and network, and a card that describes their input."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ from sfda_kit.source.source_cards import untrained
 
 
 class AdaptedCard(StrictModel):
-    """Description of an adapted model: its input and its classes are those of ``source``.
-
-    ``modality`` and ``depth_unit`` say what images it takes.
-    """
+    """A card describes an adapted model; its normalisation, image size and classes are those of ``source``.
+    ``modality`` and ``depth_unit`` describe the images that it takes."""
 
     format: int = 1
     method: str
@@ -35,14 +33,14 @@ class AdaptedCard(StrictModel):
 
 
 def save_adapted(model: AdaptedModel, card: AdaptedCard, folder: Path) -> None:
-    """Write weights, then the card with their hash."""
+    """Write the weights, then the card with their hash."""
     save_weights(model, folder / WEIGHTS_FILE)
     card = card.model_copy(update={"weights_sha256": weights_hash(model)})
     write_json(folder / CARD_FILE, card.model_dump(mode="json"))
 
 
 def load_model(run: Path, device: torch.device | str = "cpu") -> tuple[AdaptedModel, AdaptedCard]:
-    """Model (evaluation mode) and card of a run folder; ``UserError`` when it holds none that is whole."""
+    """Return model (in evaluation mode) and card of a run folder; ``UserError`` when it holds no complete model."""
     folder = run / "model" if (run / "model").is_dir() else run
     file = folder / CARD_FILE
     try:

@@ -1,4 +1,4 @@
-"""An adapted model for use elsewhere: safetensors or ONNX, described in the file itself."""
+"""Export of an adapted model as safetensors or ONNX, with its description in the file itself."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
     from sfda_kit.models.network import AdaptedModel
 
 OUT = "with --out."
-"""What ends a message about a file that cannot be written."""
+"""The end of a message about a file that cannot be written."""
 SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx"}
 
 
 class Deployed(nn.Module):
-    """Encoded, normalised images (N, 3, H, W) -> logits (N, K) and probabilities (N, K)."""
+    """This module maps encoded, normalised images (N, 3, H, W) to logits (N, K) and probabilities (N, K)."""
 
     def __init__(self, model: AdaptedModel) -> None:
         super().__init__()
         self.model = plain(model)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
+        """Return the logits and the probabilities of ``images``."""
         logits = self.model(images).logits
         return logits, logits.softmax(dim=1)
 
 
 def plain(model: AdaptedModel) -> AdaptedModel:
-    """A copy in evaluation mode whose classifier is an ordinary linear layer: weight norm is folded in."""
+    """Return a CPU copy in evaluation mode with weight norm folded in: its classifier is a plain linear layer."""
     model = copy.deepcopy(model).to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     for module in model.modules():
         if is_parametrized(module, "weight"):
@@ -53,7 +53,7 @@ def plain(model: AdaptedModel) -> AdaptedModel:
 
 
 def metadata(card: AdaptedCard) -> dict[str, str]:
-    """All that is needed to feed the model, as text by key; values other than names are JSON."""
+    """Return everything that a user needs to feed the model, as text by key; values that are not texts are JSON."""
     source = card.source
     values: dict[str, Any] = {
         "classes": source.classes,
@@ -76,21 +76,18 @@ def metadata(card: AdaptedCard) -> dict[str, str]:
 
 
 def export_safetensors(model: AdaptedModel, card: AdaptedCard, path: Path) -> None:
-    """Weights by the module names of input bridge and network, with ``metadata`` in the header."""
+    """Write the weights by the module names of input bridge and network, with ``metadata`` in the header."""
     state = {name: tensor.contiguous() for name, tensor in plain(model).state_dict().items()}
     with atomic(path, OUT) as work:
         save_file(state, work, metadata=metadata(card))
 
 
 def export_onnx(model: AdaptedModel, card: AdaptedCard, path: Path) -> None:
-    """Input ``images``, outputs ``logits`` and ``probabilities``, any batch size, ``metadata`` as properties.
-
-    Raises ``UserError`` when the packages of the extra ``onnx`` are missing, or torch cannot translate
-    the model.
-    """
+    """Write ONNX with input ``images``, outputs ``logits`` and ``probabilities``, any batch size, and ``metadata``.
+    Raises ``UserError`` when the packages of the extra ``onnx`` are missing, or torch cannot translate the model."""
     onnx = _onnx()
     side = card.source.model.image_size
-    # Two images: an example of one would be taken for a fixed batch size.
+    # The example has two images, because a batch size of one would be taken for a fixed size.
     example = torch.zeros(2, 3, side, side)
     try:
         with _quiet():
@@ -129,7 +126,7 @@ def _onnx() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter tells of its own versions and conversions, which a user can do nothing about."""
+    """Hide the exporter's messages on its own versions and conversions, which a user cannot act on."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Classes for image files by an adapted model: the same pixels as in its adaptation."""
+"""Classification of image files by an adapted model, with the same pixels as in its adaptation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BadImage = Callable[[DataError], None]
 
 @dataclass(frozen=True)
 class Prediction:
-    """Most likely class of one image; ``probability`` in [0, 1]."""
+    """A prediction is the most likely class of an image; ``probability`` is in [0, 1]."""
 
     path: str
     label: str
@@ -42,12 +42,12 @@ class Prediction:
 
 
 def refuse(error: DataError) -> None:
-    """What to do with an image that cannot be read, unless told otherwise."""
+    """Raise the error of an image that cannot be read; this is the default reaction."""
     raise error
 
 
 class Predictor:
-    """Reads images as ``card`` says, with the test transform, and classifies them in batches."""
+    """A predictor reads images as ``card`` describes, applies the test transform, and classifies them in batches."""
 
     def __init__(
         self, model: AdaptedModel, card: AdaptedCard, depth_unit: DepthUnit | None, device: torch.device
@@ -60,7 +60,7 @@ class Predictor:
         self.normalisation = Normalisation(card.source.mean, card.source.std)
 
     def predict(self, paths: Iterable[Path], batch_size: int = 64, bad: BadImage = refuse) -> Iterator[Prediction]:
-        """One prediction a readable image, in order; ``bad`` is told of each that is not."""
+        """Yield a prediction for each readable image, in order; call ``bad`` with the error of each unreadable one."""
         readable = self._readable(paths, bad)
         while chunk := list(islice(readable, batch_size)):
             names = [path for path, _ in chunk]
@@ -98,8 +98,8 @@ def predict(
     """Do what ``sfda-kit predict`` does: classify ``images``, files or folders, with the model of a run folder.
 
     ``depth_unit`` None: the unit that the model was adapted with. ``bad`` is called with the error of each image that
-    cannot be read; by default it is raised. Raises ``UserError`` where the folder holds no model, or an empty folder is
-    named.
+    cannot be read; by default it is raised. Raises ``UserError`` where the run folder holds no model, and ``DataError``
+    where a folder of ``images`` is empty.
     """
     chosen = choose_device(ComputeConfig(device=device))
     model, card = load_model(run, chosen)
@@ -107,7 +107,7 @@ def predict(
 
 
 def find_images(given: Sequence[Path]) -> list[Path]:
-    """The files given, and all images below the folders given. ``DataError`` on an empty folder."""
+    """Return the given files, and all images below the given folders. Raises ``DataError`` for an empty folder."""
     found: list[Path] = []
     for path in given:
         if not path.is_dir():

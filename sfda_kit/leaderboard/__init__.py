@@ -1,4 +1,4 @@
-"""The leaderboard: a pure function of records, and its renderers."""
+"""The leaderboard, which is computed from records alone, and its renderers."""
 
 from sfda_kit.leaderboard.board import (
     MARKS,

@@ -1,7 +1,7 @@
-"""What a leaderboard holds: plain frozen data, made by ``build_board`` and read by every renderer.
+"""The data of a leaderboard: frozen classes that ``build_board`` makes and every renderer reads.
 
-Accuracies, differences and calibration errors are in percent, times in seconds, memory in MiB. Text comes from
-records, which strangers may have written: a renderer escapes every string.
+Accuracies, differences and calibration errors are in percent, times in seconds, memory in MiB. Texts come from
+records, which third parties may have written, so a renderer escapes every string.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ METRICS: dict[str, str] = {
     "heldout_calibration_error": "calibration error, held out",
     "transductive_calibration_error": "calibration error, transductive",
 }
-"""Every metric of a row, with its name for people."""
+"""Every metric of a row, with the name that people read."""
 
 RANKING_METRICS = tuple(METRICS)[:4]
-"""Those a board can be ranked by."""
+"""The metrics that a board can be ranked by."""
 
 Kind = Literal["method", "source-only", "oracle"]
 
@@ -39,12 +39,12 @@ MARKS: dict[MarkKind, tuple[str, str]] = {
     "failed": ("f", "some of its runs did not end well"),
     "oracle": ("o", "made with target labels: an upper bound that never ranks"),
 }
-"""The letter and the explanation of each mark. All but ``failed`` keep a row from being ranked and compared."""
+"""The letter and the explanation of each mark. Every mark but ``failed`` excludes a row from ranks and comparisons."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and sample standard deviation (divisor n - 1; None for one value) over ``n`` seeds."""
+    """A spread holds mean and sample standard deviation (divisor n - 1; None for one value) over ``n`` seeds."""
 
     mean: float
     std: float | None
@@ -53,14 +53,14 @@ class Spread:
 
 @dataclass(frozen=True)
 class Mark:
-    """Something a reader must know about a row; ``detail`` says where, such as ``seeds 1, 2``."""
+    """A mark tells the reader about a problem of a row; ``detail`` says where it is, such as ``seeds 1, 2``."""
 
     kind: MarkKind
     detail: str = ""
 
     @property
     def letter(self) -> str:
-        """Shown beside the row's label."""
+        """The letter that stands beside the row's label."""
         return MARKS[self.kind][0]
 
     @property
@@ -71,10 +71,8 @@ class Mark:
 
 @dataclass(frozen=True)
 class SeedResult:
-    """One run of a row. ``reason``: why it did not end well, shortened to a line; empty when it did.
-
-    ``counted``: whether its figures are in the row's means.
-    """
+    """A seed result is one run of a row. ``counted``: whether its figures are in the row's means.
+    ``reason``: why the run did not end well, shortened to one line; empty when it did."""
 
     seed: int
     status: Status
@@ -92,11 +90,11 @@ class SeedResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """``first`` minus ``second`` on the board's metric, paired by seed and by image.
+    """A comparison is ``first`` minus ``second`` on the board's metric, paired by seed and by image.
 
-    ``low`` and ``high`` bound the 95 % percentile interval of the bootstrap, not adjusted for other
-    comparisons; ``adjusted`` is the p-value adjusted for the false discovery rate over the comparisons of the same
-    family, and ``different`` whether it is below 0.05. ``groups``: groups of images (scenes, videos) resampled.
+    ``low`` and ``high`` bound the 95 % percentile interval of the bootstrap, which is not adjusted for other
+    comparisons. ``adjusted``: p-value adjusted for the false discovery rate over the comparisons of the same family;
+    ``different``: it is below 0.05. ``groups``: number of resampled groups of images (scenes, videos).
     """
 
     first: str
@@ -113,13 +111,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """One variant of a method on one task and network.
+    """A row is one variant of a method on one task and network.
 
-    ``settings``: what sets it apart from other variants of its method, by dotted key. ``rank``: 1 + number of
-    ranked rows significantly better; None where it does not rank. ``tied``: another row has the same rank.
-    ``versus_best``: it minus the best row. ``versus_source``: it minus the source model it started from.
-    ``gap_closed``: percent of the way from source-only to oracle. ``cost``: medians of wall_s,
-    peak_memory_mb and trained_parameters over the counted seeds.
+    ``settings``: its differences from other variants of its method, by dotted key. ``rank``: 1 + number of ranked rows
+    that are significantly better; None where the row does not rank. ``tied``: another row has the same rank.
+    ``versus_best``: this row minus the best row. ``versus_source``: this row minus the source model it started from.
+    ``gap_closed``: percent of the way from source-only to oracle. ``cost``: medians of ``wall_s``, ``peak_memory_mb``
+    and ``trained_parameters`` over the counted seeds.
     """
 
     label: str
@@ -139,23 +137,23 @@ class BoardRow:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Seeds behind the means."""
+        """The seeds that the means are taken over."""
         return tuple(result.seed for result in self.results if result.counted)
 
     @property
     def failures(self) -> tuple[SeedResult, ...]:
-        """Runs that failed, timed out or were skipped."""
+        """The runs that failed, timed out or were skipped."""
         return tuple(result for result in self.results if result.status != "ok")
 
     @property
     def rank_text(self) -> str:
-        """``1``, or ``1=`` for a tie; empty where it does not rank."""
+        """The rank as text: ``1``, or ``1=`` for a tie; empty where the row does not rank."""
         return "" if self.rank is None else f"{self.rank}{'=' if self.tied else ''}"
 
 
 @dataclass(frozen=True)
 class BoardTask:
-    """What was to be solved. ``fingerprint``: the data revision that the compared rows share."""
+    """This is the task of a table. ``fingerprint``: the data revision that the compared rows share."""
 
     dataset: str
     source: str
@@ -170,14 +168,14 @@ class BoardTask:
 
     @property
     def name(self) -> str:
-        """``rooms, rgb@kv1 -> depth@kv1``, with the dataset's options where it has any."""
+        """The task's name, such as ``rooms, rgb@kv1 -> depth@kv1``, with the data set's options if there are any."""
         options = "".join(f", {key}={value}" for key, value in self.options.items())
         return f"{self.dataset}{options}, {self.source} -> {self.target}"
 
 
 @dataclass(frozen=True)
 class AdaptedNetwork:
-    """The network that every row of a table adapts."""
+    """This is the network that every row of a table adapts."""
 
     backbone: str
     image_size: int
@@ -185,19 +183,18 @@ class AdaptedNetwork:
 
     @property
     def name(self) -> str:
-        """``resnet10t, 64 px, from scratch``."""
+        """The network's name, such as ``resnet10t, 64 px, from scratch``."""
         return f"{self.backbone}, {self.image_size} px, {'pretrained' if self.pretrained else 'from scratch'}"
 
 
 @dataclass(frozen=True)
 class TaskTable:
-    """All rows of one task and network: ranked ones first, then the others.
+    """A table holds all rows of one task and network: first the ranked rows, then the others.
 
-    ``id``: unique in the board, made of a-z, 0-9 and ``-``, the same whenever the task and network are.
-    ``seeds``: those on which rows are compared. ``source_weights`` and ``versions``: what the compared rows
-    share (weights by seed). ``comparisons``: all that were made between ranked rows, the better one first.
-    ``groups``: groups of images behind the metric, 0 where no predictions could be read. ``notices``:
-    sentences for the reader.
+    ``id``: unique in the board, made of a-z, 0-9 and ``-``; equal tasks and networks give an equal ``id``. ``seeds``:
+    the seeds on which rows are compared. ``source_weights`` (by seed) and ``versions``: those that the compared rows
+    share. ``comparisons``: all comparisons between ranked rows, the better row first. ``groups``: number of groups of
+    images behind the metric, 0 where no predictions could be read. ``notices``: sentences for the reader.
     """
 
     id: str
@@ -215,27 +212,27 @@ class TaskTable:
 
     @property
     def title(self) -> str:
-        """Task and network in a line."""
+        """The task and the network in one line."""
         return f"{self.task.name}; {self.network.name}"
 
     @property
     def best(self) -> BoardRow | None:
-        """The ranked row with the highest mean, None where nothing ranks."""
+        """The ranked row with the highest mean, None where no row ranks."""
         ranked = [row for row in self.rows if row.rank is not None]
         return max(ranked, key=lambda row: row.metrics[self.metric].mean, default=None)
 
     @property
     def ranked(self) -> tuple[BoardRow, ...]:
-        """Rows that are compared with each other."""
+        """The rows that are compared with each other."""
         return tuple(row for row in self.rows if row.rank is not None)
 
 
 @dataclass(frozen=True)
 class RankTests:
-    """Friedman's test over complete blocks, and Nemenyi's for every pair (Demsar 2006).
+    """Rank tests are Friedman's test over complete blocks and Nemenyi's test for every pair (Demsar 2006).
 
-    ``mean_ranks``: 1 is best. ``nemenyi``: p-value by pair of labels, in the order of ``mean_ranks``; it
-    is corrected for all pairs already. ``critical_difference``: of mean ranks, at 0.05.
+    ``mean_ranks``: 1 is best. ``nemenyi``: p-value by pair of labels, in the order of ``mean_ranks``, corrected for all
+    pairs. ``critical_difference``: the difference of mean ranks that is significant at 0.05.
     """
 
     blocks: int
@@ -248,7 +245,7 @@ class RankTests:
 
 @dataclass(frozen=True)
 class OverallRow:
-    """One variant over the blocks of ``Overall``; ``mean`` is the mean of its means by task."""
+    """An overall row is one variant over the blocks of ``Overall``; ``mean`` is the mean of its means on each task."""
 
     label: str
     mean: float
@@ -258,17 +255,14 @@ class OverallRow:
 
     @property
     def rank_text(self) -> str:
-        """``1``, or ``1=`` for a tie."""
+        """The rank as text: ``1``, or ``1=`` for a tie."""
         return f"{self.rank}{'=' if self.tied else ''}"
 
 
 @dataclass(frozen=True)
 class Overall:
-    """Variants over all blocks (tables) in which each of them ranks.
-
-    ``blocks``: ids of those tables. ``rank_tests``: None where there are too few blocks or variants to mean
-    something; ``note`` then says so.
-    """
+    """This part compares variants over all blocks (tables) in which each of them ranks. ``blocks``: ids of the tables.
+    ``rank_tests``: None where there are too few blocks or variants for such tests; ``note`` then says so."""
 
     rows: tuple[OverallRow, ...]
     comparisons: tuple[Comparison, ...]
@@ -279,11 +273,8 @@ class Overall:
 
 @dataclass(frozen=True)
 class Board:
-    """The leaderboard: ``tables`` by title, all ranked by ``metric``; ``records``: how many it was made from.
-
-    ``overall`` is None, and ``overall_note`` says why, where no two tables share two ranked variants.
-    ``notices`` concern several tables.
-    """
+    """A board holds ``tables`` ranked by ``metric``; ``records``: number of records; ``notices``: on several tables.
+    ``overall`` is None where no two tables share two ranked variants; ``overall_note`` then says so."""
 
     metric: str
     tables: tuple[TaskTable, ...]
@@ -294,5 +285,5 @@ class Board:
 
     @property
     def synthetic(self) -> bool:
-        """Whether any table shows results on synthetic images."""
+        """True where any table shows results on synthetic images."""
         return any(table.task.synthetic for table in self.tables)

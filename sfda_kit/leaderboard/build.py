@@ -1,4 +1,4 @@
-"""From records to the board."""
+"""Building of a board from records."""
 
 from __future__ import annotations
 
@@ -28,10 +28,8 @@ from sfda_kit.results.collection import StoredRun
 
 
 def build_board(runs: Sequence[StoredRun], metric: str = "heldout_accuracy") -> Board:
-    """The leaderboard of ``runs`` ranked by ``metric``: a pure function of records and predictions.
-
-    The order of ``runs`` makes no difference. Raises ``UserError`` for a metric that cannot rank.
-    """
+    """Return the leaderboard of ``runs``, ranked by ``metric``; it depends on their records and predictions alone.
+    The order of ``runs`` makes no difference. Raises ``UserError`` for a metric that a board cannot be ranked by."""
     if metric not in RANKING_METRICS:
         raise UserError(f"A board cannot be ranked by {metric!r}. {did_you_mean(metric, RANKING_METRICS)}")
     found = by_table(runs)
@@ -75,14 +73,14 @@ def _table(
 def _candidates(
     entries: Sequence[Entry], variants: Mapping[int, MethodVariant], reference: Reference
 ) -> tuple[list[BoardCandidate], list[str]]:
-    """Runs by variant and by what they started from; one run a seed."""
+    """Group runs by variant, data revision and source weights, with one run per seed; return notices too."""
     grouped: dict[MethodVariant, dict[tuple[str, str], list[Entry]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:
         if entry.record.status == "ok":
             departure = reference.departure(entry)
             revision = entry.fingerprint if departure == "data" else ""
             grouped[variants[id(entry)]][departure or "", revision].append(entry)
-    for entry in entries:  # after the others: a run without a result joins those of its variant
+    for entry in entries:  # Runs without a result come last, because they join the other runs of their variant.
         if entry.record.status != "ok":
             own = grouped[variants[id(entry)]]
             own[min(own, default=("", ""))].append(entry)
@@ -105,7 +103,7 @@ def _departed(candidate: BoardCandidate, kind: str) -> BoardCandidate:
 
 
 def _one_a_seed(variant: MethodVariant, entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], list[str]]:
-    """For each seed the newest run that ended well, else the newest; and a sentence where there were more."""
+    """Choose for each seed the newest run that ended well, else the newest; say so where a seed has several runs."""
     by_seed: dict[int, list[Entry]] = defaultdict(list)
     for entry in entries:
         by_seed[entry.record.seed].append(entry)
@@ -119,7 +117,7 @@ def _one_a_seed(variant: MethodVariant, entries: Sequence[Entry]) -> tuple[tuple
 
 
 def _scored(candidates: Sequence[BoardCandidate], metric: str) -> tuple[list[BoardCandidate], tuple[str, int]]:
-    """Candidates with their counts and the marks that follow; the images most runs share, and their groups."""
+    """Return the candidates with counts and marks, and the key and number of groups of the images most runs share."""
     reader = PredictionReader(metric.partition("_")[0], "mean_class" in metric)
     with_counts = [
         replace(

@@ -1,4 +1,4 @@
-"""Which rows of a table may be compared: what most of them share, and the mark of each that does not."""
+"""The rules for which rows of a table may be compared: a row that lacks what most rows share gets a mark."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ T = TypeVar("T")
 COMPARED_VERSIONS = ("sfda-kit", "torch")
 
 TOLERANCE = 0.01
-"""Percent by which a recorded score may differ from the recomputed one (rounding)."""
+"""Points of percent by which a recorded score may differ from the recomputed one (rounding)."""
 
 
 @dataclass(frozen=True)
 class BoardCandidate:
-    """A row in the making: the runs of one variant that share a data revision and the source models.
+    """A candidate for a row holds the runs of one variant that share the data revision and the source models.
 
-    ``entries``: one a seed, in order of seeds. ``counted``: seeds whose figures count. ``scored``: counts by
-    seed, None where the predictions are of no use.
+    ``entries``: one for each seed, in order of seeds. ``counted``: seeds whose figures count. ``scored``: counts of
+    correct predictions by seed, None where the predictions cannot be used.
     """
 
     variant: MethodVariant
@@ -37,42 +37,42 @@ class BoardCandidate:
 
     @property
     def ended_well(self) -> tuple[int, ...]:
-        """Seeds with a result."""
+        """The seeds with a result."""
         return tuple(entry.record.seed for entry in self.entries if entry.record.status == "ok")
 
     @property
     def compared(self) -> bool:
-        """Whether it ranks: a method, and nothing but failures outside the table's seeds is marked."""
+        """True where the row ranks: it is a method with counted seeds, and has no mark but ``failed``."""
         return self.kind == "method" and bool(self.counted) and all(mark.kind == "failed" for mark in self.marks)
 
     def of_seeds(self, seeds: Iterable[int]) -> list[Entry]:
-        """Its entries for ``seeds``."""
+        """Return the entries of ``seeds``."""
         wanted = set(seeds)
         return [entry for entry in self.entries if entry.record.seed in wanted]
 
     def marked(self, kind: MarkKind, detail: str = "") -> BoardCandidate:
-        """The same with one more mark."""
+        """Return a copy with one more mark."""
         return replace(self, marks=(*self.marks, Mark(kind, detail)))
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What most variants share: data revision, source weights by seed, versions."""
+    """A reference holds the data revision, source weights (by seed) and versions that most variants share."""
 
     fingerprint: str
     weights: Mapping[int, str]
     versions: Mapping[str, str]
 
     def departure(self, entry: Entry) -> MarkKind | None:
-        """How a run that ended well departs from it in what it started from."""
+        """Return the mark of a run that ended well but started from other data or weights, else None."""
         if entry.fingerprint != self.fingerprint or not entry.fingerprint:
             return "data"
         return None if entry.weights and entry.weights == self.weights.get(entry.record.seed) else "weights"
 
 
 def find_reference(entries: Sequence[Entry], variants: Mapping[int, MethodVariant]) -> Reference:
-    """The values that most variants have. Equal numbers: the newest data and versions, and for weights those
-    of the variant whose label comes first, so that all seeds are decided alike."""
+    """Return the values that most variants have; in a tie the newest data and the newest versions win.
+    For weights the variant whose label comes first wins, so that every seed is decided in the same way."""
     done = [entry for entry in entries if entry.record.status == "ok"]
 
     def label(entry: Entry) -> str:
@@ -92,7 +92,8 @@ def find_reference(entries: Sequence[Entry], variants: Mapping[int, MethodVarian
 def most_shared(
     entries: Sequence[Entry], value: Callable[[Entry], T], label: Callable[[Entry], str], newest: bool = True
 ) -> T | None:
-    """The value that most labels have; None where there is no entry."""
+    """Return the value that most labels have, None where there is no entry.
+    In a tie the newest value wins if ``newest``, else the value of the label that comes first."""
     labels: dict[T, set[str]] = defaultdict(set)
     ages: dict[T, Any] = {}
     for entry in entries:
@@ -110,12 +111,12 @@ def most_shared(
 
 
 def compared_versions(entry: Entry) -> tuple[tuple[str, str], ...]:
-    """The versions that must agree."""
+    """Return the versions that must be equal in compared runs."""
     return tuple((name, entry.record.versions.get(name, "unknown")) for name in COMPARED_VERSIONS)
 
 
 def mark_seeds(candidate: BoardCandidate, seeds: Sequence[int]) -> BoardCandidate:
-    """Count the table's seeds where all are there; else what is there, with a mark."""
+    """Count the table's seeds where the candidate has them all; else count the seeds that it has, and mark it."""
     done = candidate.ended_well
     failed = [entry.record.seed for entry in candidate.entries if entry.record.status != "ok"]
     if failed:
@@ -129,7 +130,7 @@ def mark_seeds(candidate: BoardCandidate, seeds: Sequence[int]) -> BoardCandidat
 
 
 def mark_versions(candidate: BoardCandidate, reference: Reference) -> BoardCandidate:
-    """A mark where a counted run was made with other versions."""
+    """Mark the candidate where one of its counted runs was made with other versions."""
     found = {
         f"{name} {version}"
         for entry in candidate.of_seeds(candidate.counted)
@@ -140,7 +141,7 @@ def mark_versions(candidate: BoardCandidate, reference: Reference) -> BoardCandi
 
 
 def mark_predictions(candidate: BoardCandidate, metric: str, images: str) -> BoardCandidate:
-    """Marks where scores cannot be recomputed, are not what was recorded, or are of other images."""
+    """Mark scores that cannot be recomputed, differ from the recorded ones, or belong to other images."""
     scored = candidate.scored or {}
     unread = [seed for seed in candidate.counted if scored.get(seed) is None]
     other, wrong = [], []
@@ -161,7 +162,7 @@ def mark_predictions(candidate: BoardCandidate, metric: str, images: str) -> Boa
 
 
 def table_seeds(candidates: Sequence[BoardCandidate]) -> tuple[int, ...]:
-    """The seeds that most comparable methods have; the larger set among equally frequent ones."""
+    """Return the seeds that most comparable methods have; of equally frequent sets the larger one wins."""
     for kinds in (("method",), ("source-only", "oracle")):
         counts: dict[tuple[int, ...], int] = defaultdict(int)
         for candidate in candidates:
@@ -173,6 +174,6 @@ def table_seeds(candidates: Sequence[BoardCandidate]) -> tuple[int, ...]:
 
 
 def spell_seeds(seeds: Iterable[int]) -> str:
-    """``seed 0`` or ``seeds 0, 2``."""
+    """Return ``seed 0`` or ``seeds 0, 2``."""
     numbers = sorted(set(seeds))
     return f"seed{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"

@@ -1,9 +1,9 @@
-"""Which part earns the points: main effects of a grid, from the draws that every comparison is made of.
+"""Main effects of the factors of a grid: they show which part of a method raises the score.
 
-The main effect of a level is the mean, over all settings of the other factors, of the score with this level
-minus the score with the first level of its factor. Draws are linear in the scores (``statistics.py``), so an
-effect is one column minus another: paired by seed always, and by image wherever two cells were scored on the
-same images. Where a factor changes the test images themselves (another sensor), their draws are independent.
+The main effect of a level is the mean, over all settings of the other factors, of the score with this level minus the
+score with the first level of its factor. Draws are linear in the scores (``statistics.py``), so an effect is one
+column minus another. Effects are always paired by seed, and by image wherever two cells were scored on the same
+images. Where a factor changes the test images themselves (another sensor), the draws of images are independent.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from sfda_kit.leaderboard.scores import Scored
 from sfda_kit.leaderboard.statistics import Draws, compare, draw
 
 Levels = Mapping[str, str]
-"""The level of a variant in every factor."""
+"""The level that a variant has in each factor."""
 
 Factors = Mapping[str, Sequence[str]]
-"""Levels by factor; the first is the one that others are compared with."""
+"""Levels by factor; the other levels are compared with the first one."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """``level`` minus ``baseline`` of one factor, in points, a mean over ``averaged`` settings of the other factors.
+    """An effect is ``level`` minus ``baseline`` of one factor, in points of percent.
 
-    ``planned``: how many settings the grid has; those without a result for both levels are not averaged.
-    ``comparison`` is corrected over all effects of a block.
+    It is a mean over ``averaged`` settings of the other factors. ``planned``: number of settings in the grid; those
+    without a result for both levels are left out. ``comparison`` is corrected over all effects of a block.
     """
 
     factor: str
@@ -42,7 +42,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class GridRow:
-    """One variant of the grid, or a reference beside it (``levels`` empty)."""
+    """A grid row is one variant of the grid, or a reference row, which has no ``levels``."""
 
     name: str
     levels: Levels
@@ -51,7 +51,7 @@ class GridRow:
 
 @dataclass(frozen=True)
 class Block:
-    """A grid on one task and network, or over all of them (``rows`` empty then)."""
+    """A block holds the results on one task and network, or over all of them; in that case ``rows`` is empty."""
 
     title: str
     rows: tuple[GridRow, ...]
@@ -64,10 +64,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Ablation:
-    """What a grid has shown: ``blocks`` by task and network, then one over all where there are several.
-
-    ``factors``: levels by factor, the one that others are compared with first.
-    """
+    """An ablation holds a block for each task and network of a grid, then one over all where there are several."""
 
     name: str
     title: str
@@ -78,11 +75,8 @@ class Ablation:
 
 
 def draw_cells(scored: Sequence[Sequence[Scored]], seeds: Sequence[int], size: int) -> Draws:
-    """Joint draws of variants, whose counts are ``scored`` by variant and seed.
-
-    Variants on the same images share them; the draws of seeds are shared by all, because both generators are
-    seeded by what they draw.
-    """
+    """Return joint draws of variants from ``scored``, their counts by variant and seed.
+    Generators are seeded by content, so equal images share the draws of images, and all variants those of seeds."""
     estimate, values = np.empty(len(scored)), np.empty((size, len(scored)))
     groups = []
     for key in dict.fromkeys(row[0].images.key for row in scored):
@@ -96,11 +90,8 @@ def draw_cells(scored: Sequence[Sequence[Scored]], seeds: Sequence[int], size: i
 
 
 def main_effects(draws: Draws, there: Sequence[Levels], planned: Sequence[Levels], factors: Factors) -> list[Effect]:
-    """Effects of every level but the first of each factor.
-
-    ``there``: the variant of each column of ``draws``; ``planned``: those of the whole grid. An effect for
-    which no setting of the other factors has both levels is left out.
-    """
+    """Return the effects of every level but the first of each factor, where both levels share a setting of the others.
+    ``there``: levels of the variant in each column of ``draws``; ``planned``: levels of all variants of the grid."""
     found = []
     for factor, (baseline, *others) in factors.items():
         for level in others:
@@ -124,7 +115,7 @@ def main_effects(draws: Draws, there: Sequence[Levels], planned: Sequence[Levels
 
 
 def matched(variants: Sequence[Levels], factor: str, level: str, baseline: str) -> list[tuple[int, int]]:
-    """Numbers of the variants that differ in ``factor`` alone: one at ``level``, the other at ``baseline``."""
+    """Return index pairs of variants, at ``level`` and at ``baseline``, that differ in ``factor`` alone."""
     at = {
         (levels[factor], tuple(sorted((name, other) for name, other in levels.items() if name != factor))): number
         for number, levels in enumerate(variants)

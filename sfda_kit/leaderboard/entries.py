@@ -1,4 +1,4 @@
-"""Records sorted into tables: which task and network each belongs to. Nothing in a record is taken on trust."""
+"""Sorting of records into tables by task and network. The code trusts nothing that a record contains."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATH = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:[\\/]|/)(?:[^\s/\\'\":,;()]+[\\/])+(
 
 @dataclass(frozen=True, order=True)
 class TableKey:
-    """What every row of a table shares. Encoding and data revision may differ between its rows."""
+    """A table's key holds the values that its rows share. Encoding and data revision may differ between rows."""
 
     dataset: str
     options: str
@@ -39,46 +39,46 @@ class TableKey:
 
     @property
     def network(self) -> AdaptedNetwork:
-        """The network's part of the key."""
+        """The network that the key names."""
         return AdaptedNetwork(self.backbone, self.image_size, self.pretrained)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One record with what the board asks of it."""
+    """An entry is one record, with the values that the board reads from it."""
 
     run: StoredRun
 
     @property
     def record(self) -> Record:
-        """The record itself."""
+        """The record of the run."""
         return self.run.record
 
     @property
     def kind(self) -> Kind:
-        """Oracle, source-only, or a method."""
+        """The kind of the run: oracle, source-only or method."""
         if self.record.oracle:
             return "oracle"
         return "source-only" if self.record.method == SOURCE_ONLY else "method"
 
     @property
     def fingerprint(self) -> str:
-        """Data revision; empty where the record does not know it."""
+        """The data revision; empty where the record does not have it."""
         return text(self.record.task.get("fingerprint"))
 
     @property
     def weights(self) -> str:
-        """Hash of the source weights; empty where there are none."""
+        """The hash of the source weights; empty where there are none."""
         return text(self.record.source.get("weights_sha256"))
 
     @property
     def age(self) -> tuple[str, str, str]:
-        """Sorts by time; the run's id decides between equal times."""
+        """A sort key by time; the run's id decides between equal times."""
         return (self.record.finished, self.record.started, self.record.run_id)
 
     @cached_property
     def key(self) -> TableKey:
-        """Its table, as far as the record tells."""
+        """The key of its table, from what the record contains."""
         record, task = self.record, self.record.task
         asked = mapping(record.config.get("dataset"))
         model = mapping(record.source.get("model")) or mapping(record.config.get("model"))
@@ -98,17 +98,15 @@ class Entry:
 
     @cached_property
     def asked(self) -> str:
-        """Digest of the data and network that were asked for: all that a run which never began can tell."""
+        """The digest of the requested data and network; a run that never began has no other information."""
         config = self.record.config
         data = {key: value for key, value in mapping(config.get("dataset")).items() if key != "root"}
         return digest([data, mapping(config.get("model"))])
 
 
 def by_table(runs: Iterable[StoredRun]) -> dict[TableKey, list[Entry]]:
-    """Entries by table, tables in order of their keys, entries in order of run ids.
-
-    A run that never began knows no classes: it joins the table of runs that were asked for the same.
-    """
+    """Return the entries of each table, with tables in order of keys and entries in order of run ids.
+    The record of a run that never began has no classes, so the run joins the table of runs with the same request."""
     entries = sorted((Entry(run) for run in runs), key=lambda entry: (entry.record.run_id, entry.age))
     known: dict[str, TableKey] = {}
     for entry in entries:
@@ -121,7 +119,7 @@ def by_table(runs: Iterable[StoredRun]) -> dict[TableKey, list[Entry]]:
 
 
 def describe(key: TableKey, entries: Sequence[Entry], fingerprint: str) -> BoardTask:
-    """The task of a table; counts of images are those of its data revision ``fingerprint``."""
+    """Return the task of a table; the counts of images are those of the data revision ``fingerprint``."""
     same = [entry for entry in entries if entry.fingerprint == fingerprint] or list(entries)
     counts = next((images for entry in same if (images := mapping(entry.record.task.get("images")))), {})
     options = {str(name): json.dumps(value, default=str) for name, value in sorted(json.loads(key.options).items())}
@@ -140,25 +138,25 @@ def describe(key: TableKey, entries: Sequence[Entry], fingerprint: str) -> Board
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """``value`` where it is a mapping, else an empty one."""
+    """Return ``value`` where it is a mapping, else an empty mapping."""
     return value if isinstance(value, Mapping) else {}
 
 
 def text(value: Any) -> str:
-    """``value`` as text; nothing for None."""
+    """Return ``value`` as text, empty for None."""
     return "" if value is None else str(value)
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """The texts of a list, empty for anything else."""
+    """Return the items of a list or tuple as texts, and an empty tuple for anything else."""
     return tuple(map(str, value)) if isinstance(value, (list, tuple)) else ()
 
 
 def whole(value: Any) -> int:
-    """``value`` where it is a whole number, else 0."""
+    """Return ``value`` where it is a whole number, else 0."""
     return value if isinstance(value, int) else 0
 
 
 def without_paths(words: str) -> str:
-    """``words`` with every absolute path cut down to its last part: a board tells nobody's folders."""
+    """Return ``words`` with every absolute path cut to its last part, because a board must not show private folders."""
     return PATH.sub("", words)

@@ -1,4 +1,4 @@
-"""Variants over several tasks: means, paired comparison over tasks, and rank tests where they mean something."""
+"""Comparison of variants over several tasks: means, paired comparisons, and rank tests where there are enough tasks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NONE = "No two tables share two ranked variants, so nothing is said over several
 
 
 def build_overall(tables: Sequence[TaskTable], rankings: Mapping[str, Ranking]) -> tuple[Overall | None, str]:
-    """The part over several tables, or None with the reason."""
+    """Return the comparison over several tables and an empty text, or None and the reason."""
     labels, blocks = complete_blocks({key: ranking.labels for key, ranking in rankings.items()})
     if not blocks:
         return None, NONE
@@ -36,10 +36,8 @@ def build_overall(tables: Sequence[TaskTable], rankings: Mapping[str, Ranking]) 
 
 
 def complete_blocks(ranked: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:
-    """Labels and tables such that every label ranks in every table, with as many results as can be had.
-
-    Labels are added by the number of tables they rank in; empty where no two tables share two labels.
-    """
+    """Return labels and tables such that every label ranks in every table, with as many results as possible.
+    Labels that rank in most tables are added first. Both lists are empty where no two tables share two labels."""
     tables_of: dict[str, set[str]] = {}
     for table, labels in ranked.items():
         for label in labels:

@@ -1,4 +1,4 @@
-"""Friedman's and Nemenyi's tests over blocks, and the critical-difference diagram (Demsar 2006)."""
+"""Friedman's and Nemenyi's tests over blocks, and the critical difference of mean ranks (Demsar 2006)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ from sfda_kit.leaderboard.board import RankTests
 from sfda_kit.leaderboard.statistics import LEVEL
 
 LEAST_BLOCKS = 6
-"""With five blocks even the signed-rank test of two variants that never change places gives p = 2 / 2**5 =
-0.0625: no outcome could be significant. With six it is 0.031."""
+"""With five blocks no outcome can be significant: the signed-rank test of two variants that never change places gives
+p = 2 / 2**5 = 0.0625. With six blocks it gives 0.031."""
 
 LEAST_VARIANTS = 3
-"""Friedman's test of two variants is a sign test; their paired comparison says more."""
+"""For two variants Friedman's test is a sign test, which says less than their paired comparison."""
 
 
 def rank_tests(means: NDArray[np.float64], labels: Sequence[str]) -> tuple[RankTests | None, str]:
-    """Tests on ``means`` (blocks, variants), higher is better; None and a sentence where there are too few.
-
-    A variant that is equal to another in a block shares the mean of their ranks with it.
-    """
+    """Run the tests on ``means`` (blocks, variants), where higher is better; return None and the reason if impossible.
+    Variants that are equal in a block share the mean of their ranks."""
     blocks, variants = means.shape
     if blocks < LEAST_BLOCKS or variants < LEAST_VARIANTS:
         return None, (

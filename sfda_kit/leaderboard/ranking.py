@@ -1,4 +1,4 @@
-"""The comparable rows of one table against each other and against their source models."""
+"""Comparison of the comparable rows of one table with each other and with their source models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FEW_SEEDS = 5
 
 @dataclass(frozen=True)
 class Ranking:
-    """Ranks by label, the comparisons behind them, and the draws, whose columns are ``labels``."""
+    """A ranking holds ranks by label, the comparisons that give them, and the draws, with one column for each label."""
 
     labels: tuple[str, ...]
     draws: Draws
@@ -38,7 +38,7 @@ class Ranking:
 
 
 def rank(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> Ranking | None:
-    """Compare those that may be compared; None where there is none."""
+    """Rank the candidates that may be compared; return None where there is none."""
     compared = [candidate for candidate in candidates if candidate.compared]
     if not compared or not seeds:
         return None
@@ -69,7 +69,7 @@ def _of(candidate: BoardCandidate, seed: int) -> Scored:
 def _draws(
     scored: Sequence[Sequence[Scored]], images: ScoredImages, seeds: Sequence[int], size: int
 ) -> tuple[Draws, Draws]:
-    """Draws of the variants, and of variants and their source models side by side."""
+    """Return the draws of the variants, and the draws of variants and source models as columns of one matrix."""
     correct: list[list[Counts]] = [[one.correct for one in row] for row in scored]
     source = [[one.source_correct for one in row] for row in scored]
     both = draw(correct + source, images.total, images.key, seeds, size)
@@ -85,7 +85,7 @@ def _versus_source(both: Draws, labels: Sequence[str]) -> dict[str, Comparison]:
 
 
 def behind_best(comparisons: Sequence[Comparison]) -> dict[str, Comparison]:
-    """Each variant minus the best one, which is the first of the first pair."""
+    """Return the comparison of each variant minus the best one, which is the first of the first pair."""
     if not comparisons:
         return {}
     best = comparisons[0].first
@@ -93,7 +93,7 @@ def behind_best(comparisons: Sequence[Comparison]) -> dict[str, Comparison]:
 
 
 def turned(found: Comparison) -> Comparison:
-    """The same comparison, the other way round."""
+    """Return the same comparison with ``first`` and ``second`` exchanged."""
     return replace(
         found,
         first=found.second,
@@ -105,7 +105,7 @@ def turned(found: Comparison) -> Comparison:
 
 
 def limits(variants: int, draws: Draws) -> tuple[str, ...]:
-    """What intervals cannot tell with so few seeds or groups of images, in sentences."""
+    """Return sentences on what the intervals cannot show with so few seeds or groups of images, or so many variants."""
     said = []
     if draws.seeds == 1:
         said.append("One seed: seeds are not resampled, so intervals speak of other images only, not of other seeds.")

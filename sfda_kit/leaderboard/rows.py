@@ -1,4 +1,4 @@
-"""Rows from candidates: means, costs, reasons, order."""
+"""Building of rows from candidates: their means, costs, reasons of failure and order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_REASON = 200
 def build_rows(
     candidates: Sequence[BoardCandidate], seeds: Sequence[int], metric: str, ranking: Ranking | None
 ) -> tuple[BoardRow, ...]:
-    """Rows in order: ranked, not comparable, without a result, then source-only and oracle."""
+    """Return the rows in order: ranked, not comparable, without a result, then source-only and oracle."""
     rows = [build_row(candidate, ranking) for candidate in candidates]
     if not any(row.kind == SOURCE_ONLY and row.seeds for row in rows):
         rows += _baseline_row(candidates, seeds)
@@ -31,7 +31,7 @@ def build_rows(
 
 
 def build_row(candidate: BoardCandidate, ranking: Ranking | None) -> BoardRow:
-    """The row of a candidate; one that ``ranking`` does not hold has no rank."""
+    """Return the row of a candidate; a candidate that is not in ``ranking`` has no rank."""
     results = tuple(_result(entry, entry.record.seed in candidate.counted) for entry in candidate.entries)
     counted = [result for result in results if result.counted]
     row = BoardRow(
@@ -75,13 +75,13 @@ def _result(entry: Entry, counted: bool) -> SeedResult:
 
 
 def _reason(error: str) -> str:
-    """The error in a line, without anybody's folders."""
+    """Return the error as one line, without the folders of its paths."""
     line = " ".join(without_paths(error).split()) or "no reason was recorded"
     return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 3]}..."
 
 
 def spreads(metrics: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
-    """Mean and spread of each metric that every run has."""
+    """Return mean and spread of each metric that every run has."""
     return {
         name: spread([found[name] for found in metrics])
         for name in METRICS
@@ -90,7 +90,7 @@ def spreads(metrics: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Mean and sample standard deviation."""
+    """Return mean and sample standard deviation of ``values``."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Spread(float(np.mean(values)), deviation, len(values))
 
@@ -101,7 +101,7 @@ def _medians(costs: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _gap_closed(row: BoardRow, rows: Iterable[BoardRow], metric: str) -> float | None:
-    """Percent of the way from source-only to oracle, all on the same seeds and unmarked."""
+    """Return the percentage of the way from source-only to oracle; rows of other seeds or with marks are no bounds."""
     bounds: dict[str, BoardRow] = {}
     for other in rows:
         spoilt = any(mark.kind not in ("oracle", "failed") for mark in other.marks)
@@ -122,7 +122,7 @@ def _place(row: BoardRow, metric: str) -> tuple[int, int, float, str, tuple[str,
 
 
 def _baseline_row(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> tuple[BoardRow, ...]:
-    """The source model's row where nobody ran ``source-only``: every run has scored it as its baseline."""
+    """Build the source model's row where nobody ran ``source-only``, from the baseline that every run has scored."""
     results = []
     for seed in seeds:
         carriers = [c for c in candidates if not c.marks or c.marks[0].kind not in ("data", "weights")]
@@ -140,7 +140,7 @@ def _baseline_row(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) ->
 
 
 def source_accuracy(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> Spread | None:
-    """Accuracy of the source models on held-out source images, over the table's seeds."""
+    """Return the accuracy of the source models on held-out source images, over the table's seeds."""
     found: dict[int, float] = {}
     for candidate in candidates:
         if candidate.compared:
@@ -152,7 +152,7 @@ def source_accuracy(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) 
 
 
 def slug(key: TableKey) -> str:
-    """A name for anchors and files: readable, and unique by a digest of the whole key."""
+    """Return a name for anchors and files that is readable, and unique through a digest of the whole key."""
     words = f"{key.dataset} {key.source} {key.target} {key.backbone} {key.image_size}"
     readable = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:60].strip("-")
     return f"{readable or 'task'}-{digest(list(key.__dict__.items()))[:8]}"

@@ -1,4 +1,4 @@
-"""Stored predictions as counts by group of images: what every comparison is made of."""
+"""Counts of correct stored predictions by group of images; every comparison is computed from them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ COLUMNS = ("part", *IMAGES, *ANSWERS)
 
 @dataclass(frozen=True)
 class ScoredImages:
-    """The images of one part, whatever their order: ``key`` is equal where names, groups and labels are.
+    """These are the images of one part. Equal names, groups and labels give an equal ``key``, in any order.
 
-    ``rows``: where they stand in the stored table; ``cell``: for each the flat index of its (group, class).
-    ``total``: images by group and class, (G, K); K is 1 unless classes are told apart.
+    ``rows``: their rows in the stored table; ``cell``: flat index of (group, class) of each image. ``total`` (G, K):
+    number of images by group and class; K is 1 unless classes are counted separately.
     """
 
     key: str
@@ -36,19 +36,19 @@ class ScoredImages:
 
 @dataclass(frozen=True)
 class Scored:
-    """Correct predictions (G, K) of a run and of the source model it started from."""
+    """A score counts the correct predictions (G, K) of a run and of the source model it started from."""
 
     images: ScoredImages
     correct: Counts
     source_correct: Counts
 
     def value(self) -> float:
-        """The metric in percent, from the counts alone."""
+        """Return the metric in percent, computed from the counts alone."""
         return float(percent(self.correct.sum(0), self.images.total.sum(0)))
 
 
 def percent(correct: NDArray[Any], total: NDArray[Any]) -> NDArray[np.float64]:
-    """Percent correct (...): mean over the classes of the last axis (..., K) that have images."""
+    """Return percent correct (...), the mean over those classes of the last axis (..., K) that have images."""
     present = total > 0
     share = np.divide(correct, total, out=np.zeros(np.broadcast_shapes(correct.shape, total.shape)), where=present)
     return np.asarray(100.0 * share.sum(-1) / np.maximum(present.sum(-1), 1))
@@ -56,14 +56,14 @@ def percent(correct: NDArray[Any], total: NDArray[Any]) -> NDArray[np.float64]:
 
 @dataclass
 class PredictionReader:
-    """Reads predictions of ``part``; runs on the same images share what is known of them."""
+    """A reader reads the predictions of ``part``; it indexes the images once for all runs that share them."""
 
     part: str
     by_class: bool
     _known: list[tuple[pa.Table, ScoredImages]] = field(default_factory=list)
 
     def read(self, folder: Path) -> Scored | None:
-        """Counts of the run in ``folder``; None where its predictions are missing, broken or of no such image."""
+        """Return the counts of the run in ``folder``; None where predictions are missing, broken or not of ``part``."""
         import pyarrow as pa
         import pyarrow.compute as pc
         import pyarrow.parquet as pq

@@ -1,17 +1,17 @@
-"""Paired comparison of variants by resampling groups of images and allowing for few seeds and tasks.
+"""Paired comparison of variants: groups of images are resampled, and intervals allow for few seeds and tasks.
 
-The difference of two variants on one task is a mean over seeds of scores on the same images. It varies with
-the seed and with the images, and both are crossed: every seed is scored on the same images. So
+The difference of two variants on one task is a mean over seeds of scores on the same images. It varies with the seed
+and with the images, and both are crossed, because every seed is scored on the same images. Therefore
 
-* **images** are resampled by group (scene, video), with G - 1 of G groups drawn with replacement, one draw for
-  all seeds and variants (a paired cluster bootstrap; drawing n - 1 makes its variance unbiased, Rao and Wu 1988);
-* **seeds** are drawn by a multiplier bootstrap with Student's factor: each draw adds the seeds' deviations from
-  their mean with normal weights, divided by sqrt(chi2 / (S - 1)). Resampling 3 seeds as such would call a
-  difference real whenever the three agree in sign, which chance alone does in 1 of 4 cases;
-* **tasks**, where there are several, likewise (``statistics.over_tasks``).
+* **images** are resampled by group (scene, video): G - 1 of G groups are drawn with replacement, in one draw for all
+  seeds and variants (a paired cluster bootstrap; drawing G - 1 makes its variance unbiased, Rao and Wu 1988);
+* **seeds** are drawn by a multiplier bootstrap with Student's factor: each draw adds the seeds' deviations from their
+  mean with normal weights, divided by sqrt(chi2 / (S - 1)). Plain resampling of 3 seeds would call a difference real
+  whenever the three agree in sign, which happens by chance alone in 1 of 4 cases;
+* **tasks** are drawn in the same way as seeds where there are enough of them (``statistics.over_tasks``).
 
-Weights and deviations add up linearly, so the draws of a difference are the difference of two columns of
-draws, and all pairs share one matrix. Everything is a function of the counts: generators are seeded by content.
+Weights and deviations add up linearly, so the draws of a difference are the difference of two columns of draws, and
+all pairs share one matrix. Generators are seeded by content, so everything depends on the counts alone.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ Floats = NDArray[np.float64]
 LEVEL = 0.05
 RESAMPLES = 4000
 ALL_PAIRS_UP_TO = 40
-"""With more variants, each is compared with the best one only."""
+"""The largest number of variants for which all pairs are compared; of more, each is compared with the best one only."""
 
 BLOCK = 1000
-"""Draws are made in blocks, so that more of them continue fewer, and a large test set needs little memory."""
+"""Size of a block of draws. Blocks save memory on large test sets, and a longer series begins with the shorter one."""
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Estimates (V,) of variants in percent and their joint resampled values (B, V)."""
+    """Draws hold the estimates (V,) of variants in percent and their joint resampled values (B, V)."""
 
     estimate: Floats
     values: Floats
@@ -48,27 +48,27 @@ class Draws:
     groups: int
 
     def difference(self, first: int, second: int) -> tuple[float, Floats]:
-        """Estimate and draws (B,) of variant ``first`` minus variant ``second``."""
+        """Return estimate and draws (B,) of variant ``first`` minus variant ``second``."""
         estimate = float(self.estimate[first] - self.estimate[second])
         return estimate, self.values[:, first] - self.values[:, second]
 
 
 def generator(*content: object) -> np.random.Generator:
-    """A generator that is the same whenever ``content`` is."""
+    """Return a random generator that is seeded by ``content`` alone."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(content).encode()).digest()[:16], "big"))
 
 
 def resamples_for(pairs: int) -> int:
-    """Enough draws that the correction's smallest threshold lies above the smallest p-value there is, 2 / (B + 1)."""
+    """Return a number B of draws whose smallest p-value, 2 / (B + 1), is below the correction's smallest threshold."""
     wanted = max(RESAMPLES, int(80 * pairs))
     return -(-wanted // BLOCK) * BLOCK
 
 
 def draw(correct: Sequence[Sequence[Counts]], total: Counts, images: str, seeds: Sequence[int], size: int) -> Draws:
-    """Resample seeds and groups of images, jointly for all variants.
+    """Resample seeds and groups of images jointly for all variants; the memory needed is that of the result (size, V).
 
-    ``correct``: counts (G, K) by variant and seed, in the order of ``seeds``; ``total``: (G, K); ``images``
-    identifies them, so that tables on the same images share draws. Memory is that of the answer (size, V).
+    ``correct``: counts (G, K) by variant and seed, in the order of ``seeds``; ``total``: (G, K). ``images`` identifies
+    the images, so that tables on the same images share draws.
     """
     stacked = np.asarray(correct, dtype=np.float64)  # (V, S, G, K)
     by_seed = percent(stacked.sum(2), total.sum(0))  # (V, S)
@@ -79,10 +79,8 @@ def draw(correct: Sequence[Sequence[Counts]], total: Counts, images: str, seeds:
 
 
 def _over_images(correct: Floats, total: Counts, seeds: int, rng: np.random.Generator, size: int) -> Floats:
-    """Resampled scores (size, V) from counts (V, G, K) summed over ``seeds``.
-
-    Weights are whole numbers and so are their products with counts: equal predictions give equal draws.
-    """
+    """Return resampled scores (size, V) from counts (V, G, K) that are summed over ``seeds`` seeds.
+    Weights and their products with counts are whole numbers, so equal predictions give equal draws."""
     variants, groups, classes = correct.shape
     columns = correct.transpose(1, 0, 2).reshape(groups, variants * classes)
     values = np.empty((size, variants))
@@ -97,36 +95,33 @@ def _over_images(correct: Floats, total: Counts, seeds: int, rng: np.random.Gene
 
 
 def _weights(rng: np.random.Generator, groups: int) -> Floats:
-    """How often each group is drawn (BLOCK, G): G - 1 draws with replacement."""
+    """Return how often each group is drawn (BLOCK, G), in G - 1 draws with replacement."""
     drawn = rng.integers(0, groups, (BLOCK, groups - 1))
     drawn += groups * np.arange(BLOCK)[:, None]
     return np.bincount(drawn.ravel(), minlength=BLOCK * groups).reshape(BLOCK, groups).astype(np.float64)
 
 
 def _student(deviations: Floats, rng: np.random.Generator, size: int) -> Floats:
-    """Draws (size, V) of the error of a mean over n units, from their deviations (V, n) from it.
+    """Return draws (size, V) of the error of a mean over n units, from the units' deviations (V, n) from that mean.
 
-    Given the deviations each column follows Student's t with n - 1 degrees of freedom, times the standard
-    error; columns keep their correlation. Zero for one unit, of which nothing can be said.
+    Given the deviations, each column follows Student's t with n - 1 degrees of freedom, times the standard error, and
+    columns keep their correlation. The draws are zero for a single unit, because its error is unknown.
     """
     units = deviations.shape[1]
     if units == 1:
         return np.zeros((size, deviations.shape[0]))
-    weights, spreads = rng.spawn(2)  # apart, so that more draws continue fewer
+    weights, spreads = rng.spawn(2)  # Separate generators, so that a longer series begins with the shorter one.
     normal = weights.standard_normal((size, units))
     scale = np.sqrt(units * spreads.chisquare(units - 1, size))
     spread = np.zeros((size, deviations.shape[0]))
-    for unit in range(units):  # in this order for every column, so that equal columns stay equal
+    for unit in range(units):  # The order is the same for every column, so that equal columns stay equal.
         spread += normal[:, unit, None] * deviations[None, :, unit]
     return np.asarray(spread / scale[:, None])
 
 
 def over_tasks(blocks: Sequence[Draws], tasks: Sequence[str]) -> Draws:
-    """Mean over blocks of the same variants; blocks of one task (several networks) are averaged first.
-
-    From ``TASKS_RESAMPLED`` tasks on the interval allows for other tasks of the kind; with fewer it speaks of
-    these tasks alone.
-    """
+    """Return the mean over blocks of the same variants; blocks of one task (several networks) are averaged first.
+    With fewer than ``TASKS_RESAMPLED`` tasks the interval holds for these tasks alone, else for similar ones too."""
     names = sorted(set(tasks))
     size = min(block.values.shape[0] for block in blocks)
     member = [[block for block, task in zip(blocks, tasks, strict=True) if task == name] for name in names]
@@ -142,18 +137,15 @@ TASKS_RESAMPLED = 3
 
 
 def corrected(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for the false discovery rate (Benjamini and Hochberg 1995), in the order given.
-
-    Not for the chance of a single false one, as Holm's: with three seeds and a dozen variants that correction
-    asks for p-values that three seeds cannot give, and 90 % would tie with 40 %.
-    """
+    """Return the p-values adjusted for the false discovery rate (Benjamini and Hochberg 1995), in the given order.
+    Holm's correction needs p-values that three seeds cannot give for a dozen variants; 90 % would tie with 40 %."""
     from scipy.stats import false_discovery_control
 
     return [float(value) for value in false_discovery_control(p_values)] if len(p_values) else []
 
 
 def compare(draws: Draws, labels: Sequence[str], pairs: Sequence[tuple[int, int]]) -> tuple[Comparison, ...]:
-    """The comparisons of one family: ``pairs`` of columns, corrected together."""
+    """Return the comparisons of one family: ``pairs`` of columns, whose p-values are corrected together."""
     found = [_interval(*draws.difference(first, second)) for first, second in pairs]
     adjusted = corrected([p_value for *_, p_value in found])
     return tuple(
@@ -163,14 +155,14 @@ def compare(draws: Draws, labels: Sequence[str], pairs: Sequence[tuple[int, int]
 
 
 def _interval(estimate: float, values: Floats) -> tuple[float, float, float, float]:
-    """Estimate, 95 % percentile interval, and the two-sided p-value of no difference."""
+    """Return the estimate, the bounds of the 95 % percentile interval, and the two-sided p-value of no difference."""
     low, high = np.percentile(values, [100 * LEVEL / 2, 100 * (1 - LEVEL / 2)])
     rarer = min(int((values <= 0).sum()), int((values >= 0).sum()))
     return estimate, float(low), float(high), min(1.0, 2 * (1 + rarer) / (len(values) + 1))
 
 
 def pairs_to_compare(draws: Draws, labels: Sequence[str]) -> list[tuple[int, int]]:
-    """Columns of every pair, the better one first; with many variants those with the best one only."""
+    """Return the columns of every pair, the better one first; with many variants only the pairs with the best one."""
     order = sorted(range(len(labels)), key=lambda column: (-draws.estimate[column], labels[column]))
     if len(order) > ALL_PAIRS_UP_TO:
         return [(order[0], other) for other in order[1:]]
@@ -178,7 +170,7 @@ def pairs_to_compare(draws: Draws, labels: Sequence[str]) -> list[tuple[int, int
 
 
 def ranks(labels: Sequence[str], comparisons: Sequence[Comparison]) -> dict[str, int]:
-    """1 + the number of variants found significantly better (``comparisons`` name the better one first)."""
+    """Return 1 + the number of significantly better variants by label; ``comparisons`` name the better one first."""
     behind = dict.fromkeys(labels, 1)
     for comparison in comparisons:
         behind[comparison.second] += comparison.different
@@ -186,6 +178,6 @@ def ranks(labels: Sequence[str], comparisons: Sequence[Comparison]) -> dict[str,
 
 
 def tied(found: Mapping[str, int]) -> Iterator[str]:
-    """Labels that share their rank with another one."""
+    """Return the labels that share their rank with another label."""
     values = list(found.values())
     return (label for label, rank in found.items() if values.count(rank) > 1)

@@ -1,4 +1,4 @@
-"""Variants of a method: told apart by the settings of their records, named by those that differ."""
+"""Variants of a method: the settings in the records distinguish them, and the settings that differ name them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from sfda_kit.leaderboard.entries import Entry, mapping, without_paths
 Settings = dict[str, str]
 
 OUTSIDE = {"method", "seed", "preset", "dataset", "compute", "recipe"}
-"""Sections of a configuration that make no variant; a preset only stands for other values, and the recipe
-is looked at by itself."""
+"""Sections that make no variant; a preset only stands for other values, and ``changes_of`` reads the recipe."""
 
 UNTOUCHED = {"source-only", "oracle"}
-"""Methods that adapt nothing: settings of adaptation are idle in them."""
+"""Methods that adapt nothing, so the settings of adaptation have no effect on them."""
 
 IDLE = {"adapt", "bridge_training"}
 
 
 class MethodVariant(NamedTuple):
-    """A method with its settings: ``label`` for people, ``settings`` those in the label."""
+    """A variant is a method with settings. ``label``: the name to display; ``settings``: those that the label names."""
 
     method: str
     label: str
@@ -31,10 +30,8 @@ class MethodVariant(NamedTuple):
 
 
 def flat(value: Any, prefix: str) -> Settings:
-    """Leaves of nested settings by dotted key; a part's name or a term's weight stands for the part itself.
-
-    ``{"encoding": {"name": "jet", "options": {}}}`` -> ``{"encoding": "jet"}``.
-    """
+    """Return the leaves of nested settings by dotted key; a part's name or a term's weight stands for the part itself.
+    For example ``{"encoding": {"name": "jet", "options": {}}}`` gives ``{"encoding": "jet"}``."""
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         value = {str(item.get("name", number)): item for number, item in enumerate(value)}
     if not isinstance(value, dict):
@@ -47,14 +44,14 @@ def flat(value: Any, prefix: str) -> Settings:
 
 
 def _spelt(value: Any) -> str:
-    """As JSON would, text without quotes; numbers go the short way because boards have many."""
+    """Return ``value`` as JSON, but text without quotes. Numbers skip the JSON encoder, because boards have many."""
     if isinstance(value, str):
         return value
     return repr(value) if type(value) in (int, float) else json.dumps(value, default=str)
 
 
 def settings_of(entry: Entry) -> Settings:
-    """Every setting outside data, seed, hardware, recipe and the network that names the table."""
+    """Return every setting but those of data, seed, hardware, recipe and the network that the table names."""
     config = entry.record.config
     idle = OUTSIDE | IDLE if entry.record.method in UNTOUCHED else OUTSIDE
     found: Settings = {}
@@ -70,21 +67,18 @@ def settings_of(entry: Entry) -> Settings:
 
 
 def changes_of(entry: Entry) -> Settings:
-    """The user's changes to the recipe."""
+    """Return the user's changes to the recipe."""
     return flat(mapping(entry.record.config.get("recipe")), "recipe")
 
 
 def recipe_of(entry: Entry) -> Settings:
-    """The recipe as it was resolved, empty where the run never began."""
+    """Return the recipe as it was resolved, empty where the run never began."""
     return flat(entry.record.recipe, "recipe") if entry.record.recipe else {}
 
 
 def find_variants(tables: Mapping[Any, Sequence[Entry]]) -> dict[int, MethodVariant]:
-    """The variant of every entry, by ``id(entry)``.
-
-    A setting is in the labels of a method when its variants differ in it: for recipe and encoding anywhere on
-    the board, for the others (rates, epochs) within a table, because each task may have its own.
-    """
+    """Return the variant of every entry by ``id(entry)``; labels name the settings in which a method's variants differ.
+    Recipe and encoding may differ anywhere on the board, others (rates, epochs, which tasks may set) within a table."""
     by_method: dict[str, dict[int, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     for number, entries in enumerate(tables.values()):
         for entry in entries:
@@ -96,7 +90,7 @@ def find_variants(tables: Mapping[Any, Sequence[Entry]]) -> dict[int, MethodVari
 
 
 def _unique(variants: dict[int, MethodVariant]) -> dict[int, MethodVariant]:
-    """No two variants share a label: where they would (a method named like a variant), a digest is added."""
+    """Add a digest to labels that two variants would share, such as where a method is named like a variant."""
     of_label: dict[str, set[MethodVariant]] = defaultdict(set)
     for variant in variants.values():
         of_label[variant.label].add(variant)
@@ -126,7 +120,7 @@ def _of_method(method: str, groups: Sequence[Sequence[Entry]]) -> dict[int, Meth
 
 
 def _tell_recipes_apart(entries: Sequence[Entry], shown: dict[int, Settings]) -> None:
-    """Where the same changes led to other recipes (another version of a plugin), say in what they differ."""
+    """Add the differing settings where equal changes led to different recipes (with another version of a plugin)."""
     alike: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         alike[digest(shown[id(entry)])].append(entry)
@@ -138,7 +132,7 @@ def _tell_recipes_apart(entries: Sequence[Entry], shown: dict[int, Settings]) ->
 
 
 def _differing(found: Sequence[Settings], absent_counts: bool = False) -> set[str]:
-    """Keys with more than one value; a key that is absent is another value only if ``absent_counts``."""
+    """Return the keys with more than one value; a missing key counts as another value only if ``absent_counts``."""
     values: dict[str, set[str]] = defaultdict(set)
     counts: dict[str, int] = defaultdict(int)
     for settings in found:
@@ -158,7 +152,7 @@ MOST_NAMED = 8
 
 
 def settings_that_vary(tables: Mapping[Any, Sequence[Entry]], variants: Mapping[int, MethodVariant]) -> tuple[str, ...]:
-    """A sentence where rows of one name have other settings in other tables (each task may have its own rates)."""
+    """Return a sentence that names the settings in which rows of the same name differ between tables, if any."""
     values: dict[tuple[str, str], set[str]] = defaultdict(set)
     for entries in tables.values():
         for entry in entries:

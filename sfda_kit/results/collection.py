@@ -1,4 +1,4 @@
-"""Finished runs as found on the disk: records with their histories and predictions, read when asked for."""
+"""Finished runs on the disk: their records, and their histories and predictions, which are read on first use."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One run folder and its record."""
+    """A stored run is a run folder with its record."""
 
     path: Path
     record: Record
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
-        """One row an epoch, empty where the file is missing."""
+        """One row for each epoch, empty where the file is missing."""
         path = self.path / "history.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
     @cached_property
     def predictions(self) -> pa.Table | None:
-        """Per-sample predictions (``results/predictions.py``), None where there are none."""
+        """The per-sample predictions (``results/predictions.py``), None where there are none."""
         import pyarrow.parquet as pq
 
         path = self.path / "predictions.parquet"
@@ -41,7 +41,7 @@ class StoredRun:
 
 
 def load_runs(folders: Sequence[Path]) -> list[StoredRun]:
-    """Every run below ``folders``, by run id. Raises ``DataError`` naming a record that cannot be read."""
+    """Return every run below ``folders`` by run id; ``DataError`` names a missing folder or an unreadable record."""
     found: dict[str, StoredRun] = {}
     for folder in folders:
         if not folder.is_dir():
@@ -53,7 +53,7 @@ def load_runs(folders: Sequence[Path]) -> list[StoredRun]:
 
 
 def found_runs(folders: Sequence[Path]) -> list[StoredRun]:
-    """``load_runs`` where at least one run is expected. Raises ``DataError`` where there is none."""
+    """Return ``load_runs`` of ``folders``, and raise ``DataError`` where there is no run."""
     runs = load_runs(folders)
     if not runs:
         named = ", ".join(map(str, folders))

@@ -1,4 +1,4 @@
-"""Columns of the views over records: a name, where its value lies in the JSON, and its SQL type."""
+"""Columns of the views over records: their names, the places of their values in the JSON, and their SQL types."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class QueryColumn(NamedTuple):
-    """``pointer``: keys from the top of the JSON document."""
+    """A column of a view has a ``pointer``, the keys from the top of the JSON to its value, and an SQL ``type``."""
 
     pointer: tuple[str, ...]
     type: str = "VARCHAR"
@@ -51,7 +51,7 @@ RUNS: dict[str, QueryColumn] = {
     "started": QueryColumn(("started",), "TIMESTAMP"),
     "finished": QueryColumn(("finished",), "TIMESTAMP"),
 }
-"""What every record has, or may have; further figures of the records at hand are added to these."""
+"""The columns of every record, though a value may be missing; other figures of the loaded records are added to them."""
 
 HISTORY: dict[str, QueryColumn] = {
     "phase": QueryColumn(("phase",)),
@@ -76,7 +76,7 @@ PREDICTIONS: dict[str, str] = {
 
 
 def run_columns(figures: Mapping[str, Iterable[str]]) -> dict[str, QueryColumn]:
-    """``RUNS`` and every figure of ``figures``: keys of ``metrics``, ``cost`` and ``baselines/NAME``."""
+    """Return ``RUNS`` and a column for each of ``figures``: keys of ``metrics``, ``cost`` and ``baselines/NAME``."""
     columns = dict(RUNS)
     for group, names in figures.items():
         section, _, model = group.partition("/")
@@ -88,7 +88,7 @@ def run_columns(figures: Mapping[str, Iterable[str]]) -> dict[str, QueryColumn]:
 
 
 def history_columns(figures: Mapping[str, Iterable[str]]) -> dict[str, QueryColumn]:
-    """``HISTORY`` and every figure: keys of ``metrics`` and, where they are numbers, of ``signals``."""
+    """Return ``HISTORY`` and a column for each of ``figures``: keys of ``metrics``, and of numbers in ``signals``."""
     columns = dict(HISTORY)
     for section, names in figures.items():
         for name in names:
@@ -97,11 +97,8 @@ def history_columns(figures: Mapping[str, Iterable[str]]) -> dict[str, QueryColu
 
 
 def read_columns(columns: Mapping[str, QueryColumn], json: str, others: str, table: str) -> str:
-    """SQL that selects ``others`` and ``columns``, read from the column ``json`` of ``table``.
-
-    A value of another type than expected is NULL. All values of a row are extracted by one call, which
-    parses its JSON once: thirty times faster than a call a column.
-    """
+    """Return SQL that selects ``others`` and ``columns`` from the column ``json`` of ``table``.
+    A value of a wrong type is NULL. One call for all columns is thirty times faster than one for each."""
     places = ", ".join(literal(pointer(column.pointer)) for column in columns.values())
     cast = ", ".join(
         f"TRY_CAST(found[{number}] AS {column.type}) AS {identifier(name)}"
@@ -112,15 +109,15 @@ def read_columns(columns: Mapping[str, QueryColumn], json: str, others: str, tab
 
 
 def pointer(keys: Iterable[str]) -> str:
-    """JSON pointer (RFC 6901), which can name any key."""
+    """Return ``keys`` as a JSON pointer (RFC 6901), which can name any key."""
     return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
 
 
 def identifier(name: str) -> str:
-    """``name`` quoted for SQL."""
+    """Return ``name`` quoted as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """``text`` as an SQL string."""
+    """Return ``text`` as an SQL string."""
     return "'" + text.replace("'", "''") + "'"

@@ -1,7 +1,5 @@
 """Run folders as a DuckDB database in memory, with the views ``runs``, ``history`` and ``predictions``.
-
-DuckDB parses the JSON: pydantic or ``json`` would take seconds for ten thousand records.
-"""
+DuckDB parses the JSON, because pydantic or ``json`` would take seconds for ten thousand records."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ FORMAT = 1
 EPOCHS = "history.json"
 IMAGES = "predictions.parquet"
 PARQUET = b"PAR1"
-"""First and last bytes of a whole parquet file."""
+"""The first and the last bytes of a complete parquet file."""
 VIEWS = ("runs", "history", "predictions")
 NUMBERS = {"DOUBLE", "BIGINT", "UBIGINT", "NULL", None}
 
@@ -41,15 +39,13 @@ COPY = """CASE
 
 
 class Records:
-    """A database over the records below ``folder``. ``notices`` name the files that are left out and why.
-
-    Raises ``DataError`` where there is no such folder.
-    """
+    """A database holds the records below ``folder``; ``DataError`` where there is no such folder.
+    ``notices``: a sentence for each file that is left out, with the reason."""
 
     def __init__(self, folder: Path) -> None:
         self.notices: list[str] = []
         self.folders = run_folders(folder)
-        # No extension is fetched behind the user's back; JSON and parquet are built in.
+        # DuckDB must download no extension without asking; JSON and parquet are built in.
         self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         self._load("records", RECORD)
         self._leave_out("records", RECORD, FOREIGN)
@@ -65,21 +61,21 @@ class Records:
         self.connection.close()
 
     def open(self, views: Iterable[str]) -> None:
-        """Create those of ``views`` that read further files."""
+        """Create those of ``views`` that read other files than records."""
         if "history" in views:
             self._create_history()
         if "predictions" in views:
             self._create_predictions()
 
     def _load(self, table: str, file: str) -> None:
-        """A table of folder and content of a JSON file. One that cannot be read is left out."""
+        """Create ``table`` with the folder and the content of each JSON file; leave out files that cannot be read."""
         folders, texts = [], []
         for folder in map(str, self.folders):
             try:
                 with open(f"{folder}/{file}", "rb", buffering=0) as opened:  # noqa: PTH123 (a Path costs more)
                     texts.append(opened.read().decode())
                 folders.append(folder)
-            except FileNotFoundError:  # a failed run may have no history
+            except FileNotFoundError:  # A failed run may have no history.
                 continue
             except (OSError, UnicodeDecodeError) as error:
                 self._notice(Path(folder) / file, str(error))
@@ -120,7 +116,7 @@ class Records:
         self.connection.execute(f"CREATE VIEW history AS {read_columns(columns, 'row_json', 'run_id', 'epochs')}")
 
     def _keys(self, table: str, json: str, groups: Sequence[str]) -> dict[str, list[str]]:
-        """Keys, sorted, of the objects at ``groups`` (such as ``metrics``, ``baselines/bridge``) of a JSON column."""
+        """Return the sorted keys of the objects at ``groups`` (``metrics``, ``baselines/bridge``) of a JSON column."""
         places = _list(pointer(group.split("/")) for group in groups)
         found = self.connection.execute(f"SELECT DISTINCT json_keys({json}, {places}) FROM {table}").fetchall()
         return {
@@ -128,7 +124,7 @@ class Records:
         }
 
     def _numbers(self, table: str, json: str, group: str, keys: Sequence[str]) -> list[str]:
-        """Those of ``keys`` whose values are numbers wherever there is one."""
+        """Return those of ``keys`` whose values are all numbers or missing."""
         if not keys:
             return []
         places = _list(pointer((group, key)) for key in keys)

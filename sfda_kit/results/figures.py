@@ -1,4 +1,4 @@
-"""Pictures of one run, drawn without a screen."""
+"""Pictures of a run, which are drawn without a screen."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.righ
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG of 256 colours atomically: a third of the bytes, and every run keeps three of them."""
+    """Write a PNG atomically, in 256 colours, which need a third of the bytes; every run keeps three such files."""
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI, bbox_inches="tight")
     with atomic(path) as work, Image.open(drawn) as picture:
@@ -36,7 +36,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """By epoch: accuracy where labels were at hand, agreement with the source model, and entropy."""
+    """Draw accuracy (where there were labels), agreement with the source model and entropy by epoch."""
     panels = curves(history)
     figure = Figure(figsize=(3.1 * len(panels), 2.7), layout="constrained")
     for axis, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
@@ -52,7 +52,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def curves(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
-    """Lines by name, by panel; no panel mixes units, and one without values is left out."""
+    """Return the lines of each panel by name; a panel has one unit, and panels without values are left out."""
     panels = {
         "accuracy (%)": {
             "transductive": [row["metrics"].get("transductive_accuracy") for row in history],
@@ -73,7 +73,7 @@ def _mark_phases(axis: Any, history: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _widen(axis: Any, title: str) -> None:
-    """No axis so narrow that noise fills the panel: ten points of percent, half a nat."""
+    """Widen the axis to ten points of percent or half a nat, so that noise does not fill the panel."""
     low, high = axis.get_ylim()
     missing = max(0.0, (10.0 if "%" in title else 0.5) - (high - low))
     low = max(0.0, low - missing / 2)
@@ -81,7 +81,7 @@ def _widen(axis: Any, title: str) -> None:
 
 
 def draw_pairs(context: AdaptationContext, path: Path, columns: int = 8) -> None:
-    """TI pairs: what the target sensor saw, what the bridge makes of it, what the source sensor saw."""
+    """Draw TI pairs: images of the target sensor, what the bridge makes of them, and images of the source sensor."""
     if not context.pairs:
         return
     shown = _pair_rows(context, torch.arange(min(columns, len(context.pairs))))
@@ -98,7 +98,7 @@ def draw_pairs(context: AdaptationContext, path: Path, columns: int = 8) -> None
 
 
 def _pair_rows(context: AdaptationContext, rows: Tensor) -> dict[str, Tensor]:
-    """Images by row title; a bridge that changes nothing gets no row."""
+    """Return the images of each row by title; a bridge that changes nothing has no row."""
     assert context.pairs is not None
     pairs, bridge = context.pairs, context.teacher_bridge or context.input_bridge
     with torch.inference_mode():
@@ -116,7 +116,7 @@ def _displayed(images: Tensor, view: ImageView) -> Any:
 
 
 def draw_confusion(result: Evaluated, classes: Sequence[str], title: str, path: Path) -> None:
-    """Row-normalised confusion matrix in percent; what rounds to 0 is left blank."""
+    """Draw the confusion matrix, normalised by row, in percent; cells that round to 0 are blank."""
     side = 2.5 + 0.38 * len(classes)
     figure = Figure(figsize=(side, side))
     axis = figure.subplots()

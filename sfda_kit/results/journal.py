@@ -1,4 +1,4 @@
-"""One run under way, with or without labels: its record, history, time, status and failures."""
+"""The record, history, time, status and failures of a run while it is in progress, with or without labels."""
 
 from __future__ import annotations
 
@@ -30,15 +30,13 @@ def in_run_folder(
     listener: Listener,
     work: Callable[[RunFolder, Listener], Record],
 ) -> Record:
-    """The record of a finished matching run under ``resume``, else what ``work`` makes in a run folder.
-
-    A ``UserError`` passes through, and leaves no folder behind where nothing had been computed.
-    """
+    """Return the record of a matching finished run if ``resume``, else the record that ``work`` makes in a run folder.
+    A ``UserError`` is passed on; the folder is then removed if nothing was computed in it."""
     folder = open_run(runs_dir, label, identity, resume)
     with folder.locked():
         finished = read_record(folder.path)
         if resume and finished and finished.status == "ok":
-            folder.remove_checkpoints()  # left where a kill came between the record and their removal
+            folder.remove_checkpoints()  # A kill between the record and this removal leaves them.
             text = "this run had already finished; nothing was computed again"
             listener(Event("notice", data={"text": text}))
             return finished
@@ -52,7 +50,7 @@ def in_run_folder(
 def new_record(
     folder: RunFolder, plan: MethodPlan, identity: Mapping[str, Any], task: dict[str, Any], **facts: Any
 ) -> Record:
-    """The record of a run that begins; its status is ``failed`` until the run has ended well."""
+    """Return the record of a run that begins; its status is ``failed`` until the run has ended well."""
     configured = {part: identity[part] for part in ("config", "recipe")}
     return Record(
         run_id=folder.run_id,
@@ -70,7 +68,7 @@ def new_record(
 
 
 class Journal:
-    """Keeps ``record``, ``history`` and the time of one run in ``folder``, and tells ``listener``."""
+    """A journal keeps the record, history and time of a run in ``folder``, and tells ``listener`` of its events."""
 
     def __init__(self, folder: RunFolder, record: Record, device: torch.device, listener: Listener) -> None:
         self.folder, self.record, self.device, self.listener = folder, record, device, listener
@@ -79,7 +77,7 @@ class Journal:
         self._started = time.monotonic()
 
     def keep(self, work: Callable[[], None]) -> Record:
-        """Do ``work``; the record is written whatever happens, except on a user's mistake or Ctrl-C."""
+        """Do ``work`` and write the record, even when it fails, but not on ``UserError`` (a user's error) or Ctrl-C."""
         self.listener(Event("run", data={"run_id": self.folder.run_id, "task": self.record.task}))
         for notice in self.record.notices:
             self.listener(Event("notice", data={"text": notice}))
@@ -104,7 +102,7 @@ class Journal:
         figures: Mapping[str, float],
         metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """Record an epoch, once: one that is done again after a resume takes the place of its row."""
+        """Record an epoch once; an epoch that is repeated after a resume replaces its old row."""
         row = {
             "phase": state.phase,
             "epoch": state.epoch,

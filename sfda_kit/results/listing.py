@@ -1,4 +1,4 @@
-"""Where records lie below a folder, found without opening anything."""
+"""Search for the records below a folder, without opening them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ RECORD = "record.json"
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """Every folder with a record in or below ``folder``, sorted; what lies below a run folder is its own.
-
-    A folder behind a link counts where it is a run folder itself. Raises ``DataError`` where there is no
-    such folder.
-    """
+    """Return every folder with a record in or below ``folder``, sorted, without searching inside run folders.
+    A link counts only where it leads to a run folder itself. Raises ``DataError`` where ``folder`` does not exist."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}. Name one that holds run folders, such as runs/.")
     found = [str(folder)] if (folder / RECORD).exists() else _below(str(folder))

@@ -1,4 +1,4 @@
-"""Per-sample predictions as parquet, from which every score can be recomputed."""
+"""Per-sample predictions as a parquet file, from which every score can be recomputed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write_predictions(
     source_only: Mapping[str, Evaluated],
     classes: Sequence[str],
 ) -> None:
-    """Write ``predictions.parquet``: part, name, group, label, prediction, probabilities, source_only."""
+    """Write ``predictions.parquet``: part, name, group, label, prediction, source_only_prediction, probabilities."""
     tables = [_table(part, result, source_only[part], classes) for part, result in adapted.items()]
     with atomic(folder / "predictions.parquet") as work:
         pq.write_table(pa.concat_tables(tables), work, compression="zstd")

@@ -1,4 +1,4 @@
-"""Questions in SQL over run folders, and their views as files. Nothing here imports torch or pydantic."""
+"""SQL queries over run folders, and export of the views as files. This module imports neither torch nor pydantic."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMATS = {"csv": "FORMAT csv, HEADER", "parquet": "FORMAT parquet"}
 
 @dataclass(frozen=True)
 class Answer:
-    """Rows of a query; ``notices`` name the files that were left out."""
+    """An answer holds the rows of a query; ``notices`` name the files that were left out."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
@@ -30,12 +30,10 @@ class Answer:
 
 
 def query(sql: str, folder: Path) -> Answer:
-    """The answer to ``sql`` over the records below ``folder``.
-
-    Raises ``UserError`` with DuckDB's message where the SQL is wrong, ``DataError`` where there is no folder.
-    """
+    """Return the answer to ``sql`` over the records below ``folder``; ``DataError`` where there is no such folder.
+    Raises ``UserError`` with DuckDB's message where the SQL is wrong."""
     with Records(folder) as records:
-        # A word that is no view costs time and nothing else, so there is no need to parse the SQL.
+        # A match that names no view, such as one in a string, only costs time, so there is no need to parse the SQL.
         records.open([view for view in VIEWS if re.search(rf"\b{view}\b", sql, flags=re.IGNORECASE)])
         found = _explained(lambda: records.connection.execute(sql))
         columns = [column[0] for column in found.description or ()]
@@ -44,9 +42,7 @@ def query(sql: str, folder: Path) -> Answer:
 
 def export(view: str, folder: Path, out: Path, file_format: str) -> Answer:
     """Write all of ``view`` to ``out`` as ``csv`` or ``parquet``; the answer holds the number of rows.
-
-    Raises ``UserError`` for an unknown view or format and where ``out`` cannot be written.
-    """
+    Raises ``UserError`` for an unknown view or format and where ``out`` cannot be written."""
     for what, given, known in (("view", view, VIEWS), ("format", file_format, FORMATS)):
         if given not in known:
             raise UserError(f"There is no {what} {given!r}. {did_you_mean(given, known)}")

@@ -1,4 +1,4 @@
-"""The record of one run: one JSON object with everything a reader needs to trust a number."""
+"""The record of a run: a JSON object with everything that a reader needs to trust a number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class _Strict(BaseModel):
 
 
 class EpochScores(_Strict):
-    """One epoch, and what the validator gave it."""
+    """This is an epoch with its score by the validator."""
 
     phase: str
     epoch: int
@@ -23,7 +23,7 @@ class EpochScores(_Strict):
 
 
 class OracleEpoch(_Strict):
-    """The epoch of the highest held-out accuracy: looked up with labels after the run, and never used."""
+    """The oracle epoch has the highest held-out accuracy; it is found with labels after the run and never used."""
 
     phase: str
     epoch: int
@@ -32,11 +32,11 @@ class OracleEpoch(_Strict):
 
 
 class Selection(_Strict):
-    """Last, chosen and oracle epoch of a run, with their metrics (empty in a run without labels).
+    """A selection holds the last, chosen and oracle epoch of a run, with metrics (empty in a run without labels).
 
-    ``validator`` chose without labels; ``applied``: its choice is the run's result (``--select``), else it is
-    only told. ``result_*``: the epoch whose model and predictions the run holds. ``vetoed``: collapsed epochs
-    that scored higher. ``regret``: held-out accuracy of oracle minus chosen, in points.
+    ``validator`` chose without labels; ``applied``: its choice is the run's result (``--select``), else it is only
+    reported. ``result_*``: the epoch whose model and predictions the run holds. ``vetoed``: collapsed epochs that
+    scored higher. ``regret``: held-out accuracy of the oracle epoch minus that of the chosen epoch, in points.
     """
 
     validator: str
@@ -53,7 +53,7 @@ class Selection(_Strict):
 
 
 class Alarm(_Strict):
-    """What the monitor said after an epoch."""
+    """An alarm is a warning of the monitor after an epoch."""
 
     phase: str
     epoch: int
@@ -62,13 +62,13 @@ class Alarm(_Strict):
 
 
 class Rollback(Alarm):
-    """A collapsed epoch that was taken back; ``lr_factor`` multiplied the rates of all that came after."""
+    """A rollback undid a collapsed epoch; later epochs had ``lr_factor`` times the configured learning rates."""
 
     lr_factor: float
 
 
 class Monitoring(_Strict):
-    """Alarms of a run and what was done about a collapse; ``stopped``: it ended before its last epoch."""
+    """Monitoring holds a run's alarms and its reaction to collapse; ``stopped``: it ended before its last epoch."""
 
     on_collapse: str
     stopped: bool = False
@@ -77,10 +77,10 @@ class Monitoring(_Strict):
 
 
 class Record(_Strict):
-    """What ``record.json`` holds. Accuracies in percent, times in seconds, memory in MiB.
+    """A record is the content of ``record.json``, with accuracies in percent, times in seconds and memory in MiB.
 
-    ``oracle``: made with target labels, never ranks. ``metrics`` holds the contract's six values and
-    mean-class and calibration figures; ``baselines`` those of the source model and of the bridge.
+    ``oracle``: the run was made with target labels and never ranks. ``metrics`` holds the six values of ``summary`` and
+    mean-class and calibration figures; ``baselines`` holds the metrics of the source model and of the bridge.
     """
 
     format: int = 1
@@ -109,7 +109,7 @@ class Record(_Strict):
     finished: str = ""
 
     def summary(self) -> dict[str, Any]:
-        """The JSON object of ``--json``: the contract other tools rely on."""
+        """Return the JSON object of ``--json``, whose form other tools rely on."""
         keys = (
             "heldout_accuracy",
             "heldout_mean_class_accuracy",
@@ -133,6 +133,6 @@ class Record(_Strict):
 
 
 def read_record(run_dir: Path) -> Record | None:
-    """The record in ``run_dir``, None while there is none."""
+    """Return the record in ``run_dir``, None while there is none."""
     path = run_dir / "record.json"
     return Record.model_validate_json(path.read_text(encoding="utf-8")) if path.exists() else None

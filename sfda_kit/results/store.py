@@ -1,4 +1,4 @@
-"""Run folders: one for each run, written atomically, found again by what was asked for."""
+"""Run folders: each run has one, which is written atomically and found again by the configuration of the run."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ from sfda_kit.files import atomic, explain_write_errors, write_json
 from sfda_kit.results.record import Record, read_record
 
 COMPUTED = ("checkpoints", "history.json", "record.json")
-"""What a run folder holds once something was computed; trackers may have written anything before."""
+"""The files that show that something was computed in a run folder; trackers may write other files earlier."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """``config.yaml``, ``record.json``, ``history.json``, ``events.jsonl``, ``predictions.parquet``,
-    ``model/``, ``pictures/`` and, while it is unfinished, ``checkpoints/``."""
+    """A run folder holds the files of one run.
+    They are ``config.yaml``, ``record.json``, ``history.json``, ``events.jsonl``, ``predictions.parquet``, ``model/``,
+    ``pictures/`` and, while the run is unfinished, ``checkpoints/``."""
 
     path: Path
 
     @property
     def run_id(self) -> str:
-        """Name of the folder."""
+        """The name of the folder."""
         return self.path.name
 
     @property
     def checkpoints(self) -> Path:
-        """Where stages keep what they need to resume."""
+        """The folder in which stages keep the files that they need to resume."""
         return self.path / "checkpoints"
 
     def history(self) -> list[dict[str, Any]]:
-        """One row for each finished epoch so far."""
+        """Return one row for each epoch that is finished so far."""
         path = self.path / "history.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
@@ -56,7 +57,7 @@ class RunFolder:
         write_json(self.path / "record.json", record.model_dump(mode="json"))
 
     def log(self, event: Event) -> None:
-        """Append an event to ``events.jsonl``; steps and progress of reading are left to the terminal."""
+        """Append an event to ``events.jsonl``, except steps and reading progress, which only the terminal shows."""
         if event.kind in ("step", "reading"):
             return
         entry = {"time": now(), "kind": event.kind, "stage": event.stage, **event.data}
@@ -65,17 +66,17 @@ class RunFolder:
             file.write(line + "\n")
 
     def remove_checkpoints(self) -> None:
-        """A run that has ended well needs them no more."""
+        """Remove the checkpoints, which a run that has ended well no longer needs."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def remove_if_unused(self) -> None:
-        """Remove the whole folder while nothing was computed in it."""
+        """Remove the whole folder if nothing was computed in it."""
         if not any((self.path / name).exists() for name in COMPUTED):
             shutil.rmtree(self.path, ignore_errors=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one process works in a run folder; ``BusyError`` when another does."""
+        """Hold the lock of the folder, in which only one process may work; ``BusyError`` when another one does."""
         lock = FileLock(str(self.path / ".lock"))
         try:
             lock.acquire(timeout=0)
@@ -88,10 +89,7 @@ class RunFolder:
 
 
 def open_run(runs_dir: Path, label: str, identity: dict[str, Any], resume: bool) -> RunFolder:
-    """The matching run to resume (newest first; a finished one included), else a new folder.
-
-    Raises ``UserError`` when ``runs_dir`` cannot be written.
-    """
+    """Return the folder of ``find_run`` if ``resume``, else a new one; ``UserError`` if ``runs_dir`` is read-only."""
     key = digest(identity)
     if resume and (found := find_run(runs_dir, label, key)):
         return found
@@ -109,7 +107,7 @@ def open_run(runs_dir: Path, label: str, identity: dict[str, Any], resume: bool)
 
 
 def find_run(runs_dir: Path, label: str, key: str) -> RunFolder | None:
-    """The newest run folder for this digest, finished ones first."""
+    """Return the newest finished run folder for the digest ``key``, else the newest unfinished one, else None."""
     folders = sorted(runs_dir.glob(f"{label}-{key[:8]}-*"), reverse=True)
     matching = [RunFolder(path) for path in folders if (path / "config.yaml").exists()]
     finished = [run for run in matching if (record := read_record(run.path)) and record.status == "ok"]
@@ -117,5 +115,5 @@ def find_run(runs_dir: Path, label: str, key: str) -> RunFolder | None:
 
 
 def now() -> str:
-    """UTC time to the second, ISO 8601."""
+    """Return the UTC time to the second in ISO 8601."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")

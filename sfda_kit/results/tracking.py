@@ -1,4 +1,4 @@
-"""Trackers of a run: told what happens, and left out when they fail. None of them decides anything."""
+"""Trackers of a run. They are told what happens, are left out when they fail, and decide nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def find_trackers(names: Sequence[str]) -> list[Component]:
-    """The declarations of ``names``, each once, imported. Raises ``UserError`` with the nearest names."""
+    """Import and return each declaration of ``names`` once; ``UserError`` on an unknown name, with the nearest ones."""
     found = [registry().get("tracker", name) for name in dict.fromkeys(names)]
     for component in found:
         component.load()
@@ -26,22 +26,20 @@ def find_trackers(names: Sequence[str]) -> list[Component]:
 
 
 def tracked(trackers: Sequence[Component], run_dir: Path, record: Record, listener: Listener) -> Listener:
-    """A listener that tells ``listener`` and then a tracker of this run for each of ``trackers``."""
+    """Return a listener that tells ``listener`` and then a tracker of this run for each of ``trackers``."""
     if not trackers:
         return listener
     return _Following(trackers, run_dir, describe(record), listener)
 
 
 def describe(record: Record) -> dict[str, Any]:
-    """What a tracker is told about its run: plain data of its own."""
+    """Return the description of a run for a tracker as plain data that it may change."""
     return record.model_dump(mode="json", include={"run_id", "method", "seed", "task", "config", "recipe"})
 
 
 class _Following:
-    """The trackers of one run that have not failed yet.
-
-    It holds no record: what a method is handed leads here, and must lead to no score.
-    """
+    """This listener holds the trackers of a run that have not failed yet.
+    It holds no record, because a method can reach this object and must not reach any score."""
 
     def __init__(
         self, trackers: Sequence[Component], run_dir: Path, described: Mapping[str, Any], listener: Listener
@@ -52,11 +50,11 @@ class _Following:
             try:
                 given = deepcopy(dict(described))
                 self.trackers[component.name] = build(component, run_dir=run_dir, described=given)
-            except (Exception, SystemExit) as error:  # some clients call sys.exit where a key is missing
+            except (Exception, SystemExit) as error:  # Some clients call sys.exit where a key is missing.
                 self._left_out(component.name, error)
 
     def __call__(self, event: Event) -> None:
-        """Tell the listener first: what a tracker does with an event changes nothing for anyone."""
+        """Tell the listener first and give each tracker a copy, so that a tracker changes an event for nobody else."""
         self.listener(event)
         for name, tracker in list(self.trackers.items()):
             told = replace(event, data=deepcopy(event.data))

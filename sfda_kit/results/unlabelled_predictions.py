@@ -1,4 +1,4 @@
-"""Predictions for images that have no label."""
+"""Predictions for images without labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def write_unlabelled_predictions(
     folder: Path, names: Sequence[str], adapted: FeatureBank, source: FeatureBank, classes: Sequence[str]
 ) -> None:
-    """Write ``predictions.parquet``, by name: prediction, probability, source_only_prediction, probabilities."""
+    """Write ``predictions.parquet``, sorted by name: prediction, probability, source_only_prediction, probabilities."""
     taken = pa.array(classes)
     table = pa.table(
         {

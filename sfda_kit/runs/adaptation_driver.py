@@ -1,4 +1,4 @@
-"""A method's epochs under watch: scores and alarms without labels, and the state that becomes the result."""
+"""The driver of a method's epochs: it scores them and raises alarms without labels, and keeps the resulting state."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from sfda_kit.results.journal import Journal
 
 RATE_FACTOR = 0.5
-"""What a rollback multiplies the learning rate with."""
+"""The factor by which a rollback multiplies the learning rate."""
 
 MOST_ROLLBACKS = 3
-"""After so many the run stops: a method that collapses at an eighth of its rate has another problem."""
+"""The most rollbacks before the run stops; a method that collapses at an eighth of its rate has another problem."""
 
 Evaluate = Callable[["EpochState", dict[str, Any]], tuple[Mapping[str, float], Mapping[str, float]]]
-"""From a state and its diagnostics: figures to show, and metrics (empty where there are no labels)."""
+"""A function from a state and its diagnostics to figures to show, and to metrics (empty where there are no labels)."""
 
 
 class AdaptationDriver:
-    """Drives a method; no metric is looked at for anything that is done or kept.
+    """A driver runs the epochs of a method; its decisions depend on no metric.
 
-    ``banks``: those of ``source-only`` and, where one is trained, ``bridge``. What it needs to go on after a
-    kill lies in the context's checkpoint folder: the kept state, and the rollbacks so far.
+    ``banks``: the banks of ``source-only`` and, where one is trained, ``bridge``. The kept state and the rollbacks so
+    far lie in the context's checkpoint folder, so that a run can continue after a kill.
     """
 
     def __init__(self, context: AdaptationContext, banks: Mapping[str, FeatureBank], journal: Journal) -> None:
@@ -52,9 +52,7 @@ class AdaptationDriver:
 
     def run(self, make: Callable[[], Method], evaluate: Evaluate) -> EpochState:
         """Adapt to the end and return the state that is the result; selection and alarms are in the record.
-
-        ``make`` gives a new method; it is called again after a rollback.
-        """
+        ``make`` returns a new method; it is called again after a rollback."""
         state = self._attempt(make(), evaluate)
         while state is None:
             state = self._attempt(make(), evaluate)
@@ -63,7 +61,7 @@ class AdaptationDriver:
         return result
 
     def _attempt(self, method: Method, evaluate: Evaluate) -> EpochState | None:
-        """The last state, None where the run was rolled back and is to go on."""
+        """Return the last state, None where the run was rolled back and must go on."""
         if self.rollbacks:
             self._start_lower()
         state: EpochState | None = None
@@ -72,7 +70,7 @@ class AdaptationDriver:
             row = self._epoch(state, evaluate)
             if "collapse" in row["signals"]["alarms"] and self.config.on_collapse != "warn":
                 if close := getattr(epochs, "close", None):
-                    close()  # before the collapsed epoch is saved: the checkpoint is that of the one before
+                    close()  # Before the collapsed epoch is saved, so that the checkpoint is that of the epoch before.
                 return self._collapsed(state, row)
         if state is None:
             raise RuntimeError(f"the method {type(method).__name__!r} yielded no state")
@@ -94,13 +92,13 @@ class AdaptationDriver:
         return row
 
     def _earlier(self, state: EpochState) -> list[dict[str, Any]]:
-        """Rows before this epoch, which may be done again after a kill or a rollback."""
+        """Return the rows before this epoch, which may be a repetition after a kill or a rollback."""
         keys = [(row["phase"], row["epoch"]) for row in self.journal.history]
         key = (state.phase, state.epoch)
         return self.journal.history[: keys.index(key) if key in keys else None]
 
     def _tell(self, row: Mapping[str, Any], known: Mapping[str, str]) -> None:
-        """Each alarm once, until it has been silent for an epoch."""
+        """Report each new alarm; an alarm of the epoch before is not reported again."""
         for name, text in row["signals"]["alarms"].items():
             if name not in known:
                 self._notice(f"{name}, {row['phase']} epoch {row['epoch']}: {text}")
@@ -109,7 +107,7 @@ class AdaptationDriver:
         self.journal.listener(Event("notice", data={"text": text}))
 
     def _keep(self, state: EpochState, new: EpochCandidate) -> None:
-        """Put the state on disk if it would be the result: the best one, or the last one that is healthy."""
+        """Save the state if it could become the result, as the best one or as the last one without collapse."""
         if self.applied:
             kept = self.kept.kept()
             best = None if kept is None else EpochCandidate(kept.phase, kept.epoch, kept.score, collapsed=False)
@@ -134,7 +132,7 @@ class AdaptationDriver:
         return None
 
     def _start_lower(self) -> None:
-        """A fresh network and a lower rate; the method's own checkpoint brings it to the epoch before."""
+        """Start with a new network and a lower rate; the method's own checkpoint restores the epoch before."""
         factor = self.rollbacks[-1].lr_factor
         self.context.config = self.config.model_copy(update={"lr": self.config.lr * factor})
         self.context.start_over()
@@ -145,7 +143,7 @@ class AdaptationDriver:
         return [Rollback(**done) for done in json.loads(self.rollbacks_file.read_text(encoding="utf-8"))]
 
     def _describe(self, result: tuple[str, int]) -> None:
-        """Diagnostics of the result, selection and alarms, all from the history: a resumed run tells the same."""
+        """Record diagnostics of the result, selection and alarms from the history, which a resumed run has in full."""
         record, history = self.journal.record, self.journal.history
         record.signals = next(dict(row["signals"]) for row in history if (row["phase"], row["epoch"]) == result)
         record.selection = describe_selection(history, self.validator, result, self.applied)

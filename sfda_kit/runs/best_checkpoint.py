@@ -1,4 +1,4 @@
-"""The state of one epoch on disk while a run goes on: what becomes the result if no later one is better."""
+"""The saved state of one epoch, which becomes the result of the run if no later epoch replaces it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODEL, BANK = "model.", "bank."
 
 
 class SavedEpoch(NamedTuple):
-    """Which epoch is on disk."""
+    """This is the epoch that is on disk, with its score."""
 
     phase: str
     epoch: int
@@ -29,26 +29,24 @@ class SavedEpoch(NamedTuple):
 
 
 class BestCheckpoint:
-    """Weights and bank of one epoch in a safetensors file.
-
-    The bank is kept too: that of a method which answers while it adapts cannot be made again.
-    """
+    """The best checkpoint is a file with the weights and the bank of one epoch as safetensors.
+    It keeps the bank because the bank of a method that answers while it adapts cannot be computed again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def save(self, state: EpochState, score: float | None) -> None:
-        """Replace what is kept, atomically."""
+        """Replace the kept epoch by ``state``, atomically."""
         tensors = {MODEL + name: tensor for name, tensor in state.model.state_dict().items()}
         tensors |= {BANK + "features": state.bank.features, BANK + "logits": state.bank.logits}
-        # Of two names for one tensor (shared weights) safetensors would refuse the second: each gets a copy.
+        # Each name gets a copy, because safetensors refuses two names for one tensor (shared weights).
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         about = {"phase": state.phase, "epoch": str(state.epoch), "epochs": str(state.epochs)}
         with atomic(self.path) as work:
             save_file(tensors, work, about | ({} if score is None else {"score": repr(score)}))
 
     def kept(self) -> SavedEpoch | None:
-        """The epoch on disk, None while there is none. Raises ``UserError`` when the file is damaged."""
+        """Return the epoch on disk, None while there is none. Raises ``UserError`` when the file is damaged."""
         if not self.path.exists():
             return None
         try:
@@ -62,7 +60,7 @@ class BestCheckpoint:
             ) from None
 
     def restore(self, last: EpochState) -> EpochState:
-        """The kept epoch; its weights are put into the model of ``last``, the run's latest state."""
+        """Return the kept epoch, with its weights in the model of ``last``, the run's latest state, else ``last``."""
         found = self.kept()
         if found is None or (found.phase, found.epoch) == (last.phase, last.epoch):
             return last

@@ -1,4 +1,4 @@
-"""A run on a data set: with labels for evaluation, which no method ever sees."""
+"""A run on a data set whose labels are used for evaluation and are never given to a method."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def run(
 ) -> Record:
     """Do what ``sfda-kit run`` does: train or load a source model, adapt it, evaluate it, and return the record.
 
-    The run gets a folder of its own in ``runs_dir``; under ``resume`` a matching unfinished run is continued and a
-    finished one is returned as it is. ``listener`` hears what happens, and ``trackers`` names trackers that follow
-    the run. Raises ``UserError`` where nothing was computed, and ``RunError`` where the run could not finish; its
-    record then has the status ``failed``.
+    The run gets a folder of its own in ``runs_dir``; with ``resume`` a matching unfinished run continues and the record
+    of a finished one is returned. ``listener`` receives the events of the run, and ``trackers`` names trackers that
+    follow it. Raises ``UserError`` where configuration or data are wrong, and ``RunError`` where the run could not
+    finish; its record then has the status ``failed``.
     """
     return run_plan(resolve(config), runs_dir, resume, listener, trackers)
 
@@ -66,21 +66,21 @@ def run_plan(plan: Plan, runs_dir: Path, resume: bool, listener: Listener, track
 
 
 def run_label(config: RunConfig) -> str:
-    """What the name of a run's folder begins with."""
+    """Return the beginning of the name of a run's folder."""
     dataset = config.dataset
     label = f"{config.method}-{dataset.name}-{dataset.source}-{dataset.target}-s{config.seed}"
     return label.replace("@", "_")
 
 
 def run_identity(plan: Plan, task: Task) -> dict[str, Any]:
-    """What decides a run: a card exchanged at its path, or data changed on the disk, make another one."""
+    """Return everything that identifies a run, including the content of source cards and data on the disk."""
     cards = plan.config.source.cards
     source = load_joint_card(cards).fingerprint() if cards else None
     return {**plan.identity(), "source": source, "data": task.fingerprint}
 
 
 def describe_task(task: Task, config: RunConfig) -> dict[str, Any]:
-    """The task as a record holds it."""
+    """Return the description of the task for a record."""
     return {
         "dataset": config.dataset.name,
         "source": str(task.source),
@@ -95,7 +95,7 @@ def describe_task(task: Task, config: RunConfig) -> dict[str, Any]:
 
 
 class LabelledRun(Run):
-    """A run whose states are scored with target labels. Scores go to the record alone."""
+    """A labelled run scores its states with target labels. The scores go to the record and never to the method."""
 
     plan: Plan
     latest: EpochState
@@ -149,7 +149,7 @@ class LabelledRun(Run):
     def evaluate_result(self, state: EpochState) -> None:
         from sfda_kit.results.figures import draw_confusion
 
-        if state is not self.latest:  # another epoch than the last is the result
+        if state is not self.latest:  # The result is another epoch than the last.
             self.evaluated = self.evaluator.evaluate(state.model, state.bank)
         source_only = self.record.baselines["source-only"]["heldout_accuracy"]
         self.record.metrics = flat_scores(self.evaluated) | {"source_only_heldout_accuracy": source_only}

@@ -1,4 +1,4 @@
-"""Resolve every name of a configuration before any work is done."""
+"""Resolution of every name of a configuration before any work is done."""
 
 from __future__ import annotations
 
@@ -34,10 +34,8 @@ BRIDGE_ROLES = ("input_bridge", "teacher_bridge")
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """A method with all its parts found; ``labelled`` marks the core's target-supervised oracle.
-
-    ``method()`` makes the method, with the options of the user (the oracle is not made so).
-    """
+    """A plan holds a method with all its parts; ``labelled`` marks the core's target-supervised oracle.
+    ``method()`` makes the method with the user's options; only the oracle is made in another way."""
 
     config: RunConfig
     component: Component
@@ -48,16 +46,16 @@ class MethodPlan:
 
     @property
     def encoding_config(self) -> dict[str, Any]:
-        """Name and options of the encoding."""
+        """The name and the options of the encoding."""
         return self.config.encoding.model_dump()
 
     @property
     def depth_unit(self) -> str | None:
-        """Unit of depth files, None where it was not told."""
+        """The unit of depth files, None where it is not configured."""
         return self.config.dataset.depth_unit
 
     def identity(self) -> dict[str, Any]:
-        """What decides the result: the configuration and the recipe as resolved."""
+        """Return the values that determine the result: the configuration and the resolved recipe."""
         return {
             "config": self.config.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json", exclude={"summary", "paper"}),
@@ -66,18 +64,18 @@ class MethodPlan:
 
 @dataclass(frozen=True)
 class Plan(MethodPlan):
-    """A run on a dataset, with all its parts found."""
+    """This plan also holds the data set of the run."""
 
     dataset: Dataset
 
     @property
     def depth_unit(self) -> str | None:
-        """As told, else the data set's own where it keeps files."""
+        """The configured unit of depth files, else the unit of the data set where it has files, else None."""
         return self.config.dataset.depth_unit or getattr(self.dataset, "depth_unit", None)
 
 
 def resolve(config: RunConfig) -> Plan:
-    """Find every part and check that they fit together. Raises ``UserError`` before any work."""
+    """Find every part and check that the parts fit together. Raises ``UserError`` before any work."""
     found = resolve_method(config)
     for sensor in (config.dataset.source, config.dataset.target):
         _check_encoding(found, sensor.partition("@")[0])
@@ -91,7 +89,7 @@ def _check_encoding(found: MethodPlan, modality: str) -> None:
 
 
 def resolve_method(config: RunConfig) -> MethodPlan:
-    """All parts but the dataset: what adapting to a folder of images needs. Raises ``UserError``."""
+    """Find all parts but the data set, as adaptation to a folder of images needs them. Raises ``UserError``."""
     from sfda_kit.adaptation.recipe_method import RecipeMethod
     from sfda_kit.evaluate.scoring import required
 
@@ -101,7 +99,7 @@ def resolve_method(config: RunConfig) -> MethodPlan:
     recipe = recipe_of(component, config)
     plain = config.model_copy(update={"recipe": {}})
     if recipe == recipe_of(component, plain):
-        config = plain  # settings that are the method's own anyway make no other run
+        config = plain  # Settings that are equal to the method's own do not make a different run.
     labelled = bool(getattr(part, "needs_target_labels", False))
     if labelled and component.owner != "sfda-kit":
         raise UserError(f"{component.name!r} of {component.owner} asks for target labels; no plugin may.")
@@ -120,14 +118,14 @@ def resolve_method(config: RunConfig) -> MethodPlan:
 
 
 def recipe_of(component: Component, config: RunConfig) -> Recipe:
-    """The recipe of a method with the user's changes. Raises ``UserError``."""
+    """Return the recipe of a method with the user's changes. Raises ``UserError`` for a change that does not fit."""
     part = component.load()
     recipe = part if isinstance(part, Recipe) else getattr(part, "recipe", Recipe())
     return apply_overrides(recipe, config.recipe, component.name)
 
 
 def with_card_model(config: RunConfig) -> RunConfig:
-    """Under a source card, or several, their network is the model; ``UserError`` where the user asks for another."""
+    """Take the model from the source cards, if any. Raises ``UserError`` where the user requests another model."""
     if not config.source.cards:
         return config
     from sfda_kit.source.source_cards import load_joint_card
@@ -144,7 +142,7 @@ def with_card_model(config: RunConfig) -> RunConfig:
 
 
 def check_parts(recipe: Recipe, config: RunConfig, method: Method) -> None:
-    """Build each part once on an untrained network, so that a misfit is found now."""
+    """Build each part once on an untrained network, so that errors are found before any work."""
     network = _untrained(config)
     for role, bridge in recipe.bridges().items():
         _check_bridge(bridge, is_joint=role == recipe.joint_bridge)
@@ -201,12 +199,11 @@ def _check_phase(phase: Phase, network: Network, model: ModelConfig) -> None:
 
 
 def apply_overrides(recipe: Recipe, overrides: Mapping[str, Any], method: str) -> Recipe:
-    """Merge the user's changes into a recipe.
+    """Merge the user's changes into a recipe. Raises ``UserError`` for an unknown key or an invalid value.
 
-    Keys of a phase given at the top level go to the main phase (named ``adapt``, else the last);
-    ``phases: {NAME: {...}}`` reaches the others; ``bridge`` means the teacher bridge where the recipe
-    has one, else the input bridge. An aligner of weight 0 is removed; a part called ``none`` too (an
-    input bridge is then ``copy``).
+    Keys of a phase that are given at the top level change the main phase (named ``adapt``, else the last);
+    ``phases: {NAME: {...}}`` changes the others. ``bridge`` means the teacher bridge where the recipe has one, else the
+    input bridge. An aligner of weight 0 is removed, as is a part called ``none`` (an input bridge is then ``copy``).
     """
     changes = spelt_out(overrides)
     known = [*INLINE, *BRIDGE_ROLES, "bridge", "phases", "options"]
@@ -234,7 +231,7 @@ def apply_overrides(recipe: Recipe, overrides: Mapping[str, Any], method: str) -
 
 
 def main_phase(recipe: Recipe, method: str) -> str:
-    """Name of the phase that ``--epochs`` measures."""
+    """Return the name of the main phase, whose length ``--epochs`` sets."""
     names = [phase.name for phase in recipe.phases]
     if not names:
         raise UserError(
@@ -254,7 +251,7 @@ def _changed_phases(phases: Any, changes: Mapping[str, Any], method: str) -> lis
 
 def _changed_phase(phase: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     for name in change.get("aligners", {}):
-        registry().get("aligner", name)  # a misspelt one that is to be removed would go unnoticed
+        registry().get("aligner", name)  # A misspelt aligner of weight 0 would otherwise be accepted.
     merged = merge_recipe(phase, change)
     merged["aligners"] = {name: value for name, value in merged["aligners"].items() if value.get("weight") != 0}
     return merged

@@ -1,4 +1,4 @@
-"""One run: source model, bridges, adaptation, evaluation, record. What labels add is in ``labelled.py``."""
+"""The steps of a run: source model, bridges, adaptation, evaluation and record. ``labelled.py`` adds labels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Run(ABC):
-    """One run under way. Subclasses say where the images come from and how a state is evaluated."""
+    """This is a run in progress. Subclasses define where the images come from and how a state is evaluated."""
 
     card: SourceCard
     task_fingerprint: str
@@ -52,18 +52,18 @@ class Run(ABC):
 
     @abstractmethod
     def facts(self, identity: Mapping[str, Any]) -> dict[str, Any]:
-        """What the record says from the start: ``task``, ``notices`` and more."""
+        """Return the fields that the record has from the start: ``task``, ``notices`` and others."""
 
     @abstractmethod
     def source_model(self) -> tuple[Network, SourceCard]:
-        """The source model: given, cached or trained now."""
+        """Return the source model, which is given, cached or trained now, and its card."""
 
     @abstractmethod
     def views(self, normalisation: Normalisation) -> tuple[TargetView, PairView | None]:
-        """The unlabelled target images, and the TI pairs where there are some."""
+        """Return the unlabelled target images, and the TI pairs or None."""
 
     def method(self) -> Method:
-        """A new method; it is asked for again after a rollback."""
+        """Return a new method; this is called again after a rollback."""
         return self.plan.method()
 
     @abstractmethod
@@ -74,15 +74,15 @@ class Run(ABC):
     def evaluate_epoch(
         self, state: EpochState, diagnostics: Mapping[str, Any]
     ) -> tuple[Mapping[str, float], Mapping[str, float]]:
-        """Figures to show, and metrics, which are empty where there are no labels."""
+        """Return figures to show, and metrics, which are empty where there are no labels."""
 
     @abstractmethod
     def evaluate_result(self, state: EpochState) -> None:
-        """Write into the record and the run folder what is known of the state that is the result."""
+        """Write the evaluation of the resulting state into the record and the run folder."""
 
     @property
     def depth_unit(self) -> str | None:
-        """Unit of the depth files that the adapted model takes, None where it was not told."""
+        """The unit of the depth files that the adapted model takes, None where it is not configured."""
         return self.plan.depth_unit
 
     def go(self) -> Record:
@@ -110,7 +110,7 @@ class Run(ABC):
         self.evaluate_result(state)
 
     def _keep(self, state: EpochState) -> None:
-        """The adapted model, what it cost and the pictures that need no label."""
+        """Keep the adapted model, its cost, and the pictures that need no label."""
         from sfda_kit.results.figures import draw_curves, draw_pairs
 
         source = with_weights(self.card, state.model.network)
@@ -131,5 +131,5 @@ class Run(ABC):
 
 
 def described_source(card: SourceCard) -> dict[str, Any]:
-    """A source card as a record holds it."""
+    """Return the description of a source card for a record."""
     return card.model_dump(mode="json", exclude={"versions", "statistics"})

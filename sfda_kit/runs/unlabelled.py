@@ -1,4 +1,4 @@
-"""A run on folders of images: no label anywhere, so it says what can be said without one."""
+"""A run on folders of images without labels; it reports what can be measured without them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sfda_kit.source.source_card import SourceCard
 
 FOLDER_KEYS = {"depth_unit", "skip_bad"}
-"""Keys of ``dataset`` that mean something for a folder."""
+"""The keys of ``dataset`` that apply to a folder."""
 
 
 def adapt(
@@ -42,10 +42,10 @@ def adapt(
     listener: Listener = silent,
     trackers: Sequence[str] = (),
 ) -> Record:
-    """Do what ``sfda-kit adapt`` does: adapt the source card of ``config``, or several, to ``folders`` of images.
+    """Do what ``sfda-kit adapt`` does: adapt the model of one or several source cards to ``folders`` of images.
 
-    Returns the record, which holds no accuracy: no label is read. ``runs_dir``, ``resume``, ``listener``,
-    ``trackers`` and the errors raised are those of ``run``.
+    Returns the record, which holds no accuracy, because no label is read. ``runs_dir``, ``resume``, ``listener``,
+    ``trackers`` and the errors are as in ``run``.
     """
     return adapt_plan(resolve_method(config), folders, runs_dir, resume, listener, trackers)
 
@@ -122,7 +122,7 @@ def _label(plan: MethodPlan, folders: ImageFolders) -> str:
 
 
 class UnlabelledRun(Run):
-    """A run whose states are described without a label."""
+    """An unlabelled run describes its states without labels."""
 
     def __init__(self, plan: MethodPlan, card: SourceCard, task: FolderTask, *rest: Any) -> None:
         self.card, self.task = card, task
@@ -155,7 +155,7 @@ class UnlabelledRun(Run):
         return self.task.target(*inputs), self.task.pairs(*inputs)
 
     def evaluate_baselines(self) -> None:
-        """Nothing yet: they are described beside the result."""
+        """Do nothing, because the baselines are described together with the result."""
 
     def evaluate_epoch(
         self, state: EpochState, diagnostics: Mapping[str, Any]

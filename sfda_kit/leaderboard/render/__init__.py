@@ -1,1 +1,1 @@
-"""Renderers of a board: terminal, Markdown, LaTeX, CSV. Every string of a record is escaped on its way out."""
+"""Renderers of a board: terminal, Markdown, LaTeX and CSV. They escape every string of a record."""

@@ -1,4 +1,4 @@
-"""The board as CSV: one line a row, numbers unrounded."""
+"""The board as CSV, with one line for each row and unrounded numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORMULA = ("=", "+", "-", "@")
 
 
 def csv_text(board: Board) -> str:
-    """Columns by name; an empty cell is a value that does not exist."""
+    """Return the board as CSV with a line of column names; an empty cell is a value that does not exist."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     facts = ["table", "task", "network", "synthetic", "method", "kind", "rank", "tied", "seeds", "marks"]
@@ -55,6 +55,6 @@ def _cells(table: TaskTable, row: BoardRow) -> list[object]:
 
 
 def safe(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
+    """Return ``text`` such that no spreadsheet takes it for a formula."""
     line = plain(text)
     return f"'{line}" if line.startswith(FORMULA) else line

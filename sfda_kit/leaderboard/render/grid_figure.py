@@ -1,4 +1,4 @@
-"""The effects of an ablation as a picture: a point and an interval for every level."""
+"""The effects of an ablation as a picture, with a point and an interval for every level."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from sfda_kit.leaderboard.render.words import plain
 from sfda_kit.results.figures import save_figure
 
 ROW = 0.28
-"""Inches a line."""
+"""Height of one line in inches."""
 
 COLUMNS = 3
 
 
 def draw_effects(found: Ablation, path: Path) -> bool:
-    """Write the picture; False, and no file, where there is no effect to draw.
-
-    One panel a task and network. Filled points differ from the first level after correction.
-    """
+    """Write the picture and return True; remove the file and return False where there is no effect to draw.
+    Each task and network has one panel. Filled points differ from the first level after correction."""
     blocks = [block for block in found.blocks if block.effects]
     if not blocks:
         path.unlink(missing_ok=True)
@@ -51,11 +49,11 @@ def _panel(axis: Any, block: Block, metric: str) -> None:
     axis.axvline(0, color="0.6", linewidth=0.8, linestyle=":")
     axis.set_yticks(range(len(block.effects)), [_label(effect) for effect in block.effects])
     axis.set_ylim(len(block.effects) - 0.5, -0.5)
-    axis.tick_params(labelbottom=True)  # with a shared axis only the last line of panels would have numbers
+    axis.tick_params(labelbottom=True)  # With a shared axis only the last line of panels would have numbers.
     synthetic = " (synthetic)" if block.synthetic else ""
     axis.set(title=plain(block.title) + synthetic, xlabel=f"points, {metric}")
 
 
 def _label(effect: Effect) -> str:
-    """Dollar signs would begin mathematics."""
+    """Return the label of an effect with escaped dollar signs, which would begin mathematics."""
     return plain(f"{effect.factor}: {effect.level} - {effect.baseline}").replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""An ablation as Markdown and CSV: the same records give the same bytes."""
+"""An ablation as Markdown and CSV; the same records give the same bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sfda_kit.leaderboard.render.markdown import escaped
 
 
 def markdown(found: Ablation, picture: str = "") -> str:
-    """A page with a section a task and network; ``picture``: path of the drawn effects."""
+    """Return a page with one section for each task and network; ``picture``: path of the drawn effects."""
     lines = [f"# {escaped(found.title)}", ""]
     if picture:
         lines += [f"![Effects of each part in points]({picture})", ""]
@@ -40,7 +40,7 @@ def _list(sentences: Iterable[str]) -> list[str]:
 
 
 def effects_csv(found: Ablation) -> str:
-    """One line an effect, numbers unrounded."""
+    """Return CSV with one line for each effect and unrounded numbers."""
     heads = ["task", "factor", "level", "minus", "difference", "low", "high", "p_value", "adjusted", "different"]
     rows: list[Sequence[object]] = []
     for block in found.blocks:
@@ -53,7 +53,7 @@ def effects_csv(found: Ablation) -> str:
 
 
 def cells_csv(found: Ablation) -> str:
-    """One line a variant and task, numbers unrounded; an empty cell is a value that does not exist."""
+    """Return CSV with a line for each task and variant, numbers unrounded; a value that does not exist is empty."""
     figures = [f"{name}_{part}" for name in METRICS for part in ("mean", "std")]
     heads = ["task", "variant", *map(safe, found.factors), *figures, *(key for _, key in COSTS), "seeds", "marks"]
     rows: list[Sequence[object]] = []
@@ -83,7 +83,7 @@ def _csv(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def write_files(found: Ablation, folder: Path) -> list[Path]:
-    """Write ``ablation.md``, ``effects.csv``, ``cells.csv`` and, where there are effects, ``ablation.png``."""
+    """Write ``ablation.md``, ``effects.csv``, ``cells.csv`` and, with effects, ``ablation.png``; return paths."""
     from sfda_kit.leaderboard.render.grid_figure import draw_effects
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What an ablation says, as plain text: tables of effects and cells, and the sentences under them."""
+"""The results of an ablation as plain text: tables of effects and cells, and the sentences under them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sfda_kit.leaderboard.effects import Ablation, Block, Effect, GridRow
 from sfda_kit.leaderboard.render.words import interval, letters, plain, row_notes, score, spread
 
 COSTS = (("s", "wall_s"), ("MiB", "peak_memory_mb"), ("trained", "trained_parameters"))
-"""Head and key of the columns of cost."""
+"""Head and key of each cost column."""
 
 
 class TextTable(NamedTuple):
-    """Cells as text; the first ``left`` columns are left-aligned."""
+    """A text table has cells of text; the first ``left`` columns are left-aligned."""
 
     caption: str
     heads: tuple[str, ...]
@@ -23,7 +23,7 @@ class TextTable(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One block of an ablation."""
+    """A section is one block of an ablation as text."""
 
     title: str
     tables: tuple[TextTable, ...]
@@ -31,7 +31,7 @@ class Section(NamedTuple):
 
 
 def sections(found: Ablation) -> list[Section]:
-    """Every block: effects, where there are two factors their two-way table, all cells, and what to know."""
+    """Return a section for every block: its effects, a two-way table for two factors, all cells, and sentences."""
     return [_section(found, block) for block in found.blocks]
 
 
@@ -65,7 +65,7 @@ def _effect(effect: Effect) -> tuple[str, ...]:
 
 
 def _two_way(found: Ablation, block: Block) -> TextTable:
-    """Mean and deviation of each cell: the first factor down, the second across."""
+    """Return a table of mean and deviation of each cell; rows are the first factor, columns the second."""
     (down, levels_down), (across, levels_across) = found.factors.items()
     at = {(row.levels[down], row.levels[across]): row for row in block.rows if row.levels}
     rows = []
@@ -94,7 +94,7 @@ def _cell(found: Ablation, cell: GridRow, other: str) -> tuple[str, ...]:
 
 
 def _other(metric: str) -> str:
-    """The same measure on the other part of the target images."""
+    """Return the name of the same measure on the other part of the target images."""
     part, _, measure = metric.partition("_")
     return f"{'transductive' if part == 'heldout' else 'heldout'}_{measure}"
 
@@ -110,7 +110,7 @@ def _sentences(block: Block) -> Iterator[str]:
 
 
 def explanation(found: Ablation) -> list[str]:
-    """How to read the tables, once an ablation."""
+    """Return the sentences, once for an ablation, that explain how to read the tables."""
     design = (
         "Each factor was varied by itself round the recipe's own settings."
         if found.one_at_a_time

@@ -1,4 +1,4 @@
-"""An ablation in a terminal."""
+"""Printing of an ablation in a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sfda_kit.leaderboard.render.grid_tables import TextTable, explanation, sect
 
 
 def show_ablation(console: Console, found: Ablation) -> None:
-    """Print every section, then how to read them."""
+    """Print every section, then the sentences that explain how to read them."""
     for section in sections(found):
         console.print(Text(section.title, style="bold"), soft_wrap=True)
         for table in section.tables:
@@ -28,7 +28,7 @@ def show_ablation(console: Console, found: Ablation) -> None:
 
 
 def _table(found: TextTable) -> Table:
-    """Figures never wrap; their heads do, to the width of the figures, and leave the room to names."""
+    """Return a table in which figures never wrap; their heads wrap to the figures' width and leave room for names."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, head in enumerate(found.heads):
         if number < found.left:

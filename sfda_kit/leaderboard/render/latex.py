@@ -1,4 +1,4 @@
-r"""The board as LaTeX for a paper: one ``table`` a task and network, with booktabs (``\usepackage{booktabs}``)."""
+r"""The board as LaTeX for a paper, with a ``table`` for each task and network; it needs ``\usepackage{booktabs}``."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ SPECIAL = {
 }
 
 LAST_KNOWN = 0x17F
-"""End of Latin Extended-A: pdfLaTeX stops at most characters behind it."""
+"""The last character of Latin Extended-A; pdfLaTeX stops at most characters after it."""
 
 
 def latex(board: Board) -> str:
-    """All tables; each can be taken out and stands alone."""
+    """Return all tables; each of them can be copied and used alone."""
     lines = ["% \\usepackage{booktabs}"]
     for table in board.tables:
         lines += ["", *_task_table(board, table)]
@@ -45,7 +45,7 @@ def latex(board: Board) -> str:
 
 
 def escaped(text: str) -> str:
-    """``text`` as LaTeX that prints it; a character that pdfLaTeX may not have becomes a question mark."""
+    """Return LaTeX that prints ``text``; a character that pdfLaTeX may not have becomes a question mark."""
     text = text.replace("->", "\0")
     shown = (SPECIAL.get(c, c) if ord(c) <= LAST_KNOWN else "?" for c in text)
     return "".join(shown).replace("\0", r"$\to$")
@@ -72,7 +72,7 @@ def _environment(
 
 
 def rows_with_rules(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows; ``[]`` among them is a rule."""
+    """Return the rows as LaTeX; an empty row becomes a rule."""
     return [" & ".join(cells) + r" \\" if cells else r"\midrule" for cells in rows]
 
 

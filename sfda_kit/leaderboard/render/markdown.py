@@ -1,4 +1,4 @@
-"""The board as Markdown: the same records give the same bytes."""
+"""The board as Markdown; the same records give the same bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$!])")
 
 
 def markdown(board: Board) -> str:
-    """A page with a table a task and network."""
+    """Return a page with one table for each task and network."""
     lines = ["# Leaderboard", ""]
     for table in board.tables:
         lines += [f"## {escaped(title(table))}", "", *_task_table(table), "", *_list(notes(table)), ""]
@@ -33,7 +33,7 @@ def markdown(board: Board) -> str:
 
 
 def escaped(text: str) -> str:
-    """``text`` as Markdown that shows it and does nothing else: no markup, no HTML, no new cell."""
+    """Return ``text`` as Markdown that only shows it: it begins no markup, no HTML and no new cell."""
     return SPECIAL.sub(r"\\\1", html.escape(text, quote=False))
 
 
@@ -42,7 +42,7 @@ def _list(sentences: Iterable[str]) -> list[str]:
 
 
 def _lines(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A pipe table; the first two columns are left-aligned."""
+    """Return the lines of a pipe table; the first two columns are left-aligned."""
     rule = [" --- ", " --- ", *(" ---: " for _ in heads[2:])]
     return [
         f"| {' | '.join(heads)} |",

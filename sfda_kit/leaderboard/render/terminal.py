@@ -1,4 +1,4 @@
-"""The board in a terminal, as wide as it is: columns that do not fit are left out, the most important stay."""
+"""Printing of the board in a terminal; the least important columns are left out where they do not fit its width."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GAP = 2
 
 
 def show_board(console: Console, board: Board) -> None:
-    """Print every table with its notes, then what holds over several tables."""
+    """Print every table with its notes, then the comparison over several tables."""
     for table in board.tables:
         console.print(Text(title(table), style="bold"))
         console.print(_rows(table, console.width))
@@ -63,7 +63,7 @@ def _rows(found: TaskTable, width: int) -> Table:
 
 
 def _that_fit(table: TaskTable, width: int) -> list[TableColumn]:
-    """Columns in order of importance while there is room beside a label that may wrap."""
+    """Return the columns, in order of importance, that fit beside a label that may wrap."""
     longest = max((len(_label(row)) for row in table.rows), default=0)
     room = width - len("rank") - GAP - min(max(longest, NARROWEST_LABEL), 30)
     chosen = []

@@ -1,4 +1,4 @@
-"""What all renderers say: cells and sentences as plain text, cleaned of what no name should hold."""
+"""Cells and sentences that all renderers share, as plain text; names are cleaned of characters they should not hold."""
 
 from __future__ import annotations
 
@@ -12,61 +12,61 @@ from sfda_kit.leaderboard.board import MARKS, METRICS, Board, BoardRow, Comparis
 LONGEST = 160
 
 MOST_NAMED = 6
-"""Tables that a sentence lists by name."""
+"""The largest number of tables that a sentence lists by name."""
 
 ACCURACIES = tuple(METRICS)[:4]
 
 
 class TableColumn(NamedTuple):
-    """One column: its head, and the cell of a row."""
+    """A column has a head, and a function that returns the cell of a row."""
 
     head: str
     cell: Callable[[BoardRow], str]
 
 
 def plain(text: str) -> str:
-    """One line without control or invisible characters, of at most ``LONGEST`` characters."""
+    """Return ``text`` as one line of at most ``LONGEST`` characters, without control or invisible characters."""
     line = " ".join(text.split())
     shown = "".join(character for character in line if unicodedata.category(character)[0] != "C")
     return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 3]}..."
 
 
 def title(table: TaskTable) -> str:
-    """Task and network; synthetic images are said aloud."""
+    """Return task and network as a title, which also tells when images are synthetic."""
     return plain(table.title) + (" (synthetic images)" if table.task.synthetic else "")
 
 
 def letters(row: BoardRow) -> str:
-    """The letters of a row's marks, in order."""
+    """Return the letters of a row's marks in alphabetical order."""
     return "".join(sorted(mark.letter for mark in row.marks))
 
 
 def spread(value: Spread | None) -> str:
-    """``91.8 ± 1.3``, without a spread for one seed, empty where there is no value."""
+    """Return text such as ``91.8 ± 1.3``, without the spread for one seed, and empty where there is no value."""
     if value is None:
         return ""
     return f"{value.mean:.1f}" if value.std is None else f"{value.mean:.1f} ± {value.std:.1f}"
 
 
 def interval(found: Comparison | None) -> str:
-    """``-3.3 [-6.9, 0.7]``; empty where nothing was compared."""
+    """Return text such as ``-3.3 [-6.9, 0.7]``, empty where nothing was compared."""
     return "" if found is None else f"{signed(found.difference)} [{signed(found.low)}, {signed(found.high)}]"
 
 
 def signed(value: float) -> str:
-    """One decimal, and no minus before a zero."""
+    """Return ``value`` with one decimal and no minus before a zero."""
     return f"{value:.1f}".replace("-0.0", "0.0") if abs(value) < 0.05 else f"{value:.1f}"
 
 
 def score(row: BoardRow, metric: str) -> str:
-    """The metric; for a row without any result, how its runs ended."""
+    """Return the metric as text; for a row without any result, return how its runs ended."""
     if metric in row.metrics or row.seeds:
         return spread(row.metrics.get(metric))
     return ", ".join(sorted({result.status.replace("_", " ") for result in row.failures}))
 
 
 def columns(metric: str) -> list[TableColumn]:
-    """All columns behind rank and label, the most important ones first."""
+    """Return all columns after rank and label, the most important ones first."""
     others = [name for name in ACCURACIES if name != metric]
     return [
         TableColumn(METRICS[metric], lambda row: score(row, metric)),
@@ -91,19 +91,19 @@ def _number(value: float | None) -> str:
 
 
 def filled(table: TaskTable) -> list[TableColumn]:
-    """The columns that hold anything in this table."""
+    """Return the columns in which this table has any value."""
     return [column for column in columns(table.metric) if any(column.cell(row) for row in table.rows)]
 
 
 def notes(table: TaskTable) -> Iterator[str]:
-    """The sentences under a table: marks, failures, notices, provenance."""
+    """Yield the sentences under a table: its marks, failures, notices and provenance."""
     yield from row_notes(table.rows)
     yield from map(plain, table.notices)
     yield provenance(table)
 
 
 def row_notes(rows: Sequence[BoardRow]) -> Iterator[str]:
-    """What the marks of ``rows`` mean, and why runs did not end well."""
+    """Yield sentences that explain the marks of ``rows`` and tell why runs did not end well."""
     for kind, (letter, sentence) in MARKS.items():
         found = [(row, mark) for row in rows for mark in row.marks if mark.kind == kind]
         if found and kind != "failed":
@@ -115,13 +115,13 @@ def row_notes(rows: Sequence[BoardRow]) -> Iterator[str]:
 
 
 def _where(found: Sequence[tuple[BoardRow, Mark]]) -> str:
-    """Which rows a mark is on, for marks that have a detail."""
+    """Return the rows that have a mark, if the mark has a detail."""
     told = [f"{plain(row.label)}, {plain(mark.detail)}" for row, mark in found if mark.detail]
     return f" [{'; '.join(told)}]" if told else ""
 
 
 def provenance(table: TaskTable) -> str:
-    """What to have in hand to get the same numbers."""
+    """Return a sentence with everything that is needed to get the same numbers."""
     facts = []
     if table.seeds:
         facts.append(f"seeds {', '.join(map(str, table.seeds))}")
@@ -141,7 +141,7 @@ def provenance(table: TaskTable) -> str:
 
 
 def explanation(board: Board) -> list[str]:
-    """How to read the tables, once a board."""
+    """Return the sentences, once for a board, that explain how to read the tables."""
     return [
         f"Percent, mean ± sample standard deviation over seeds; ranked by {METRICS[board.metric]}. "
         "Rank: 1 + number of rows significantly better (false discovery rate of 5 % over the comparisons of a "
@@ -153,7 +153,7 @@ def explanation(board: Board) -> list[str]:
 
 
 def overall_notes(board: Board) -> list[str]:
-    """The sentences about several tables."""
+    """Return the sentences about several tables."""
     if board.overall is None:
         return [board.overall_note] if len(board.tables) > 1 else []
     found = board.overall

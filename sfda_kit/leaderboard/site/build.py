@@ -1,4 +1,4 @@
-"""Board and runs to a folder of pages. The same records and plugins give the same bytes."""
+"""Building of a folder of pages from a board and its runs. The same records and plugins give the same bytes."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from sfda_kit.results.collection import StoredRun
 
 FULL_TABLES = 6
-"""Up to this many tables the first page holds their plots too; beyond, only the pages of the tasks do."""
+"""With at most this many tables the first page also has their plots; with more only the task pages have them."""
 LISTED_TABLES = 24
-"""Up to this many tables the first page holds them all; beyond, it has the map of methods by tasks alone."""
+"""With at most this many tables the first page has them all; with more it has only the map of methods by tasks."""
 WIDE_HEAT = 8
-"""Up to this many tasks are the columns of that map; more become its rows."""
+"""At most this many tasks are the columns of that map; with more they are its rows."""
 
 
 @dataclass(frozen=True)
 class RunPlace:
-    """Where a run stands on the board."""
+    """A place is the table and the row of a run on the board."""
 
     table: TaskTable
     row: BoardRow
 
 
 class KnownRun(NamedTuple):
-    """File name of a run's page, without suffix, and its method."""
+    """A known run has the file name of its page, without suffix, and its method."""
 
     page: str
     method: str
@@ -47,7 +47,7 @@ class KnownRun(NamedTuple):
 
 @dataclass(frozen=True)
 class HeatRow:
-    """One variant and its row in each table, None where it has none."""
+    """A heat row holds a variant and its row in each table, None where it has none."""
 
     label: str
     method: str
@@ -55,17 +55,14 @@ class HeatRow:
     rows: tuple[BoardRow | None, ...]
 
     def order(self) -> tuple[float, str]:
-        """Sorts by the mean of its ranks."""
+        """Return a sort key: the mean of the ranks, then the label."""
         ranks = [row.rank for row in self.rows if row and row.rank is not None]
         return (sum(ranks) / len(ranks) if ranks else float("inf"), self.label)
 
 
 def build_site(board: Board, runs: Sequence[StoredRun], out: Path) -> Path:
-    """Write the site of ``board`` into the folder ``out`` and return its first page.
-
-    ``runs``: those the board was made from; each gets a page. Raises ``UserError`` when ``out`` holds
-    something else than a board, or cannot be written.
-    """
+    """Write the site of ``board``, with a page for each of ``runs``, into the folder ``out``; return its first page.
+    Raises ``UserError`` when ``out`` holds something else than a board, or cannot be written."""
     methods = method_pages(board, runs)
     with replaced(out) as folder, without_collections():
         _copy_assets(folder)
@@ -78,7 +75,7 @@ def build_site(board: Board, runs: Sequence[StoredRun], out: Path) -> Path:
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """No search for garbage: it would look at all records again and again, a fifth of the time for ten thousand."""
+    """Turn garbage collection off; it would visit all records repeatedly, a fifth of the time for ten thousand."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -89,7 +86,7 @@ def without_collections() -> Iterator[None]:
 
 
 def _known(runs: Iterable[StoredRun]) -> dict[str, KnownRun]:
-    """What other pages need of each run, by run id."""
+    """Return the data on each run that other pages need, by run id."""
     return {run.record.run_id: KnownRun(page_name(run.record.run_id), run.record.method) for run in runs}
 
 
@@ -116,7 +113,7 @@ def _write_board(pages: Pages, board: Board, runs: Sequence[StoredRun]) -> None:
 
 
 def _heat(board: Board) -> list[HeatRow]:
-    """Every variant of the board, best mean rank first; those that never rank come last."""
+    """Return every variant of the board, best mean rank first; variants that never rank come last."""
     variants = {row.label: row for table in board.tables for row in table.rows if board.metric in row.metrics}
     by_table = [{row.label: row for row in table.rows} for table in board.tables]
     made = [
@@ -144,7 +141,7 @@ def _write_runs(pages: Pages, board: Board, runs: Sequence[StoredRun]) -> None:
 
 
 def _places(board: Board, runs: Sequence[StoredRun]) -> Mapping[str, RunPlace]:
-    """Table and row by run id; a source-only row that runs of other methods have recorded is not theirs."""
+    """Return table and row by run id; runs of other methods do not own a source-only row made from their baselines."""
     methods = {run.record.run_id: run.record.method for run in runs}
     return {
         result.run_id: RunPlace(table, row)

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from sfda_kit.results.collection import StoredRun
 
 MAX_CLASSES = 40
-"""A larger matrix is no longer read; the run page then says so."""
+"""The most classes of a matrix; a larger one is not readable, and the run page then says so."""
 COLUMNS = ["part", "label", "prediction"]
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """``counts`` (K, K) of held-out images: rows are true classes, columns predicted ones."""
+    """A confusion matrix has ``counts`` (K, K) of held-out images, rows by true class, columns by predicted class."""
 
     classes: tuple[str, ...]
     counts: NDArray[np.int64]
 
     def lines(self) -> list[tuple[str, list[ConfusionCell], int]]:
-        """Each true class, its cells, and how many images it has."""
+        """Return each true class, its cells, and its number of images."""
         totals = self.counts.sum(axis=1)
         percent = (100.0 * self.counts / totals[:, None].clip(min=1)).tolist()
         cells = [
@@ -34,14 +34,14 @@ class Confusion:
 
 
 class ConfusionCell(NamedTuple):
-    """``text``: percent of the row, empty where that rounds to 0; ``look``: classes of the style sheet."""
+    """A cell has ``text``, percent of its row (empty if that rounds to 0), and ``look``, its style sheet classes."""
 
     text: str
     look: str
 
     @classmethod
     def of(cls, percent: float, diagonal: bool) -> ConfusionCell:
-        """The cell of ``percent`` of its row."""
+        """Return the cell that has ``percent`` of its row; ``diagonal`` marks correct predictions."""
         if percent < 0.5:
             return EMPTY
         return cls(f"{percent:.0f}", f"heat-{round(percent / 10)}{' diagonal' if diagonal else ''}")
@@ -51,7 +51,7 @@ EMPTY = ConfusionCell("", "")
 
 
 def confusion_of(run: StoredRun) -> Confusion | None:
-    """The matrix of ``run``; None where it has no predictions with labels, or they cannot be read."""
+    """Return the matrix of ``run``, None where predictions have no labels, cannot be read, or have too many classes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -59,7 +59,7 @@ def confusion_of(run: StoredRun) -> Confusion | None:
     if not path.is_file():
         return None
     try:
-        with pq.ParquetFile(path) as file:  # a tenth of the time of pq.read_table, which looks for data sets
+        with pq.ParquetFile(path) as file:  # pq.read_table takes ten times as long, because it looks for data sets.
             stored = file.read(columns=COLUMNS, use_threads=False)
         held_out = [column.to_pylist() for column in stored.columns]
     except (pa.ArrowException, OSError):

@@ -1,4 +1,4 @@
-"""The folder of a site: written beside its place, and put there when it is complete."""
+"""The folder of a site, which is written beside its final place and moved there when it is complete."""
 
 from __future__ import annotations
 
@@ -14,19 +14,16 @@ from sfda_kit.errors import UserError
 from sfda_kit.files import explain_write_errors
 
 MARK = "sfda-kit-board.json"
-"""File that says that a folder is a site of ours, so that a newer one may replace it."""
+"""File that marks a folder as a site of this package, so that a newer one may replace it."""
 MADE_WITH = ("sfda-kit", "jinja2", "matplotlib", "numpy", "pillow", "scikit-posthocs", "scipy")
-"""Packages that a byte of the site depends on."""
+"""Packages on which the bytes of the site depend."""
 ADVICE = "with --out."
 
 
 @contextmanager
 def replaced(out: Path) -> Iterator[Path]:
-    """An empty folder to fill, which takes the place of ``out`` when the block ends without error.
-
-    An empty folder and an older board are replaced. Raises ``UserError`` where anything else is there,
-    or where the place cannot be written.
-    """
+    """Give an empty folder to fill, which takes the place of ``out`` when the block ends without error.
+    Raises ``UserError`` where ``out`` is neither new nor empty nor an older board, or cannot be written."""
     out = out.absolute()
     _check(out)
     with explain_write_errors(out, ADVICE):
@@ -47,7 +44,7 @@ def replaced(out: Path) -> Iterator[Path]:
 
 
 def made_with() -> dict[str, str]:
-    """Versions of what makes a site: with the same ones the same records give the same bytes."""
+    """Return the versions of ``MADE_WITH``; with the same versions the same records give the same bytes."""
     return {name: version(name) for name in MADE_WITH}
 
 

@@ -1,4 +1,4 @@
-"""What the page of one method shows: what it is, and its rows on each task."""
+"""The content of a method's page: a description of the method, and its rows on each task."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ORACLE = "the source model trained on with target labels: an upper bound that ne
 
 @dataclass(frozen=True)
 class MethodPage:
-    """A method and all its rows. ``recipe``: that of its first run; ``docs``: address, empty where none is known."""
+    """A page shows a method and its rows. ``recipe``: that of its first run; ``docs``: an address, empty if unknown."""
 
     name: str
     page: str
@@ -34,7 +34,7 @@ class MethodPage:
 
 
 def method_pages(board: Board, runs: Sequence[StoredRun]) -> dict[str, MethodPage]:
-    """A page for each method of the board and of ``runs``, by name."""
+    """Return a page for each method of the board and of ``runs``, by name."""
     rows: dict[str, list[tuple[TaskTable, BoardRow]]] = {}
     for table in board.tables:
         for row in table.rows:
@@ -55,7 +55,7 @@ def _page(name: str, recipe: dict[str, Any], rows: list[tuple[TaskTable, BoardRo
 
 
 def _documentation(owner: str) -> str:
-    """The address that a package names for its documentation, or else for itself."""
+    """Return the web address of a package's documentation, else of its home page or repository, else an empty text."""
     try:
         declared = metadata(owner).get_all("Project-URL") or []
     except PackageNotFoundError:

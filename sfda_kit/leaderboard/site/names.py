@@ -1,4 +1,4 @@
-"""Names as files and as labels: what a record says is never trusted with either."""
+"""Safe file names and labels from the names in records, which are never trusted."""
 
 from __future__ import annotations
 
@@ -6,27 +6,22 @@ import hashlib
 import re
 
 SLUG = 48
-"""Characters of a name that its file keeps for people to read."""
+"""The most characters of a name that its file name keeps for readers."""
 LABEL = 26
-"""Characters of a name that fit beside a point of a plot."""
+"""The most characters of a name that fit beside a point of a plot."""
 
 
 def page_name(name: str) -> str:
-    """File name without suffix: what is readable of ``name``, and a hash that keeps names apart.
-
-    Only ``a-z``, ``0-9`` and ``-`` remain, so no name can leave its folder, collide where upper case
-    is ignored, or be one that an operating system keeps for itself.
-    """
+    """Return a file name, without suffix, of ``a-z``, ``0-9`` and ``-``: the readable part of ``name``, and a hash.
+    Such a name cannot leave its folder, collide where upper case is ignored, or be reserved by an operating system."""
     readable = re.sub(r"[^a-z0-9]+", "-", name.lower())[:SLUG].strip("-")
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return f"{readable}-{digest}" if readable else digest
 
 
 def printable(name: str) -> str:
-    """``name`` with U+FFFD for control characters, lone surrogates and marks that turn the reading direction.
-
-    With them a page could not be written, or would not say what it means.
-    """
+    """Return ``name`` with U+FFFD for control characters, lone surrogates and marks that turn the reading direction.
+    A page with them could not be written, or would mislead its reader."""
     return name if name.isprintable() else _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", name)
 
 
@@ -36,7 +31,7 @@ _UNSHOWN = re.compile(
 
 
 def label(name: str, length: int = LABEL) -> str:
-    """``name`` as one short line of a plot; its end is kept, there variants differ."""
+    """Return ``name`` as one short line for a plot; its end is kept, because variants differ there."""
     shown = " ".join(printable(name).split())
     return (
         shown

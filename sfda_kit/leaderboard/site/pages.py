@@ -1,4 +1,4 @@
-"""Templates: compiled once, everything escaped."""
+"""Templates of the pages, which are compiled once and escape everything."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DRAWN = {
 
 
 class Pages:
-    """Writes pages into ``folder``; ``shared`` is known to every template."""
+    """This class writes pages into ``folder``; every template knows the values of ``shared``."""
 
     def __init__(self, folder: Path, **shared: Any) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ class Pages:
 
 
 def environment() -> Environment:
-    """Jinja with autoescape; a name that a template does not know is an error."""
+    """Return a Jinja environment that escapes everything; a name that a template does not know is an error."""
     made = Environment(
         loader=PackageLoader("sfda_kit.leaderboard.site"),
         autoescape=True,
@@ -57,17 +57,17 @@ def environment() -> Environment:
 
 
 def _finalised(value: Any) -> Any:
-    """What every expression of a template passes through before it is escaped."""
+    """Clean the value of every expression of a template before it is escaped."""
     return printable(value) if type(value) is str else value
 
 
 def _svg(text: str) -> Markup:
-    """Drawings of ours (``svg.markup``), the one thing that is not escaped."""
+    """Mark a drawing of this package (``svg.markup``) as safe; nothing else is left unescaped."""
     return Markup(text)
 
 
 def points(line: Sequence[float], low: float, high: float, epochs: int, width: float, height: float) -> str:
-    """``line`` as the points of a polyline in a box of ``width`` x ``height``."""
+    """Return ``line`` as the points of a polyline in a box of ``width`` x ``height``."""
     step = width / max(epochs - 1, 1)
     return " ".join(
         f"{place * step:.1f},{height * (1 - (value - low) / (high - low)):.1f}" for place, value in enumerate(line)

@@ -1,4 +1,4 @@
-"""Pictures of a run folder, made anew from their pixels: nothing else of the file reaches the site."""
+"""Pictures of a run folder, written again from their pixels, so that nothing else of a file reaches the site."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 MAX_BYTES = 20 * 2**20
 MAX_PIXELS = 20_000_000
 MAX_SIDE = 1600
-"""Longer sides are scaled down to this many pixels."""
+"""The longest side of a picture in pixels; larger pictures are scaled down."""
 COMPRESSION = 3
-"""Of zlib: a third of the default's time for files a few percent larger."""
+"""Level of zlib that takes a third of the default's time for files a few percent larger."""
 MAX_PICTURES = 12
-"""Pictures of one run that are shown."""
+"""The most pictures of one run that the site shows."""
 
 
 def pictures_of(run_dir: Path) -> list[Path]:
-    """PNG files of ``run_dir/pictures`` by name; links are left out, they may lead anywhere."""
+    """Return the PNG files of ``run_dir/pictures`` by name, without links, because links may lead anywhere."""
     folder = run_dir / "pictures"
     if not folder.is_dir() or folder.is_symlink():
         return []
@@ -27,11 +27,8 @@ def pictures_of(run_dir: Path) -> list[Path]:
 
 
 def reencode(path: Path, folder: Path) -> tuple[str, int, int] | None:
-    """Write the pixels of ``path`` as a PNG in ``folder``; its name, width and height.
-
-    It is named after its bytes, so what many runs drew alike is there once. None, and nothing written,
-    where the file is no PNG, is broken, or is larger than the limits.
-    """
+    """Write the pixels of ``path`` as a PNG in ``folder``, named by a hash of its bytes; return name, width and height.
+    Returns None and writes nothing where the file is no PNG, is broken, or is larger than the limits."""
     from PIL import Image
 
     try:

@@ -1,4 +1,4 @@
-"""Plots of one table and of the whole board, as markup for a page."""
+"""Plots of a table and of the whole board as markup for a page."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 SIZE = (6.6, 3.9)
 MAX_LINES = len(SERIES)
-"""Learning curves that one plot can show apart."""
+"""The most learning curves that a reader can distinguish in one plot."""
 LONGEST = 1e9
-"""Seconds beyond which a wall time is none."""
+"""The longest wall time in seconds that is plotted."""
 MAX_POINTS = 40
-"""Points of a plot that get a name beside them; more would cover each other."""
+"""The most points of a plot that get a name; more names would cover each other."""
 
 
 TICKS = (0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 12 * 3600, 86400, 5 * 86400)
-"""Seconds that a time axis may mark."""
+"""The ticks of a time axis, in seconds."""
 LETTER, LINE = 5.0, 11.5
-"""About the width and the height of a letter beside a point, in points."""
+"""Approximate width and height of a letter of a point's name, in typographic points."""
 TICK_COUNT = 5
 
 
 @dataclass(frozen=True)
 class Plot:
-    """``svg`` with its title inside, and the same figures as a table for those who cannot see it."""
+    """A plot is ``svg`` with a title; ``header`` and ``rows`` are the same figures for readers who cannot see it."""
 
     svg: str
     title: str
@@ -52,7 +52,7 @@ class Plot:
 
 
 def pareto(table: TaskTable) -> Plot | None:
-    """Accuracy against wall time; None where no row has both. The front is that of the ranked rows."""
+    """Plot accuracy against wall time with the Pareto front of the ranked rows; return None where no row has both."""
     points = [(row.cost["wall_s"], row.metrics[table.metric].mean, row) for row in table.rows if _has_both(row, table)]
     if not points:
         return None
@@ -81,7 +81,7 @@ def pareto(table: TaskTable) -> Plot | None:
 
 
 def _blank(right: float = 0.96) -> tuple[Figure, Any]:
-    """Empty axes up to ``right``, the same ones each time: making them anew costs as much as a plot."""
+    """Return empty axes up to ``right``. They are used again and again, because new axes take as long as a plot."""
     figure, axis = _axes(right)
     for artist in [*axis.lines, *axis.texts]:
         artist.remove()
@@ -92,7 +92,7 @@ def _blank(right: float = 0.96) -> tuple[Figure, Any]:
 
 @cache
 def _axes(right: float) -> tuple[Figure, Any]:
-    """A figure and its axes at a fixed place: a layout that is computed draws everything two times more."""
+    """Return a figure and its axes at a fixed place, because a computed layout draws everything two more times."""
     figure = Figure(figsize=SIZE)
     axis = figure.add_axes((0.1, 0.13, right - 0.1, 0.84))
     axis.yaxis.set_major_locator(MaxNLocator(TICK_COUNT))
@@ -105,7 +105,7 @@ def _has_both(row: BoardRow, table: TaskTable) -> bool:
 
 
 def _front(points: Sequence[tuple[float, float, BoardRow]]) -> list[tuple[float, float, BoardRow]]:
-    """Points that are better than every cheaper one, cheapest first."""
+    """Return the points that are better than every cheaper point, the cheapest first."""
     front: list[tuple[float, float, BoardRow]] = []
     for point in sorted(points, key=lambda p: (p[0], -p[1])):
         if not front or point[1] > front[-1][1]:
@@ -121,18 +121,18 @@ def _point(axis: Any, wall: float, score: float, row: BoardRow) -> None:
 
 
 def _time_axis(axis: Any, walls: Sequence[float]) -> None:
-    """Ticks that people read as durations."""
+    """Set ticks that are readable as durations."""
     low, high = min(walls), max(walls)
     margin = 2.0 if high < 3 * low else 1.6
     low, high = low / margin, high * margin
-    shown = [tick for tick in TICKS if low <= tick <= high]  # each tick that is made costs time, seen or not
+    shown = [tick for tick in TICKS if low <= tick <= high]  # Each tick costs time, even one that is not visible.
     axis.set_xticks(shown, [seconds(tick).replace(".0", "") for tick in shown])
     axis.set_xticks([], minor=True)
     axis.set_xlim(low, high)
 
 
 def _name_points(figure: Figure, axis: Any, points: Sequence[tuple[float, float, BoardRow]]) -> None:
-    """A name beside each point, moved where it would touch another name or point."""
+    """Write a name beside each point, and move it where it would touch another name or point."""
     axis.autoscale_view()
     axis.autoscale(enable=False)
     names = short_names([point[2] for point in points])
@@ -156,14 +156,14 @@ def _name_points(figure: Figure, axis: Any, points: Sequence[tuple[float, float,
 
 
 def _free(taken: Sequence[tuple[float, float, float]], start: float, end: float, height: float, line: float) -> float:
-    """The height nearest to ``height`` at which nothing of ``taken`` lies within a ``line``."""
+    """Return the height nearest to ``height`` that is at least one ``line`` away from everything in ``taken``."""
     levels = [at for other, other_end, at in taken if start < other_end and other < end]
     tried = (height + step * side for step in count() for side in (1, -1))
     return next(at for at in tried if all(abs(at - level) >= line for level in levels))
 
 
 def short_names(rows: Sequence[BoardRow]) -> dict[str, str]:
-    """What to write beside a row by its label: its method alone where that says enough."""
+    """Return a short name of each row by its label: the method alone where only one row has it."""
     methods = Counter(row.method for row in rows)
     return {row.label: label(row.method if methods[row.method] == 1 else _with_settings(row)) for row in rows}
 
@@ -174,8 +174,8 @@ def _with_settings(row: BoardRow) -> str:
 
 
 def learning_curves(table: TaskTable, runs: Mapping[str, StoredRun]) -> Plot | None:
-    """Metric by epoch, mean over the counted seeds; None where no row has a history with labels."""
-    shown = [row for row in table.rows if row.kind != "oracle"]  # trained with labels, for epochs of its own
+    """Plot the metric by epoch as a mean over the counted seeds; return None where no row has a history with labels."""
+    shown = [row for row in table.rows if row.kind != "oracle"]  # The oracle has labels and other epochs.
     lines = [(row, values) for row in shown if len(values := mean_curve(row, table.metric, runs)) > 1]
     if not lines:
         return None
@@ -198,7 +198,7 @@ def learning_curves(table: TaskTable, runs: Mapping[str, StoredRun]) -> Plot | N
 
 
 def _name_lines(axis: Any, names: Sequence[str], lines: Sequence[Sequence[float]]) -> None:
-    """A name right of the axes for each line, at the height of its end or as near as the others leave room."""
+    """Write a name right of the axes for each line, at the height of its end or as near as other names allow."""
     axis.autoscale_view()
     low, high = axis.get_ylim()
     step = LINE / 72 / SIZE[1] / 0.84 * (high - low)
@@ -222,14 +222,14 @@ def _name_lines(axis: Any, names: Sequence[str], lines: Sequence[Sequence[float]
 
 
 def mean_curve(row: BoardRow, metric: str, runs: Mapping[str, StoredRun]) -> list[float]:
-    """Mean over the counted seeds of ``metric`` by epoch, as far as every seed goes."""
+    """Return the mean of ``metric`` over the counted seeds by epoch, up to the last epoch that every seed has."""
     own = [runs[result.run_id] for result in row.results if result.counted and result.run_id in runs]
     curves = [curve(history_of(run), metric) for run in own if run.record.method == row.method]
     return [mean(values) for values in zip(*curves, strict=False)]
 
 
 def critical_difference(overall: Overall) -> Plot | None:
-    """Mean ranks, joined by a bar where Nemenyi's test sees no difference; None without such a test."""
+    """Plot mean ranks, joined by a bar where Nemenyi's test finds no difference; return None without such a test."""
     tests = overall.rank_tests
     if tests is None:
         return None
@@ -237,7 +237,7 @@ def critical_difference(overall: Overall) -> Plot | None:
     import scikit_posthocs as posthocs
 
     names = list(tests.mean_ranks)
-    keys = {name: f"#{place}" for place, name in enumerate(names)}  # shortened names may be the same
+    keys = {name: f"#{place}" for place, name in enumerate(names)}  # Shortened names may be equal.
     ranks = pd.Series({keys[name]: rank for name, rank in tests.mean_ranks.items()})
     p_values = pd.DataFrame(1.0, index=list(ranks.index), columns=list(ranks.index))
     for (first, second), value in tests.nemenyi.items():

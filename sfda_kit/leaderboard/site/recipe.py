@@ -1,4 +1,4 @@
-"""A recorded recipe as lines that people read."""
+"""A recorded recipe as readable lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sfda_kit.leaderboard.site.wording import plain
 
 
 def recipe_lines(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Parts and phases of ``recipe`` by name; what is not as a recipe writes it is shown as it is."""
+    """Return the parts and phases of ``recipe`` by name; a value that is not in a recipe's form is shown as it is."""
     lines = [(str(key).replace("_", " "), _part(value)) for key, value in recipe.items() if key != "phases"]
     phases = recipe.get("phases")
     for number, phase in enumerate(phases if isinstance(phases, list) else [], start=1):
@@ -30,7 +30,7 @@ def _phase(number: int, phase: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _part(value: Any) -> str:
-    """``unet``, ``centroid, weight 0.3`` or ``weight 1``."""
+    """Return text such as ``unet``, ``centroid, weight 0.3`` or ``weight 1``."""
     if not isinstance(value, Mapping):
         return "" if value is None else plain(value)
     name = [str(value["name"])] if value.get("name") else []

@@ -1,4 +1,4 @@
-"""What the page of one run shows beside its record."""
+"""The content of a run's page in addition to its record."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CAPTIONS = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the run, as a file of the site; sizes in pixels."""
+    """A picture of a run is a file of the site, with its size in pixels."""
 
     file: str
     caption: str
@@ -40,7 +40,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Curves:
-    """Lines by name over the same epochs, between ``low`` and ``high`` percent."""
+    """Curves are lines by name over the same epochs, between ``low`` and ``high`` percent."""
 
     lines: Mapping[str, Sequence[float]]
     low: float
@@ -48,13 +48,13 @@ class Curves:
 
     @property
     def epochs(self) -> int:
-        """Length of the longest line."""
+        """The number of epochs of the longest line."""
         return max(len(line) for line in self.lines.values())
 
 
 @dataclass(frozen=True)
 class RunPage:
-    """One run as its page shows it. ``config``: its configuration as JSON, which is YAML as well."""
+    """A page shows one run. ``config``: its configuration as JSON, which is also YAML."""
 
     run: StoredRun
     page: str
@@ -76,13 +76,13 @@ def prepare(run: StoredRun, site: Path) -> RunPage:
 
 
 def _sections(config: Mapping[str, Any]) -> str:
-    """``config`` as JSON with a section a line."""
+    """Return ``config`` as JSON with one section per line."""
     lines = (f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in config.items())
     return "{\n" + ",\n".join(lines) + "\n}"
 
 
 def history_of(run: StoredRun) -> list[dict[str, Any]]:
-    """Epochs of ``run`` with their metrics; those that are not what a run writes are left out."""
+    """Return the epochs of ``run`` with their metrics; rows in another form than a run writes are left out."""
     try:
         rows = run.history
     except (OSError, ValueError):
@@ -92,7 +92,7 @@ def history_of(run: StoredRun) -> list[dict[str, Any]]:
 
 
 def curve(history: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
-    """``metric`` by epoch, up to the first epoch without it or with what is no percentage."""
+    """Return ``metric`` by epoch, up to the first epoch in which it is missing or no percentage."""
     values: list[float] = []
     for epoch in history:
         value = epoch["metrics"].get(metric)
@@ -103,7 +103,7 @@ def curve(history: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
 
 
 def curves_of(history: Sequence[Mapping[str, Any]]) -> Curves | None:
-    """Learning curves in percent; None where there are fewer than two epochs with labels."""
+    """Return learning curves in percent, None where there are fewer than two epochs with labels."""
     lines = {name: line for metric, name in CURVES.items() if len(line := curve(history, metric)) > 1}
     values = [value for line in lines.values() for value in line]
     if not values:
@@ -113,7 +113,7 @@ def curves_of(history: Sequence[Mapping[str, Any]]) -> Curves | None:
 
 
 def _scores(run: StoredRun) -> dict[str, dict[str, float]]:
-    """Metrics by name for people: of the source model, of the bridge and of what came out."""
+    """Return the metrics of the source model, the bridge and the adapted model, by the name that the page shows."""
     rows = {**run.record.baselines, "this run": run.record.metrics}
     found = {name: {m: values[m] for m in METRICS if m in values} for name, values in rows.items()}
     return {name: values for name, values in found.items() if values}

@@ -1,4 +1,4 @@
-"""A site on this computer alone: 127.0.0.1, standard library, until Ctrl-C."""
+"""A server that shows a site to this computer alone, at 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ADDRESS = "127.0.0.1"
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Serves files without a word on the terminal, and lets no browser keep an old board."""
+    """The handler serves files, prints nothing, and forbids browsers to keep an old board."""
 
     def log_message(self, format: str, *args: Any) -> None:
         del format, args
@@ -26,10 +26,8 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 def server(folder: Path, port: int) -> ThreadingHTTPServer:
-    """A server of ``folder``, bound and not yet started; port 0 takes any free one.
-
-    Raises ``UserError`` when the port is taken or not allowed.
-    """
+    """Return a server of ``folder`` that is bound and not yet started; port 0 takes any free port.
+    Raises ``UserError`` when the port is in use or not allowed."""
     try:
         return ThreadingHTTPServer((ADDRESS, port), partial(_Handler, directory=str(folder)))
     except OSError as error:

@@ -1,9 +1,8 @@
-"""Matplotlib figures as SVG that may stand in a page under a strict Content-Security-Policy.
+"""Matplotlib figures as SVG that works in a page with a strict Content-Security-Policy.
 
-What matplotlib writes is changed in three ways: ``style`` attributes become presentation attributes
-(a policy without ``unsafe-inline`` drops them), ids that nothing refers to are removed and the others
-are made unique to the page, and the colours of ``INKS`` become ``currentColor`` of a class, so that
-the page's style sheet gives them a light and a dark form.
+The output of matplotlib is changed in three ways: ``style`` attributes become presentation attributes (a policy
+without ``unsafe-inline`` drops ``style``), unused ids are removed and the others are made unique in the page, and the
+colours of ``INKS`` become ``currentColor`` of a class, so that the page's style sheet can set light and dark colours.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 SERIES = tuple(f"#0000{number:02x}" for number in range(1, 9))
-"""Colours to draw series with; their real colours are ``.ink-1`` to ``.ink-8`` of the style sheet."""
+"""Colours of series in a figure; the page shows them as ``.ink-1`` to ``.ink-8`` of its style sheet."""
 TEXT, FAINT, PAPER = "#000022", "#000020", "#000021"
-"""Colours to draw text and axes, grid lines, and the page's background with; black itself would not be written."""
+"""Colours of text and axes, of grid lines, and of the background; matplotlib would not write black itself."""
 DASHES: Sequence[str | tuple[int, tuple[float, ...]]] = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)))
 MARKERS = "osD^vPXd"
-"""Shapes of points: series can be told apart without colour."""
+"""Shapes of points, which distinguish series without colour."""
 
 INKS = {colour: f"ink-{number}" for number, colour in enumerate(SERIES, start=1)} | {
     TEXT: "ink-text",
@@ -34,7 +33,7 @@ INKS = {colour: f"ink-{number}" for number, colour in enumerate(SERIES, start=1)
 }
 _STYLE: Any = {
     "svg.fonttype": "none",
-    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "text.parse_math": False,  # A dollar sign in a name begins no mathematics.
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -57,19 +56,17 @@ _FONT = re.compile(r"([\d.]+)px")
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Settings under which figures for a page are drawn; the user's own matplotlibrc has no say."""
+    """Apply the settings for figures of a page; the user's own matplotlibrc has no effect."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the browser has others
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # The browser has other fonts.
         yield
 
 
 def markup(figure: Figure, key: str, title: str) -> str:
-    """``figure`` as one ``<svg>`` element with ``title`` as its text alternative.
-
-    ``key``: unique on the page; the same figure and key always give the same text.
-    """
+    """Return ``figure`` as one ``<svg>`` element with ``title`` as its text alternative.
+    ``key`` must be unique on the page; the same figure and key always give the same text."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -79,7 +76,7 @@ def markup(figure: Figure, key: str, title: str) -> str:
 
 
 def _inline(root: ElementTree.Element, key: str) -> None:
-    """Change ``root`` in place as the module says."""
+    """Change ``root`` in place as the module's docstring describes."""
     for parent in root.iter():
         for child in list(parent):
             if _NAMESPACE.sub("", child.tag) in ("style", "metadata"):
@@ -106,7 +103,7 @@ def _attributes(old: dict[str, str], key: str, used: set[str]) -> dict[str, str]
 
 
 def _presentation(style: str) -> dict[str, str]:
-    """CSS declarations as attributes; the font shorthand has no attribute, only its size is kept."""
+    """Return CSS declarations as attributes; of the font shorthand, which has no attribute, only the size is kept."""
     declared = dict(part.split(":", 1) for part in style.split(";") if ":" in part)
     attributes = {name.strip(): value.strip() for name, value in declared.items()}
     if size := _FONT.search(attributes.pop("font", "")):
@@ -115,12 +112,12 @@ def _presentation(style: str) -> dict[str, str]:
 
 
 def _inked(attributes: dict[str, str]) -> dict[str, str]:
-    """``currentColor`` and the class that gives it, where a colour of ``INKS`` is used."""
+    """Return ``currentColor`` and the class that sets it, where a colour of ``INKS`` is used."""
     names = [name for name in ("fill", "stroke") if attributes.get(name) in INKS]
     if not names:
         return {}
     found = dict.fromkeys(names, "currentColor") | {"class": INKS[attributes[names[-1]]]}
-    if attributes.get("fill") == PAPER != attributes.get("stroke"):  # hollow: an element has but one currentColor
+    if attributes.get("fill") == PAPER != attributes.get("stroke"):  # An element has only one currentColor.
         found |= {"fill": "none", "class": f"{found['class']} hollow"}
     return found
 

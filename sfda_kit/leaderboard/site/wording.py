@@ -1,4 +1,4 @@
-"""Figures and texts as people read them: the filters of the templates."""
+"""Template filters that format numbers and texts for readers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 NONE = "\N{EN DASH}"
-"""Stands where there is no value."""
+"""The text for a missing value."""
 LARGE = 1e9
-"""From here on a number is written with an exponent."""
+"""Numbers of at least this size are written with an exponent."""
 _MINUS = "\N{MINUS SIGN}"
 _FOLDERS = re.compile(r"(?<![\w/:.~])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"`,:;<>/\\]+[/\\])+(?=[^\s/\\])")
 
 
 def number(value: float | None, digits: int = 1) -> str:
-    """``91.8``; a dash for None and for what is not finite."""
+    """Return text such as ``91.8``, and a dash for None and for values that are not finite."""
     if value is None or not math.isfinite(value):
         return NONE
     text = f"{value:.{digits}f}" if abs(value) < LARGE else f"{value:.2g}"
@@ -25,27 +25,27 @@ def number(value: float | None, digits: int = 1) -> str:
 
 
 def signed(value: float | None, digits: int = 1) -> str:
-    """``+3.2`` or ``−3.2``."""
+    """Return text such as ``+3.2`` or ``−3.2``."""
     text = number(value, digits)
     return text if text[0] in (NONE, _MINUS) else f"+{text}"
 
 
 def seconds(value: float | None) -> str:
-    """``42 s``, ``3.5 min`` or ``1.2 h``."""
+    """Return text such as ``42 s``, ``3.5 min`` or ``1.2 h``."""
     if value is None or not math.isfinite(value):
         return NONE
     return _scaled(value, ((3600, "h"), (60, "min"), (1, "s")))
 
 
 def mebibytes(value: float | None) -> str:
-    """``1.6 GiB`` of 1682 MiB."""
+    """Return a number of MiB as text, such as ``1.6 GiB`` for 1682."""
     if value is None or not math.isfinite(value):
         return NONE
     return _scaled(value, ((1024, "GiB"), (1, "MiB")))
 
 
 def count(value: float | None) -> str:
-    """``5.1 M`` of 5,138,955; numbers below 10,000 in full."""
+    """Return text such as ``5.1 M`` for 5,138,955; numbers below 10,000 are written in full."""
     if value is None or not math.isfinite(value):
         return NONE
     return f"{value:,.0f}" if value < 10_000 else _scaled(value, ((1e9, "G"), (1e6, "M"), (1e3, "k")))
@@ -58,14 +58,14 @@ def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
 
 
 def probability(value: float | None) -> str:
-    """A p-value with two digits that count; ``< 0.001`` below that."""
+    """Return a p-value with three decimals, ``< 0.001`` for smaller ones."""
     if value is None or not math.isfinite(value):
         return NONE
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def web_link(text: str) -> str:
-    """``text`` where it is an http or https address, else empty: nothing else may become a link."""
+    """Return ``text`` where it is an http or https address, else an empty text, which becomes no link."""
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -74,10 +74,7 @@ def web_link(text: str) -> str:
 
 
 def without_folders(value: Any) -> Any:
-    """``value`` with every absolute path in its texts cut to its last part.
-
-    Where somebody keeps data on a computer concerns no reader of a board, and may name a person.
-    """
+    """Return ``value`` with every absolute path in its texts cut to its last part; folders may name a person."""
     if isinstance(value, str):
         if "/" not in value and "\\" not in value:
             return value
@@ -90,7 +87,7 @@ def without_folders(value: Any) -> Any:
 
 
 def plain(value: Any) -> str:
-    """Any value of a record in one line; what is empty inside of it is left out."""
+    """Return any value of a record as one line, without the empty values inside it."""
     if _empty(value):
         return NONE
     if isinstance(value, bool):
@@ -109,7 +106,7 @@ def _empty(value: Any) -> bool:
 
 
 def arrow(text: str) -> str:
-    """``->`` of a task's name as the sign it stands for."""
+    """Return ``text`` with the ``->`` of a task's name as an arrow sign."""
     return text.replace(" -> ", " \N{RIGHTWARDS ARROW} ")
 
 
