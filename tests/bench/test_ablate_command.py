@@ -20,6 +20,7 @@ def lines(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_grid_runs_once_and_says_what_each_part_earns(sfda_kit: Call, on_pairs: list[str]) -> None:
     grid = ["--method", "shot", "--aligner", "infomax=0,1", "--labeler", "centroid,none", "--seeds", "0"]
     result = sfda_kit("ablate", *grid, *on_pairs, "--workers", "2")
@@ -55,6 +56,7 @@ def test_a_grid_runs_once_and_says_what_each_part_earns(sfda_kit: Call, on_pairs
     assert "3 done, 1 skipped" in sfda_kit("bench", "status", folder / "study.yaml").output
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_settings_vary_by_several_values_and_hold_by_one(sfda_kit: Call, on_pairs: list[str]) -> None:
     grid = ["--method", "shot", "--set", "adapt.lr=0.01,0.02", "--labeler", "none", "--set", "adapt.momentum=0.8"]
     flags = [*grid, *on_pairs, "--seeds", "0", "--one-at-a-time", "--name", "star", "--report-only"]
@@ -71,6 +73,7 @@ def test_settings_vary_by_several_values_and_hold_by_one(sfda_kit: Call, on_pair
     assert "both factors" not in told
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_study_without_runs_reports_what_is_missing(sfda_kit: Call, on_pairs: list[str]) -> None:
     result = sfda_kit("ablate", "--method", "shot", "--labeler", "centroid,none", *on_pairs, "--report-only")
     assert result.exit_code == 0
@@ -81,7 +84,11 @@ def test_a_study_without_runs_reports_what_is_missing(sfda_kit: Call, on_pairs: 
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--method", "tgkt", "--bridge", "copi,unet"], "bridge=copi: Unknown bridge 'copi'. Did you mean 'copy'"),
+        pytest.param(
+            ["--method", "tgkt", "--bridge", "copi,unet"],
+            "bridge=copi: Unknown bridge 'copi'. Did you mean 'copy'",
+            marks=pytest.mark.needs_plugin("sfda-kit-tgkt"),
+        ),
         (["--method", "tgkt"], "The grid is empty: nothing is varied. Give a part or a weight several values"),
         (["--method", "tgkt", "--bridge", "copy"], "the factor 'bridge' has one level (copy)"),
         (["--bridge", "copy,unet"], "which method? Put `method: NAME` into `base` (--method NAME)"),
@@ -90,7 +97,11 @@ def test_a_study_without_runs_reports_what_is_missing(sfda_kit: Call, on_pairs: 
         (["--method", "tgkt", "--bridge", "copy,unet", "--metric", "f1"], "--metric 'f1': expected heldout_accuracy"),
         (["--config", "rooms-mini"], "The suite 'rooms-mini' has no grid, so there is nothing to vary"),
         (["--config", "nope.yaml"], "There is no suite 'nope.yaml'"),
-        (["--method", "shot", "--labeler", "none,centroid", "--executor", "lokal"], "Unknown executor 'lokal'"),
+        pytest.param(
+            ["--method", "shot", "--labeler", "none,centroid", "--executor", "lokal"],
+            "Unknown executor 'lokal'",
+            marks=pytest.mark.needs_plugin("sfda-kit-shot"),
+        ),
     ],
 )
 def test_a_mistake_is_told_before_any_work(sfda_kit: Call, flags: list[str], said: str) -> None:

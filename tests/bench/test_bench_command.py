@@ -18,6 +18,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*/record.json"))]
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_suite_runs_once_and_then_has_nothing_left(sfda_kit: Call, suite_file: Write) -> None:
     suite = suite_file(seeds=[0, 1])
     first = sfda_kit("bench", suite, "--workers", "2")
@@ -31,6 +32,7 @@ def test_a_suite_runs_once_and_then_has_nothing_left(sfda_kit: Call, suite_file:
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_cell_that_cannot_run_costs_only_itself(sfda_kit: Call, suite_file: Write) -> None:
     suite = suite_file(methods=["source-only", "shto"])
     result = sfda_kit("bench", suite)
@@ -41,6 +43,7 @@ def test_a_cell_that_cannot_run_costs_only_itself(sfda_kit: Call, suite_file: Wr
     assert skipped["method"] == "shto" and skipped["task"]["fingerprint"]
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_failing_cell_is_a_row_with_its_reason_and_can_be_retried(sfda_kit: Call, suite_file: Write) -> None:
     methods = {"source-only": {}, "explodes": {"method": "shot-im", "adapt": {"lr": 1e30}}}
     suite = suite_file(methods=methods)

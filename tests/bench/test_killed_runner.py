@@ -46,6 +46,7 @@ def cells_at_work() -> list[int]:
     return found
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_killed_again_and_again_a_suite_ends_as_undisturbed(suite_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     suite = suite_file(settings=_slow(suite_file))
     undisturbed = bench(suite, "undisturbed")
@@ -64,6 +65,7 @@ def test_killed_again_and_again_a_suite_ends_as_undisturbed(suite_file: Write, m
     assert len(results("killed")) == 2
 
 
+@pytest.mark.needs_plugin("sfda-kit-shot")
 def test_ctrl_c_stops_the_cells_and_the_next_start_continues(suite_file: Write) -> None:
     suite = suite_file(seeds=[0, 1])
     stopped = bench(suite, "stopped")

@@ -17,6 +17,7 @@ def test_there_are_studies():
     assert len(FILES) >= 12
 
 
+@pytest.mark.needs_plugin("sfda-kit-bridged", "sfda-kit-shot", "sfda-kit-socket", "sfda-kit-tgkt")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_study_expands_to_cells_with_parts_that_exist(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SFDA_KIT_NYU_DIR", str(tmp_path))

@@ -42,6 +42,7 @@ def test_no_picture_of_the_crops_is_published():
 
 
 @pytest.mark.parametrize("suite", BOARDS)
+@pytest.mark.needs_plugin(*(f"sfda-kit-{name}" for name in ("bridged", "neighbors", "shot", "socket", "tgkt", "tta")))
 def test_the_board_is_made_again_byte_by_byte(suite: str, sfda_kit: Callable[..., Result], tmp_path: Path):
     folder = RESULTS / suite
     committed, here = json.loads((folder / "board" / MARK).read_text())["made_with"], made_with()
