@@ -200,6 +200,7 @@ def test_a_confusion_matrix_counts_the_held_out_images_alone(site: Path):
     assert '<td class="num">30</td>' in matrix  # of 60 held-out images, two classes
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_method_page_has_its_rows_paper_and_recipe(site: Path):
     page = page_of(site, "methods/tgkt-*.html")
     assert "https://arxiv.org/abs/2401.05014" in page.values("href")
