@@ -1,6 +1,8 @@
 # Two commands do all set-up on a machine with python3 (3.10 to 3.13) and make:
 #   make demo    adapt an RGB model to depth on the embedded synthetic benchmark
 #   make test    lint, types and all tests of the core and the plugins
+# and for whoever changes the code:
+#   make test-fast   tests of every room and one small run of each method, in about two minutes
 # Interrupting either and calling it again works: each step leaves a mark only when it is complete.
 
 PYTHON ?= python3
@@ -11,13 +13,16 @@ EDITABLE := $(foreach plugin,$(PLUGINS),-e ./$(plugin))
 DECLARED := pyproject.toml $(wildcard plugins/*/pyproject.toml) plugins/requirements.txt
 DEMO ?= run --method tgkt --resume
 
-.PHONY: demo test lint check-python clean
+.PHONY: demo test test-fast lint check-python clean
 
 demo: $(VENV)/installed
 	$(BIN)/sfda-kit $(DEMO)
 
 test: $(VENV)/installed-dev lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+test-fast: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow"
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
