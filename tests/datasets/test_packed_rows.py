@@ -48,7 +48,7 @@ def test_rows_keep_missing_modalities_apart():
     packed = PackedRows(rows)
     assert packed == rows and packed.names == ["cam/cat/a", "web/dog/b"]
     assert packed != rows[:1] and packed != rows[::-1] and PackedRows([]) == []
-    assert "2 of Row" in repr(packed)
+    assert "2 of SceneRow" in repr(packed)
 
 
 def test_a_row_of_usual_names_costs_far_less_than_its_strings():

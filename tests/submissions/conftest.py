@@ -61,9 +61,9 @@ def check(
     tmp_path: Path, sfda_kit: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str]]:
     """Exit code and output of `leaderboard verify` on an archive, without a process of its own (for speed)."""
-    from sfda_kit.submissions import contained, verify
+    from sfda_kit.submissions import sandbox, verify
 
-    monkeypatch.setattr(contained, "verify_contained", lambda data, rules, timeout: verify.verify(data, rules))
+    monkeypatch.setattr(sandbox, "verify_in_sandbox", lambda data, rules, timeout: verify.verify(data, rules))
 
     def call(archive: bytes | Files, *flags: str | Path) -> tuple[int, str]:
         path = tmp_path / "handed-in.zip"

@@ -16,7 +16,7 @@ from sfda_kit.errors import UserError
 from sfda_kit.results.collection import load_runs
 from sfda_kit.results.record import read_record
 from sfda_kit.results.store import RunFolder
-from sfda_kit.submissions import sandbox as contained
+from sfda_kit.submissions import sandbox
 from sfda_kit.submissions.add import add
 from sfda_kit.submissions.pack import archive_bytes, pack, public_record
 from sfda_kit.submissions.sandbox import verify_in_sandbox
@@ -215,7 +215,7 @@ def test_what_is_added_is_what_was_checked(
         archive.write_bytes(signed(files))
         return verify(data)
 
-    monkeypatch.setattr("sfda_kit.submissions.add.verify_contained", exchange)
+    monkeypatch.setattr("sfda_kit.submissions.add.verify_in_sandbox", exchange)
     add(archive, records)
     assert read_record(records / runs["source-only"].name).seed == 0  # type: ignore[union-attr]
 
@@ -240,12 +240,12 @@ def test_a_data_root_must_be_there(packed: Path, sfda_kit: Command):
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sfda_kit.submissions.add.verify_contained", verify)
+    monkeypatch.setattr("sfda_kit.submissions.add.verify_in_sandbox", verify)
 
 
 def test_a_crash_of_the_check_refuses_the_archive(packed: Path, monkeypatch: pytest.MonkeyPatch):
     """A library that dies takes its own process along, not the one that asks."""
-    monkeypatch.setattr(contained.sys, "executable", shutil.which("false"))
+    monkeypatch.setattr(sandbox.sys, "executable", shutil.which("false"))
     findings = verify_in_sandbox(packed.read_bytes())
     assert not findings.accepted and "its check ended with code 1" in findings.problems[0].text
 
@@ -262,5 +262,5 @@ def test_no_module_of_the_folder_it_is_called_in_is_imported(packed: Path, tmp_p
     (tmp_path / "mine.yaml").write_text("a: broken suite")
     monkeypatch.chdir(tmp_path)
     assert verify_in_sandbox(packed.read_bytes()).accepted
-    assert contained._from_anywhere(Rules(suite="rooms-mini")).suite == "rooms-mini"
-    assert contained._from_anywhere(Rules(suite="mine.yaml")).suite == str(tmp_path / "mine.yaml")
+    assert sandbox._from_anywhere(Rules(suite="rooms-mini")).suite == "rooms-mini"
+    assert sandbox._from_anywhere(Rules(suite="mine.yaml")).suite == str(tmp_path / "mine.yaml")
