@@ -19,6 +19,8 @@ from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.testing.networks import small_network, small_source_network
 from sfda_kit.testing.signals import IMAGES, small_inputs, small_memory
 
+pytestmark = pytest.mark.slow
+
 META = torch.device("meta")
 DATA_DEPENDENT = ("guided-labels", "mixmatch")
 NORMAL = Normalisation((0.5, 0.4, 0.3), (0.2, 0.1, 0.3))

@@ -18,6 +18,8 @@ from sfda_kit.plugins.registry import KINDS, SHIPPED
 
 from .conftest import is_installed
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("plugins/*/README.md"), *ROOT.glob("benchmarks/*.md")]

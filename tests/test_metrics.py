@@ -12,6 +12,7 @@ from sfda_kit.metrics import accuracy, calibration_error, confusion, mean_class_
 pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40)
 
 
+@pytest.mark.slow
 @given(pairs)
 def test_scores_equal_counting_by_hand(rows: list[tuple[int, int]]):
     predictions, labels = (np.array(column) for column in zip(*rows, strict=True))

@@ -149,6 +149,7 @@ def test_a_weight_of_zero_removes_a_term_of_the_bridge(tmp_path: Path) -> None:
     assert terms == {"distill", "bridge reconstruction"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 2])
 @pytest.mark.parametrize("bridge", [UNet, FcBnConv])
 def test_resumed_after_any_epoch_it_is_the_same_bit_for_bit(tmp_path: Path, bridge: Any, stop: int) -> None:

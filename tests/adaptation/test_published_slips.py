@@ -136,6 +136,7 @@ def test_both_halves_of_a_pair_show_one_scene_in_whatever_order_folders_are_list
     assert len(source) == 12 and (target == 30 * source[:, 0]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layout", "target"), [("sun-rgbd", "depth"), ("diml", "depth"), ("rgb-nir", "nir")])
 def test_a_set_is_the_same_in_whatever_order_its_folders_are_listed(
     tmp_path: Path, scrambled: Callable[[int], None], layout: str, target: str
@@ -233,6 +234,7 @@ def test_the_bridge_stage_goes_through_all_pairs_too(tmp_path: Path, monkeypatch
     assert all(len(set(taken[start : start + 12])) == 12 for start in range(0, 48, 12))
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-socket")
 def test_a_set_is_read_as_often_whatever_the_number_of_steps(sfda_kit, on_pairs, monkeypatch) -> None:
     calls: list[tuple[str, int]] = []
@@ -302,6 +304,7 @@ def test_the_kept_state_does_not_follow_the_model_that_goes_on_training(tmp_path
 # Training images as test images.
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_held_out_scores_are_of_images_that_no_stage_has_seen(sfda_kit, on_pairs, monkeypatch) -> None:
     """Whatever a run reads for training, the images of its held-out scores are others, of other groups."""

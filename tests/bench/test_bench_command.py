@@ -18,6 +18,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*/record.json"))]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_suite_runs_once_and_then_has_nothing_left(sfda_kit: Call, suite_file: Write) -> None:
     suite = suite_file(seeds=[0, 1])
@@ -32,6 +33,7 @@ def test_a_suite_runs_once_and_then_has_nothing_left(sfda_kit: Call, suite_file:
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_cell_that_cannot_run_costs_only_itself(sfda_kit: Call, suite_file: Write) -> None:
     suite = suite_file(methods=["source-only", "shto"])
@@ -43,6 +45,7 @@ def test_a_cell_that_cannot_run_costs_only_itself(sfda_kit: Call, suite_file: Wr
     assert skipped["method"] == "shto" and skipped["task"]["fingerprint"]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_failing_cell_is_a_row_with_its_reason_and_can_be_retried(sfda_kit: Call, suite_file: Write) -> None:
     methods = {"source-only": {}, "explodes": {"method": "shot-im", "adapt": {"lr": 1e30}}}
@@ -58,6 +61,7 @@ def test_a_failing_cell_is_a_row_with_its_reason_and_can_be_retried(sfda_kit: Ca
     assert len(records(Path("runs/tiny"))) == 2
 
 
+@pytest.mark.slow
 def test_a_cell_over_the_limit_of_time_is_a_row(sfda_kit: Call, suite_file: Write) -> None:
     suite = suite_file(methods=["source-only"], timeout_minutes=0.005)
     result = sfda_kit("bench", suite)
@@ -69,6 +73,7 @@ def test_a_cell_over_the_limit_of_time_is_a_row(sfda_kit: Call, suite_file: Writ
     assert [record["status"] for record in records(Path("runs/tiny"))] == ["ok"]
 
 
+@pytest.mark.slow
 def test_status_and_clean(sfda_kit: Call, suite_file: Write) -> None:
     suite = suite_file(methods=["source-only", "shto"])
     status = sfda_kit("bench", "status", suite)
@@ -82,6 +87,7 @@ def test_status_and_clean(sfda_kit: Call, suite_file: Write) -> None:
     assert records(Path("runs/tiny")) == []
 
 
+@pytest.mark.slow
 def test_always_begins_every_cell_again(sfda_kit: Call, suite_file: Write) -> None:
     suite = suite_file(methods=["source-only"])
     sfda_kit("bench", suite)
@@ -91,6 +97,7 @@ def test_always_begins_every_cell_again(sfda_kit: Call, suite_file: Write) -> No
     assert second["run_id"] != first["run_id"] and second["metrics"] == first["metrics"]
 
 
+@pytest.mark.slow
 def test_a_skipped_row_goes_when_its_cell_can_run(sfda_kit: Call, suite_file: Write, pairs_root: Path) -> None:
     suite = suite_file(methods=["source-only"])
     hidden = pairs_root.with_name("hidden")

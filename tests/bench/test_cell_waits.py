@@ -11,6 +11,8 @@ from sfda_kit.bench import cell
 from sfda_kit.results.store import RunFolder
 from sfda_kit.testing.jobs import ended_once, events, run_folders, small_job, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_locked_run_is_waited_for_and_found_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

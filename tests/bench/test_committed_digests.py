@@ -20,7 +20,10 @@ from sfda_kit.plugins.registry import SHIPPED
 from sfda_kit.runs.plan import resolve
 from sfda_kit.source.source_stage import source_identity
 
-pytestmark = pytest.mark.needs_plugin(*sorted({*SHIPPED.values()} - {"sfda-kit-ray", "sfda-kit-slurm"}))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.needs_plugin(*sorted({*SHIPPED.values()} - {"sfda-kit-ray", "sfda-kit-slurm"})),
+]
 
 COMMITTED = json.loads(Path(__file__).with_name("committed_digests.json").read_text())
 

@@ -18,6 +18,8 @@ from sfda_kit.results.record import Record
 
 from ..conftest import TI, TR, last_json
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "make_cards.py"
 
 

@@ -51,6 +51,7 @@ def refusal(result) -> str:
     return str(result.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_tgkt_adapts_to_a_folder_and_reports_without_labels(adapt):
     result = adapt("--json")
@@ -76,6 +77,7 @@ def test_tgkt_adapts_to_a_folder_and_reports_without_labels(adapt):
     assert "agrees with the bridge" in result.stderr and "validator infomax" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_predictions_name_every_image_and_agree_with_the_report(adapt, here):
     summary = last_json(adapt("--json"))
@@ -86,6 +88,7 @@ def test_predictions_name_every_image_and_agree_with_the_report(adapt, here):
     assert table["probability"] == pytest.approx([max(row) for row in table["probabilities"]])
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_method_without_pairs_needs_no_ti_dir(adapt):
     summary = last_json(adapt("--json", method="shot", ti=False))
@@ -94,6 +97,7 @@ def test_a_method_without_pairs_needs_no_ti_dir(adapt):
     assert not (Path(summary["run_dir"]) / "pictures" / "pairs.png").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_resume_reports_a_finished_run_and_a_new_call_is_a_new_run(adapt):
     first = last_json(adapt("--json", method="shot"))
@@ -101,6 +105,7 @@ def test_resume_reports_a_finished_run_and_a_new_call_is_a_new_run(adapt):
     assert last_json(adapt("--json", method="shot"))["run_id"] != first["run_id"]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_an_interrupted_run_resumes_to_the_same_result(adapt, monkeypatch):
     whole = last_json(adapt("--json", "--runs-dir", "whole"))
@@ -121,6 +126,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(adapt, monkeypatch):
     assert record_of(whole)["signals"]["models"] == record_of(resumed)["signals"]["models"]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_an_epoch_is_chosen_without_labels_and_is_the_model(adapt, monkeypatch):
     monkeypatch.setattr("sfda_kit.evaluate.monitor.is_collapsed", lambda *_: False)  # random weights know few classes
@@ -138,6 +144,7 @@ def test_an_epoch_is_chosen_without_labels_and_is_the_model(adapt, monkeypatch):
     assert json.loads((folder / "model" / "card.json").read_text())["epochs"] == selection["chosen_epoch"]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_the_bridge_is_trained_again_when_pixels_change_and_not_when_the_folder_moves(adapt, here):
     def bridges() -> int:
@@ -154,6 +161,7 @@ def test_the_bridge_is_trained_again_when_pixels_change_and_not_when_the_folder_
     assert bridges() == 2
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_unreadable_images_are_listed_or_left_out(adapt, here):
     (here / "target" / "bar" / "broken.png").write_bytes(b"not a picture")
@@ -186,6 +194,7 @@ def test_bad_input_gets_a_message_and_leaves_no_run(adapt, arguments, method, sa
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot", "sfda-kit-tgkt")
 def test_a_bridge_without_pairs_and_a_missing_card_say_what_to_give(adapt, sfda_kit):
     assert "--ti-dir" in refusal(adapt(ti=False))
@@ -202,6 +211,7 @@ def test_a_failure_prints_the_json_object_with_its_error(adapt):
     assert summary["status"] == "failed" and "nowhere" in summary["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_source_model_near_chance_stops_the_run(adapt, here):
     write_card(here / "weak", accuracy=26.0)

@@ -17,6 +17,8 @@ from PIL import Image
 from ..conftest import TI, TR, last_json
 from ..folders import write_card
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def own_pairs(pairs_root: Path, tmp_path: Path) -> Path:

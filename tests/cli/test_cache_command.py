@@ -21,6 +21,8 @@ from sfda_kit.training.stage_cache import cached_stage
 
 from ..conftest import last_json
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def filled(sfda_kit, on_pairs, pairs_root) -> Path:

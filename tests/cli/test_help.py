@@ -18,6 +18,8 @@ from sfda_kit.config.models import RunConfig
 from sfda_kit.config.presets import PRESETS
 from sfda_kit.plugins.registry import KINDS
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = ("run", "adapt", "ablate", "source train")
 PANELS = ["What to run", "Data", "Model", "Training", "Parts", "Output"]
 IN_WORDS = {

@@ -22,6 +22,8 @@ from sfda_kit.results.columns import RUNS
 from sfda_kit.results.record import Record
 from sfda_kit.results.store import RunFolder
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "results.md"
 
 

@@ -29,6 +29,7 @@ def record_of(summary: dict) -> dict:
     return json.loads((Path(summary["run_dir"]) / "record.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_the_json_object_keeps_the_contract(sfda_kit, on_pairs):
     summary = last_json(sfda_kit("run", "--method", "tgkt", *on_pairs, "--json"))
@@ -40,6 +41,7 @@ def test_the_json_object_keeps_the_contract(sfda_kit, on_pairs):
     assert all(value > 0 for value in summary["cost"].values())
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_the_run_folder_holds_everything_and_scores_follow_from_predictions(sfda_kit, on_pairs):
     summary = last_json(sfda_kit("run", "--method", "tgkt", *on_pairs, "--json"))
@@ -60,6 +62,7 @@ def test_the_run_folder_holds_everything_and_scores_follow_from_predictions(sfda
         assert chosen == [table["prediction"][i] for i in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_the_record_says_what_was_run(sfda_kit, on_pairs):
     record = record_of(last_json(sfda_kit("run", "--method", "tgkt", *on_pairs, "--seed", "3", "--json")))
@@ -70,6 +73,7 @@ def test_the_record_says_what_was_run(sfda_kit, on_pairs):
     assert {"source-only", "bridge"} == set(record["baselines"])
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_new_call_is_a_new_run_with_the_same_result(sfda_kit, on_pairs):
     first = last_json(sfda_kit("run", "--method", "shot", *on_pairs, "--json"))
@@ -78,6 +82,7 @@ def test_a_new_call_is_a_new_run_with_the_same_result(sfda_kit, on_pairs):
     assert first["metrics"] == second["metrics"]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_stages_are_shared_and_a_finished_run_is_reported_again(sfda_kit, on_pairs, private_home):
     first = sfda_kit("run", "--method", "tgkt", *on_pairs, "--json")
@@ -90,6 +95,7 @@ def test_stages_are_shared_and_a_finished_run_is_reported_again(sfda_kit, on_pai
     assert len(list((private_home / "runs").iterdir())) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "bridges", "terms"),
     [
@@ -114,6 +120,7 @@ def test_every_part_can_be_swapped(sfda_kit, on_pairs, flags, bridges, terms):
     assert recipe["phases"][0]["labeler"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_bfloat16_runs_and_says_so(sfda_kit, on_pairs):
     flags = ["--method", "tgkt", *on_pairs, "--epochs", "1", "--set", "compute.precision=bf16", "--json"]
@@ -121,6 +128,7 @@ def test_bfloat16_runs_and_says_so(sfda_kit, on_pairs):
     assert record["status"] == "ok" and record["config"]["compute"]["precision"] == "bf16"
 
 
+@pytest.mark.slow
 def test_the_oracle_is_marked(sfda_kit, on_pairs):
     result = sfda_kit("run", "--method", "oracle", *on_pairs)
     assert "never ranks" in result.stdout
@@ -128,6 +136,7 @@ def test_the_oracle_is_marked(sfda_kit, on_pairs):
     assert record["oracle"] is True
 
 
+@pytest.mark.slow
 def test_the_configuration_of_a_run_repeats_it(sfda_kit, on_pairs):
     first = last_json(sfda_kit("run", "--method", "source-only", *on_pairs, "--json"))
     again = sfda_kit("run", "--config", f"{first['run_dir']}/config.yaml", "--resume", "--json")
@@ -135,12 +144,14 @@ def test_the_configuration_of_a_run_repeats_it(sfda_kit, on_pairs):
     assert type(last_json(again)["cost"]["trained_parameters"]) is int
 
 
+@pytest.mark.slow
 def test_output_is_quiet_in_a_pipe(sfda_kit, on_pairs):
     result = sfda_kit("run", "--method", "source-only", *on_pairs)
     assert "\x1b" not in result.stdout
     assert "source-only" in result.stdout and "written to" in result.stdout
 
 
+@pytest.mark.slow
 def test_help_and_plugin_list_import_no_torch():
     code = (
         "import sys\nfrom sfda_kit.cli.app import app\nfrom typer.testing import CliRunner\n"

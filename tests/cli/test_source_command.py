@@ -18,6 +18,8 @@ from sfda_kit.source.source_card import load_card, load_source_model
 from ..conftest import TR, last_json
 from ..folders import SIDE, write_card, write_folders
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("ant", "bee", "cat")
 IMPORT = ("--classes", ",".join(CLASSES), "--image-size", str(SIDE))
 

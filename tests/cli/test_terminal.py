@@ -134,6 +134,7 @@ def test_the_final_table_without_labels_fits_too():
     assert not any("-0.000" in line for line in shown)
 
 
+@pytest.mark.slow
 def test_a_finished_run_says_so_in_one_line(sfda_kit, on_pairs):
     arguments = ["run", "--method", "source-only", *on_pairs, "--resume"]
     assert "already finished" not in sfda_kit(*arguments).stdout
@@ -141,6 +142,7 @@ def test_a_finished_run_says_so_in_one_line(sfda_kit, on_pairs):
     assert again[0] == "notice: this run had already finished; nothing was computed again"
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_ctrl_c_on_a_terminal_is_one_message_and_exit_code_130(on_pairs):
     pty = pytest.importorskip("pty")

@@ -143,6 +143,7 @@ def test_another_process_keeps_an_entry_until_it_ends_however_it_ends(view, priv
     assert remove_entry(path.parent) and not path.parent.exists()
 
 
+@pytest.mark.slow
 def test_processes_that_want_one_entry_decode_it_once(tmp_path, write_image, rgb, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for number in range(5):

@@ -10,6 +10,7 @@ from sfda_kit.data.depth_units import decode_sun_rgbd_bits, encode_sun_rgbd_bits
 from sfda_kit.errors import DataError
 
 
+@pytest.mark.slow
 @given(arrays(np.uint16, (3, 4)))
 def test_bits_survive_the_way_there_and_back(millimetres):
     assert (decode_sun_rgbd_bits(encode_sun_rgbd_bits(millimetres)) == millimetres).all()

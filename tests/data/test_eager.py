@@ -23,6 +23,8 @@ from sfda_kit.data.views import ImageView, Normalisation
 
 from ..conftest import last_json
 
+pytestmark = pytest.mark.slow
+
 LEAST = 1e-4
 """Seeds are fixed, so a p-value changes with torch's generator alone; this low one then fails once in 10,000 times."""
 KINDS = ("crop-flip", "strong", "eager-crop-flip", "eager-strong")

@@ -23,6 +23,8 @@ from sfda_kit.source.source_card import load_card
 
 from ..conftest import TI, TR
 
+pytestmark = pytest.mark.slow
+
 SEEN: list[AdaptationContext] = []
 
 

@@ -14,12 +14,14 @@ SIDES = st.integers(1, 24)
 HOLES = st.tuples(SIDES, SIDES).flatmap(lambda shape: arrays(np.bool_, shape))
 
 
+@pytest.mark.slow
 @given(HOLES, SIDES, st.integers(1, 65535))
 def test_holes_never_move_the_depth_around_them(holes, size, value):
     depth = np.where(holes, 0, value).astype(np.uint16)
     assert set(np.unique(resize(depth, size, missing_zero=True))) <= {0, value}
 
 
+@pytest.mark.slow
 @given(st.tuples(SIDES, SIDES).flatmap(lambda shape: arrays(np.uint16, shape)), SIDES)
 @settings(max_examples=200)
 def test_depth_stays_within_what_was_measured(depth, size):

@@ -52,6 +52,7 @@ def test_a_smaller_number_is_part_of_a_larger_one_and_the_split_seed_draws_it():
     assert [name.split("-")[-1] for name in other.names("ti")] != [name.split("-")[-1] for name in small.names("ti")]
 
 
+@pytest.mark.slow
 def test_whole_groups_are_taken_and_only_the_last_is_cut(pairs_root: Path):
     full = pairs(pairs_root)
     sizes = {group: full.groups("ti").count(group) for group in set(full.groups("ti"))}

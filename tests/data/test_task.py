@@ -36,6 +36,7 @@ def an_index(groups: list[int], labels: list[int], domains: list[int]) -> Index:
 rows = st.lists(st.tuples(st.integers(0, 15), st.integers(0, 2), st.integers(0, 1)), min_size=1, max_size=80)
 
 
+@pytest.mark.slow
 @given(rows=rows, seed=st.integers(0, 5))
 def test_a_group_is_never_cut_even_across_domains(rows, seed):
     groups, labels, domains = map(list, zip(*rows, strict=True))

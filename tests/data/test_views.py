@@ -38,6 +38,7 @@ def test_the_test_transform_is_the_center():
     assert torch.equal(sensor[0, 0] * 255, torch.from_numpy(pixels[0, 1:9, 1:9]).float())
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 1000))
 def test_crop_and_flip_give_an_exact_window(seed: int):
     pixels = torch.rand(1, 1, 12, 12, generator=torch.Generator().manual_seed(seed))

@@ -14,6 +14,8 @@ from sfda_kit.datasets.diml_frames import DimlFolder, Pair, runs, scene_name
 from sfda_kit.datasets.twins import make_twin
 from sfda_kit.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 SENSORS = {"source": "rgb@indoor", "target": "depth@indoor"}
 
 

@@ -13,6 +13,8 @@ from sfda_kit.datasets.named_splits import shipped_splits
 from sfda_kit.datasets.twins import make_twin
 from sfda_kit.errors import DataError, UserError
 
+pytestmark = pytest.mark.slow
+
 SENSORS = {"source": "rgb@amazon", "target": "rgb@webcam"}
 
 

@@ -12,6 +12,8 @@ from sfda_kit.datasets.list_file import ListFile
 from sfda_kit.datasets.twins import make_twin
 from sfda_kit.errors import DataError, UserError
 
+pytestmark = pytest.mark.slow
+
 SENSORS = {"source": "rgb@cam", "target": "depth@cam"}
 HEADER = "path,class,domain,modality,pair,role\n"
 

@@ -10,6 +10,8 @@ from sfda_kit.datasets.named_splits import Largest, NamedSplit, read_splits, shi
 from sfda_kit.datasets.sun_rgbd import SunRgbd
 from sfda_kit.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = sorted(path.stem for path in (Path(__file__).parents[2] / "sfda_kit/datasets/splits").glob("*.yaml"))
 
 

@@ -102,6 +102,7 @@ def test_columns_first_becomes_rows_first_and_the_white_border_goes(tmp_path):
     np.testing.assert_array_equal(read.depth, one.depth[45:471, 41:601])
 
 
+@pytest.mark.slow
 def test_scenes_are_read_with_types_as_classes_and_videos_as_groups(twin):
     for root in (twin, twin / FILE):
         dataset = load(root)
@@ -298,6 +299,7 @@ def test_an_old_matlab_file_is_refused(tmp_path):
         load(tmp_path).index()
 
 
+@pytest.mark.slow
 def test_damaged_pixels_are_named_by_frame(mat):
     with h5py.File(mat) as file:
         start = file["images"].id.get_chunk_info(3).byte_offset
@@ -332,6 +334,7 @@ def test_without_h5py_one_is_told_what_to_install(twin, tmp_path, monkeypatch):
         make_twin("nyuv2", tmp_path / "twin", per_class=1)
 
 
+@pytest.mark.slow
 def test_the_command(sfda_kit, twin, tmp_path):
     made = sfda_kit("data", "make-crops", "nyuv2", twin / FILE, tmp_path / "out", "--min-side", "20")
     assert made.exit_code == 0, made.exception
@@ -344,6 +347,7 @@ def test_the_command(sfda_kit, twin, tmp_path):
     assert verified.exit_code == 0, verified.stdout
 
 
+@pytest.mark.slow
 def test_frames_changed_within_the_file_are_read_anew(mat):
     rows = np.array([0, 1])
     before = load(mat).read(rows, "rgb", 16)

@@ -16,6 +16,8 @@ from sfda_kit.datasets.nyuv2_mat import INSIDE
 from sfda_kit.datasets.nyuv2_squares import CLASSES, LEAST_FILLED, MOST_RELEVANT, RELEVANT, SCALE, Square, squares
 from sfda_kit.datasets.paired_folder import NYU11, NYU11_TI21
 
+pytestmark = pytest.mark.slow
+
 NAMES = {2: "chair", 3: "night_stand", 4: "picture", 5: "door"}
 CHAIR, PICTURE = 2, 4
 

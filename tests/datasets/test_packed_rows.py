@@ -15,6 +15,7 @@ from sfda_kit.datasets.packed_rows import PackedRows, PackedTexts, PackedWords, 
 TEXTS = st.lists(st.text(), max_size=12)
 
 
+@pytest.mark.slow
 @given(TEXTS)
 def test_texts_and_words_are_the_same_again(texts):
     for packed in (PackedTexts(texts), PackedWords(texts)):

@@ -188,6 +188,7 @@ def test_named_splits_are_offered_where_their_classes_lie(root):
     assert list(load(root).splits()) == ["default", "nyu11", "nyu11-ti21"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("split", "pairs"), [("nyu11", 6), ("nyu11-ti21", 21)])
 def test_real_crops(real_pictures, split, pairs):
     config = DatasetConfig(

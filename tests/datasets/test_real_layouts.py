@@ -9,6 +9,8 @@ import pytest
 
 from ..conftest import FAST, last_json
 
+pytestmark = pytest.mark.slow
+
 
 def record_of(summary: dict) -> dict:
     return json.loads((Path(summary["run_dir"]) / "record.json").read_text())

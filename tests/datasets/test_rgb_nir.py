@@ -12,6 +12,8 @@ from sfda_kit.datasets.rgb_nir import CATEGORIES, RgbNir
 from sfda_kit.datasets.twins import make_twin
 from sfda_kit.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 
 def load(root: Path, **changes: object) -> RgbNir:
     sensors = {"source": "rgb", "target": "nir"}

@@ -20,6 +20,8 @@ from sfda_kit.errors import DataError, UserError
 
 from ..conftest import FAST, last_json
 
+pytestmark = pytest.mark.slow
+
 SENSORS = ("kv1", "kv2", "realsense", "xtion")
 
 

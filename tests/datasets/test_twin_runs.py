@@ -31,6 +31,7 @@ def record_of(result) -> dict:
     return json.loads((Path(last_json(result)["run_dir"]) / "record.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", sorted(set(TWINS) - {"rgb-nir"}))
 @pytest.mark.needs_plugin("sfda-kit-shot", "sfda-kit-tgkt")
 def test_a_small_twin_runs_with_the_command_that_is_printed(sfda_kit, layout):
@@ -41,6 +42,7 @@ def test_a_small_twin_runs_with_the_command_that_is_printed(sfda_kit, layout):
     assert min(record["task"]["images"][part] for part in ("source", "target-train", "target-test")) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_twin_of_the_default_size_needs_no_further_setting_and_takes_splits(sfda_kit):
     words = printed_command(sfda_kit, "rgb-nir")
@@ -60,6 +62,7 @@ def test_default_sizes_are_enough_for_the_printed_command(layout):
     assert "minimum_images" not in run_flags(layout, Path("x"))
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_without_pairs_the_source_model_is_scored_and_methods_of_pairs_are_refused(sfda_kit):
     words = printed_command(sfda_kit, "domain-folder", "--frames-per-class", "3")
@@ -70,6 +73,7 @@ def test_without_pairs_the_source_model_is_scored_and_methods_of_pairs_are_refus
     assert refused.exit_code == 2 and "trained on TI pairs and the task has none" in last_json(refused)["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_bad_file_stops_the_run_or_is_left_out_and_recorded(sfda_kit):
     words = printed_command(sfda_kit, "eurosat", "--frames-per-class", "6")
@@ -83,6 +87,7 @@ def test_a_bad_file_stops_the_run_or_is_left_out_and_recorded(sfda_kit):
     assert len(told) >= 3
 
 
+@pytest.mark.slow
 def test_show_draws_what_a_set_has(sfda_kit):
     printed_command(sfda_kit, "eurosat", "--frames-per-class", "1")
     shown = sfda_kit("data", "show", "eurosat", "--data-root", "my twin", "--number", "4")

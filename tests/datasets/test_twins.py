@@ -12,6 +12,8 @@ from sfda_kit.datasets.twins import make_twin
 from sfda_kit.datasets.twins.sun_rgbd_layout import SCENE_NAMES
 from sfda_kit.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_twin_is_made_of_the_files_of_the_official_layout(twin):
     frames = [path.parent for path in (twin / "SUNRGBD").rglob("scene.txt")]

@@ -25,6 +25,7 @@ def settings(pairs_root: Path, tmp_path: Path) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_run_is_recorded_and_found_again(settings, tmp_path: Path):
     config = sfda_kit.load_config(settings)
@@ -36,6 +37,7 @@ def test_a_run_is_recorded_and_found_again(settings, tmp_path: Path):
     assert model(torch.zeros(2, 3, SIDE, SIDE)).logits.shape == (2, len(TR)) and card.source.classes == TR
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_folders_without_labels_are_adapted_to_and_predicted(tmp_path: Path):
     write_card(tmp_path / "card")

@@ -56,6 +56,7 @@ def test_no_module_has_the_name_of_what_is_public():
     assert not set(sfda_kit.__all__) & {module.name for module in pkgutil.iter_modules(sfda_kit.__path__)}
 
 
+@pytest.mark.slow
 def test_every_name_stays_what_it_is_when_every_module_is_imported():
     program = """
 import importlib, pkgutil, sys, sfda_kit

@@ -144,6 +144,7 @@ def best_of(rows: list[dict[str, Any]], validator: str) -> int:
     return 1 + int(np.argmax([row["signals"]["validators"][validator] for row in rows]))
 
 
+@pytest.mark.slow
 def test_a_collapse_is_told_once_and_recorded_at_every_epoch(sink):
     ran = sink()
     assert ran.epochs() == [1, 2, 3, 4] and ran.result() == ("sink", 4)
@@ -155,6 +156,7 @@ def test_a_collapse_is_told_once_and_recorded_at_every_epoch(sink):
     assert ran.record["signals"] == ran.history[-1]["signals"]
 
 
+@pytest.mark.slow
 def test_snd_would_pick_the_collapsed_epoch_and_is_vetoed(sink):
     ran = sink("--select", "snd")
     scores = [row["signals"]["validators"]["snd"] for row in ran.history]
@@ -165,6 +167,7 @@ def test_snd_would_pick_the_collapsed_epoch_and_is_vetoed(sink):
     assert ran.result() == ("sink", ran.selection["chosen_epoch"]) and ran.selection["applied"]
 
 
+@pytest.mark.slow
 def test_model_metrics_and_predictions_are_those_of_the_chosen_epoch(sink):
     ran = sink("--select", "source-drift")
     chosen = best_of(ran.history[:2], "source-drift")  # the others have collapsed
@@ -190,6 +193,7 @@ def test_model_metrics_and_predictions_are_those_of_the_chosen_epoch(sink):
     assert ran.selection["regret"] == regret
 
 
+@pytest.mark.slow
 def test_choosing_is_told_and_changes_nothing_unless_it_is_asked_for(sink):
     told, applied = sink("--set", "adapt.validator=source-drift"), sink("--select", "source-drift")
     assert told.selection["validator"] == "source-drift"
@@ -203,6 +207,7 @@ def test_choosing_is_told_and_changes_nothing_unless_it_is_asked_for(sink):
     )
 
 
+@pytest.mark.slow
 def test_stop_ends_after_the_epoch_and_keeps_the_last_healthy_state(sink):
     ran = sink("--on-collapse", "stop")
     assert ran.epochs() == [1, 2, 3] and ran.result() == ("sink", 2) and ran.monitor["stopped"]
@@ -211,12 +216,14 @@ def test_stop_ends_after_the_epoch_and_keeps_the_last_healthy_state(sink):
     assert "stopped after sink epoch 3; the run keeps its state: that of sink epoch 2" in ran.output
 
 
+@pytest.mark.slow
 def test_stop_without_a_healthy_epoch_says_so(sink):
     ran = sink("--on-collapse", "stop", "--set", "recipe.options.at=1")
     assert ran.epochs() == [1] and ran.result() == ("sink", 1)
     assert "no epoch was healthy" in ran.output
 
 
+@pytest.mark.slow
 def test_rollback_takes_the_epoch_back_and_goes_on_with_half_the_rate(sink):
     calm, ran = sink("--set", "recipe.options.bearable=1"), sink("--on-collapse", "rollback")
     assert ran.epochs() == [1, 2, 3, 4] and ran.result() == ("sink", 4) and not ran.monitor["stopped"]
@@ -227,12 +234,14 @@ def test_rollback_takes_the_epoch_back_and_goes_on_with_half_the_rate(sink):
     assert "rolled back to before sink epoch 3; learning rate times 0.5" in ran.output
 
 
+@pytest.mark.slow
 def test_rollback_gives_up_after_three(sink):
     ran = sink("--on-collapse", "rollback", "--set", "recipe.options.bearable=0")
     assert [rollback["lr_factor"] for rollback in ran.monitor["rollbacks"]] == [0.5, 0.25, 0.125]
     assert ran.monitor["stopped"] and ran.epochs() == [1, 2, 3] and ran.result() == ("sink", 2)
 
 
+@pytest.mark.slow
 def test_a_term_that_collapses_the_one_loop_is_rolled_back_to_its_checkpoint(sink):
     fast = ("--set", "adapt.lr=0.2")
     warned = sink(*fast, method="one-class")
@@ -261,6 +270,7 @@ def stopping(original: Callable[..., None], count: int) -> Callable[..., None]:
     return stopped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "owner", "name", "count"),
     [
@@ -284,6 +294,7 @@ def test_killed_and_resumed_is_the_same_run(sink, sfda_kit, on_pairs, monkeypatc
     assert not (ran.folder / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_killed_after_a_rollback_it_goes_on_with_the_lower_rate(sink, sfda_kit, on_pairs, monkeypatch):
     from sfda_kit.runs import adaptation_driver as watch
 
@@ -295,6 +306,7 @@ def test_killed_after_a_rollback_it_goes_on_with_the_lower_rate(sink, sfda_kit, 
     assert sink("--on-collapse", "rollback", "--resume").outcome() == undisturbed
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_trained_method_is_resumed_exactly_with_a_choice(sink, sfda_kit, on_pairs, monkeypatch):
     flags = ("--select", "source-agreement", "--set", "adapt.validators=all", "--epochs", "3")
@@ -305,6 +317,7 @@ def test_a_trained_method_is_resumed_exactly_with_a_choice(sink, sfda_kit, on_pa
     assert sink(*flags, "--resume", method="shot").outcome() == undisturbed
 
 
+@pytest.mark.slow
 def test_labels_change_no_choice(sink, monkeypatch):
     """With every label of the target wrong, the same epoch is chosen and the same model is the result."""
     before = sink("--select", "infomax")
@@ -325,6 +338,7 @@ def test_labels_change_no_choice(sink, monkeypatch):
 CHEAP = {"balance", "bnm", "entropy", "infomax", "pair-agreement", "source-agreement", "source-drift"}
 
 
+@pytest.mark.slow
 def test_every_epoch_has_the_cheap_scores_and_expensive_ones_on_request(sink, monkeypatch):
     default, every = sink("--epochs", "1"), sink("--epochs", "1", "--set", "adapt.validators=all")
     scores = [ran.history[0]["signals"]["validators"] for ran in (default, every)]
@@ -337,6 +351,7 @@ def test_every_epoch_has_the_cheap_scores_and_expensive_ones_on_request(sink, mo
     assert "snd" in sink("--epochs", "1", "--select", "snd").history[0]["signals"]["validators"]
 
 
+@pytest.mark.slow
 def test_pairs_are_read_where_there_are_some(sink, sfda_kit, on_pairs):
     """The share of an epoch is that of its model, by hand; the reference is the source model's own."""
     ran = sink("--epochs", "1")
@@ -349,6 +364,7 @@ def test_pairs_are_read_where_there_are_some(sink, sfda_kit, on_pairs):
     assert result.exit_code == 2 and "reads TI pairs and the task has none" in str(result.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_watching_changes_no_training(sink):
     plain, watched = sink(method="shot"), sink("--set", "adapt.validators=all", method="shot")
@@ -360,6 +376,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(registry().components, ("validator", "broken"), part)
 
 
+@pytest.mark.slow
 def test_a_validator_that_fails_costs_only_itself_unless_it_was_asked_for(sink, sfda_kit, on_pairs, monkeypatch):
     broken(monkeypatch)
     ran = sink()
@@ -385,6 +402,7 @@ def test_a_wrong_name_stops_before_any_work(sfda_kit, on_pairs, flags, said):
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_options_of_the_validator_reach_it(sink):
     scores = [
         sink("--epochs", "1", "--select", "snd", *more).history[0]["signals"]["validators"]["snd"]
@@ -393,6 +411,7 @@ def test_options_of_the_validator_reach_it(sink):
     assert scores[0] < scores[1]
 
 
+@pytest.mark.slow
 def test_the_terminal_tells_what_was_chosen_and_what_was_left_out(sfda_kit, on_pairs):
     arguments = ["--method", "sinking", *on_pairs, "--epochs", str(EPOCHS), "--select", "snd"]
     shown = sfda_kit("run", *arguments).stdout

@@ -32,6 +32,7 @@ def grey_root(pairs_root, tmp_path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_equal_halves_give_the_accuracy_of_the_run(study, grey_root, sfda_kit, tmp_path):
     data = ["--dataset", "paired-folder", "--data-root", grey_root, "--source", "rgb@cam", "--target", "nir@cam"]
     classes = ["--tr-classes", ",".join(TR), "--ti-classes", ",".join(TI), "--source-floor", "0"]

@@ -12,6 +12,8 @@ from typer.testing import Result
 
 from sfda_kit.leaderboard.site.folder import MARK, made_with
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 MINI = RESULTS / "rooms-mini"

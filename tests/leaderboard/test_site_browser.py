@@ -11,6 +11,8 @@ import pytest
 
 from .made_site import built, hostile, ordinary
 
+pytestmark = pytest.mark.slow
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install sfda-kit[dev])")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
 

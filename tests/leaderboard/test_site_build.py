@@ -17,6 +17,8 @@ from sfda_kit.leaderboard.site.folder import MARK
 from .made_runs import board, write_run
 from .made_site import SECRET, built, hostile, ordinary, write_history, write_picture
 
+pytestmark = pytest.mark.slow
+
 
 class Page(HTMLParser):
     """Tags, addresses and text of a page."""

@@ -65,6 +65,7 @@ def changed(run_dir: Path, card: Path) -> set[str]:
     return {name for name, value in model.network.state_dict().items() if not torch.equal(value, source[name])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("method", [name for name in METHODS if name not in NEEDS_BATCH_NORM])
 def test_adapts(adapt, shared: Path, method: str, backbone: str) -> None:
@@ -89,6 +90,7 @@ def test_says_why_not_before_any_work(adapt, method: str, backbone: str) -> None
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.needs_plugin("sfda-kit-socket")
 def test_socket_adapts_without_the_term_that_it_is_told_to_leave_out(adapt, shared: Path, backbone: str) -> None:
@@ -96,6 +98,7 @@ def test_socket_adapts_without_the_term_that_it_is_told_to_leave_out(adapt, shar
     assert any(name.startswith("backbone") for name in moved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.needs_plugin("sfda-kit-tta")
 def test_tent_moves_scale_and_shift_of_layer_norms_instead(adapt, shared: Path, backbone: str) -> None:
@@ -106,6 +109,7 @@ def test_tent_moves_scale_and_shift_of_layer_norms_instead(adapt, shared: Path, 
     assert moved and {name.removeprefix("backbone.").rpartition(".")[0] for name in moved} <= norms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.needs_plugin("sfda-kit-alignment", "sfda-kit-shot")
 def test_every_alignment_of_pairs_applies(adapt, backbone: str) -> None:

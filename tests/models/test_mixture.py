@@ -27,6 +27,8 @@ from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import SIDE, SmallBackbone, small_network
 from sfda_kit.testing.signals import small_step_signals, small_target
 
+pytestmark = pytest.mark.slow
+
 ORDERS = ((0, 1, 2), (2, 0, 1), (1, 2, 0))
 """Each member's output for each class of the mixture."""
 MEANS = ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4), (0.5, 0.5, 0.5))

@@ -23,6 +23,8 @@ from sfda_kit.training.loop import train_stage as real_train
 
 from ..conftest import last_json
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "trackers.md"
 
 

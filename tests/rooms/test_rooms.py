@@ -18,6 +18,8 @@ from sfda_kit.rooms.dataset import Rooms
 from sfda_kit.rooms.generate import render_scenes
 from sfda_kit.rooms.layout import DOMAINS, Layout, RoomsOptions, View
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).with_name("rooms_golden.json")
 
 

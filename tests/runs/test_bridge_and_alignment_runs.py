@@ -22,6 +22,7 @@ def events(summary: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [event for event in map(json.loads, lines) if event["kind"] == kind]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-alignment", "sfda-kit-socket")
 def test_socket_with_every_alignment_but_its_own(sfda_kit, on_pairs):
     others = [text for name in ALIGNMENTS for text in ("--aligner", name)]
@@ -33,6 +34,7 @@ def test_socket_with_every_alignment_but_its_own(sfda_kit, on_pairs):
     assert set(recipe["phases"][0]["aligners"]) == {"infomax", "bn-stats", *(n.split("=")[0] for n in ALIGNMENTS)}
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_vqgan_bridges_and_tells_its_codebook(sfda_kit, on_pairs):
     codes = "recipe.bridge.options.codes=32"
@@ -43,6 +45,7 @@ def test_vqgan_bridges_and_tells_its_codebook(sfda_kit, on_pairs):
     assert all(0 < figure["codes_used"] <= 100 for figure in figures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["pixels", "bottleneck"])
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_the_discriminators_level_is_an_option_of_the_bridge(sfda_kit, on_pairs, level):
@@ -65,6 +68,7 @@ def outcome(summary: dict[str, Any]) -> tuple[Any, ...]:
     return rows, (folder / "predictions.parquet").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bridge", ["unet", "vqgan"])
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_joint_training_stopped_between_epochs_ends_as_if_it_was_not(sfda_kit, on_pairs, monkeypatch, bridge):
@@ -89,12 +93,14 @@ def test_joint_training_stopped_between_epochs_ends_as_if_it_was_not(sfda_kit, o
     assert set(json.loads((Path(whole["run_dir"]) / "record.json").read_text())["baselines"]) == {"source-only"}
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_joint_training_needs_pairs(sfda_kit, on_pairs):
     result = sfda_kit("run", "--method", "tgkt-joint", *on_pairs, "--set", "dataset.ti_classes=[]")
     assert result.exit_code == 2 and "--ti-classes" in str(result.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-socket", "sfda-kit-tgkt")
 def test_an_input_bridge_trained_beside_the_network_is_part_of_the_model(sfda_kit, on_pairs):
     joint = ("--bridge", "affine", "--set", "recipe.train_bridge=true")

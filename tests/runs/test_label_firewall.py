@@ -160,6 +160,7 @@ def test_a_stranger_cannot_ask_for_labels(handed, monkeypatch):
         resolve(plan.config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method", ["shot", "shot-plus-plus", "adabn", "tent", "t3a", "nrc", "aad", "cowa-jmds", "plue", "tgkt-joint"]
 )

@@ -85,6 +85,7 @@ def test_options_that_are_no_mapping_are_refused() -> None:
         resolve_method(load_config({"method": "counted", "recipe": {"options": 3}}))
 
 
+@pytest.mark.slow
 def test_options_are_set_from_the_command_line(sfda_kit, on_pairs) -> None:
     result = sfda_kit("run", "--method", "counted", *on_pairs, "--set", "recipe.options.passes=2", "--json")
     history = (Path(last_json(result)["run_dir"]) / "history.json").read_text()

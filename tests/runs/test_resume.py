@@ -57,6 +57,7 @@ def kill_when(arguments: list[str], home: Path, condition) -> bool:
     return process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_killed_in_every_stage_and_resumed_is_the_same_run(on_pairs, tmp_path):
     arguments = ["--method", "tgkt", *on_pairs, "--epochs", "3", "--set", "compute.threads=1"]
@@ -92,6 +93,7 @@ def run_dir(result) -> Path:
     return Path(json.loads(result.stdout.splitlines()[-1])["run_dir"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "epochs"),
     [("shot", 2), ("shot-plus-plus", 2), ("nrc", 2), ("cowa-jmds", 2), ("plue", 2), ("tent", 1), ("oracle", 4)],
@@ -113,6 +115,7 @@ def test_killed_after_the_last_epoch_the_result_is_still_written(sfda_kit, on_pa
     assert outcome(run_dir(result)) == outcome(run_dir(sfda_kit(*arguments, "--runs-dir", "undisturbed")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "more"),
     [
@@ -144,6 +147,7 @@ def test_stopped_between_epochs_the_memory_of_the_target_continues(sfda_kit, on_
     assert outcome(left) == outcome(run_dir(sfda_kit(*arguments, "--runs-dir", "undisturbed")))
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_killed_before_the_checkpoints_were_removed_a_finished_run_is_reported(shot, monkeypatch):
     def killed(*_: object) -> None:
@@ -159,6 +163,7 @@ def test_killed_before_the_checkpoints_were_removed_a_finished_run_is_reported(s
     assert not left.exists() and run_dir(result) == left.parent
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_another_card_at_the_same_path_is_another_run(shot, tmp_path):
     write_card(tmp_path / "card")
@@ -169,6 +174,7 @@ def test_another_card_at_the_same_path_is_another_run(shot, tmp_path):
     assert run_dir(shot(*with_card)) != first
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_data_changed_on_the_disk_is_another_run(shot, pairs_root, tmp_path):
     own = shutil.copytree(pairs_root, tmp_path / "pairs")
@@ -178,6 +184,7 @@ def test_data_changed_on_the_disk_is_another_run(shot, pairs_root, tmp_path):
     assert run_dir(shot("--data-root", str(own))) != first
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_mistake_found_late_leaves_no_folder_behind(sfda_kit, on_pairs):
     result = sfda_kit("run", "--method", "tgkt", *on_pairs, "--set", "dataset.ti_classes=[]")

@@ -54,6 +54,7 @@ def write_random(folder: Path, backbone: str, bottleneck: int) -> None:
     save_source(network, SourceCard.model_validate({"model": model, "classes": TR, **fields}), folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.needs_plugin(of="method")
 def test_runs_is_recorded_and_saves_what_it_adapted(adapt, tmp_path: Path, method: str) -> None:
@@ -71,6 +72,7 @@ def test_runs_is_recorded_and_saves_what_it_adapted(adapt, tmp_path: Path, metho
     assert any(not torch.equal(value, source[name]) for name, value in model.network.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "backbone"),
     [
@@ -91,6 +93,7 @@ def test_backbones_without_batch_norm_adapt(adapt, method: str, backbone: str) -
     assert load_model(run_dir)[1].method == method
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["adabn", "tent", "t3a", "nrc", "cowa-jmds", "plue", "shot-plus-plus"])
 @pytest.mark.needs_plugin(of="method")
 def test_networks_without_a_bottleneck_adapt(adapt, method: str) -> None:
@@ -116,6 +119,7 @@ def test_a_misspelt_option_is_named_before_any_work(adapt) -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ONLINE)
 @pytest.mark.needs_plugin(of="method")
 def test_online_methods_say_what_is_scored(adapt, method: str) -> None:

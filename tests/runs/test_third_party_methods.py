@@ -83,6 +83,7 @@ def predictions(folder: Path) -> bytes:
     return (folder / "predictions.parquet").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_phases_run_in_order_and_keep_their_proportion(two):
     folder = two()
@@ -94,6 +95,7 @@ def test_phases_run_in_order_and_keep_their_proportion(two):
     assert [len(history(two("--epochs", epochs))) for epochs in ("1", "2")] == [1 + 1, 1 + 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [2, 3, 6])
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_stopped_in_either_phase_and_resumed_is_the_same_run(two, sfda_kit, on_pairs, monkeypatch, stop):
@@ -114,6 +116,7 @@ def test_stopped_in_either_phase_and_resumed_is_the_same_run(two, sfda_kit, on_p
     assert outcome(left) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_loop_of_ones_own_is_evaluated_and_recorded_by_the_core(sfda_kit, on_pairs):
     summary = last_json(sfda_kit("run", "--method", "own-loop", *on_pairs, "--json"))
     folder = Path(summary["run_dir"])
@@ -133,6 +136,7 @@ def test_a_loop_of_ones_own_takes_no_aligner(sfda_kit, on_pairs):
     assert result.exit_code == 2 and "takes no aligner" in str(result.exception)
 
 
+@pytest.mark.slow
 def test_the_interfaces_import_no_torch():
     code = (
         "import sys\nimport sfda_kit\nfrom sfda_kit import Aligner, Dataset, Encoding, Method, Recipe\n"

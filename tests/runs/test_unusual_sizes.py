@@ -9,6 +9,8 @@ import pytest
 
 from ..conftest import last_json
 
+pytestmark = pytest.mark.slow
+
 
 def run(sfda_kit, *arguments: str) -> dict:
     summary = last_json(sfda_kit("run", *arguments, "--json"))

@@ -25,6 +25,8 @@ from sfda_kit.shards.labels import Labels
 from sfda_kit.shards.make import make_shards
 from sfda_kit.shards.writer import ShardWriter
 
+pytestmark = pytest.mark.slow
+
 KV1 = {"source": "rgb@kv1", "target": "depth@kv1"}
 CAM = {"source": "rgb@cam", "target": "depth@cam"}
 

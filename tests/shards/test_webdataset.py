@@ -210,6 +210,7 @@ def test_a_set_of_one_modality_with_numbers_as_classes(write_shard, rgb, tmp_pat
     assert load(root, **thermal).read(np.arange(2), "thermal", 8).shape == (2, 8, 8)
 
 
+@pytest.mark.slow
 def test_roles_make_the_split_and_need_one_half_only(tmp_path):
     make_twin("webdataset", tmp_path / "twin", per_class=4)
     dataset = load(tmp_path / "twin")

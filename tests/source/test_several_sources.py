@@ -64,6 +64,7 @@ def refusal(result: Any) -> str:
     return str(result.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["shot", "socket"])
 @pytest.mark.needs_plugin(of="method")
 def test_a_run_tells_its_cards_and_learned_weights_and_its_model_predicts(run, sfda_kit, pairs_root, method):
@@ -100,6 +101,7 @@ def test_at_first_the_mixture_is_the_mean_of_the_source_models(cards):
     torch.testing.assert_close(network(for_a).logits.softmax(1), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_one_card_in_a_list_is_the_run_of_that_card(run):
     single = run_dir(run("shot", "--source-card", "A"))
@@ -110,6 +112,7 @@ def test_one_card_in_a_list_is_the_run_of_that_card(run):
     assert not any(name.startswith("alpha_") for name in record["signals"])
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_flags_and_settings_name_the_same_cards_and_an_exchanged_card_is_another_run(run):
     first = run_dir(run("shot", *BOTH))
@@ -118,6 +121,7 @@ def test_flags_and_settings_name_the_same_cards_and_an_exchanged_card_is_another
     assert run_dir(run("shot", *BOTH)) != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["shot", "socket"])
 @pytest.mark.needs_plugin(of="method")
 def test_stopped_between_epochs_the_weights_continue(run, monkeypatch, method):
@@ -140,6 +144,7 @@ def test_stopped_between_epochs_the_weights_continue(run, monkeypatch, method):
     assert signals[0] == signals[1]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-socket")
 def test_folders_without_labels_adapt_and_predictions_are_those_recorded(sfda_kit, cards):
     import pyarrow.parquet as pq
@@ -157,6 +162,7 @@ def test_folders_without_labels_adapt_and_predictions_are_those_recorded(sfda_ki
     assert said == pytest.approx(recorded["probability"], abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_onnx_answers_as_the_mixture_does(sfda_kit, cards):
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -171,6 +177,7 @@ def test_onnx_answers_as_the_mixture_does(sfda_kit, cards):
     torch.testing.assert_close(torch.from_numpy(probabilities), expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["tgkt", "tgmb", "nrc", "cowa-jmds", "tent", "adabn"])
 @pytest.mark.needs_plugin(of="method")
 def test_other_methods_adapt_a_mixture(sfda_kit, cards, method):
@@ -233,6 +240,7 @@ def test_another_network_than_that_of_the_cards_is_refused(run):
     assert "'resnet10t'" in said and "A + B holds a network with 'test_resnet+test_resnet'" in said
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot", "sfda-kit-socket")
 def test_a_member_of_another_modality_takes_part_and_is_told_of(run):
     other_card(Path("B"), modality="nir")
@@ -245,6 +253,7 @@ def test_a_member_of_another_modality_takes_part_and_is_told_of(run):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_record_is_published_without_paths_and_passes_its_checks(run, cards):
     from sfda_kit.results.record import Record
@@ -267,6 +276,7 @@ def test_a_single_card_and_settings_without_mixing_keep_their_digests():
     assert changed.model_dump()["adapt"]["mixing_lr_factor"] == 2 and changed.digest() != plain.digest()
 
 
+@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot", "sfda-kit-socket")
 def test_networks_of_several_kinds_are_mixed(sfda_kit, cards):
     """Another backbone, without a bottleneck."""

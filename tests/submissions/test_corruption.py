@@ -17,6 +17,8 @@ from sfda_kit.submissions.verify import verify
 
 from .hostile import MANIFEST, Files, signed
 
+pytestmark = pytest.mark.slow
+
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FLIPS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=4)
 

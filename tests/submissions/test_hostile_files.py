@@ -16,6 +16,8 @@ from sfda_kit.submissions.pack import zipped
 
 from .hostile import MANIFEST, Files, manifest_of, signed, stored
 
+pytestmark = pytest.mark.slow
+
 Check = Callable[..., tuple[int, str]]
 Spoil = Callable[[Files], object]
 

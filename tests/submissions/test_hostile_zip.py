@@ -15,6 +15,8 @@ from sfda_kit.submissions import archive, layout
 
 from .hostile import MANIFEST, Files, by_hand, entries, entry, manifest_of
 
+pytestmark = pytest.mark.slow
+
 Check = Callable[..., tuple[int, str]]
 PNG = "pictures/curves.png"
 

@@ -24,6 +24,8 @@ from sfda_kit.submissions.verify import Rules, verify
 
 from .hostile import Files, signed
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Result]
 
 

@@ -52,6 +52,7 @@ class Random(Aligner):
         return signals.target_features.norm() * torch.rand(())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("aligner", "test", "says"),
     [

@@ -17,6 +17,8 @@ from PIL import Image
 
 from .conftest import scene, write_pair
 
+pytestmark = pytest.mark.slow
+
 RGB, DEPTH = "cam/rgb/bar/bar0.png", "cam/depth/bar/bar0.png"
 
 Broken = Callable[[Path], str]

@@ -13,6 +13,8 @@ from PIL import Image
 
 from sfda_kit.datasets.twins import make_twin
 
+pytestmark = pytest.mark.slow
+
 LAYOUTS = {
     "sun-rgbd": "sun-rgbd",
     "diml": "diml",

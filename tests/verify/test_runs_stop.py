@@ -21,7 +21,7 @@ from sfda_kit.plugins.discovery import registry
 from .test_hostile_pairs import ERRORS, NOTICES, RGB
 from .test_hostile_sets import BROKEN, twins  # noqa: F401  (a fixture)
 
-pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")]
 DIRECTIONS = (("rgb@cam", "depth@cam"), ("depth@cam", "rgb@cam"))
 """A half that one task does not read is read by the other."""
 

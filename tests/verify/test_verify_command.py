@@ -159,6 +159,7 @@ def test_processes_find_what_one_finds(own, monkeypatch):
     assert told[-1] == len(jobs)
 
 
+@pytest.mark.slow
 def test_a_file_that_kills_the_decoder_costs_itself_alone(own, monkeypatch):
     jobs = [FileCheck(path.relative_to(own).as_posix(), ("rgb",)) for path in sorted((own / "cam/rgb").rglob("*.png"))]
     monkeypatch.setattr(pool, "ALONE", 0)

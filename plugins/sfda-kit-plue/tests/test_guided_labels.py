@@ -58,6 +58,7 @@ def unit(values: Tensor) -> Tensor:
     return F.normalize(values, dim=1)
 
 
+@pytest.mark.slow
 def test_the_step_is_the_papers() -> None:
     """Views, momentum answers, votes, weights and the three losses, image by image."""
     network, other = settled_network(), settled_network()

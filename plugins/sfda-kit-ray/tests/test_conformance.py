@@ -8,6 +8,8 @@ import pytest
 
 from sfda_kit.testing import ExecutorConformance
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.xdist_group("ray")
 class TestRay(ExecutorConformance):

@@ -27,8 +27,11 @@ NOTICE_SOON = {"health_check_period_ms": 1000, "health_check_timeout_ms": 3000, 
 """A lost node is known as lost after some seconds instead of half a minute."""
 
 pytestmark = [
-    pytest.mark.xdist_group("ray"),
-    pytest.mark.skipif(not PROC.is_dir(), reason="looks processes up in /proc, which this system has not"),
+    pytest.mark.slow,
+    *[
+        pytest.mark.xdist_group("ray"),
+        pytest.mark.skipif(not PROC.is_dir(), reason="looks processes up in /proc, which this system has not"),
+    ],
 ]
 
 

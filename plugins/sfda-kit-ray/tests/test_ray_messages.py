@@ -53,6 +53,7 @@ def test_no_cluster_on_this_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "No Ray cluster answers at address=auto: no running instance" in message_of(tmp_path, address="auto")
 
 
+@pytest.mark.slow
 def test_a_cell_larger_than_this_computer(tmp_path: Path) -> None:
     message = message_of(tmp_path, cpus=100_000)
     assert "One cell asks for 100000 CPU, this computer has" in message

@@ -103,6 +103,7 @@ def test_the_gradient_comes_through_the_turned_copy_alone() -> None:
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.slow
 def test_steps_down_teach_the_network_to_tell() -> None:
     """Images that are brighter at the top tell how they are turned."""
     network = small_network()

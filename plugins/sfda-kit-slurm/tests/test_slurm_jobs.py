@@ -20,7 +20,7 @@ from sfda_kit.testing.jobs import (
     wait_until_unlocked,
 )
 
-pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.usefixtures("slurm", "sfda_cache")]
+pytestmark = [pytest.mark.slow, *[pytest.mark.xdist_group("slurm"), pytest.mark.usefixtures("slurm", "sfda_cache")]]
 SHORT = 5
 """Minutes: submitit takes a signal for the limit of so short a job, and for a preemption of longer ones."""
 ENOUGH = 60

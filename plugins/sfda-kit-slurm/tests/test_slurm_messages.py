@@ -47,6 +47,7 @@ def test_sbatch_refuses(slurm: None, tmp_path: Path) -> None:
         list(build_slurm(partition="nowhere").run([small_job(tmp_path)]))
 
 
+@pytest.mark.slow
 def test_options_reach_slurm(slurm: None, tmp_path: Path) -> None:
     options = {"cpus": 2, "memory": 1.5, "minutes": 30, "partition": "all", "sbatch": "--comment='two words' --hold"}
     ended = in_background(build_slurm(workers=1, **options).run([small_job(tmp_path, seed) for seed in range(2)]))

@@ -116,6 +116,7 @@ def weights(folder: Path) -> bytes:
     return file.read_bytes()
 
 
+@pytest.mark.slow
 def test_stage_tells_the_use_of_codes_and_resumes_bit_for_bit(tmp_path: Path, monkeypatch) -> None:
     events = trained(tmp_path / "whole", monkeypatch, epochs=3)
     assert [set(event.data["figures"]) for event in events] == [{"codes_used", "code_perplexity"}] * 3
@@ -127,6 +128,7 @@ def test_stage_tells_the_use_of_codes_and_resumes_bit_for_bit(tmp_path: Path, mo
     assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_training_lowers_the_error_and_uses_codes() -> None:
     made = bridge()
     objective = made.objective(small_source_network())
