@@ -61,7 +61,7 @@ def test_runs_is_recorded_and_saves_what_it_adapted(adapt, tmp_path: Path, metho
     run_dir = adapt(method)
     history = json.loads((run_dir / "history.json").read_text())
     online_or_single = method in ("adabn", *ONLINE)
-    phases = ("adapt", "labeling-transfer") if method == "shot-plus-plus" else ("adapt",)
+    phases = ("rotation-head", "adapt", "labeling-transfer") if method == "shot-plus-plus" else ("adapt",)
     expected = [(method, 1)] if online_or_single else [(phase, epoch) for phase in phases for epoch in (1, 2)]
     assert [(row["phase"], row["epoch"]) for row in history] == expected
     assert all(0 <= row["metrics"]["heldout_accuracy"] <= 100 for row in history)

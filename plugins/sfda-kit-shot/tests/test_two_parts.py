@@ -40,7 +40,7 @@ def test_each_part_is_used_pass_by_pass(labelled: int, unlabelled: int, size: in
 
 def test_every_pass_has_an_order_of_its_own() -> None:
     parts = divided(8, 8, 4)
-    steps = [torch.cat([row for _ in range(2) for row in [parts().labelled]]).tolist() for _ in range(4)]
+    steps = [torch.cat([parts().labelled, parts().labelled]).tolist() for _ in range(4)]
     assert len({tuple(order) for order in steps}) > 1
     assert all(sorted(order) == sorted(steps[0]) for order in steps)
 

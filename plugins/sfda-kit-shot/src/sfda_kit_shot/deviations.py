@@ -16,7 +16,7 @@ BATCHES = Deviation(
     theirs="is used, unless it holds one image",
     ours="is left out unless adapt.drop_last is false; an epoch of few images has at least 10 steps",
     why="the defaults of the toolkit; the presets of the data sets keep the batch and take one pass an epoch",
-    effect="none with a preset of the data set; else the steps of an epoch differ by one, or by up to 10 for few images",
+    effect="none with a preset of the data set; else an epoch has one step less, or more steps where there are few images",
 )
 IMAGES = Deviation(
     of="target images",
@@ -92,8 +92,8 @@ TRANSFER_STEPS = Deviation(
     "has batches",
     ours="an epoch has as many steps as one of adaptation; without a preset of the data set as many epochs, too",
     why="the steps of a phase are known before the split is made",
-    effect="with batches of 64 and 36 the number of steps is theirs where the larger part holds 56 % of the images; with "
-    "24 (VisDA-C) there are fewer steps here",
+    effect="with batches of 64 and 36 the number of steps is theirs where the larger part holds 56 % of the images; "
+    "with 24 (VisDA-C) there are fewer steps here",
 )
 TRANSFER_CHOICE = Deviation(
     of="result of labeling transfer",

@@ -11,7 +11,7 @@ from sfda_kit import GrowingBuffers, PseudoLabels
 
 
 class PartRows(NamedTuple):
-    """The rows of a step: int64 ``labelled`` (B,) with ``labels`` (B,), and ``unlabelled`` (B,); a part may be empty."""
+    """The rows of a step, all int64: ``labelled`` (B,), their ``labels`` (B,), ``unlabelled`` (B,); a part may be empty."""
 
     labelled: Tensor
     labels: Tensor
