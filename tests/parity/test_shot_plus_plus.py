@@ -175,7 +175,7 @@ def mixmatch_loss_of(data: dict[str, Any], network: NormedNetwork, double: bool,
     term = build_part("aligner", "mixmatch", {})
     term.own_module(network)
     labels, rows = torch.from_numpy(data["in_labels"]), torch.arange(batch)
-    monkeypatch.setattr(term.parts, "forward", lambda: SimpleNamespace(labelled=rows, labels=labels, unlabelled=rows))
+    monkeypatch.setattr(term.parts, "forward", lambda _: SimpleNamespace(labelled=rows, labels=labels, unlabelled=rows))
     monkeypatch.setattr(np.random, "default_rng", lambda _: SimpleNamespace(beta=lambda *_: float(data["in_drawn"])))
     monkeypatch.setattr(torch, "randperm", lambda *_, **__: torch.from_numpy(data["in_order"]))
     signals = SimpleNamespace(
@@ -184,7 +184,8 @@ def mixmatch_loss_of(data: dict[str, Any], network: NormedNetwork, double: bool,
         random=None,
         target_rows=rows,
         all_pseudo_labels=SimpleNamespace(labels=labels, weights=torch.ones(batch)),
-        progress_after=int(data["in_step"]) / int(data["in_steps"]),
+        step=int(data["in_step"]) - 1,
+        steps=int(data["in_steps"]),
     )
     return term(signals)  # type: ignore[no-any-return]
 

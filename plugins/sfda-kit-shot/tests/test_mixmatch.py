@@ -37,9 +37,9 @@ def ready(**options: Any) -> MixMatch:
     return found
 
 
-def step(network: Network, weights: Tensor, progress: float = 0.5) -> StepSignals:
-    """The signals of a step after which ``progress`` of the phase is done."""
-    inputs = replace(small_inputs(), progress_after=progress)
+def step(network: Network, weights: Tensor, number: int = 0, steps: int = 4) -> StepSignals:
+    """The signals of step ``number`` of ``steps``."""
+    inputs = replace(small_inputs(), step=number, steps=steps)
     labels = torch.randint(0, CLASSES, (IMAGES,), generator=torch.Generator().manual_seed(5))
     found = PseudoLabels(labels, weights)
     return StepSignals(
@@ -123,10 +123,10 @@ def test_each_pass_has_a_part_of_each_stack(stacks: int, size: int) -> None:
 def test_the_step_is_the_papers() -> None:
     """Split, guess, targets, mixing and passes by hand, with the numbers that the step draws."""
     network, other = small_network(), small_network()
-    found = ready(unlabelled_weight=20.0, batch=4)(step(network, halves(), progress=0.25))
+    found = ready(unlabelled_weight=20.0, batch=4)(step(network, halves()))
     fresh, parts = step(network, halves()), TwoParts()
     parts.divide(fresh.all_pseudo_labels, 4, fresh.random)
-    rows = parts()
+    rows = parts(0)
     easy, *views = (fresh.draw_target_images(rows=part) for part in (rows.labelled, rows.unlabelled, rows.unlabelled))
     with torch.no_grad():
         guess = (other(views[0]).logits.softmax(1) + other(views[1]).logits.softmax(1)) / 2
@@ -155,12 +155,14 @@ def test_any_split_of_the_batch_gives_a_loss_and_finite_gradients(weights: Tenso
     assert loss > 0 and all(g.isfinite().all() for g in gradients) and any(g.any() for g in gradients)
 
 
-def test_unlabelled_images_count_more_and_more() -> None:
-    def loss(progress: float, weight: float) -> float:
-        return ready(unlabelled_weight=weight)(step(small_network(), torch.zeros(IMAGES), progress)).item()
+@pytest.mark.parametrize("steps", [1, 4, 7])
+def test_unlabelled_images_count_more_and_more(steps: int) -> None:
+    """The first of T steps has a T-th of the weight."""
 
-    for progress in (0.25, 0.75, 1.0):
-        assert loss(progress, 8.0) == pytest.approx(progress * loss(1.0, 8.0), rel=1e-5)
+    def loss(weight: float, steps: int) -> float:
+        return ready(unlabelled_weight=weight)(step(small_network(), torch.zeros(IMAGES), 0, steps)).item()
+
+    assert loss(8.0, steps) == pytest.approx(loss(8.0 / steps, 1), rel=1e-5)
 
 
 def test_the_parts_stay_what_they_are() -> None:
@@ -177,7 +179,7 @@ def test_the_batch_is_that_of_the_run_unless_it_is_given() -> None:
     for batch, expected in ((None, IMAGES), (5, 5)):
         term = ready(batch=batch)
         term(step(small_network(), halves()))
-        assert len(term.parts().labelled) == len(term.parts().unlabelled) == expected
+        assert len(term.parts(1).labelled) == len(term.parts(1).unlabelled) == expected
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_labels_wait_for_the_end_of_the_first_epoch_on_visda() -> None:
         assert {key: labeler[key] for key in wanted} == wanted
     steps = 866  # of an epoch
     (change,) = shot["changes"]
-    assert [k for k in range(1, 2 * steps) if k / (15 * steps) > change["after"]][0] == steps
+    assert next(k for k in range(1, 2 * steps) if k / (15 * steps) > change["after"]) == steps
 
 
 @pytest.mark.parametrize(("preset", "batch"), [("office-31", 36), ("office-home", 36), ("visda-c", 24)])

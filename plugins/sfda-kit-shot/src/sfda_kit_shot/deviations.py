@@ -16,7 +16,7 @@ BATCHES = Deviation(
     theirs="is used, unless it holds one image",
     ours="is left out unless adapt.drop_last is false; an epoch of few images has at least 10 steps",
     why="the defaults of the toolkit; the presets of the data sets keep the batch and take one pass an epoch",
-    effect="none with a preset of the data set; else an epoch has one step less, or more steps where there are few images",
+    effect="none with a preset of the data set; else an epoch has one step less, or more steps if there are few images",
 )
 IMAGES = Deviation(
     of="target images",

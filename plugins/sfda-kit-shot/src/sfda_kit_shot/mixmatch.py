@@ -71,7 +71,7 @@ class MixMatch(Aligner):
         """Return a scalar >= 0; gradients reach the network through its answers to mixed images."""
         if not self.parts.is_divided:
             self.parts.divide(signals.all_pseudo_labels, self.batch or len(signals.target_rows), signals.random)
-        rows = self.parts()
+        rows = self.parts(signals.step)
         views, targets = self._labelled(signals, rows.labelled, rows.labels)
         for view, guess in self._unlabelled(signals, rows.unlabelled):
             views, targets = [*views, view], [*targets, guess]
@@ -80,7 +80,7 @@ class MixMatch(Aligner):
         mixed = mix(torch.cat(views), share, mate.to(views[0].device))
         order = passes(len(views), len(views[0])).to(mixed.device)
         logits = torch.cat([signals.answer(mixed[part]).logits for part in order])[order.flatten().argsort()]
-        weight = self.unlabelled_weight * signals.progress_after
+        weight = self.unlabelled_weight * (signals.step + 1) / signals.steps
         return mixmatch_loss(logits, soft, len(rows.labelled), weight)
 
     def _labelled(self, signals: StepSignals, rows: Tensor, labels: Tensor) -> tuple[list[Tensor], list[Tensor]]:

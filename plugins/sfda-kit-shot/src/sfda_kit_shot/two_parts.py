@@ -11,7 +11,7 @@ from sfda_kit import GrowingBuffers, PseudoLabels
 
 
 class PartRows(NamedTuple):
-    """The rows of a step, all int64: ``labelled`` (B,), their ``labels`` (B,), ``unlabelled`` (B,); a part may be empty."""
+    """The rows of a step: ``labelled``, their ``labels`` and ``unlabelled``, int64 (B,), or empty as the part is."""
 
     labelled: Tensor
     labels: Tensor
@@ -19,7 +19,7 @@ class PartRows(NamedTuple):
 
 
 class TwoParts(GrowingBuffers):
-    """Two parts of the N target images, divided once. All state is in buffers, so a resumed run goes on with the same.
+    """Two parts of the N target images, divided once, kept in buffers, so that a resumed run goes on with the same.
 
     Each part is shuffled anew whenever all its complete batches have been used; an incomplete one is dropped. A part
     with less than one batch repeats images inside it.
@@ -29,13 +29,12 @@ class TwoParts(GrowingBuffers):
     is_labelled: Tensor
     size: Tensor
     key: Tensor
-    steps: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("labels", torch.empty(0, dtype=torch.int64))
         self.register_buffer("is_labelled", torch.empty(0, dtype=torch.bool))
-        for name in ("size", "key", "steps"):
+        for name in ("size", "key"):
             self.register_buffer(name, torch.tensor(0))
 
     @property
@@ -49,17 +48,16 @@ class TwoParts(GrowingBuffers):
         self.size.fill_(size)
         self.key.fill_(int(torch.randint(2**31 - 1, (), generator=generator)))
 
-    def forward(self) -> PartRows:
-        """Return the rows of the next step, on the CPU, and count the step."""
+    def forward(self, step: int) -> PartRows:
+        """Return the rows of ``step``, counted from 0, on the CPU."""
         labels, is_labelled = self.labels.cpu(), self.is_labelled.cpu()
         parts = (is_labelled.nonzero()[:, 0], (~is_labelled).nonzero()[:, 0])
-        labelled, unlabelled = (part[self._places(len(part), salt)] for salt, part in enumerate(parts))
-        self.steps += 1
+        labelled, unlabelled = (part[self._places(len(part), step, salt)] for salt, part in enumerate(parts))
         return PartRows(labelled, labels[labelled], unlabelled)
 
-    def _places(self, count: int, salt: int) -> Tensor:
-        """Return the places in a part of ``count`` images for the present step, (B,), or none of an empty part."""
-        size, step = int(self.size), int(self.steps)
+    def _places(self, count: int, step: int, salt: int) -> Tensor:
+        """Return the places of a step in a part of ``count`` images, (B,), or none of an empty part."""
+        size = int(self.size)
         if not count:
             return torch.empty(0, dtype=torch.int64)
         if count < size:
