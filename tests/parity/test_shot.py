@@ -100,30 +100,32 @@ class Vector(nn.Module):
         self.values = nn.Parameter(values)
 
 
-def stage_of_vectors(folder: Path, backbone: Tensor, bottleneck: Tensor, rate: float) -> tuple[Network, TrainingStage]:
-    """Return a network of two vectors and the stage in which a phase of SHOT trains it."""
+def stage_of_vectors(
+    folder: Path, backbone: Tensor, bottleneck: Tensor, rate: float, steps: int
+) -> tuple[Network, TrainingStage]:
+    """Return a network of two vectors and the stage in which a phase of SHOT trains it for ``steps``."""
     network = Network(Vector(backbone), width=7, bottleneck=5, classes=2)
     network.bottleneck = Vector(bottleneck)
-    config = AdaptConfig(epochs=1, lr=rate, backbone_lr_factor=0.1, schedule="inverse")
+    config = AdaptConfig(epochs=1, lr=rate, backbone_lr_factor=0.1, schedule="inverse", steps_per_epoch=steps)
     context = small_context(folder, network=network, config=config)
     return network, PhaseTraining(context, Phase(), AdaptedModel(Copy(), network))._stage()
 
 
 def after_each_step(
-    stage: TrainingStage, steps: int, term: Callable[[int], Tensor], read: Callable[[], Any], folder: Path
+    stage: TrainingStage, term: Callable[[int], Tensor], read: Callable[[], Any], folder: Path
 ) -> list[Any]:
-    """Make ``steps`` steps of ``stage`` on ``term(step)``, and return what ``read()`` gives after each one."""
+    """Make the steps of ``stage`` on ``term(step)``, and return what ``read()`` gives after each one."""
     seen: list[Any] = []
 
     def signals(epoch: int, generator: torch.Generator) -> Iterator[int]:
         del epoch, generator
-        yield from range(steps)
+        yield from range(stage.steps)
 
     def listen(event: Any) -> None:
         if event.kind == "step":
             seen.append(read())
 
-    stage = replace(stage, epochs=1, steps=steps, signals=signals, terms={"term": (1.0, term)})
+    stage = replace(stage, signals=signals, terms={"term": (1.0, term)})
     assert list(train_stage(stage, Checkpoint(folder / "stage.pt"), listen)) == [1]
     return seen
 
@@ -132,13 +134,13 @@ def after_each_step(
 def test_rate_of_every_step(steps: int, tmp_path: Path) -> None:
     """The first step is decayed already."""
     data = load("shot", f"rate_factor_t{steps}")
-    network, stage = stage_of_vectors(tmp_path, torch.ones(7), torch.ones(5), rate=1.0)
+    network, stage = stage_of_vectors(tmp_path, torch.ones(7), torch.ones(5), rate=1.0, steps=steps)
     vectors = [p for p in network.parameters() if p.requires_grad]
 
     def rates() -> list[float]:
         return [group["lr"] for group in stage.optimizer.param_groups]
 
-    found = after_each_step(stage, steps, lambda _: 0 * sum(p.sum() for p in vectors), rates, tmp_path)
+    found = after_each_step(stage, lambda _: 0 * sum(p.sum() for p in vectors), rates, tmp_path)
     factors = np.array(found, dtype=np.float64)
     close(factors[:, 1], data["out_factor_from_1"], double=True)
     close(factors[:, 0], 0.1 * data["out_factor_from_1"], double=True)
@@ -149,7 +151,8 @@ def test_rate_of_every_step(steps: int, tmp_path: Path) -> None:
 def test_optimiser_steps(case: str, double: bool, tmp_path: Path) -> None:
     data = load("shot", f"updates_{case}")
     start = [tensor(data[f"in_{part}"], double) for part in ("backbone", "bottleneck")]
-    network, stage = stage_of_vectors(tmp_path, *start, rate=float(data["in_rate"]))
+    steps = len(data["in_backbone_gradients"])
+    network, stage = stage_of_vectors(tmp_path, *start, rate=float(data["in_rate"]), steps=steps)
     vectors: list[Any] = [network.backbone.values, network.bottleneck.values]
     gradients = [tensor(data[f"in_{part}_gradients"], double) for part in ("backbone", "bottleneck")]
 
@@ -159,7 +162,7 @@ def test_optimiser_steps(case: str, double: bool, tmp_path: Path) -> None:
     def values() -> list[Tensor]:
         return [vector.detach().clone() for vector in vectors]
 
-    found = after_each_step(stage, len(gradients[0]), term, values, tmp_path)
+    found = after_each_step(stage, term, values, tmp_path)
     for part, rows in zip(("backbone", "bottleneck"), zip(*found, strict=True), strict=True):
         close(torch.stack(rows), wanted(data, part, double), double)
         np.testing.assert_allclose(torch.stack(rows), wanted(data, part, double), rtol=1e-5, atol=1e-6)
