@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-)
+from pydantic import ConfigDict, Field, field_validator
 
 from sfda_kit.config.digest import digest
 from sfda_kit.interfaces.recipe import PartConfig
+from sfda_kit.interfaces.strict_model import StrictModel
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+class _Strict(StrictModel):
+    model_config = ConfigDict(validate_default=True)
 
 
 Augmentation = Literal["crop-flip", "strong", "eager-crop-flip", "eager-strong"]
 """The crops of training images: at whole pixels, or 50 to 100 % of the area; ``eager``: one by one by torchvision."""
+
 
 SUBSAMPLING = ("ti_pairs", "target_images")
 """The settings of ``DatasetConfig`` that leave images out. They are recorded only where they are given."""
@@ -37,6 +32,8 @@ class DatasetConfig(_Strict):
     source needs images of it. ``ti_pairs`` and ``target_images`` (training images of the target; the test images stay)
     ask for fewer images than there are, for studies: see ``data/subsample.py``.
     """
+
+    _later_keys: ClassVar[tuple[str, ...]] = SUBSAMPLING
 
     name: str = "rooms"
     root: Path | None = None
@@ -65,12 +62,6 @@ class DatasetConfig(_Strict):
         if value == 1:
             raise ValueError("0 or at least 2: batch normalisation has no variance over one image")
         return value
-
-    @model_serializer(mode="wrap")
-    def _told_only_if_asked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out settings that ask for all images, so that old configurations keep their digests."""
-        told: dict[str, Any] = handler(self)
-        return {key: value for key, value in told.items() if value is not None or key not in SUBSAMPLING}
 
 
 class ModelConfig(_Strict):
@@ -131,18 +122,30 @@ class BridgeStageConfig(_Strict):
 
 
 class AdaptConfig(_Strict):
-    """The adaptation loop, with the optimiser of SHOT.
+    """The adaptation loop, with the optimiser of SHOT: SGD, with Nesterov momentum unless ``momentum`` is 0.
 
     The preset ``pretrained`` gives the backbone a tenth of the rate of the bottleneck, to protect ImageNet features. A
-    backbone trained from scratch has none to protect and learns at the full rate. ``mixing_lr_factor``: factor on the
-    rate of the weights that mix several source models; 0 keeps them equal. ``steps_per_epoch`` of the phases of a
-    recipe: a number, ``pass`` for one pass over the target images, or ``auto``: a pass, but at least
-    ``loop.FEWEST_STEPS`` steps (our choice; without it few images hardly adapt a model: see the study target-images).
+    backbone trained from scratch has none to protect and learns at the full rate. ``classifier_lr_factor``: factor on
+    the rate of the classifier, in phases that train it. ``mixing_lr_factor``: factor on the rate of the weights that
+    mix several source models; 0 keeps them equal. ``schedule`` of the rate, see ``training/schedules.py``.
+
+    ``steps_per_epoch`` of the phases of a recipe: a number, ``pass`` for one pass over the target images, or ``auto``:
+    a pass, but at least ``loop.FEWEST_STEPS`` steps (our choice; without it few images hardly adapt a model: see the
+    study target-images). ``drop_last``: leave out the incomplete last batch of a pass; a batch of one image is left out
+    in any case, because BatchNorm has no variance over it.
 
     ``select``: the validator that selects the epoch of the result, or ``last``. ``validator``: the one whose choice is
     reported when nothing is selected. ``validators``: expensive ones that score every epoch too (``all``: every
     installed one). ``on_collapse``: what happens when predicted classes collapse.
     """
+
+    _later_keys: ClassVar[tuple[str, ...]] = (
+        "mixing_lr_factor",
+        "steps_per_epoch",
+        "classifier_lr_factor",
+        "schedule",
+        "drop_last",
+    )
 
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=64, ge=2)
@@ -158,13 +161,9 @@ class AdaptConfig(_Strict):
     on_collapse: Literal["warn", "stop", "rollback"] = "warn"
     mixing_lr_factor: float = Field(default=10.0, ge=0)
     steps_per_epoch: int | Literal["auto", "pass"] = "auto"
-
-    @model_serializer(mode="wrap")
-    def _later_keys_told_only_if_changed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out defaults of settings that were added later, so that old configurations keep their digests."""
-        told: dict[str, Any] = handler(self)
-        later = {key: type(self).model_fields[key].default for key in ("mixing_lr_factor", "steps_per_epoch")}
-        return {key: value for key, value in told.items() if key not in later or value != later[key]}
+    classifier_lr_factor: float = Field(default=1.0, ge=0)
+    schedule: Literal["inverse", "constant", "cosine"] = "inverse"
+    drop_last: bool = True
 
     @field_validator("steps_per_epoch", mode="before")
     @classmethod
@@ -189,11 +188,14 @@ class ComputeConfig(_Strict):
 
 
 class RunConfig(_Strict):
-    """Everything that decides the result of a run. ``recipe`` holds overrides for the recipe of the method."""
+    """Everything that decides the result of a run. ``recipe`` holds overrides for the recipe of the method.
+
+    ``preset``: the name of the defaults, ``scratch``, ``pretrained`` or a preset of the method.
+    """
 
     method: str
     seed: int = Field(default=0, ge=0, lt=2**31)
-    preset: Literal["scratch", "pretrained"] = "scratch"
+    preset: str = "scratch"
     dataset: DatasetConfig = DatasetConfig()
     encoding: PartConfig = PartConfig(name="copy")
     model: ModelConfig = ModelConfig()

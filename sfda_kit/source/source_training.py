@@ -21,12 +21,11 @@ from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.loop import (
     TrainingStage,
     batches,
-    inverse_decay,
-    one_cycle,
     seeded_generator,
     steps_per_epoch,
     train_stage,
 )
+from sfda_kit.training.schedules import schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,15 +124,16 @@ class SupervisedTrainer:
 
     def stage(self, name: str) -> TrainingStage:
         """Return the stage for the training loop."""
+        steps = steps_per_epoch(len(self.rows), self.config.batch_size)
         return TrainingStage(
             name=name,
             epochs=self.config.epochs,
-            steps=steps_per_epoch(len(self.rows), self.config.batch_size),
+            steps=steps,
             modules={"network": self.network},
             optimizer=self._optimizer(),
             signals=self._steps,
             terms={"cross-entropy": (1.0, self._cross_entropy)},
-            lr_factor=one_cycle if self.config.schedule == "one-cycle" else inverse_decay,
+            lr_factor=schedule(self.config.schedule, self.config.epochs * steps),
             seed=self.seed,
             autocast=self.autocast,
             rate="source.lr",
