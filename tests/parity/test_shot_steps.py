@@ -228,7 +228,7 @@ def naive_adapt(network: Network, head: nn.Module, target: RecordingView, drawn:
 def naive_transfer(network: Network, classifier: nn.Module, target: RecordingView, drawn: Drawn) -> None:
     """Three steps of labeling transfer, each with a labelled batch and two views of an unlabelled one."""
     labels, low = split(answers(network, target.all_images())[1])
-    network.classifier = copy.deepcopy(classifier)
+    network.classifier = copy.deepcopy(classifier).requires_grad_(True)
     groups = [(0.1 * RATE, parameters(network.backbone)), (RATE, parameters(network.bottleneck))]
     sgd = NaiveSgd([*groups, (RATE, parameters(network.classifier))], steps=3)
     training_mode(network, classifier=True)
