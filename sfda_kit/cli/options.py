@@ -57,7 +57,7 @@ class BasicOptions(OptionGroup):
         Text,
         Setting(
             "preset",
-            "Named settings: scratch, pretrained or one of the method's; `sfda-kit plugins show METHOD`.",
+            "Named settings: scratch, pretrained, or a preset of the method.",
             "by model",
         ),
     ]

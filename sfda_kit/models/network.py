@@ -87,7 +87,7 @@ class Network(nn.Module):
 def replace_weights(classifier: nn.Linear, weights: Tensor, bias: Tensor) -> None:
     """Copy weights (K, D) and bias (K,) into ``classifier``. A weight normalisation stays in place."""
     if nn.utils.parametrize.is_parametrized(classifier, "weight"):
-        classifier.weight = weights  # torch splits them into length and direction
+        classifier.weight = weights.detach()  # torch splits them into length and direction
     else:
         classifier.weight.copy_(weights)
     classifier.bias.copy_(bias)
