@@ -185,15 +185,16 @@ def test_three_steps_of_cowa_jmds_in_each_of_two_epochs(
     found = run(tmp_path, recipe_of("cowa-jmds", weighted_mixup=change), target, epochs=2, **settings)
     assert len(target.drawn) == len(draws) == 6
     trainer = Trainer(expected, 0.1, 6, is_decayed=False)
-    for number, ((rows, images), (l, order)) in enumerate(zip(target.drawn, draws, strict=True)):
+    for number, ((rows, images), (share, order)) in enumerate(zip(target.drawn, draws, strict=True)):
         if number % 3 == 0:
             expected.eval()
             with torch.no_grad():
                 labels, scores = jmds(*expected(target.all_images()))
             expected.train()
         hot, w = torch.eye(CLASSES)[labels[rows]], scores[rows]
-        p = expected(l[:, None, None, None] * images + (1 - l)[:, None, None, None] * images[order]).logits.softmax(1)
-        y = l[:, None] * hot + (1 - l)[:, None] * hot[order]
-        loss = ((l * w + (1 - l) * w[order]) * -(y * (p + 1e-6).log()).sum(1)).mean()
+        part = share[:, None, None, None]
+        p = expected(part * images + (1 - part) * images[order]).logits.softmax(1)
+        y = share[:, None] * hot + (1 - share)[:, None] * hot[order]
+        loss = ((share * w + (1 - share) * w[order]) * -(y * (p + 1e-6).log()).sum(1)).mean()
         trainer.step(loss * (first_weight if number < 3 else 1.0))
     assert_same_weights(found, expected)
