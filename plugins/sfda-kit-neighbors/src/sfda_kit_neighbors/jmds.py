@@ -41,7 +41,7 @@ SECOND_RIDGE = 1e-4
 """What is added to the diagonal of a covariance that has no Cholesky factor."""
 
 
-class Mixture(NamedTuple):
+class GaussianMixture(NamedTuple):
     """A Gaussian mixture holds ``mass`` (K,), ``means`` (K, D) and ``covariances`` (K, D, D) of K components."""
 
     mass: Tensor
@@ -71,7 +71,7 @@ def fitted_twice(features: Tensor, model: Tensor) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def fit(features: Tensor, membership: Tensor, spread: Tensor) -> Mixture:
+def fit(features: Tensor, membership: Tensor, spread: Tensor) -> GaussianMixture:
     """Return the mixture of features (N, D) with memberships g (N, K) and weights h (N, K) in the covariances.
 
     A class that nobody belongs to keeps the least mass that the precision has, at the origin.
@@ -80,7 +80,7 @@ def fit(features: Tensor, membership: Tensor, spread: Tensor) -> Mixture:
     means = (membership / mass).T @ features
     shares = spread / spread.sum(dim=0).clamp_min(torch.finfo(spread.dtype).tiny)
     covariances = [_covariance(features - mean, share) for mean, share in zip(means, shares.T, strict=True)]
-    return Mixture(mass, means, torch.stack(covariances))
+    return GaussianMixture(mass, means, torch.stack(covariances))
 
 
 def _covariance(centred: Tensor, shares: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ def _covariance(centred: Tensor, shares: Tensor) -> Tensor:
     return covariance
 
 
-def log_posterior(features: Tensor, mixture: Mixture) -> Tensor:
+def log_posterior(features: Tensor, mixture: GaussianMixture) -> Tensor:
     """Return log p(c | u_i), (N, K), of features (N, D)."""
     joint = [
         log_density(features - mean, covariance) + mass.log() for mass, mean, covariance in zip(*mixture, strict=True)
