@@ -112,11 +112,14 @@ def seeded_generator(seed: int, *names: object) -> torch.Generator:
     return torch.Generator().manual_seed(value)
 
 
-def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield shuffled rows in batches of ``size``. An incomplete last batch is dropped unless it is the only one."""
+def batches(count: int, size: int, generator: torch.Generator, drop_last: bool = True) -> Iterator[Tensor]:
+    """Yield shuffled rows in batches of ``size``. An incomplete last batch is dropped unless it is the only one.
+
+    With ``drop_last`` False it is kept, unless it has one image, over which BatchNorm has no variance.
+    """
     rows = torch.randperm(count, generator=generator)
-    full = rows[: count // size * size] if count >= size else rows
-    yield from torch.split(full, size)
+    dropped = count % size if drop_last or count % size == 1 else 0
+    yield from torch.split(rows[: count - dropped] if count >= size else rows, size)
 
 
 def endless(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
