@@ -78,6 +78,7 @@ from .plugins.discovery import build_part as build_part
 from .plugins.hookspecs import hookimpl as hookimpl
 from .plugins.interface_version import INTERFACE_VERSION as INTERFACE_VERSION
 from .plugins.registry import Component as Component
+from .plugins.registry import Deviation as Deviation
 from .results.record import Record as Record
 from .runs.labelled import run as run
 from .runs.unlabelled import adapt as adapt
@@ -85,10 +86,11 @@ from .source.source_card import SourceCard as SourceCard
 from .source.source_card import load_card as load_card
 from .training.checkpoint import Checkpoint as Checkpoint
 from .training.loop import TrainingStage as TrainingStage
-from .training.loop import inverse_decay as inverse_decay
-from .training.loop import one_cycle as one_cycle
 from .training.loop import seeded_generator as seeded_generator
 from .training.loop import steps_per_epoch as steps_per_epoch
 from .training.loop import train_stage as train_stage
+from .training.schedules import inverse_decay as inverse_decay
+from .training.schedules import one_cycle as one_cycle
+from .training.schedules import schedule as schedule
 
 __version__: str

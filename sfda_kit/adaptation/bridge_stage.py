@@ -15,7 +15,8 @@ from sfda_kit.events import Event
 from sfda_kit.plugins.discovery import build_part, installation, registry
 from sfda_kit.source.source_card import WEIGHTS_FILE, load_weights, save_weights
 from sfda_kit.training.checkpoint import Checkpoint
-from sfda_kit.training.loop import TrainingStage, one_cycle, seeded_generator, steps_per_epoch, train_stage
+from sfda_kit.training.loop import TrainingStage, seeded_generator, steps_per_epoch, train_stage
+from sfda_kit.training.schedules import one_cycle
 from sfda_kit.training.stage_cache import cached_stage
 
 if TYPE_CHECKING:

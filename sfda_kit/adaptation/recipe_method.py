@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sfda_kit.adaptation.changing_terms import ChangingTerm, Form, aligner_forms, label_forms
 from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.adaptation.joint_bridge import JointBridge
-from sfda_kit.adaptation.step_signals import StepSignals, epoch_inputs
+from sfda_kit.adaptation.phase_optimizer import phase_optimizer
+from sfda_kit.adaptation.step_signals import StepInputs, StepSignals, epoch_inputs
 from sfda_kit.adaptation.target_memory import TargetMemory
+from sfda_kit.data.augmented_view import AugmentedView
 from sfda_kit.interfaces.method import EpochState, Method
 from sfda_kit.models.network import AdaptedModel, scope_modules
 from sfda_kit.plugins.discovery import build_part
@@ -20,12 +23,12 @@ from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.loop import (
     Term,
     TrainingStage,
-    inverse_decay,
     seeded_generator,
     steps_per_epoch,
     train_stage,
 )
 from sfda_kit.training.optimizers import CombinedOptimizer
+from sfda_kit.training.schedules import schedule
 
 if TYPE_CHECKING:
     from sfda_kit.interfaces.aligner import Aligner
@@ -44,28 +47,42 @@ class RecipeMethod(Method):
             bank = fill_bank(model, context.target, context.config.evaluation_batch_size)
             yield EpochState("as-is", 0, 0, model, bank)
         state = training = None
+        own_modules: dict[str, nn.Module] = {}
         for phase in context.recipe.phases:
-            training = PhaseTraining(context, phase, model)
+            training = PhaseTraining(context, phase, model, own_modules)
             for state in training.run():
                 yield state
+            own_modules |= training.own_modules
         if state is None and training is not None:  # resumed after the last epoch had been saved
             yield training.state(training.epochs)
 
 
 class PhaseTraining:
-    """A phase training builds the terms of one phase, and holds the bank and the labels of the current epoch."""
+    """A phase training builds the terms of one phase, and holds the bank and the labels of the current epoch.
 
-    def __init__(self, context: AdaptationContext, phase: Phase, model: AdaptedModel) -> None:
+    ``earlier``: the aligners' own modules at the end of the phases before, by their names in checkpoints.
+    """
+
+    def __init__(
+        self,
+        context: AdaptationContext,
+        phase: Phase,
+        model: AdaptedModel,
+        earlier: Mapping[str, nn.Module] | None = None,
+    ) -> None:
         self.context, self.phase, self.model = context, phase, model
         config = context.config
         self.epochs = max(1, round(config.epochs * phase.length))
-        self.steps = steps_per_epoch(len(context.target), config.batch_size, config.steps_per_epoch)
+        self.steps = steps_per_epoch(len(context.target), config.batch_size, config.steps_per_epoch, config.drop_last)
         self.aligners: dict[str, Aligner] = {
             name: build_part("aligner", name, aligner.options) for name, aligner in phase.aligners.items()
         }
-        self.own_modules = self._own_modules()
+        self.own_modules = self._own_modules(earlier or {})
+        if phase.new_classifier:
+            seeded_generator(context.seed, "classifier-initialisation", phase.name)
+            context.network.renew_classifier()
         self.reads = frozenset(signal for aligner in self.aligners.values() for signal in aligner.reads)
-        wanted = phase.labeler and (phase.labeler.weight or "pseudo_labels" in self.reads)
+        wanted = phase.labeler and (phase.labeler.is_weighted or "pseudo_labels" in self.reads)
         labeler = phase.labeler if wanted else None
         self.labeler: PseudoLabeler | None = None
         if labeler:
@@ -104,7 +121,7 @@ class PhaseTraining:
             optimizer=CombinedOptimizer(self._optimizer(), self.joint.optimizer) if self.joint else self._optimizer(),
             signals=self._steps,
             terms=self._terms(),
-            lr_factor=inverse_decay,
+            lr_factor=schedule(self.context.config.schedule, self.epochs * self.steps),
             seed=self.context.seed,
             autocast=self.context.autocast,
         )
@@ -115,58 +132,42 @@ class PhaseTraining:
         modules |= {"memory": self.memory} if self.memory else {}
         return modules | self.own_modules | (self.joint.modules if self.joint else {})
 
-    def _own_modules(self) -> dict[str, nn.Module]:
-        """Return the aligners' own modules, by the names that they have in checkpoints."""
+    def _own_modules(self, earlier: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+        """Return the aligners' own modules by their names in checkpoints; those of earlier phases keep their state."""
         context, found = self.context, {}
         for name, aligner in self.aligners.items():
             seeded_generator(context.seed, "aligner-initialisation", self.phase.name, name)
             module = aligner.own_module(context.network)
-            if module is not None:
-                found[f"aligner {name}"] = module.to(context.target.device).train()
+            if module is None:
+                continue
+            found[f"aligner {name}"] = module.to(context.target.device).train()
+            if f"aligner {name}" in earlier:
+                module.load_state_dict(earlier[f"aligner {name}"].state_dict())
         return found
 
     def _terms(self) -> dict[str, Term]:
-        terms: dict[str, Term] = {
-            name: (self.phase.aligners[name].weight, aligner) for name, aligner in self.aligners.items()
-        }
-        if self.phase.labeler and self.phase.labeler.weight:
-            terms["pseudo-label"] = (self.phase.labeler.weight, pseudo_label_loss)
-        return terms | (self.joint.terms() if self.joint else {})
+        forms = {name: aligner_forms(name, self.phase.aligners[name], first) for name, first in self.aligners.items()}
+        if self.phase.labeler and self.phase.labeler.is_weighted:
+            forms["pseudo-label"] = label_forms(self.phase.labeler, pseudo_label_loss)
+        return {name: _term(found) for name, found in forms.items()} | (self.joint.terms() if self.joint else {})
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        config, network = self.context.config, self.context.network
-        network.requires_grad_(False)
-        modules = scope_modules(network, self.phase.train)
-        groups: list[dict[str, object]] = []
-        for module in modules:
-            module.requires_grad_(True)
-        trained = {id(p) for module in modules for p in module.parameters()}
-        for part, factor in ((network.backbone, config.backbone_lr_factor), (network.bottleneck, 1.0)):
-            parameters = [p for p in part.parameters() if id(p) in trained]
-            if parameters:
-                groups.append({"params": parameters, "lr": config.lr * factor})
-        if network.mixing is not None:  # no weight decay: it would pull the weights of source models together
-            rate = config.lr * config.mixing_lr_factor
-            groups.append({"params": [network.mixing.requires_grad_(True)], "lr": rate, "weight_decay": 0.0})
-        own = [p for module in self.own_modules.values() for p in module.parameters()]
-        if own:
-            groups.append({"params": own, "lr": config.lr})
-        return torch.optim.SGD(
-            groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=True
-        )
+        context = self.context
+        return phase_optimizer(context.network, self.phase.train, context.config, self.own_modules.values())
 
     def _steps(self, epoch: int, generator: torch.Generator) -> Iterable[StepSignals]:
         context = self.context
-        self._refresh_labels()
+        if self.labeler is not None:
+            self.labels = self.labeler(self._label_bank(epoch))
+            self.label_memory.renew(self.labels.labels)
         if self.memory is not None and not self.memory.is_filled:
-            self.memory.fill(self.bank or self._fill())
+            self.memory.fill(self._label_bank(epoch))
         context.network.eval()  # what is outside the scope keeps its running statistics too
         for module in scope_modules(context.network, self.phase.train):
             module.train()
         if self.joint:
             self.joint.train()
-        size, views = context.config.batch_size, (context.target, context.pairs, context.config.augmentation, generator)
-        for inputs in epoch_inputs(*views, size=size, steps=self.steps, epoch=epoch, epochs=self.epochs):
+        for inputs in self._inputs(epoch, generator):
             yield StepSignals(
                 inputs,
                 context.network,
@@ -178,14 +179,35 @@ class PhaseTraining:
                 self.joint.role if self.joint else None,
             )
 
-    def _refresh_labels(self) -> None:
-        if self.labeler is None:
-            return
-        self.labels = self.labeler(self.bank or self._fill())
-        self.label_memory.renew(self.labels.labels)
+    def _inputs(self, epoch: int, generator: torch.Generator) -> Iterator[StepInputs]:
+        context, config = self.context, self.context.config
+        return epoch_inputs(
+            context.target,
+            context.pairs,
+            config.augmentation,
+            generator,
+            size=config.batch_size,
+            steps=self.steps,
+            epoch=epoch,
+            epochs=self.epochs,
+            drop_last=config.drop_last,
+        )
+
+    def _label_bank(self, epoch: int) -> FeatureBank:
+        """Return the bank of the images that the phase's ``bank_view`` names, at the start of an epoch."""
+        if self.phase.bank_view == "test":
+            return self.bank or self._fill()
+        context = self.context
+        seed = seeded_generator(context.seed, "bank-view", self.phase.name, epoch).initial_seed()
+        view = AugmentedView(context.target, context.config.augmentation, seed)
+        return fill_bank(self.model, view, context.config.evaluation_batch_size)
 
     def _fill(self) -> FeatureBank:
         return fill_bank(self.model, self.context.target, self.context.config.evaluation_batch_size)
+
+
+def _term(forms: list[Form]) -> Term:
+    return (1.0, ChangingTerm(forms)) if len(forms) > 1 else (forms[0].weight, forms[0].term)
 
 
 class LabelMemory(nn.Module):

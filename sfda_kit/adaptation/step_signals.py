@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepInputs:
-    """Step inputs are the views and rows of one step; images are drawn only when a term reads them."""
+    """Step inputs are the views and rows of one step; images are drawn only when a term reads them.
+
+    ``epoch`` and ``step`` count from 0 in the phase, which has ``steps`` in all its epochs.
+    """
 
     target: TargetView
     target_rows: Tensor
@@ -37,7 +40,14 @@ class StepInputs:
     pair_rows: Tensor
     geometry: GeometryKind
     generator: torch.Generator
-    progress: float
+    epoch: int
+    step: int
+    steps: int
+
+    @property
+    def progress(self) -> float:
+        """The share of the phase's steps done before this one, in [0, 1)."""
+        return self.step / self.steps
 
 
 def epoch_inputs(
@@ -50,13 +60,14 @@ def epoch_inputs(
     steps: int,
     epoch: int,
     epochs: int,
+    drop_last: bool = True,
 ) -> Iterator[StepInputs]:
     """Yield the inputs of one epoch's ``steps``: batches of ``size``, in repeated passes over images and pairs."""
-    rows = endless(len(target), size, generator)
+    rows = endless(len(target), size, generator, drop_last)
     pair_rows = endless(len(pairs) if pairs else 0, size, generator)
-    for step in range(steps):
-        progress = (epoch + step / steps) / epochs
-        yield StepInputs(target, next(rows), pairs, next(pair_rows), geometry, generator, progress)
+    for step in range(epoch * steps, (epoch + 1) * steps):
+        drawn = next(rows), pairs, next(pair_rows)
+        yield StepInputs(target, *drawn, geometry, generator, epoch, step, epochs * steps)
 
 
 class StepImages:
@@ -116,8 +127,23 @@ class _Signals:
 
     @property
     def progress(self) -> float:
-        """Share of the phase's steps done, in [0, 1)."""
+        """Share of the phase's steps done before this one, in [0, 1)."""
         return self._images.inputs.progress
+
+    @property
+    def epoch(self) -> int:
+        """Number of the phase's epoch, from 0."""
+        return self._images.inputs.epoch
+
+    @property
+    def step(self) -> int:
+        """Number of the phase's step, from 0."""
+        return self._images.inputs.step
+
+    @property
+    def steps(self) -> int:
+        """How many steps the phase has in all its epochs."""
+        return self._images.inputs.steps
 
     @property
     def random(self) -> torch.Generator:

@@ -53,6 +53,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Last line of stdout: one J
 class BasicOptions(OptionGroup):
     panel = "What to run"
     method: Annotated[Text, Setting("method", "Method; `sfda-kit plugins list --kind method` shows all.")]
+    preset: Annotated[
+        Text,
+        Setting(
+            "preset",
+            "Named settings: scratch, pretrained, or a preset of the method.",
+            "by model",
+        ),
+    ]
     config: Annotated[Path | None, typer.Option(help="YAML file of settings; options given here win over it.")]
     set_: Assignments
     seed: Annotated[Whole, Setting("seed", "Fixes everything random except the split.", "0")]

@@ -1,10 +1,15 @@
-"""``sfda-kit plugins``: list what is installed, and what failed to load."""
+"""``sfda-kit plugins``: what is installed, what failed to load, and where parts differ from their papers."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sfda_kit.plugins.registry import Component
 
 app = typer.Typer(help="Installed plugins and their parts.", no_args_is_help=True)
 
@@ -34,3 +39,45 @@ def list_(kind: Annotated[str | None, typer.Option(help="Show one kind of part o
             errors().print(f"  what to do: {plugin.remedy}", markup=False)
     for (kind_, name), owners in found.registry.conflicts.items():
         errors().print(f"conflict: the {kind_} {name!r} is claimed by {' and '.join(owners)}", markup=False)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a part, for example nrc.")],
+    kind: Annotated[str | None, typer.Option(help="The kind of part, where several have this name.")] = None,
+) -> None:
+    """Show one part: its paper, its presets, and where it differs from its authors' code."""
+    from sfda_kit.cli.output import results
+    from sfda_kit.plugins.discovery import registry
+    from sfda_kit.plugins.registry import KINDS
+
+    kinds = [wanted for wanted in KINDS if name in registry().names(wanted)] or ["method"]
+    for wanted in [kind] if kind else kinds:
+        _show(registry().get(wanted, name), results())
+
+
+def _show(part: Component, console: Console) -> None:
+    from sfda_kit.config.presets import load_preset, preset_names
+
+    console.print(f"{part.kind} {part.name}, from {part.owner}: {part.summary}", markup=False)
+    if part.paper:
+        console.print(f"paper: {part.paper}", markup=False)
+    for preset in preset_names(part):
+        found = load_preset(part, preset)
+        console.print(f"preset {preset}: {found.summary}", markup=False)
+        console.print(f"  from {found.origin}", markup=False)
+        for note in found.notes.splitlines():
+            console.print(f"  {note}", markup=False)
+    for deviation in part.deviations:
+        console.print(f"deviation, {deviation.of}", markup=False)
+        for key in ("theirs", "ours", "why", "effect"):
+            console.print(f"  {key}: {getattr(deviation, key)}", markup=False)
+
+
+@app.command()
+def deviations() -> None:
+    """Print where installed parts differ from their papers or their authors' code, as a table in Markdown."""
+    from sfda_kit.plugins.deviations import deviations_table
+    from sfda_kit.plugins.discovery import registry
+
+    typer.echo(deviations_table(registry()), nl=False)

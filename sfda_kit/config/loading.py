@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from sfda_kit.config.explain import explain
-from sfda_kit.config.merging import merge
+from sfda_kit.config.merging import merge, merge_settings
 from sfda_kit.config.models import RunConfig
-from sfda_kit.config.presets import PRESETS
-from sfda_kit.errors import UserError
+from sfda_kit.config.presets import PRESETS, load_preset
+from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.plugins.discovery import registry
+
+if TYPE_CHECKING:
+    from sfda_kit.plugins.registry import Component
 
 
 def _starts_pretrained(data: Mapping[str, Any]) -> bool:
@@ -29,20 +32,35 @@ def _starts_pretrained(data: Mapping[str, Any]) -> bool:
     return any(load_card(Path(one)).model.pretrained for one in cards)
 
 
+def _defaults(preset: str, component: Component | None) -> dict[str, Any]:
+    """Return the settings of the preset and of the method. What the method says gives way to its own preset."""
+    general = PRESETS.get(preset, PRESETS["pretrained"])
+    defaults = merge(general, component.settings if component else {})
+    if preset in PRESETS:
+        return defaults
+    if component is None:
+        raise UserError(f"There is no preset {preset!r}. {did_you_mean(preset, PRESETS)}")
+    return merge_settings(defaults, load_preset(component, preset).settings)
+
+
 def load_config(data: Mapping[str, Any]) -> RunConfig:
     """Validate ``data`` over the defaults of preset and method. Raises ``UserError`` naming every wrong key and value.
 
-    The default preset depends on whether the model, or that of a source card, is pretrained. The alias of a method is
-    replaced by its name, so that both are the same run.
+    The default preset depends on whether the model, or that of a source card, is pretrained. A preset of the method
+    says nothing about the model where a source card holds it. The alias of a method is replaced by its name, so that
+    both are the same run.
     """
-    preset = data.get("preset") or ("pretrained" if _starts_pretrained(data) else "scratch")
-    defaults: Mapping[str, Any] = PRESETS.get(str(preset), {})
+    preset = str(data.get("preset") or ("pretrained" if _starts_pretrained(data) else "scratch"))
+    component = None
     if isinstance(method := data.get("method"), str):
         name = registry().canonical("method", method)
         data = {**data, "method": name}
-        if component := registry().components.get(("method", name)):
-            defaults = merge(defaults, component.settings)
+        component = registry().components.get(("method", name))
+    defaults = _defaults(preset, component)
+    source = data.get("source")
+    if isinstance(source, Mapping) and source.get("card"):
+        defaults.pop("model", None)
     try:
-        return RunConfig.model_validate(merge({**defaults, "preset": preset}, data))
+        return RunConfig.model_validate(merge_settings({**defaults, "preset": preset}, data))
     except ValidationError as error:
         raise UserError(explain(error, "configuration", RunConfig)) from None

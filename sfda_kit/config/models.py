@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-)
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from sfda_kit.config.digest import digest
 from sfda_kit.interfaces.recipe import PartConfig
+from sfda_kit.interfaces.strict_model import StrictModel
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+class _Strict(StrictModel):
+    model_config = ConfigDict(validate_default=True)
 
 
 Augmentation = Literal["crop-flip", "strong", "eager-crop-flip", "eager-strong"]
 """The crops of training images: at whole pixels, or 50 to 100 % of the area; ``eager``: one by one by torchvision."""
+
 
 SUBSAMPLING = ("ti_pairs", "target_images")
 """The settings of ``DatasetConfig`` that leave images out. They are recorded only where they are given."""
@@ -37,6 +32,8 @@ class DatasetConfig(_Strict):
     source needs images of it. ``ti_pairs`` and ``target_images`` (training images of the target; the test images stay)
     ask for fewer images than there are, for studies: see ``data/subsample.py``.
     """
+
+    _later_keys: ClassVar[tuple[str, ...]] = SUBSAMPLING
 
     name: str = "rooms"
     root: Path | None = None
@@ -66,12 +63,6 @@ class DatasetConfig(_Strict):
             raise ValueError("0 or at least 2: batch normalisation has no variance over one image")
         return value
 
-    @model_serializer(mode="wrap")
-    def _told_only_if_asked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out settings that ask for all images, so that old configurations keep their digests."""
-        told: dict[str, Any] = handler(self)
-        return {key: value for key, value in told.items() if value is not None or key not in SUBSAMPLING}
-
 
 class ModelConfig(_Strict):
     """The network: any timm backbone, a bottleneck of ``bottleneck`` features (0: none) and a linear classifier."""
@@ -82,16 +73,12 @@ class ModelConfig(_Strict):
     image_size: int = Field(default=64, ge=8, le=1024)
 
 
-LATER = ("checkpoint", "momentum", "drop_last")
-"""The settings of ``SourceConfig`` that were added later. They are recorded only where they are changed."""
-
-
 class SourceConfig(_Strict):
     """The training of the source model.
 
     ``epochs`` None: as many optimiser steps as ``steps``, and at least ``FEWEST_PASSES`` passes over the images (see
     ``source/source_training.py``). It ends early when ``patience`` evaluations on held-out groups, all in its second
-    half, bring no better accuracy. With ``epochs`` it is trained for exactly so many.
+    half, bring no better accuracy and the training loss falls no more. With ``epochs`` it is exactly so many.
 
     ``checkpoint``: the weights that are the result, those at the ``best`` held-out accuracy (a tie goes to the later
     ones) or the ``last``. None: the best of a training that is counted in steps, the last of one counted in epochs.
@@ -99,6 +86,8 @@ class SourceConfig(_Strict):
     ``held_out``: share of the images, in whole groups. ``floor``: least source accuracy in percent (None: twice
     chance). ``card``: a source model to use instead, or several to mix (``models/mixture.py``).
     """
+
+    _later_keys: ClassVar[tuple[str, ...]] = ("checkpoint", "momentum", "drop_last")
 
     epochs: int | None = Field(default=None, ge=1)
     steps: int = Field(default=1500, ge=1)
@@ -120,12 +109,10 @@ class SourceConfig(_Strict):
     card: Path | tuple[Path, ...] | None = None
 
     @model_serializer(mode="wrap")
-    def _later_keys_told_where_they_matter(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out later settings without effect, so that old configurations, all with epochs, keep their digests."""
-        told: dict[str, Any] = handler(self)
-        unchanged = {key for key in LATER if told[key] == type(self).model_fields[key].default}
-        unused = set() if self.epochs is None else {"steps", "patience"}
-        return {key: value for key, value in told.items() if key not in unchanged | unused}
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what plays no part beside ``epochs``, which all older configurations give."""
+        data = super()._without_later_defaults(handler)
+        return {key: value for key, value in data.items() if self.epochs is None or key not in ("steps", "patience")}
 
     @property
     def keeps_best(self) -> bool:
@@ -161,18 +148,30 @@ class BridgeStageConfig(_Strict):
 
 
 class AdaptConfig(_Strict):
-    """The adaptation loop, with the optimiser of SHOT.
+    """The adaptation loop, with the optimiser of SHOT: SGD, with Nesterov momentum unless ``momentum`` is 0.
 
     The preset ``pretrained`` gives the backbone a tenth of the rate of the bottleneck, to protect ImageNet features. A
-    backbone trained from scratch has none to protect and learns at the full rate. ``mixing_lr_factor``: factor on the
-    rate of the weights that mix several source models; 0 keeps them equal. ``steps_per_epoch`` of the phases of a
-    recipe: a number, ``pass`` for one pass over the target images, or ``auto``: a pass, but at least
-    ``loop.FEWEST_STEPS`` steps (our choice; without it few images hardly adapt a model: see the study target-images).
+    backbone trained from scratch has none to protect and learns at the full rate. ``classifier_lr_factor``: factor on
+    the rate of the classifier, in phases that train it. ``mixing_lr_factor``: factor on the rate of the weights that
+    mix several source models; 0 keeps them equal. ``schedule`` of the rate, see ``training/schedules.py``.
+
+    ``steps_per_epoch`` of the phases of a recipe: a number, ``pass`` for one pass over the target images, or ``auto``:
+    a pass, but at least ``loop.FEWEST_STEPS`` steps (our choice; without it few images hardly adapt a model: see the
+    study target-images). ``drop_last``: leave out the incomplete last batch of a pass; a batch of one image is left out
+    in any case, because BatchNorm has no variance over it.
 
     ``select``: the validator that selects the epoch of the result, or ``last``. ``validator``: the one whose choice is
     reported when nothing is selected. ``validators``: expensive ones that score every epoch too (``all``: every
     installed one). ``on_collapse``: what happens when predicted classes collapse.
     """
+
+    _later_keys: ClassVar[tuple[str, ...]] = (
+        "mixing_lr_factor",
+        "steps_per_epoch",
+        "classifier_lr_factor",
+        "schedule",
+        "drop_last",
+    )
 
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=64, ge=2)
@@ -188,13 +187,9 @@ class AdaptConfig(_Strict):
     on_collapse: Literal["warn", "stop", "rollback"] = "warn"
     mixing_lr_factor: float = Field(default=10.0, ge=0)
     steps_per_epoch: int | Literal["auto", "pass"] = "auto"
-
-    @model_serializer(mode="wrap")
-    def _later_keys_told_only_if_changed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out defaults of settings that were added later, so that old configurations keep their digests."""
-        told: dict[str, Any] = handler(self)
-        later = {key: type(self).model_fields[key].default for key in ("mixing_lr_factor", "steps_per_epoch")}
-        return {key: value for key, value in told.items() if key not in later or value != later[key]}
+    classifier_lr_factor: float = Field(default=1.0, ge=0)
+    schedule: Literal["inverse", "constant", "cosine"] = "inverse"
+    drop_last: bool = True
 
     @field_validator("steps_per_epoch", mode="before")
     @classmethod
@@ -219,11 +214,14 @@ class ComputeConfig(_Strict):
 
 
 class RunConfig(_Strict):
-    """Everything that decides the result of a run. ``recipe`` holds overrides for the recipe of the method."""
+    """Everything that decides the result of a run. ``recipe`` holds overrides for the recipe of the method.
+
+    ``preset``: the name of the defaults, ``scratch``, ``pretrained`` or a preset of the method.
+    """
 
     method: str
     seed: int = Field(default=0, ge=0, lt=2**31)
-    preset: Literal["scratch", "pretrained"] = "scratch"
+    preset: str = "scratch"
     dataset: DatasetConfig = DatasetConfig()
     encoding: PartConfig = PartConfig(name="copy")
     model: ModelConfig = ModelConfig()

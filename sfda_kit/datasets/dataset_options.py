@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from sfda_kit.errors import UserError, did_you_mean
-from sfda_kit.interfaces.recipe import StrictModel
+from sfda_kit.interfaces.strict_model import StrictModel
 
 
 class DatasetOptions(StrictModel):

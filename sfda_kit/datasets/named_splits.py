@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces.dataset import Split
-from sfda_kit.interfaces.recipe import StrictModel
+from sfda_kit.interfaces.strict_model import StrictModel
 
 
 class Largest(StrictModel):

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from sfda_kit.config.explain import explain
 from sfda_kit.errors import UserError
 from sfda_kit.files import write_json
-from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig, StrictModel
+from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
+from sfda_kit.interfaces.strict_model import StrictModel
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import build_part
 from sfda_kit.source.source_card import CARD_FILE, WEIGHTS_FILE, SourceCard, load_weights, save_weights, weights_hash

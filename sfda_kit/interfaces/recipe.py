@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-Scope = Literal["backbone+bottleneck", "backbone", "bottleneck", "batch-norm"]
+from sfda_kit.interfaces.strict_model import StrictModel
 
-
-class StrictModel(BaseModel):
-    """A strict model holds values that cannot be changed, and refuses a key that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Scope = Literal["backbone+bottleneck", "backbone+bottleneck+classifier", "backbone", "bottleneck", "batch-norm", "none"]
 
 
 class PartConfig(StrictModel):
@@ -41,17 +31,53 @@ class BridgeConfig(PartConfig):
     objective: dict[str, float] = Field(default_factory=dict)
 
 
+class WeightChange(StrictModel):
+    """A change of a term's weight. It holds in the steps k of the phase's T (k from 1) with k / T > ``after``."""
+
+    after: float = Field(ge=0, lt=1)
+    weight: float | None = Field(default=None, ge=0)
+
+
+class TermChange(WeightChange):
+    """A change of a term's weight, of some of its options, or of both; the rest stays as it was before."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+def _in_order(changes: Sequence[WeightChange]) -> Any:
+    if any(late.after <= early.after for early, late in pairwise(changes)):
+        raise ValueError("the changes must be in order: each 'after' greater than the one before")
+    return changes
+
+
 class LabelerConfig(PartConfig):
-    """A labeler and the weight of its cross-entropy; at 0 it runs only where an aligner reads ``pseudo_labels``."""
+    """A labeler and the weight of its cross-entropy; at 0 it runs only where an aligner reads ``pseudo_labels``.
+
+    ``changes`` of the weight while the phase goes on, for a warm-up without labels.
+    """
+
+    _later_keys: ClassVar[tuple[str, ...]] = ("changes",)
 
     weight: float = Field(default=0.3, ge=0)
+    changes: Annotated[tuple[WeightChange, ...], AfterValidator(_in_order)] = ()
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether the cross-entropy has a weight above 0 in any step."""
+        return bool(self.weight or any(change.weight for change in self.changes))
 
 
 class AlignerConfig(StrictModel):
-    """An aligner config holds the weight and options of one loss term; a bare number is its weight, 0 removes it."""
+    """An aligner config holds the weight and options of one loss term; a bare number is its weight, 0 removes it.
+
+    ``changes`` of weight and options while the phase goes on. A term of weight 0 that has changes is still computed.
+    """
+
+    _later_keys: ClassVar[tuple[str, ...]] = ("changes",)
 
     weight: float = Field(ge=0)
     options: dict[str, Any] = Field(default_factory=dict)
+    changes: Annotated[tuple[TermChange, ...], AfterValidator(_in_order)] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -63,12 +89,19 @@ class Phase(StrictModel):
     """A phase is one part of the training with its terms, labels and scope.
 
     ``length`` is relative to ``--epochs`` (1 = the main phase). ``train`` names what is updated, running statistics
-    included; all else stays in evaluation mode. The classifier is never updated (SHOT's source hypothesis).
+    included; all else stays in evaluation mode. SHOT's source hypothesis keeps the classifier as it is, others train it
+    (``backbone+bottleneck+classifier``). With ``none`` only the aligners' own modules learn. An aligner that an earlier
+    phase had too goes on with its own module. ``new_classifier``: the phase begins with a classifier of random weights.
+
+    ``bank_view``: the images that the labeler labels, and that fill the memory before the first step: with the test
+    transform, or ``augmented`` as in training.
 
     With ``train_bridge`` the recipe's bridge (the teacher bridge where it has one, else the input bridge) is not
     trained beforehand; it starts untrained and learns by its objective in the steps of this phase. The network's terms
     also train an input bridge. They never train a teacher bridge, because the teacher's answers carry no gradient.
     """
+
+    _later_keys: ClassVar[tuple[str, ...]] = ("train_bridge", "new_classifier", "bank_view")
 
     name: str = "adapt"
     aligners: dict[str, AlignerConfig] = Field(default_factory=dict)
@@ -76,12 +109,8 @@ class Phase(StrictModel):
     train: Scope = "backbone+bottleneck"
     length: float = Field(default=1.0, gt=0)
     train_bridge: bool = False
-
-    @model_serializer(mode="wrap")
-    def _frozen_bridge_unsaid(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Records made before this key existed lack it: the same recipe must stay the same run.
-        data: dict[str, Any] = handler(self)
-        return data if data["train_bridge"] else {key: data[key] for key in data if key != "train_bridge"}
+    new_classifier: bool = False
+    bank_view: Literal["test", "augmented"] = "test"
 
     @field_validator("labeler", mode="before")
     @classmethod

@@ -66,6 +66,14 @@ class Network(nn.Module):
         """The number K of classes."""
         return int(self.classifier.out_features)  # type: ignore[arg-type]
 
+    @torch.no_grad()
+    def renew_classifier(self) -> None:
+        """Give the classifier, and that of each member of a ``Mixture``, new random weights."""
+        for layer in self.classifier.modules():
+            if isinstance(layer, nn.Linear):
+                new = nn.Linear(layer.in_features, layer.out_features).to(layer.bias.device)
+                replace_weights(layer, new.weight, new.bias)
+
     def backbones(self) -> list[nn.Module]:
         """Return the backbone in a list, or the backbones of all members of a ``Mixture``."""
         return [self.backbone]
@@ -73,6 +81,16 @@ class Network(nn.Module):
     def weighed(self, features: Tensor) -> Tensor:
         """Return ``features`` (B, D) for comparisons of images. Only a ``Mixture`` changes them."""
         return features
+
+
+@torch.no_grad()
+def replace_weights(classifier: nn.Linear, weights: Tensor, bias: Tensor) -> None:
+    """Copy weights (K, D) and bias (K,) into ``classifier``. A weight normalisation stays in place."""
+    if nn.utils.parametrize.is_parametrized(classifier, "weight"):
+        classifier.weight = weights.detach()  # torch splits them into length and direction
+    else:
+        classifier.weight.copy_(weights)
+    classifier.bias.copy_(bias)
 
 
 def single_precision(values: Tensor) -> Tensor:
@@ -123,6 +141,8 @@ def frozen_copy(network: Network) -> Network:
 
 def scope_modules(network: Network, scope: Scope) -> list[nn.Module]:
     """Return the modules that ``scope`` trains."""
+    if scope == "none":
+        return []
     if scope == "batch-norm":
         return [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     return [getattr(network, name) for name in scope.split("+")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-INTERFACE_VERSION = "1.0"
+INTERFACE_VERSION = "1.1"
 """The version ``major.minor`` of the plugin interface. A higher minor only adds; a higher major may break plugins."""
 
 ATTRIBUTE = "SFDA_KIT_INTERFACE"

@@ -29,12 +29,30 @@ SHIPPED = {part: package for package, parts in _PARTS.items() for part in parts.
 
 
 @dataclass(frozen=True)
+class Deviation:
+    """A deviation is one point where a part differs from its paper or from its authors' code.
+
+    ``of``: the equation, section or function; ``theirs`` and ``ours``: what each computes; ``why``: the reason;
+    ``effect``: what it changes, with a figure where one was measured.
+    """
+
+    of: str
+    theirs: str
+    ours: str
+    why: str
+    effect: str
+
+
+@dataclass(frozen=True)
 class Component:
     """A component declares one part. ``target`` is ``package.module:Attribute``, imported on first use.
 
     ``paper``: link or citation; ``alias``: a second name for users; ``settings``: what a method sets in the
     configuration unless the user sets it (``{"adapt": {"epochs": 20}}``); ``requires``: modules beyond the requirements
     of the plugin; ``extra``: the extra of the owner that installs them. The core fills in ``kind`` and ``owner``.
+
+    ``presets``: ``package:folder`` with one YAML file for each named preset of a method (``config/presets.py``);
+    ``deviations``: where the part differs from its paper or from its authors' code.
     """
 
     name: str
@@ -45,6 +63,8 @@ class Component:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     requires: tuple[str, ...] = ()
     extra: str = ""
+    presets: str = ""
+    deviations: tuple[Deviation, ...] = ()
     kind: str = ""
     owner: str = ""
 

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.dataset import PARTS
-from sfda_kit.interfaces.recipe import StrictModel
+from sfda_kit.interfaces.strict_model import StrictModel
 from sfda_kit.rooms.sensors import HEIGHT, SENSORS, WIDTH
 from sfda_kit.rooms.shapes import CLASSES, TI_SHAPES, TR_SHAPES
 

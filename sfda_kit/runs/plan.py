@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from sfda_kit.adaptation.changing_terms import aligner_forms
 from sfda_kit.config.explain import explain
 from sfda_kit.config.merging import merge_part, merge_recipe, spelt_out
 from sfda_kit.config.models import RunConfig
@@ -177,21 +178,44 @@ def _check_bridge(bridge: BridgeConfig, is_joint: bool) -> None:
 
 
 def _check_phase(phase: Phase, network: Network, model: ModelConfig) -> None:
-    from sfda_kit.models.network import scope_modules
-
-    for name, config in phase.aligners.items():
-        aligner: Aligner = build_part("aligner", name, config.options)
-        aligner.check(network)
-        if "pseudo_labels" in aligner.reads and not phase.labeler:
-            raise UserError(
-                f"The aligner {name!r} learns from pseudo-labels and the recipe has no labeler. Add one "
-                f"(--labeler centroid) or remove the term (--aligner {name}=0)."
-            )
+    aligners = [_checked_aligner(name, phase, network) for name in phase.aligners]
     if phase.labeler:
         build_part("labeler", phase.labeler.name, phase.labeler.options)
-    if not phase.aligners and not (phase.labeler and phase.labeler.weight):
+    if not phase.aligners and not (phase.labeler and phase.labeler.is_weighted):
         raise UserError(f"The phase {phase.name!r} has no loss term left. Add one with --aligner NAME=WEIGHT.")
-    if not any(list(module.parameters()) for module in scope_modules(network, phase.train)):
+    if phase.train == "none" and all(aligner.own_module(network) is None for aligner in aligners):
+        raise UserError(
+            f"The phase {phase.name!r} trains nothing of the network, and no aligner of it has weights of its own. "
+            "Choose another scope: --set recipe.train=backbone+bottleneck"
+        )
+    _check_scope(phase, network, model)
+
+
+def _checked_aligner(name: str, phase: Phase, network: Network) -> Aligner:
+    """Build an aligner in each of its forms, and return the first."""
+    config = phase.aligners[name]
+    aligner: Aligner = build_part("aligner", name, config.options)
+    aligner.check(network)
+    if "pseudo_labels" in aligner.reads and not phase.labeler:
+        raise UserError(
+            f"The aligner {name!r} learns from pseudo-labels and the recipe has no labeler. Add one "
+            f"(--labeler centroid) or remove the term (--aligner {name}=0)."
+        )
+    changes_options = any(change.options for change in config.changes)
+    if changes_options and aligner.own_module(network) is not None:
+        raise UserError(
+            f"The options of the aligner {name!r} cannot change while a phase goes on, because it has a module of its "
+            f"own. Change its weight only: recipe.aligners.{name}.changes."
+        )
+    aligner_forms(name, config, aligner)
+    return aligner
+
+
+def _check_scope(phase: Phase, network: Network, model: ModelConfig) -> None:
+    from sfda_kit.models.network import scope_modules
+
+    modules = scope_modules(network, phase.train)
+    if phase.train != "none" and not any(list(module.parameters()) for module in modules):
         raise UserError(
             f"The phase {phase.name!r} trains {phase.train!r}, and this network ({model.backbone}, bottleneck "
             f"{model.bottleneck}) has no such weights. Choose another scope: --set recipe.train=backbone"
@@ -253,5 +277,7 @@ def _changed_phase(phase: dict[str, Any], change: Mapping[str, Any]) -> dict[str
     for name in change.get("aligners", {}):
         registry().get("aligner", name)  # A misspelt aligner of weight 0 would otherwise be accepted.
     merged = merge_recipe(phase, change)
-    merged["aligners"] = {name: value for name, value in merged["aligners"].items() if value.get("weight") != 0}
+    merged["aligners"] = {
+        name: value for name, value in merged["aligners"].items() if value.get("weight") != 0 or value.get("changes")
+    }
     return merged

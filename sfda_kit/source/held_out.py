@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sfda_kit.models.network import Network
 from sfda_kit.training.loop import seeded_generator
 
-STILL_FALLING = 0.03
+STILL_FALLING = 0.05
 """The fall of the training loss, as a share of its whole fall, that counts as still falling (``still_falling``)."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,12 @@ from sfda_kit.source.held_out import Course, hold_out
 from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.loop import (
     TrainingStage,
-    batches,
-    inverse_decay,
-    one_cycle,
+    endless,
     seeded_generator,
+    steps_per_epoch,
     train_stage,
 )
+from sfda_kit.training.schedules import schedule
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import ModelConfig, SourceConfig
@@ -37,11 +37,6 @@ EVALUATIONS = 20
 """The number of looks at held-out images, and of equal parts ("epochs") of a training that is counted in steps."""
 FEWEST_PASSES = 10
 """The least passes over the images of a training that is counted in steps, because large sets need more steps."""
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "one-cycle": one_cycle,
-    "inverse": inverse_decay,
-    "constant": lambda _: 1.0,
-}
 
 
 @dataclass(frozen=True)
@@ -97,7 +92,7 @@ def train_network(
         course.note(done, trainer.mean_loss(), accuracy, network)
         figures = {} if accuracy is None else {"held_out_accuracy": accuracy}
         listener(Event("epoch", "source", {"epoch": done, "figures": figures}))
-        if config.epochs is None and course.flat(config.patience):
+        if config.epochs is None and course.flat(config.patience) and not course.still_falling():
             break
     checkpoint.path.unlink(missing_ok=True)
     _tell(course, listener)
@@ -127,7 +122,7 @@ class SupervisedTrainer:
     ) -> None:
         self.network, self.view, self.rows = network, view, rows
         self.config, self.seed, self.autocast = config, seed, autocast
-        a_pass = len(list(self._batches(torch.Generator())))
+        a_pass = steps_per_epoch(len(rows), config.batch_size, drop_last=config.drop_last)
         self.epochs, self.steps = config.epochs or EVALUATIONS, a_pass
         if config.epochs is None:
             self.steps = math.ceil(max(config.steps, FEWEST_PASSES * a_pass) / EVALUATIONS)
@@ -143,7 +138,7 @@ class SupervisedTrainer:
             optimizer=self._optimizer(),
             signals=self._steps,
             terms={"cross-entropy": (1.0, self._cross_entropy)},
-            lr_factor=SCHEDULES[self.config.schedule],
+            lr_factor=schedule(self.config.schedule, self.epochs * self.steps),
             seed=self.seed,
             autocast=self.autocast,
             rate="source.lr",
@@ -185,18 +180,11 @@ class SupervisedTrainer:
         del epoch
         self.network.train()
         self._losses.clear()
-        drawn = self._batches(generator) if self.config.epochs else self._endless(generator)
+        drawn = endless(len(self.rows), self.config.batch_size, generator, self.config.drop_last)
         for picked in itertools.islice(drawn, self.steps):
             rows = self.rows[picked]
             labels = self.view.labels[rows].to(self.view.device)
             yield LabelledBatch(self._images(rows, generator), labels)
-
-    def _batches(self, generator: torch.Generator) -> Iterator[Tensor]:
-        return batches(len(self.rows), self.config.batch_size, generator, self.config.drop_last)
-
-    def _endless(self, generator: torch.Generator) -> Iterator[Tensor]:
-        while True:
-            yield from self._batches(generator)
 
     def _images(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         geometry = self.view.draw_geometry(len(rows), self.config.augmentation, generator)

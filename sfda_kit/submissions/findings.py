@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sfda_kit.interfaces.recipe import StrictModel
+from sfda_kit.interfaces.strict_model import StrictModel
 
 MAX_LISTED = 200
 """Number of problems, and of notices, that are kept; further ones are only counted."""

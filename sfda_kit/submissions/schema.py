@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, Field, PlainValidator, StringConstraints, TypeAdapter, ValidationError
 
 from sfda_kit.config.models import RunConfig
-from sfda_kit.interfaces.recipe import PartConfig, Recipe, StrictModel
+from sfda_kit.interfaces.recipe import PartConfig, Recipe
+from sfda_kit.interfaces.strict_model import StrictModel
 from sfda_kit.results.record import Record
 from sfda_kit.submissions.findings import shown
 

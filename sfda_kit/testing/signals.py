@@ -52,7 +52,7 @@ def small_inputs(seed: int = 0, images: int = IMAGES) -> StepInputs:
     rows = torch.arange(images)
     generator = torch.Generator().manual_seed(seed)
     target, pairs = small_target(seed, images), small_pairs(seed, images)
-    return StepInputs(target, rows, pairs, rows, "crop-flip", generator, progress=0.0)
+    return StepInputs(target, rows, pairs, rows, "crop-flip", generator, epoch=0, step=0, steps=10)
 
 
 def small_step_signals(

@@ -113,35 +113,28 @@ def seeded_generator(seed: int, *names: object) -> torch.Generator:
 
 
 def batches(count: int, size: int, generator: torch.Generator, drop_last: bool = True) -> Iterator[Tensor]:
-    """Yield shuffled rows in batches of ``size``. An incomplete last batch is dropped unless it is the only one.
+    """Yield shuffled rows in batches of ``size``.
 
-    With ``drop_last`` False it is kept, unless it has one image, over which BatchNorm has no variance.
+    With ``drop_last`` an incomplete last batch is left out unless it is the only one. Without, it is left out only if
+    it holds a single row, because BatchNorm has no variance over one image.
     """
     rows = torch.randperm(count, generator=generator)
-    dropped = count % size if drop_last or count % size == 1 else 0
-    yield from torch.split(rows[: count - dropped] if count >= size else rows, size)
+    full = count // size
+    kept = full * size if full and (drop_last or count % size == 1) else count
+    yield from torch.split(rows[:kept], size)
 
 
-def endless(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+def endless(count: int, size: int, generator: torch.Generator, drop_last: bool = True) -> Iterator[Tensor]:
     """Yield the batches of one shuffled pass after another, or empty batches if ``count`` is 0."""
     while True:
-        yield from batches(count, size, generator) if count else [torch.empty(0, dtype=torch.long)]
+        yield from batches(count, size, generator, drop_last) if count else [torch.empty(0, dtype=torch.long)]
 
 
-def steps_per_epoch(count: int, size: int, wanted: int | Literal["auto", "pass"] = "pass") -> int:
+def steps_per_epoch(
+    count: int, size: int, wanted: int | Literal["auto", "pass"] = "pass", drop_last: bool = True
+) -> int:
     """Return ``wanted``; for ``pass`` the number of batches in ``batches``; for ``auto`` at least ``FEWEST_STEPS``."""
     if isinstance(wanted, int):
         return wanted
-    return max(1 if wanted == "pass" else FEWEST_STEPS, count // size)
-
-
-def inverse_decay(progress: float) -> float:
-    """Return (1 + 10 p)^-0.75, the schedule of SHOT."""
-    return float((1.0 + 10.0 * progress) ** -0.75)
-
-
-def one_cycle(progress: float, warm_up: float = 0.25) -> float:
-    """Return a factor that rises as a cosine from 4 % to 1 until ``warm_up`` and then falls as a cosine to 0."""
-    if progress < warm_up:
-        return 0.04 + 0.96 * (1 - math.cos(math.pi * progress / warm_up)) / 2
-    return (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up))) / 2
+    is_last_kept = not drop_last and count % size > 1
+    return max(1 if wanted == "pass" else FEWEST_STEPS, count // size + is_last_kept)

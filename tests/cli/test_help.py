@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 COMMANDS = ("run", "adapt", "ablate", "source train")
 PANELS = ["What to run", "Data", "Model", "Training", "Parts", "Output"]
 IN_WORDS = {
+    "preset": "by model",
     "split": "by data set",
     "tr_classes": "from --split",
     "ti_classes": "from --split",
@@ -109,7 +110,10 @@ def test_a_default_in_the_help_is_that_of_models_and_presets(name: str) -> None:
     told = re.findall(r"\[default: (.+?)\]", setting.help or "")
     if name in IN_WORDS:
         assert told == [IN_WORDS[name]]
-        assert setting.path.startswith("recipe.") or default_of(setting.path) == "None"
+        assert setting.path.startswith("recipe.") or default_of(setting.path) in (
+            "None",
+            "scratch; pretrained: pretrained",
+        )
     elif name in WITHOUT:
         assert not told
         assert name == "method" or default_of(setting.path) in ("None", "False")

@@ -18,6 +18,7 @@ from sfda_kit.interfaces.recipe import Phase, Recipe
 
 GIVEN: dict[str, Any] = {
     "method": "shot",
+    "preset": "pretrained",
     "data_root": Path("here"),
     "tr_classes": "a, b,",
     "ti_classes": "c",

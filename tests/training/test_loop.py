@@ -19,12 +19,11 @@ from sfda_kit.training.loop import (
     TrainingStage,
     batches,
     endless,
-    inverse_decay,
-    one_cycle,
     seeded_generator,
     steps_per_epoch,
     train_stage,
 )
+from sfda_kit.training.schedules import inverse_decay, one_cycle, schedule
 
 TARGETS = torch.randn(20, 3, generator=torch.Generator().manual_seed(5))
 
@@ -149,3 +148,18 @@ def test_schedules_start_and_end_where_they_should():
     assert inverse_decay(0.0) == 1.0 and inverse_decay(1.0) == pytest.approx(11**-0.75)
     assert one_cycle(0.25) == pytest.approx(1.0) and one_cycle(0.9999) == pytest.approx(0.0, abs=1e-6)
     assert one_cycle(0.0) == pytest.approx(0.04)
+    assert schedule("inverse", 10)(0.0) == pytest.approx(2**-0.75)  # SHOT counts its steps from 1
+    assert schedule("inverse", 10)(0.9) == pytest.approx(11**-0.75)
+    assert [schedule("constant", 4)(progress) for progress in (0.0, 0.5)] == [1.0, 1.0]
+    assert [schedule("cosine", 4)(progress) for progress in (0.0, 0.5)] == pytest.approx([1.0, 0.5])
+
+
+@given(st.integers(1, 40), st.integers(2, 12), st.booleans())
+def test_a_pass_has_as_many_batches_as_it_says(count: int, size: int, drop_last: bool):
+    drawn = list(batches(count, size, torch.Generator().manual_seed(0), drop_last))
+    assert len(drawn) == steps_per_epoch(count, size, "pass", drop_last)
+    left_out = count - sum(len(batch) for batch in drawn)
+    if count < size:
+        assert left_out == 0
+    else:
+        assert left_out == (count % size if drop_last or count % size == 1 else 0)
