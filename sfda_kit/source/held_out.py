@@ -63,8 +63,9 @@ class Course(nn.Module):
     def flat(self, patience: int) -> bool:
         """Return whether the last ``patience`` accuracies, all of the second half, were no better than one before."""
         seen = self.accuracies[~self.accuracies.isnan()]
-        recent, before = seen[len(seen) - patience :], seen[: len(seen) - patience]
-        late = len(before) >= len(self.accuracies) // 2
+        start = max(0, len(seen) - patience)
+        before, recent = seen[:start], seen[start:]
+        late = start >= len(self.accuracies) // 2
         return late and bool(recent.max() <= before.max())
 
     def result(self, network: Network) -> float:
@@ -76,10 +77,13 @@ class Course(nn.Module):
         return float(seen.max())
 
     def still_falling(self) -> bool:
-        """Return whether the mean loss of the last fifth lies below that of the fifth before by ``STILL_FALLING``."""
+        """Return whether the mean loss of the last fifth lies below that of the fifth before by ``STILL_FALLING``.
+
+        A fifth is at least one epoch. Of a single epoch nothing can be said.
+        """
         losses = self.losses[~self.losses.isnan()]
-        fifth = len(losses) // 5
-        if not fifth:
-            return len(losses) > 1
+        fifth = max(1, len(losses) // 5)
+        if len(losses) < 2:
+            return False
         last, before = losses[-fifth:].mean(), losses[-2 * fifth : -fifth].mean()
         return bool(before - last > STILL_FALLING * (losses[0] - losses.min()))

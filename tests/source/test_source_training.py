@@ -149,6 +149,11 @@ def test_accuracies_are_flat_after_patience_without_a_better_one(accuracies, fla
     assert course(accuracies).flat(5) is flat
 
 
+@pytest.mark.parametrize("patience", [10, 11, 24])
+def test_a_patience_of_half_the_training_or_more_never_ends_it_early(patience: int):
+    assert not any(course([90.0] * looks).flat(patience) for looks in range(1, EVALUATIONS))
+
+
 def falling(rate: float, count: int = 20) -> list[float]:
     return [max(1.0, 3 - rate * number) for number in range(count)]
 
