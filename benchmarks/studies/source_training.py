@@ -43,15 +43,16 @@ from sfda_kit.source import source_training
 OUT = Path(__file__).parent.parent / "results" / "studies" / "source-training"
 ABOUT = """# Training of source models: before and now
 
-Made by `benchmarks/studies/source_training.py` on one thread of a busy machine; `seconds` compares nothing but orders of
-magnitude. `accuracy` and its mean over classes, in percent, are on source images of scenes or rooms that neither train nor
-choose; `held out` is the accuracy that chooses the weights. Means over seeds, with the least and greatest in brackets.
+Made by `benchmarks/studies/source_training.py`, on one thread of a machine that did other work; `seconds` tells no more
+than orders of magnitude. `accuracy` and its mean over classes, in percent, are on source images of scenes or rooms that
+neither train nor choose; `held out` is the accuracy that chooses the weights. Means over seeds; in brackets least and
+greatest.
 
-* `before`: 14 epochs of batches of 64 (AdamW, one cycle); on the crops 20 epochs of SGD at SHOT's rates. The last weights.
-* `now`: the default, 1,500 steps (crops: 600) of batches of 32, the best held-out weights.
+* `before`: 14 epochs of batches of 64 (AdamW, one cycle); on the crops 20 epochs of SGD at SHOT's rates. Last weights.
+* `now`: the default, 1,500 steps (crops: 600) of batches of 32, with its early end. Best held-out weights.
 
-`rooms` is the whole embedded benchmark, `rooms-small` a tenth of it, `crops` are real (32 classes cut at 128 px, split `nyu11`,
-EfficientNet-Lite0 with ImageNet weights at 96 px). `textures` played no part in the choice of the recipe.
+`rooms` is the embedded benchmark, `rooms-small` a tenth of it. `crops` are real: 11 classes of NYU Depth V2 (`nyu11`),
+EfficientNet-Lite0 with ImageNet weights, at 96 px. `textures` played no part in the choice of the recipe.
 """
 PAIRED = {"name": "paired-folder"}
 CROPS = {"source": "rgb@kinect1", "target": "depth@kinect1", "split": "nyu11"}
