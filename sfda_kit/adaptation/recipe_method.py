@@ -78,9 +78,7 @@ class PhaseTraining:
             name: build_part("aligner", name, aligner.options) for name, aligner in phase.aligners.items()
         }
         self.own_modules = self._own_modules(earlier or {})
-        if phase.new_classifier:
-            seeded_generator(context.seed, "classifier-initialisation", phase.name)
-            context.network.renew_classifier()
+        self.bank_before = self._renew_classifier() if phase.new_classifier else None
         self.reads = frozenset(signal for aligner in self.aligners.values() for signal in aligner.reads)
         wanted = phase.labeler and (phase.labeler.is_weighted or "pseudo_labels" in self.reads)
         labeler = phase.labeler if wanted else None
@@ -145,6 +143,13 @@ class PhaseTraining:
                 module.load_state_dict(earlier[f"aligner {name}"].state_dict())
         return found
 
+    def _renew_classifier(self) -> FeatureBank:
+        """Give the network a new classifier. Return its answers with the old one, which label the first epoch."""
+        bank = self._fill()
+        seeded_generator(self.context.seed, "classifier-initialisation", self.phase.name)
+        self.context.network.renew_classifier()
+        return bank
+
     def _terms(self) -> dict[str, Term]:
         forms = {name: aligner_forms(name, self.phase.aligners[name], first) for name, first in self.aligners.items()}
         if self.phase.labeler and self.phase.labeler.is_weighted:
@@ -195,6 +200,8 @@ class PhaseTraining:
 
     def _label_bank(self, epoch: int) -> FeatureBank:
         """Return the bank of the images that the phase's ``bank_view`` names, at the start of an epoch."""
+        if self.bank_before and epoch == 0:
+            return self.bank_before
         if self.phase.bank_view == "test":
             return self.bank or self._fill()
         context = self.context

@@ -337,6 +337,11 @@ class StepSignals(_Signals):
         """Weights of the pseudo-labels, (B,)."""
         return self._labels().weights[self.target_rows].to(self.target_logits.device)
 
+    @property
+    def all_pseudo_labels(self) -> PseudoLabels:
+        """Pseudo-labels and weights of all N target images, as the labeler gave them; the network is not asked."""
+        return self._labels()
+
     def _labels(self) -> PseudoLabels:
         if self._pseudo_labels is None:
             raise UserError("A term reads pseudo-labels and the recipe has no labeler (--labeler centroid).")

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank
 
 Metric = Literal["cosine", "euclidean"]
+EPSILON = 1e-8
+"""The number added to the mass of a class, as in SHOT."""
 
 
 class Centroid(PseudoLabeler):
     """Each image gets the class of the nearest centroid; all weights are 1.
 
     Source: SHOT, ICML 2020 (https://arxiv.org/abs/2002.08546), section 3.3. The first centroids are means weighted by
-    the network's softmax, c_k = sum_i p_ik f_i / sum_i p_ik; each later round uses the labels of the round before. A
-    class that no image has as its most likely one is dropped. In a later round a class that lost its last image is
-    dropped too.
+    the network's softmax, c_k = sum_i p_ik f_i / (1e-8 + sum_i p_ik); each later round uses the labels of the round
+    before. A class that no image has as its most likely one is dropped. In a later round a class that lost its last
+    image is dropped too.
 
     Options: ``rounds`` of assignment (default 2); ``metric``, ``cosine`` (default: f_i is the feature with a 1
     appended, scaled to unit length) or ``euclidean`` (f_i is the plain feature).
@@ -57,8 +59,8 @@ class Centroid(PseudoLabeler):
 
     def _assign(self, features: Tensor, membership: Tensor, allowed: Tensor) -> Tensor:
         """Return the nearest allowed class (N,), for centroids weighted by ``membership`` (N, K)."""
-        mass = membership.sum(dim=0).clamp_min(torch.finfo(membership.dtype).tiny)
-        centroids = membership.T @ features / mass[:, None]
+        mass = membership.sum(dim=0)[:, None]
+        centroids = membership.T @ features / (EPSILON + mass)
         if self.metric == "euclidean":
             nearness = -torch.cdist(features, centroids)
         else:

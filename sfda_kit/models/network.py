@@ -68,11 +68,11 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def renew_classifier(self) -> None:
-        """Give the classifier, and that of each member of a ``Mixture``, new random weights."""
+        """Give the classifier, and that of each member of a ``Mixture``, new random weights and a bias of 0."""
         for layer in self.classifier.modules():
             if isinstance(layer, nn.Linear):
                 new = nn.Linear(layer.in_features, layer.out_features).to(layer.bias.device)
-                replace_weights(layer, new.weight, new.bias)
+                replace_weights(layer, new.weight.detach(), torch.zeros_like(new.bias))
 
     def backbones(self) -> list[nn.Module]:
         """Return the backbone in a list, or the backbones of all members of a ``Mixture``."""

@@ -10,7 +10,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sfda_kit_shot.mixmatch import MixMatch, mix, mixmatch_loss, sharpen
+from sfda_kit_shot.mixmatch import MixMatch, mix, mixmatch_loss, part_edges, passes, sharpen
+from sfda_kit_shot.two_parts import TwoParts
 from torch import Tensor
 
 from sfda_kit import Network, PseudoLabels, StepSignals, UserError, build_part
@@ -25,14 +26,9 @@ class TestMixMatch(AlignerConformance):
     name = "mixmatch"
 
 
-class TestMixMatchOfRenewedLabels(AlignerConformance):
+class TestMixMatchOfABatchOfItsOwn(AlignerConformance):
     name = "mixmatch"
-    options: ClassVar = {"keep_labels": False}
-
-
-class TestMixMatchOfOneView(AlignerConformance):
-    name = "mixmatch"
-    options: ClassVar = {"views": 1, "alpha": 0.1, "temperature": 1.0}
+    options: ClassVar = {"batch": 3, "alpha": 0.1, "temperature": 1.0}
 
 
 def ready(**options: Any) -> MixMatch:
@@ -41,8 +37,9 @@ def ready(**options: Any) -> MixMatch:
     return found
 
 
-def step(network: Network, weights: Tensor, progress: float = 0.5) -> StepSignals:
-    inputs = replace(small_inputs(), progress=progress)
+def step(network: Network, weights: Tensor, number: int = 0, steps: int = 4) -> StepSignals:
+    """The signals of step ``number`` of ``steps``."""
+    inputs = replace(small_inputs(), step=number, steps=steps)
     labels = torch.randint(0, CLASSES, (IMAGES,), generator=torch.Generator().manual_seed(5))
     found = PseudoLabels(labels, weights)
     return StepSignals(
@@ -103,38 +100,48 @@ def test_sharpening_by_hand() -> None:
 
 
 def test_mixing_by_hand() -> None:
-    values, share, mate = torch.tensor([[0.0, 4.0], [8.0, 0.0]]), torch.tensor([0.75, 0.5]), torch.tensor([1, 0])
-    assert mix(values, share, mate).tolist() == [[2, 3], [4, 2]]
+    values = torch.tensor([[0.0, 4.0], [8.0, 0.0]])
+    assert mix(values, 0.75, torch.tensor([1, 0])).tolist() == [[2, 3], [6, 1]]
 
 
-def test_each_image_keeps_the_larger_share() -> None:
-    share = MixMatch(alpha=0.75).shares(500, torch.Generator().manual_seed(0))
-    assert share.min() >= 0.5 and share.max() <= 1 and share.std() > 0.05
+def test_an_image_keeps_the_larger_share() -> None:
+    term = MixMatch(alpha=0.75)
+    shares = torch.tensor([term.draw(2, torch.Generator().manual_seed(seed))[0] for seed in range(200)])
+    assert shares.min() >= 0.5 and shares.max() <= 1 and shares.std() > 0.05
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 12))
+def test_each_pass_has_a_part_of_each_stack(stacks: int, size: int) -> None:
+    order = passes(stacks, size)
+    assert sorted(order.flatten().tolist()) == list(range(stacks * size))
+    sizes = torch.tensor(part_edges(stacks, size)).diff()
+    assert sizes.sum() == size and sizes.max() - sizes.min() <= 1
+    assert torch.bincount(order[0] // size, minlength=stacks).tolist() == sizes.tolist()
 
 
 def test_the_step_is_the_papers() -> None:
-    """Split, guess, targets and mixing by hand, with the numbers that the step draws."""
-    term, network = ready(unlabelled_weight=20.0), small_network()
-    found = term(step(network, halves(), progress=0.25))
-    fresh, other = step(small_network(), halves(), progress=0.25), small_network()
-    second = fresh.draw_target_images()
-    easy = [i for i in range(IMAGES) if i % 2]
-    hard = [i for i in range(IMAGES) if not i % 2]
+    """Split, guess, targets, mixing and passes by hand, with the numbers that the step draws."""
+    network, other = small_network(), small_network()
+    found = ready(unlabelled_weight=20.0, batch=4)(step(network, halves()))
+    fresh, parts = step(network, halves()), TwoParts()
+    parts.divide(fresh.all_pseudo_labels, 4, fresh.random)
+    rows = parts(0)
+    easy, *views = (fresh.draw_target_images(rows=part) for part in (rows.labelled, rows.unlabelled, rows.unlabelled))
     with torch.no_grad():
-        guess = (other(fresh.target_images).logits.softmax(1) + other(second).logits.softmax(1)) / 2
-    images = torch.stack(
-        [*(fresh.target_images[i] for i in easy), *(v[i] for v in (fresh.target_images, second) for i in hard)]
-    )
-    rows = [torch.nn.functional.one_hot(fresh.pseudo_labels[i], CLASSES).float() for i in easy]
-    targets = torch.stack([*rows, *(guess[i].square() / guess[i].square().sum() for _ in range(2) for i in hard)])
-    share = term.shares(len(images), fresh.random).float()
-    mate = torch.randperm(len(images), generator=fresh.random)
-    mixed = torch.stack([s * images[i] + (1 - s) * images[j] for i, (s, j) in enumerate(zip(share, mate, strict=True))])
-    soft = torch.stack(
-        [s * targets[i] + (1 - s) * targets[j] for i, (s, j) in enumerate(zip(share, mate, strict=True))]
-    )
-    expected = mixmatch_loss(other(mixed).logits, soft, len(easy), 20.0 * 0.25)
-    torch.testing.assert_close(found, expected)
+        guess = (other(views[0]).logits.softmax(1) + other(views[1]).logits.softmax(1)) / 2
+    sharp = [g.square() / g.square().sum() for g in guess]
+    targets = torch.stack([*torch.eye(CLASSES)[rows.labels], *sharp, *sharp])
+    images = torch.cat([easy, *views])
+    share, mate = MixMatch().draw(12, fresh.random)
+    mixed = torch.stack([share * images[i] + (1 - share) * images[j] for i, j in enumerate(mate.tolist())])
+    soft = torch.stack([share * targets[i] + (1 - share) * targets[j] for i, j in enumerate(mate.tolist())])
+    logits = torch.empty(12, CLASSES)
+    for order in ([0, 5, 10, 11], [4, 1, 6, 7], [8, 9, 2, 3]):
+        logits[order] = other(mixed[order]).logits
+    torch.testing.assert_close(found, mixmatch_loss(logits, soft, 4, 20.0 * 0.25))
+    for a, b in zip(network.buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize(
@@ -148,38 +155,38 @@ def test_any_split_of_the_batch_gives_a_loss_and_finite_gradients(weights: Tenso
     assert loss > 0 and all(g.isfinite().all() for g in gradients) and any(g.any() for g in gradients)
 
 
-def test_unlabelled_images_count_more_and_more() -> None:
-    def loss(progress: float, weight: float) -> float:
-        return ready(unlabelled_weight=weight)(step(small_network(), torch.zeros(IMAGES), progress)).item()
+@pytest.mark.parametrize("steps", [1, 4, 7])
+def test_unlabelled_images_count_more_and_more(steps: int) -> None:
+    """The first of T steps has a T-th of the weight."""
 
-    assert loss(0.0, 100.0) == 0
-    for progress in (0.25, 0.75):  # the step's random numbers are those of its progress
-        assert loss(progress, 8.0) == pytest.approx(progress * loss(progress, 8.0 / progress), rel=1e-5)
-    assert loss(0.5, 100.0) == pytest.approx(100 * loss(0.5, 1.0), rel=1e-5)
+    def loss(weight: float, steps: int) -> float:
+        return ready(unlabelled_weight=weight)(step(small_network(), torch.zeros(IMAGES), 0, steps)).item()
+
+    assert loss(8.0, steps) == pytest.approx(loss(8.0 / steps, 1), rel=1e-5)
 
 
-@pytest.mark.parametrize("is_kept", [True, False])
-def test_an_image_keeps_the_label_it_first_had(is_kept: bool) -> None:
-    """A second step with other labels and another split is one with the first, where they are kept."""
-    term, plain = ready(keep_labels=is_kept), ready(keep_labels=False)
+def test_the_parts_stay_what_they_are() -> None:
+    """A second step with other labels and another split is one with the first labels."""
+    term, same = ready(batch=3), ready(batch=3)
     term(step(small_network(), halves()))
-    again = step(small_network(), 1 - halves())
-    again._pseudo_labels = PseudoLabels((again._pseudo_labels.labels + 1) % CLASSES, 1 - halves())
-    expected = plain(step(small_network(), halves()) if is_kept else step_like(again))
-    torch.testing.assert_close(term(again), expected)
+    same(step(small_network(), halves()))
+    changed = step(small_network(), 1 - halves())
+    changed._pseudo_labels = PseudoLabels((changed.all_pseudo_labels.labels + 1) % CLASSES, 1 - halves())
+    torch.testing.assert_close(term(changed), same(step(small_network(), halves())))
 
 
-def step_like(signals: StepSignals) -> StepSignals:
-    found = step(small_network(), halves())
-    found._pseudo_labels = signals._pseudo_labels
-    return found
+def test_the_batch_is_that_of_the_run_unless_it_is_given() -> None:
+    for batch, expected in ((None, IMAGES), (5, 5)):
+        term = ready(batch=batch)
+        term(step(small_network(), halves()))
+        assert len(term.parts(1).labelled) == len(term.parts(1).unlabelled) == expected
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"alpha": 0}, "mixmatch: got alpha=0"),
-        ({"views": 0}, "views=0.*views of at least 1"),
+        ({"batch": 1}, "batch=1.*batch of at least 2"),
         ({"unlabelled_weight": -1}, "unlabelled_weight=-1"),
         ({"temperature": 0}, "mixmatch: temperature is 0"),
     ],

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sfda_kit_shot.rotation import RelativeRotation, turn
 from torch import Tensor, nn
 
+from sfda_kit import Network
 from sfda_kit.testing import AlignerConformance
-from sfda_kit.testing.networks import small_network
+from sfda_kit.testing.networks import SmallBackbone, small_network
 from sfda_kit.testing.signals import small_step_signals
 
 
@@ -79,11 +80,34 @@ def test_a_head_that_cannot_tell_gives_log_four() -> None:
     assert rotation(small_step_signals()).item() == pytest.approx(math.log(4))
 
 
-def test_running_statistics_follow_the_upright_images_alone() -> None:
-    network, upright = small_network(), small_network()
-    term()(small_step_signals(network=network)).backward()
-    upright(small_step_signals().target_images)
-    assert all(torch.equal(a, b) for a, b in zip(network.buffers(), upright.buffers(), strict=True))
+def test_the_head_begins_as_the_papers() -> None:
+    """Weights from a normal distribution of variance 2 / (inputs + outputs), bias 0."""
+    head = term(Network(SmallBackbone(), SmallBackbone.num_features, 2000, 3)).head
+    assert head.weight.shape == (4, 4000) and not head.bias.any()
+    assert head.weight.std().item() == pytest.approx(math.sqrt(2 / 4004), rel=0.02)
+    assert head.weight.abs().max() > 3 * head.weight.std()  # no uniform distribution reaches as far
+
+
+def test_running_statistics_take_in_the_batch_again_and_the_turned_one() -> None:
+    """With the pass of the other terms that is three passes: upright, upright, turned."""
+    network, reference = small_network(), small_network()
+    signals, fresh = small_step_signals(network=network), small_step_signals()
+    _ = signals.target_logits
+    term()(signals)
+    quarters = torch.randint(4, (12,), generator=fresh.random)
+    for images in (fresh.target_images, fresh.target_images, turn(fresh.target_images, quarters)):
+        reference(images)
+    for found, expected in zip(network.buffers(), reference.buffers(), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_a_network_in_evaluation_mode_stays_as_it_is() -> None:
+    network = small_network().eval().requires_grad_(False)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    rotation = term()
+    rotation(small_step_signals(network=network)).backward()
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(p.grad is not None and p.grad.any() for p in rotation.head.parameters())
 
 
 def test_the_gradient_comes_through_the_turned_copy_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sfda_kit import Component, hookimpl
+from sfda_kit_shot import deviations
 
 SFDA_KIT_INTERFACE = "1.0"
 PAPER = "https://arxiv.org/abs/2002.08546"
@@ -12,26 +13,55 @@ MIXMATCH = "https://arxiv.org/abs/1905.02249"
 
 @hookimpl
 def sfda_kit_register_aligner() -> list[Component]:
-    package = "sfda_kit_shot"
     return [
         Component(
-            "relative-rotation", f"{package}.rotation:RelativeRotation", "turned by how many quarters", PLUS_PLUS
+            "relative-rotation",
+            "sfda_kit_shot.rotation:RelativeRotation",
+            "turned by how many quarters",
+            PLUS_PLUS,
+            deviations=deviations.ROTATION,
         ),
-        Component("mixmatch", f"{package}.mixmatch:MixMatch", "labelled and unlabelled images mixed", MIXMATCH),
+        Component(
+            "mixmatch",
+            "sfda_kit_shot.mixmatch:MixMatch",
+            "labelled and unlabelled images mixed",
+            MIXMATCH,
+            deviations=deviations.MIXMATCH,
+        ),
     ]
 
 
 @hookimpl
 def sfda_kit_register_labeler() -> list[Component]:
-    target = "sfda_kit_shot.entropy_split:EntropySplit"
-    return [Component("entropy-split", target, "the confident part of each predicted class", PLUS_PLUS)]
+    target, summary = "sfda_kit_shot.entropy_split:EntropySplit", "the confident part of each predicted class"
+    return [Component("entropy-split", target, summary, PLUS_PLUS, deviations=deviations.SPLIT)]
 
 
 @hookimpl
 def sfda_kit_register_method() -> list[Component]:
-    module, later = "sfda_kit_shot.shot", "sfda_kit_shot.shot_plus_plus:SHOT_PLUS_PLUS"
     return [
-        Component("shot-im", f"{module}:SHOT_IM", "information maximisation, frozen classifier", PAPER),
-        Component("shot", f"{module}:SHOT", "SHOT-IM and pseudo-labels from class centroids", PAPER),
-        Component("shot-plus-plus", later, "SHOT with rotation, then MixMatch from easy to hard", PLUS_PLUS),
+        Component(
+            "shot-im",
+            "sfda_kit_shot.shot:SHOT_IM",
+            "information maximisation, frozen classifier",
+            PAPER,
+            presets="sfda_kit_shot:presets/shot-im",
+            deviations=deviations.SHOT_IM,
+        ),
+        Component(
+            "shot",
+            "sfda_kit_shot.shot:SHOT",
+            "SHOT-IM and pseudo-labels from class centroids",
+            PAPER,
+            presets="sfda_kit_shot:presets/shot",
+            deviations=deviations.SHOT,
+        ),
+        Component(
+            "shot-plus-plus",
+            "sfda_kit_shot.shot_plus_plus:SHOT_PLUS_PLUS",
+            "SHOT with rotation, then MixMatch from easy to hard",
+            PLUS_PLUS,
+            presets="sfda_kit_shot:presets/shot-plus-plus",
+            deviations=deviations.SHOT_PLUS_PLUS,
+        ),
     ]

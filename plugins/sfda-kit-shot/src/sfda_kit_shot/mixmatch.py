@@ -1,24 +1,27 @@
 """Aligner ``mixmatch``: semi-supervised learning from labelled and unlabelled images, mixed.
 
 Source: Berthelot, Carlini, Goodfellow, Papernot, Oliver, Raffel, "MixMatch: A Holistic Approach to Semi-Supervised
-Learning", NeurIPS 2019 (https://arxiv.org/abs/1905.02249), algorithm 1 and equations 2 to 5.
+Learning", NeurIPS 2019 (https://arxiv.org/abs/1905.02249), algorithm 1 and equations 2 to 5, as the authors of SHOT++
+(https://arxiv.org/abs/2012.07297, section 3.4) use it.
 
-Equations (our notation). Of the batch, X are the images whose pseudo-label has a weight above 0, with their labels as
-one-hot targets; U are ``views`` V views of each of the others. There are C classes, and T is the temperature.
+Equations (our notation). The images whose pseudo-label has a weight above 0 are labelled, the others are not. A step
+takes B of each: one view X of the labelled ones, with their labels y as one-hot targets, and two views U, U' of the
+others. There are K classes, and T is the temperature.
 
-    guess of an image of U: q_c ~ (mean over its views of p_c)^(1/T), scaled to sum 1, without gradient
-    each (x, y) of X and U with a mate (x', y') of both:   l ~ Beta(alpha, alpha), l' = max(l, 1 - l)
+    guess of an image without a label: q_c ~ (mean over both views of p_c)^(1/T), scaled to sum 1, without gradient
+    l ~ Beta(alpha, alpha), l' = max(l, 1 - l), one number for the whole step
+    each of the 3 B images x with its target y, and its mate (x', y') in a random order of them:
         x <- l' x + (1 - l') x',   y <- l' y + (1 - l') y'
-    L = mean over X of CE(y, p(x))  +  w mean over U of |y - p(x)|^2 / C
-    w = ``unlabelled_weight`` times the share of the phase's steps done
+    L = mean over X of CE(y, p(x))  +  w mean over the 2 B K entries of U and U' of (y - p(x))^2
+    w = ``unlabelled_weight`` times t / T_steps, in step t (from 1) of the phase's T_steps
 
-The labeler's answer when the phase first sees an image decides its label and whether it has one: a labelled set stays
-what it is. With ``keep_labels`` false the labeler decides anew in each epoch; such labels follow the network's errors.
+The network answers both views for the guess, and then the mixed images in three passes of B. Each pass has a part of
+each of X, U and U' (``passes``), so that BatchNorm sees mixtures.
 
-Defaults: T = 0.5, V = 2, alpha = 0.75, unlabelled weight 100 (the paper's starting points).
+Which images are labelled, and as what, is what the labeler says before the first step of the phase.
 
-Deviations: X and U share one batch in the proportion that the labels have in it, instead of two batches of one size, so
-that each image is used once an epoch. w rises during the whole phase [ours; the paper: 16 000 steps].
+Defaults: T = 0.5, alpha = 0.75, unlabelled weight 100. ``batch``: B; null means that of the run. Deviations stand in
+the declaration.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfda_kit import Aligner, UserError, positive_temperature
-from sfda_kit_shot.first_labels import FirstLabels
+from sfda_kit_shot.two_parts import TwoParts
 
 if TYPE_CHECKING:
     from sfda_kit import Network, StepSignals
@@ -41,59 +44,68 @@ class MixMatch(Aligner):
     """L of the module docstring. The options are explained there."""
 
     reads: ClassVar[tuple[str, ...]] = ("pseudo_labels",)
-    kept: FirstLabels
+    parts: TwoParts
 
     def __init__(
         self,
         alpha: float = 0.75,
         temperature: float = 0.5,
-        views: int = 2,
         unlabelled_weight: float = 100.0,
-        keep_labels: bool = True,
+        batch: int | None = None,
     ) -> None:
-        if not alpha > 0 or views < 1 or unlabelled_weight < 0:
+        if not alpha > 0 or unlabelled_weight < 0 or (batch is not None and batch < 2):
             raise UserError(
-                f"mixmatch: got alpha={alpha!r}, views={views!r}, unlabelled_weight={unlabelled_weight!r}; expected "
-                "alpha above 0, views of at least 1 and an unlabelled_weight of 0 or more."
+                f"mixmatch: got alpha={alpha!r}, unlabelled_weight={unlabelled_weight!r}, batch={batch!r}; expected "
+                "alpha above 0, an unlabelled_weight of 0 or more, and a batch of at least 2 or null for the run's."
             )
-        self.alpha, self.views, self.unlabelled_weight, self.keep_labels = alpha, views, unlabelled_weight, keep_labels
+        self.alpha, self.unlabelled_weight, self.batch = alpha, unlabelled_weight, batch
         self.temperature = positive_temperature(temperature, "mixmatch")
 
-    def own_module(self, network: Network) -> nn.Module | None:
-        """Return the store of kept labels, or None without ``keep_labels``."""
-        del network
-        self.kept = FirstLabels()
-        return self.kept if self.keep_labels else None
+    def own_module(self, network: Network) -> nn.Module:
+        """Return the store of the two parts; nothing in it is trained."""
+        self.classes = network.class_count
+        self.parts = TwoParts()
+        return self.parts
 
     def __call__(self, signals: StepSignals) -> Tensor:
         """Return a scalar >= 0; gradients reach the network through its answers to mixed images."""
-        given, is_easy = signals.pseudo_labels, signals.pseudo_label_weights > 0
-        if self.keep_labels:
-            given, is_easy = self.kept(signals.target_rows.to(given.device), given, is_easy)
-        views = [signals.target_images, *(signals.draw_target_images() for _ in range(self.views - 1))]
-        hard = sharpen(self._guess(signals, views[1:])[~is_easy], self.temperature)
-        labels = F.one_hot(given[is_easy], hard.shape[1]).to(hard)
-        images = torch.cat([views[0][is_easy], *(view[~is_easy] for view in views)])
-        targets = torch.cat([labels, hard.repeat(self.views, 1)])
-        share = self.shares(len(images), signals.random).to(images)
-        mate = torch.randperm(len(images), generator=signals.random).to(images.device)
-        logits = signals.answer(mix(images, share, mate)).logits
-        weight = self.unlabelled_weight * signals.progress
-        return mixmatch_loss(logits, mix(targets, share, mate), len(labels), weight)
+        if not self.parts.is_divided:
+            self.parts.divide(signals.all_pseudo_labels, self.batch or len(signals.target_rows), signals.random)
+        rows = self.parts(signals.step)
+        views, targets = self._labelled(signals, rows.labelled, rows.labels)
+        for view, guess in self._unlabelled(signals, rows.unlabelled):
+            views, targets = [*views, view], [*targets, guess]
+        share, mate = self.draw(sum(map(len, views)), signals.random)
+        soft = mix(torch.cat(targets), share, mate.to(targets[0].device))
+        mixed = mix(torch.cat(views), share, mate.to(views[0].device))
+        order = passes(len(views), len(views[0])).to(mixed.device)
+        logits = torch.cat([signals.answer(mixed[part]).logits for part in order])[order.flatten().argsort()]
+        weight = self.unlabelled_weight * (signals.step + 1) / signals.steps
+        return mixmatch_loss(logits, soft, len(rows.labelled), weight)
 
-    @staticmethod
-    def _guess(signals: StepSignals, others: list[Tensor]) -> Tensor:
-        """Return the mean softmax of all images' views, (B, C), detached; one hard image has no batch statistics."""
+    def _labelled(self, signals: StepSignals, rows: Tensor, labels: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the view of labelled rows and their one-hot targets (B, K), each in a list; no rows give none."""
+        if not len(rows):
+            return [], []
+        view = signals.draw_target_images(rows=rows)
+        return [view], [F.one_hot(labels.to(view.device), self.classes).to(view.dtype)]
+
+    def _unlabelled(self, signals: StepSignals, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return both views of ``rows`` with the sharpened mean answer (B, K) of the two; no rows give none."""
+        if not len(rows):
+            return []
+        views = [signals.draw_target_images(rows=rows) for _ in range(2)]
         with torch.no_grad():
-            answers = [signals.answer(view).logits.softmax(dim=1) for view in others]
-        return torch.stack([signals.target_probabilities.detach(), *answers]).mean(dim=0)
+            answers = [signals.answer(view).logits.softmax(dim=1) for view in views]
+        guess = sharpen(torch.stack(answers).mean(dim=0), self.temperature)
+        return [(view, guess) for view in views]
 
-    def shares(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return l' of each image, (count,), in [1/2, 1]."""
+    def draw(self, count: int, generator: torch.Generator) -> tuple[float, Tensor]:
+        """Return l' in [1/2, 1] and the mates, a random order of ``count`` images."""
         # torch's own Beta distribution takes no generator; numpy's is fixed by a number drawn from ours.
         seed = int(torch.randint(2**31 - 1, (), generator=generator))
-        drawn = np.random.default_rng(seed).beta(self.alpha, self.alpha, count)
-        return torch.from_numpy(np.maximum(drawn, 1 - drawn))
+        drawn = float(np.random.default_rng(seed).beta(self.alpha, self.alpha))
+        return max(drawn, 1 - drawn), torch.randperm(count, generator=generator)
 
 
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
@@ -101,14 +113,34 @@ def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
     return (probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log() / temperature).softmax(dim=1)
 
 
-def mix(values: Tensor, share: Tensor, mate: Tensor) -> Tensor:
-    """Return ``share`` (N,) of each of ``values`` (N, ...) plus the rest of its ``mate``, int64 (N,)."""
-    part = share.to(values.dtype).view(-1, *[1] * (values.ndim - 1))
-    return part * values + (1 - part) * values[mate]
+def mix(values: Tensor, share: float, mate: Tensor) -> Tensor:
+    """Return ``share`` of each of ``values`` (N, ...) plus the rest of its ``mate``, int64 (N,)."""
+    return share * values + (1 - share) * values[mate]
+
+
+def passes(stacks: int, size: int) -> Tensor:
+    """Return which of ``stacks`` times ``size`` images is where in each pass, int64 (stacks, size).
+
+    [0, size) is cut into as many parts as there are stacks; the last parts take what is left over. Part s of the first
+    stack and part s of stack s are exchanged. Exchanging them again puts the answers back.
+    """
+    order = torch.arange(stacks * size).view(stacks, size)
+    edges = part_edges(stacks, size)
+    for stack in range(1, stacks):
+        part = slice(edges[stack], edges[stack + 1])
+        order[0, part], order[stack, part] = order[stack, part].clone(), order[0, part].clone()
+    return order
+
+
+def part_edges(parts: int, size: int) -> list[int]:
+    """Return where each of ``parts`` begins in [0, size), and ``size``; the last parts are the larger ones."""
+    short, larger = divmod(size, parts)
+    sizes = [short + (number >= parts - larger) for number in range(parts)]
+    return [sum(sizes[:number]) for number in range(parts + 1)]
 
 
 def mixmatch_loss(logits: Tensor, targets: Tensor, labelled: int, weight: float) -> Tensor:
-    """Return L from logits and mixed targets (N, C); the first ``labelled`` rows are X; a part without images is 0."""
+    """Return L from logits and mixed targets (N, K); the first ``labelled`` rows are X; a part without images is 0."""
     surprise = -(targets[:labelled] * logits[:labelled].log_softmax(dim=1)).sum()
     error = (targets[labelled:] - logits[labelled:].softmax(dim=1)).square().mean(dim=1).sum()
     return surprise / max(1, labelled) + weight * error / max(1, len(logits) - labelled)

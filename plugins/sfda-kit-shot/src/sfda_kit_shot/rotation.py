@@ -4,17 +4,16 @@ Source: Liang, Hu, Wang, He, Feng, "Source Data-absent Unsupervised Domain Adapt
 Labeling Transfer", TPAMI 2021 (https://arxiv.org/abs/2012.07297), section 3.3.
 
 Equation (our notation). x_i: an image of the batch, R_z x: x turned by z quarters, z_i: drawn from {0, 1, 2, 3}, f:
-bottleneck features, h: a linear head with four outputs,
+bottleneck features, h: a linear head with four outputs (Xavier-normal weights, bias 0 at first),
 
     L = mean_i CE(z_i, h([f(x_i), f(R_z_i x_i)]))
 
 The head gets both feature vectors, so that an object without an upright pose is no contradiction: the rotation is
-relative, not absolute. The head is trained beside the network at ``adapt.lr``.
+relative, not absolute. No gradient goes through f(x_i). The term makes two passes of its own, f(x_i) first. Where the
+network trains, BatchNorm's running statistics take in both, beside the pass of the other terms. In a phase that trains
+nothing of the network, f is that of evaluation mode and only the head learns. The head learns at ``adapt.lr``.
 
-There is no option. Deviations [ours: these points of the paper are not known to us]: the gradient reaches the network
-through the turned copy alone, and f(x_i) is what it is compared with. The head begins untrained. BatchNorm's running
-statistics do not follow the turned copies, which the adapted model never sees. Images are turned as the network takes
-them: a normal of the encoding ``normals`` keeps its direction.
+There is no option. Deviations stand in the declaration.
 """
 
 from __future__ import annotations
@@ -42,15 +41,20 @@ class RelativeRotation(Aligner):
 
     def own_module(self, network: Network) -> nn.Module:
         """Create and return the head h: both features (B, 2 D) -> logits (B, 4)."""
-        self.head = nn.Linear(2 * network.feature_width, QUARTERS)
-        return self.head
+        head = nn.Linear(2 * network.feature_width, QUARTERS)
+        nn.init.xavier_normal_(head.weight)
+        nn.init.zeros_(head.bias)
+        self.head = head
+        return head
 
     def __call__(self, signals: StepSignals) -> Tensor:
         """Return a scalar >= 0, log 4 for a head that cannot tell. Gradients reach the network and the head."""
         images = signals.target_images
         quarters = torch.randint(QUARTERS, (len(images),), generator=signals.random).to(images.device)
-        turned = signals.answer(turn(images, quarters), keep_statistics=True).features
-        return F.cross_entropy(self.head(torch.cat([signals.target_features.detach(), turned], dim=1)), quarters)
+        with torch.no_grad():
+            upright = signals.answer(images).features
+        turned = signals.answer(turn(images, quarters)).features
+        return F.cross_entropy(self.head(torch.cat([upright, turned], dim=1)), quarters)
 
 
 def turn(images: Tensor, quarters: Tensor) -> Tensor:

@@ -6,15 +6,14 @@ Adaptation", ICML 2020, https://arxiv.org/abs/2002.08546
 Equation: L = L_IM + 0.3 CE(y^, p) with L_IM = mean_i H(p_i) - H(mean_i p_i), where y^ are pseudo-labels from class
 centroids (two rounds, cosine), renewed at the start of every epoch. SHOT-IM is L_IM alone.
 
-Defaults: the classifier is frozen, backbone and bottleneck adapt; SGD with momentum 0.9, the backbone at a tenth of the
-bottleneck's rate, batch 64.
+Defaults: the classifier is frozen, backbone and bottleneck adapt; SGD with Nesterov momentum 0.9 and weight decay 1e-3,
+the rate (1 + 10 k / T)^-0.75 times the base rate in step k of T, the backbone at a tenth of the bottleneck's rate
+(preset ``pretrained`` and the presets of the data sets), batch 64.
 
 With several source cards the recipes adapt a mixture of their models, as DECISION does
 (https://arxiv.org/abs/2104.01845); formulas and deviations are in ``sfda_kit/models/mixture.py``.
 
-Deviations: the smoothing of labels and the optimiser of the source stage belong to the run's preset, not to the method,
-so that all methods start from one source model. An epoch's labels come from one inference pass that also serves the
-evaluation; that pass uses the test transform, as in the paper.
+Deviations stand in the declaration.
 """
 
 from __future__ import annotations
