@@ -18,9 +18,9 @@ from sfda_kit.interfaces.recipe import PartConfig
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.registry import Component
 from sfda_kit.runs.plan import resolve, resolve_method
+from sfda_kit.source.held_out import hold_out
 from sfda_kit.source.source_card import SourceCard
 from sfda_kit.source.source_stage import source_identity
-from sfda_kit.source.source_training import hold_out
 from sfda_kit.versions import ALGORITHMS
 
 CARD = SourceCard(
