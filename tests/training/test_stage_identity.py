@@ -15,9 +15,9 @@ from sfda_kit.data.modality import Modality
 from sfda_kit.data.task import build_task
 from sfda_kit.interfaces.recipe import PartConfig
 from sfda_kit.runs.plan import resolve, resolve_method
+from sfda_kit.source.held_out import hold_out
 from sfda_kit.source.source_card import SourceCard
 from sfda_kit.source.source_stage import source_identity
-from sfda_kit.source.source_training import hold_out
 
 CARD = SourceCard(
     model=ModelConfig(backbone="test_resnet", image_size=32),
