@@ -14,7 +14,7 @@ KINDS = ("bridge", "aligner", "labeler", "method", "dataset", "encoding", "valid
 
 _PARTS = {
     "sfda-kit-shot": "shot-im shot shot-plus-plus relative-rotation mixmatch entropy-split",
-    "sfda-kit-socket": "socket socket-official bn-stats",
+    "sfda-kit-socket": "socket socket-official bn-stats one-round-centroid",
     "sfda-kit-tgkt": "tgkt tgkt-joint tgmb tgmb-paper affine fcbnconv unet vqgan distill",
     "sfda-kit-tta": "adabn tent t3a",
     "sfda-kit-neighbors": "nrc aad cowa-jmds reciprocal-neighbors diversity attraction dispersion weighted-mixup jmds",

@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 from sfda_kit import Component, hookimpl
+from sfda_kit_socket import deviations
 
-SFDA_KIT_INTERFACE = "1.0"
+SFDA_KIT_INTERFACE = "1.1"
 PAPER = "https://arxiv.org/abs/2209.04027"
 
 
 @hookimpl
 def sfda_kit_register_aligner() -> list[Component]:
+    summary = "batch statistics match those stored in the source model"
     target = "sfda_kit_socket.bn_stats:BnStats"
-    return [Component("bn-stats", target, "batch statistics match those stored in the source model", PAPER)]
+    return [Component("bn-stats", target, summary, PAPER, deviations=deviations.BN_STATS)]
+
+
+@hookimpl
+def sfda_kit_register_labeler() -> list[Component]:
+    target = "sfda_kit_socket.centroid:OneRoundCentroid"
+    return [Component("one-round-centroid", target, "nearest centroid by distance, all classes", PAPER)]
 
 
 @hookimpl
 def sfda_kit_register_method() -> list[Component]:
     module = "sfda_kit_socket.socket"
     return [
-        Component("socket", f"{module}:SOCKET", "SHOT, source statistics and TI pairs, scale-free", PAPER),
-        Component("socket-official", f"{module}:SOCKET_OFFICIAL", "SOCKET with the official sums", PAPER),
+        Component(
+            "socket",
+            f"{module}:SOCKET",
+            "SHOT, source statistics and TI pairs, scale-free",
+            PAPER,
+            deviations=deviations.SOCKET,
+        ),
+        Component(
+            "socket-official",
+            f"{module}:SOCKET_OFFICIAL",
+            "SOCKET as its authors' code has it",
+            PAPER,
+            presets="sfda_kit_socket:presets/socket-official",
+            deviations=deviations.OFFICIAL,
+        ),
     ]

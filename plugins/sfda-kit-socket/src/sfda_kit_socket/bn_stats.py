@@ -6,12 +6,13 @@ ECCV 2022, https://arxiv.org/abs/2209.04027
 Equation (``sum``, the official form), over the BatchNorm2d layers l, for the mean and biased variance of a layer's
 input in the current target batch:
 
-    L_BN = sum_l m_l (||mu_l - mu_l^src||_2 + ||var_l - var_l^src||_2),   m_1 = 10, all others 1
+    L_BN = sigmoid(w) sum_l m_l (||mu_l - mu_l^src||_2 + ||var_l - var_l^src||_2),   m_1 = 10, all others 1
 
-With several source models the layers are those of all, m_l is 10 for the first layer of each, and the weights that mix
-their predictions play no part.
+w is a scalar that begins at 1 and is trained with the network (option ``fading``). Since the term shrinks with w, it
+switches itself off: the factor is 0.73 at first, and the sooner near 0 the larger the sum is. Without ``fading`` the
+factor is 1.
 
-Deviation (``mean``, the default, ours): that sum grows with depth, with width and with the square of the activations'
+The form ``mean`` (the default, ours): that sum grows with depth, with width and with the square of the activations'
 scale, so a weight found for one backbone fits no other. Therefore each layer's two distances are relative to the size
 of what they are compared with, and the layers are averaged:
 
@@ -21,6 +22,8 @@ of what they are compared with, and the layers are averaged:
 Both fractions have no unit, and a layer whose activations are scaled by any factor gives the same value. The norms are
 divided, not the channels: a channel that was nearly constant on the source images (a variance near 0) cannot dominate
 the term.
+
+Deviations stand in the declaration.
 """
 
 from __future__ import annotations
@@ -29,30 +32,32 @@ from functools import reduce
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import torch
+from torch import nn
 
 from sfda_kit import Aligner, UserError, require_batch_norm
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from sfda_kit import BatchNormStatistics, StepSignals
+    from sfda_kit import BatchNormStatistics, Network, StepSignals
 
 Reduction = Literal["mean", "sum"]
 EPSILON = 1e-6
 
 
 class BnStats(Aligner):
-    """L_BN (module docstring). Options: ``reduction`` (mean or sum), ``first_weight`` (m_1, default 10)."""
+    """L_BN (module docstring). Options: ``reduction`` (mean or sum), ``first_weight`` (m_1, 10), ``fading`` (False)."""
 
     reads: ClassVar[tuple[str, ...]] = ("batch_statistics",)
 
-    def __init__(self, reduction: Reduction = "mean", first_weight: float = 10.0) -> None:
+    def __init__(self, reduction: Reduction = "mean", first_weight: float = 10.0, fading: bool = False) -> None:
         if reduction not in get_args(Reduction):
             allowed = ", ".join(get_args(Reduction))
             raise UserError(f"bn-stats: reduction is {reduction!r}, expected one of {allowed}.")
         self._distance = relative_distance if reduction == "mean" else absolute_distance
         self._averages = reduction == "mean"
         self.first_weight = first_weight
+        self.factor = FadingFactor() if fading else None
 
     def __call__(self, signals: StepSignals) -> Tensor:
         """Return a scalar >= 0; gradients reach the adapting network through its target pass."""
@@ -60,11 +65,29 @@ class BnStats(Aligner):
         layers = zip(weights, signals.batch_statistics, signals.source_statistics, strict=True)
         weighted = (weight * self._distance(batch, source) for weight, batch, source in layers)
         total = reduce(torch.add, weighted)
-        return total / sum(weights) if self._averages else total
+        total = total / sum(weights) if self._averages else total
+        return total if self.factor is None else self.factor() * total
+
+    def own_module(self, network: Network) -> nn.Module | None:
+        """Return the trained factor of a fading term, else None."""
+        del network
+        return self.factor
 
     def check(self, network: nn.Module) -> None:
         """Raise ``UserError`` when ``network`` has no BatchNorm2d layer."""
         require_batch_norm(network, "bn-stats")
+
+
+class FadingFactor(nn.Module):
+    """The factor sigmoid(w), in (0, 1); w begins at 1 and learns like a weight of the network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scalar = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self) -> Tensor:
+        """Return the factor, 0-d."""
+        return self.scalar.sigmoid()
 
 
 def absolute_distance(batch: BatchNormStatistics, source: BatchNormStatistics) -> Tensor:

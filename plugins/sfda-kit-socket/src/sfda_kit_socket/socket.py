@@ -9,15 +9,11 @@ Equation: L = L_IM + 0.3 L_PL + 0.5 L_BN + 0.5 L_TI. L_IM and L_PL are SHOT's, L
 
 ``socket`` (ours) keeps the weights and makes the terms independent of depth, width and batch size: L_BN is relative and
 averaged over layers, L_TI is divided by the square root of the batch size; pseudo-labels are SHOT's two-round cosine
-ones. ``socket-official`` keeps the official sums, and one round of Euclidean centroids.
+ones. ``socket-official`` is what the authors' code computes: the plain sums, L_BN times a trained factor that fades,
+and one round of Euclidean centroids of augmented images.
 
-With several source cards both adapt a mixture of their models with learned weights (``sfda_kit/models/mixture.py``):
-L_IM and L_PL are those of the mixed prediction, L_TI and L_BN take all source models alike [ours].
-
-Deviations, in both: the two halves of a pair share crop and flip; TI images pass the target network with batch
-statistics that never enter the running ones; the teacher is in evaluation mode; source statistics stay fixed. The
-official code draws the geometry of the halves independently and mixes TI into the running statistics, which we think
-are slips. Its centroids come from features of augmented images, ours from the test transform.
+With several source cards both adapt a mixture of their models with learned weights (``sfda_kit/models/mixture.py``).
+Deviations stand in the declaration.
 """
 
 from __future__ import annotations
@@ -41,17 +37,14 @@ SOCKET = Recipe.model_validate(
 
 SOCKET_OFFICIAL = Recipe.model_validate(
     {
-        "summary": "SHOT, source BatchNorm statistics and features of TI pairs, with the official sums",
+        "summary": "SHOT, source BatchNorm statistics and features of TI pairs, as the authors' code has them",
         "paper": PAPER,
         "aligners": {
             "infomax": 1.0,
-            "bn-stats": {"weight": 0.5, "options": {"reduction": "sum"}},
+            "bn-stats": {"weight": 0.5, "options": {"reduction": "sum", "fading": True}},
             "ti-features": {"weight": 0.5, "options": {"reduction": "frobenius"}},
         },
-        "labeler": {
-            "name": "centroid",
-            "weight": 0.3,
-            "options": {"rounds": 1, "metric": "euclidean"},
-        },
+        "labeler": {"name": "one-round-centroid", "weight": 0.3},
+        "bank_view": "augmented",
     }
 )
