@@ -54,7 +54,8 @@ RATES = Deviation(
     "an incomplete last batch left out",
     why="the defaults of the toolkit are for data sets of some hundred images, which give few steps; the same for all "
     "methods of a comparison",
-    effect="none with a preset of the data set; else steps are ten times as large, and fewer",
+    effect="none with a preset of the data set; on rooms (rgb@kv1 to depth@xtion, one seed, 10 epochs) the held-out "
+    "accuracy of NRC is 75.7 % with 1e-2 and 68.5 % with 1e-3, that of AaD 60.5 % and 70.5 %",
 )
 BEST = Deviation(
     of="the epoch of the result",
