@@ -9,6 +9,8 @@ SFDA_KIT_INTERFACE = "1.1"
 NRC = "https://arxiv.org/abs/2110.04202"
 AAD = "https://arxiv.org/abs/2205.04183"
 COWA_JMDS = "https://arxiv.org/abs/2206.06640"
+PUBLISHED_CLASSIFIER_RATE = {"adapt": {"classifier_lr_factor": 0.1}}
+"""The classifier learns at 1e-3 as in all published runs, also where the bottleneck has the run's default of 1e-2."""
 
 
 @hookimpl
@@ -62,6 +64,7 @@ def sfda_kit_register_method() -> list[Component]:
             f"{module}.nrc:NRC",
             "reciprocal neighbours and their neighbours agree",
             NRC,
+            settings=PUBLISHED_CLASSIFIER_RATE,
             presets=f"{module}:presets/nrc",
             deviations=deviations.NRC,
         ),
@@ -70,6 +73,7 @@ def sfda_kit_register_method() -> list[Component]:
             f"{module}.aad:AAD",
             "attract nearest neighbours, disperse the others",
             AAD,
+            settings=PUBLISHED_CLASSIFIER_RATE,
             presets=f"{module}:presets/aad",
             deviations=deviations.AAD,
         ),
