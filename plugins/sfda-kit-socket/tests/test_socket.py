@@ -32,15 +32,19 @@ def weights(recipe: Recipe) -> dict[str, float]:
 
 def test_weights_are_the_papers() -> None:
     expected = {"infomax": 1.0, "bn-stats": 0.5, "ti-features": 0.5, "centroid": 0.3}
-    assert weights(SOCKET) == weights(SOCKET_OFFICIAL) == expected
+    assert weights(SOCKET) == expected
+    assert weights(SOCKET_OFFICIAL) == {
+        name.replace("centroid", "one-round-centroid"): w for name, w in expected.items()
+    }
 
 
-def test_official_preset_sums_and_labels_once_by_euclidean_distance() -> None:
+def test_official_form_sums_fades_and_labels_augmented_images_once() -> None:
     (phase,) = SOCKET_OFFICIAL.phases
-    assert phase.aligners["bn-stats"].options == {"reduction": "sum"}
+    assert phase.aligners["bn-stats"].options == {"reduction": "sum", "fading": True}
     assert phase.aligners["ti-features"].options == {"reduction": "frobenius"}
     assert phase.labeler is not None
-    assert phase.labeler.options == {"rounds": 1, "metric": "euclidean"}
+    assert phase.labeler.name == "one-round-centroid"
+    assert phase.bank_view == "augmented"
 
 
 def test_halves_of_a_pair_share_crop_and_flip() -> None:

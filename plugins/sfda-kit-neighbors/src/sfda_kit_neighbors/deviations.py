@@ -50,8 +50,8 @@ RATES = Deviation(
     of="optimiser, epochs and batches",
     theirs="rate 1e-3 (backbone 1e-4), constant or decayed, weight decay 5e-4 or 1e-3, 15 to 50 epochs, each with the "
     "data set; an incomplete last batch is used",
-    ours="without a preset of the data set those of the run: rate 1e-2 (the classifier 1e-3 as theirs), decayed, weight "
-    "decay 1e-3, 10 or 15 epochs, an incomplete last batch left out",
+    ours="without a preset of the data set those of the run: rate 1e-2 (the classifier 1e-3 as theirs), decayed, "
+    "weight decay 1e-3, 10 or 15 epochs, an incomplete last batch left out",
     why="the defaults of the toolkit are for data sets of some hundred images, which give few steps; the same for all "
     "methods of a comparison",
     effect="none with a preset of the data set; on rooms (rgb@kv1 to depth@xtion, one seed, 10 epochs) the held-out "

@@ -35,7 +35,7 @@ SHARED = (
     ),
     Deviation(
         of="depth images",
-        theirs="16-bit values divided by 65535 as stored, SUN RGB-D's rotated bits included; read as 8-bit RGB in one place",
+        theirs="16-bit values as stored, divided by 65535, with SUN RGB-D's rotated bits; once they are read as 8-bit RGB",
         ours="decoded to metres, then an encoding of the user's choice",
         why="the stored bits of SUN RGB-D are no distances",
         effect="see the page on encodings",
@@ -44,8 +44,8 @@ SHARED = (
         of="several source models",
         theirs="one weight sigma(w_k) a model mixes predictions, features and centroids and multiplies every layer of "
         "L_BN by the sum of all; the first layer of all has the weight 10; L_TI weighs the models' differences",
-        ours="weights with sum 1 mix the predictions; L_BN has one factor and the weight 10 for the first layer of each "
-        "model; L_TI takes the features of all models alike",
+        ours="weights with sum 1 mix the predictions; L_BN has one factor, and the weight 10 for the first layer of "
+        "each model; L_TI takes the features of all models alike",
         why="the weights of a mixture are those of all methods here; with one source model nothing differs",
         effect="none with one source model",
     ),
