@@ -35,7 +35,7 @@ SHARED = (
     ),
     Deviation(
         of="depth images",
-        theirs="16-bit values as stored, divided by 65535, with SUN RGB-D's rotated bits; once they are read as 8-bit RGB",
+        theirs="16-bit values as stored, divided by 65535, with SUN RGB-D's rotated bits; read as 8-bit RGB once",
         ours="decoded to metres, then an encoding of the user's choice",
         why="the stored bits of SUN RGB-D are no distances",
         effect="see the page on encodings",
