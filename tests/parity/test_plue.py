@@ -1,4 +1,4 @@
-"""The parts of PLUE against numbers that the authors' code gave: votes, losses, momentum model, queue, history, bank."""
+"""The parts of PLUE against numbers that the authors' code gave: votes, losses, momentum model, memories."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def test_votes_labels_and_weights(case: str, double: bool) -> None:
     from sfda_kit_plue.memories import AnswerBank
 
     data = load("plue", f"vote_{case}")
-    features, others, answers = (tensor(data[f"in_{n}"], double) for n in ("features", "bank_features", "bank_probabilities"))
+    features, others, answers = (
+        tensor(data[f"in_{n}"], double) for n in ("features", "bank_features", "bank_probabilities")
+    )
     term = GuidedLabels(neighbors=int(data["in_neighbors"]))
     term.bank = AnswerBank()
     term.bank.features, term.bank.probabilities = others, answers
@@ -68,7 +70,9 @@ def test_negative_learning(case: str, double: bool) -> None:
     logits, weights = tensor(data["in_logits"], double, needs_gradient=True), tensor(data["in_weights"], double)
     wrong = negative_classes(whole(data["in_labels"]), whole(data["in_offsets"]), logits.shape[1])
     close(wrong, data["out_negative_classes"], double)
-    each = [negative_learning(z[None], c[None], torch.ones_like(weights[:1])) for z, c in zip(logits, wrong, strict=True)]
+    each = [
+        negative_learning(z[None], c[None], torch.ones_like(weights[:1])) for z, c in zip(logits, wrong, strict=True)
+    ]
     close(torch.stack(each), wanted(data, "each", double), double)
     loss = negative_learning(logits, wrong, weights)
     loss.backward()

@@ -121,9 +121,7 @@ class Naive:
         near = sorted(self.bank, key=lambda entry: -float(torch.cosine_similarity(feature, entry[0], dim=0)))
         return sum(p for _, p in near[: OPTIONS["neighbors"]]) / OPTIONS["neighbors"]  # type: ignore[no-any-return]
 
-    def step(
-        self, epoch: int, rows: Tensor, weak: Tensor, strong: Tensor, other: Tensor, offsets: Tensor
-    ) -> Tensor:
+    def step(self, epoch: int, rows: Tensor, weak: Tensor, strong: Tensor, other: Tensor, offsets: Tensor) -> Tensor:
         features, logits = self.network(weak)
         votes = [self.vote(f) for f in features.detach()]
         self.labels.append([int(v.argmax()) for v in votes])

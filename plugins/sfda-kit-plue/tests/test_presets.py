@@ -36,4 +36,9 @@ def test_settings_of_the_published_runs(preset: str, backbone: str, rate: float,
 
 def test_without_a_preset_the_optimiser_has_momentum() -> None:
     adapt = load_config({"method": "plue"}).adapt
-    assert (adapt.momentum, adapt.schedule, adapt.weight_decay, adapt.backbone_lr_factor) == (0.9, "constant", 5e-4, 1.0)
+    assert (adapt.momentum, adapt.schedule, adapt.weight_decay, adapt.backbone_lr_factor) == (
+        0.9,
+        "constant",
+        5e-4,
+        1.0,
+    )

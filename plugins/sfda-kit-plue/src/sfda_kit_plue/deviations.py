@@ -6,7 +6,8 @@ from sfda_kit import Deviation
 
 STRONG_VIEWS = Deviation(
     of="strong views",
-    theirs="crops of 20 to 100 % of the area, colour jitter, grey, blur and flips, scaled with ImageNet's mean and deviation",
+    theirs="crops of 20 to 100 % of the area, colour jitter, grey, blur and flips, scaled with ImageNet's mean and "
+    "deviation",
     ours="square crops of 50 to 100 % of the area and flips, scaled as the weak view",
     why="jitter of colours, grey and blur change what depth and other modalities measure",
     effect="weaker strong views, so contrast is an easier task; not measured",
@@ -78,7 +79,8 @@ BATCHES = Deviation(
 )
 WEAK_VIEW = Deviation(
     of="weak view and test images",
-    theirs="the shorter side is resized to 256, then a crop of 224 and a flip; scaled with the mean and deviation of CIFAR-10",
+    theirs="the shorter side is resized to 256, then a crop of 224 and a flip; mean 0.4914, 0.4822, 0.4465 and deviation "
+    "0.2023, 0.1994, 0.2010",
     ours="both sides are resized, then the same crop and flip; scaled as the source model was trained",
     why="all methods of a comparison see the same images, and a source model knows its own scale",
     effect="not measured",

@@ -99,8 +99,8 @@ class GuidedLabels(Aligner):
         size = min(self.entries, images)
         if self.neighbors > size:
             raise UserError(
-                f"guided-labels.options.neighbors is {self.neighbors}, and the bank has {size} images. Give more images "
-                "or a larger bank, or fewer neighbours: --set recipe.aligners.guided-labels.options.neighbors=1"
+                f"guided-labels.options.neighbors is {self.neighbors}, and the bank has {size} images. Give more "
+                "images or a larger bank, or fewer neighbours: --set recipe.aligners.guided-labels.options.neighbors=1"
             )
         if not self.history.is_started:
             self.history.start(images, signals.target_bank.logits.shape[1], generator)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class MomentumModel(nn.Module):
     """A momentum model has the weights m theta_mom + (1 - m) theta, at first those of ``network``.
 
-    It has buffers and no parameters: checkpoints hold it, and nothing trains it. Only the weights are averaged: it is in
-    training mode where ``network`` is, and its running statistics are those of the images that it sees itself.
+    It has buffers and no parameters: checkpoints hold it, and nothing trains it. Only the weights are averaged. It is
+    in training mode where ``network`` is, and its running statistics are those of the images that it sees itself.
     """
 
     network: Network
