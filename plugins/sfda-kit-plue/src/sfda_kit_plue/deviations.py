@@ -79,8 +79,8 @@ BATCHES = Deviation(
 )
 WEAK_VIEW = Deviation(
     of="weak view and test images",
-    theirs="the shorter side is resized to 256, then a crop of 224 and a flip; mean 0.4914, 0.4822, 0.4465 and deviation "
-    "0.2023, 0.1994, 0.2010",
+    theirs="the shorter side is resized to 256, then a crop of 224 and a flip; mean 0.4914, 0.4822, 0.4465, "
+    "deviation 0.2023, 0.1994, 0.2010",
     ours="both sides are resized, then the same crop and flip; scaled as the source model was trained",
     why="all methods of a comparison see the same images, and a source model knows its own scale",
     effect="not measured",
