@@ -12,7 +12,8 @@ import torch
 from sfda_kit.adaptation.step_signals import BridgeSignals, epoch_inputs
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event
-from sfda_kit.plugins.discovery import build_part, installation, registry
+from sfda_kit.plugins.code_hash import part_identity
+from sfda_kit.plugins.discovery import build_part
 from sfda_kit.source.source_card import WEIGHTS_FILE, load_weights, save_weights
 from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.loop import TrainingStage, seeded_generator, steps_per_epoch, train_stage
@@ -71,11 +72,9 @@ class BridgeTraining:
         return bridge.requires_grad_(False).eval()
 
     def _identity(self, wanted: BridgeConfig, weights: dict[str, float]) -> dict[str, Any]:
-        owner = registry().get("bridge", wanted.name).owner
-        version = next(p.version for p in installation().plugins if p.owner == owner)
         training = self.config.model_dump(exclude={"epochs", "epochs_factor"}) | {"epochs": self.epochs}
         return self.identity | {
-            "bridge": [owner, version, wanted.name, wanted.options, weights],
+            "bridge": [*part_identity("bridge", wanted.name), wanted.options, weights],
             "training": training,
             "seed": self.seed,
         }

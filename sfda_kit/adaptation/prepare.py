@@ -12,8 +12,10 @@ from sfda_kit.adaptation.bridge_stage import BridgeTraining
 from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.interfaces.method import AdaptationContext
 from sfda_kit.models.network import AdaptedModel, Network, frozen_copy
+from sfda_kit.plugins.code_hash import part_identity
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.source.source_card import SourceCard
+from sfda_kit.versions import ALGORITHMS
 
 if TYPE_CHECKING:
     from sfda_kit.data.views import PairView, TargetView
@@ -76,6 +78,8 @@ def bridge_identity(plan: MethodPlan, card: SourceCard, task_fingerprint: str) -
         "task": task_fingerprint,
         "input": [plan.encoding_config, plan.config.adapt.augmentation, card.mean, card.std],
         "precision": plan.config.compute.precision,
+        "algorithm": ALGORITHMS["bridge"],
+        "code": part_identity("encoding", plan.config.encoding.name),
     }
 
 

@@ -340,12 +340,12 @@ class StepSignals(_Signals):
     @property
     def pseudo_labels(self) -> Tensor:
         """Pseudo-labels of the target batch, int64 (B,)."""
-        return self._labels().labels[self.target_rows].to(self.target_logits.device)
+        return self._labels().labels[self.target_rows].to(self._images.inputs.target.device)
 
     @property
     def pseudo_label_weights(self) -> Tensor:
         """Weights of the pseudo-labels, (B,)."""
-        return self._labels().weights[self.target_rows].to(self.target_logits.device)
+        return self._labels().weights[self.target_rows].to(self._images.inputs.target.device)
 
     @property
     def all_pseudo_labels(self) -> PseudoLabels:

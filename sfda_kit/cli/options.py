@@ -97,7 +97,7 @@ class ModelOptions(OptionGroup):
 
 class SourceOptions(OptionGroup):
     panel = "Training"
-    source_epochs: Annotated[Whole, Setting("source.epochs", "Epochs of source training.", "14; pretrained: 20")]
+    source_epochs: Annotated[Whole, Setting("source.epochs", "Epochs of source training.", "by source.steps")]
     source_floor: Annotated[float | None, Setting("source.floor", "Least source accuracy in percent.", "twice chance")]
 
 

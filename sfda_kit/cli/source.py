@@ -141,7 +141,9 @@ def _lines(card: SourceCard) -> dict[str, str]:
 
 @app.command("import")
 def import_(
-    weights: Annotated[Path, typer.Argument(help="A .safetensors file, or a state dict (.pt, .pth).")],
+    weights: Annotated[
+        list[Path], typer.Argument(help="A .safetensors file or a state dict (.pt, .pth), or the files of SHOT: F B C.")
+    ],
     backbone: Annotated[str, typer.Option(help="timm model the weights belong to.")],
     classes: Annotated[str, typer.Option(help="A,B,... in the order of the outputs.")],
     image_size: Annotated[int, typer.Option(min=8, max=1024, help="Side of the input it was trained on.")],
@@ -153,15 +155,15 @@ def import_(
     ] = False,
     out: Out = None,
 ) -> None:
-    """Make a source card of a timm classifier that was fine-tuned elsewhere, and print its folder."""
+    """Make a source card of a timm classifier, or of the three files of SHOT, and print its folder."""
     from sfda_kit.cli.output import errors
     from sfda_kit.data.modality import modality as known
-    from sfda_kit.source.foreign_weights import read_state
+    from sfda_kit.source.foreign_weights import read_states
     from sfda_kit.source.importing import check, match, network_for, normalisation_of, save_imported
 
     names = _names(classes)
     known(modality)
-    state = read_state(weights)
+    state = read_states(weights)
     network, model = network_for(state, backbone, image_size, len(names))
     matching = match(state, network)
     _show_matching(errors(), matching)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from sfda_kit.config.digest import digest
 from sfda_kit.interfaces.recipe import PartConfig
@@ -74,17 +74,32 @@ class ModelConfig(_Strict):
 
 
 class SourceConfig(_Strict):
-    """The training of the source model. ``floor``: least source accuracy in percent (None: twice chance).
+    """The training of the source model.
 
-    ``card``: a source model to use instead, or several to mix (``models/mixture.py``).
+    ``epochs`` None: as many optimiser steps as ``steps``, and at least ``FEWEST_PASSES`` passes over the images (see
+    ``source/source_training.py``). It ends early when ``patience`` evaluations on held-out groups, all in its second
+    half, bring no better accuracy and the training loss falls no more. With ``epochs`` it is exactly so many.
+
+    ``checkpoint``: the weights that are the result, those at the ``best`` held-out accuracy (a tie goes to the later
+    ones) or the ``last``. None: the best of a training that is counted in steps, the last of one counted in epochs.
+    ``momentum`` of SGD, with Nesterov unless it is 0. ``drop_last``: leave out the incomplete last batch of a pass.
+    ``held_out``: share of the images, in whole groups. ``floor``: least source accuracy in percent (None: twice
+    chance). ``card``: a source model to use instead, or several to mix (``models/mixture.py``).
     """
 
-    epochs: int = Field(default=14, ge=1)
-    batch_size: int = Field(default=64, ge=2)
+    _later_keys: ClassVar[tuple[str, ...]] = ("checkpoint", "momentum", "drop_last")
+
+    epochs: int | None = Field(default=None, ge=1)
+    steps: int = Field(default=1500, ge=1)
+    patience: int = Field(default=5, ge=1)
+    checkpoint: Literal["best", "last"] | None = None
+    batch_size: int = Field(default=32, ge=2)
+    drop_last: bool = True
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    schedule: Literal["one-cycle", "inverse"] = "one-cycle"
+    schedule: Literal["one-cycle", "inverse", "constant"] = "one-cycle"
     lr: float = Field(default=3e-3, gt=0)
     backbone_lr_factor: float = Field(default=1.0, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=0.05, ge=0)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     augmentation: Augmentation = "crop-flip"
@@ -92,6 +107,17 @@ class SourceConfig(_Strict):
     held_out: float = Field(default=0.1, gt=0, lt=0.5)
     floor: float | None = Field(default=None, ge=0, le=100)
     card: Path | tuple[Path, ...] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what plays no part beside ``epochs``, which all older configurations give."""
+        data = super()._without_later_defaults(handler)
+        return {key: value for key, value in data.items() if self.epochs is None or key not in ("steps", "patience")}
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the weights at the best held-out accuracy are the result."""
+        return self.epochs is None if self.checkpoint is None else self.checkpoint == "best"
 
     @field_validator("card", mode="before")
     @classmethod

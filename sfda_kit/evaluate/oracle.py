@@ -32,7 +32,7 @@ class Oracle(Method):
         self.config = config
 
     def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
-        """Train on the labelled target training images for as many epochs as the source stage is configured for."""
+        """Train on the labelled target training images, as long as the source stage. No label chooses an epoch."""
         rows = torch.arange(len(self.labelled))
         trainer = SupervisedTrainer(context.network, self.labelled, rows, self.config, context.seed, context.autocast)
         model = AdaptedModel(context.input_bridge, context.network)
@@ -40,10 +40,10 @@ class Oracle(Method):
 
         def state(epoch: int) -> EpochState:
             bank = fill_bank(model, context.target, context.config.evaluation_batch_size)
-            return EpochState("oracle", epoch, self.config.epochs, model, bank)
+            return EpochState("oracle", epoch, trainer.epochs, model, bank)
 
         done = 0
         for done in train_stage(trainer.stage("oracle"), checkpoint, context.listener):
             yield state(done)
         if not done:  # The run was resumed after its last epoch had been saved.
-            yield state(self.config.epochs)
+            yield state(trainer.epochs)

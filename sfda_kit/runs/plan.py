@@ -18,8 +18,10 @@ from sfda_kit.datasets.open_dataset import open_dataset
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.encoding import not_of
 from sfda_kit.interfaces.recipe import BridgeConfig, Phase, Recipe
+from sfda_kit.plugins.code_hash import part_identity
 from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.plugins.registry import Component, build
+from sfda_kit.versions import ALGORITHMS
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import ModelConfig
@@ -56,11 +58,24 @@ class MethodPlan:
         return self.config.dataset.depth_unit
 
     def identity(self) -> dict[str, Any]:
-        """Return the values that determine the result: the configuration and the resolved recipe."""
+        """Return the values that determine the result: configuration, resolved recipe, and the code of every part."""
         return {
             "config": self.config.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json", exclude={"summary", "paper"}),
+            "algorithms": ALGORITHMS,
+            "parts": [[kind, *part_identity(kind, name)] for kind, name in sorted(self.parts())],
         }
+
+    def parts(self) -> set[tuple[str, str]]:
+        """Return kind and name of each part that decides the result."""
+        found = {("method", self.component.name), ("encoding", self.config.encoding.name)}
+        found |= {("bridge", bridge.name) for bridge in self.recipe.bridges().values()}
+        for phase in self.recipe.phases:
+            found |= {("aligner", name) for name in phase.aligners}
+            found |= {("labeler", phase.labeler.name)} if phase.labeler else set()
+        if self.config.adapt.select.name != "last":
+            found.add(("validator", self.config.adapt.select.name))
+        return found
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,10 @@ class Plan(MethodPlan):
     """This plan also holds the data set of the run."""
 
     dataset: Dataset
+
+    def parts(self) -> set[tuple[str, str]]:
+        """Return kind and name of each part that decides the result, the data set among them."""
+        return super().parts() | {("dataset", self.config.dataset.name)}
 
     @property
     def depth_unit(self) -> str | None:

@@ -6,7 +6,7 @@ import pickle
 import warnings
 import zipfile
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,20 @@ from sfda_kit.errors import UserError
 
 NESTINGS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")
 """The keys under which training scripts store the state dict, the most specific first."""
+
+
+def read_states(paths: Sequence[Path]) -> dict[str, Tensor]:
+    """Read a model of one file or several. Raises ``UserError`` as ``read_state`` does, and for a name met twice."""
+    joined: dict[str, Tensor] = {}
+    for path in paths:
+        state = read_state(path)
+        if twice := sorted(joined.keys() & state.keys()):
+            raise UserError(
+                f"{path} holds the tensor {twice[0]!r}, which a file before it holds too. Give the files of one model, "
+                "each once: those of SHOT are source_F.pt, source_B.pt and source_C.pt."
+            )
+        joined |= state
+    return joined
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

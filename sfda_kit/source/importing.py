@@ -1,8 +1,9 @@
-"""Import of a source model that was trained elsewhere: a timm classifier becomes a source card."""
+"""Import of a source model that was trained elsewhere: a timm classifier, or the three files of SHOT, become a card."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,18 @@ WEIGHT_NORM = {
     "classifier.weight_v": "classifier.parametrizations.weight.original1",
 }
 """The names in the older weight normalisation of torch, and the present ones."""
+SHOT_NAMES = {
+    **{f"bottleneck.{part}": f"bottleneck.0.{part}" for part in ("weight", "bias")},
+    **{f"bn.{part}": f"bottleneck.1.{part}" for part in ("weight", "bias", "running_mean", "running_var")},
+    "bn.num_batches_tracked": "bottleneck.1.num_batches_tracked",
+    **{f"fc.{name.partition('.')[2]}": present for name, present in WEIGHT_NORM.items()},
+    **{f"fc.{present.partition('.')[2]}": present for present in WEIGHT_NORM.values()},
+    "fc.bias": "classifier.bias",
+    # its VGG: two linear layers, which timm keeps as convolutions over the last feature map
+    **{f"classifier.classifier0.{part}": f"backbone.pre_logits.fc1.{part}" for part in ("weight", "bias")},
+    **{f"classifier.classifier3.{part}": f"backbone.pre_logits.fc2.{part}" for part in ("weight", "bias")},
+}
+"""The names of bottleneck, classifier and VGG in the code of SHOT and its descendants, and ours."""
 _NAMED = 5
 """The number of names that one message lists."""
 
@@ -52,7 +65,8 @@ def network_for(
     state: Mapping[str, Tensor], backbone: str, image_size: int, classes: int
 ) -> tuple[Network, ModelConfig]:
     """Return an untrained network of the kind in the file, with a bottleneck if the file has one."""
-    width = next((tensor.shape[0] for name, tensor in state.items() if name.endswith("bottleneck.0.weight")), 0)
+    ends = ("bottleneck.0.weight", "bottleneck.weight")
+    width = next((tensor.shape[0] for name, tensor in state.items() if name.endswith(ends)), 0)
     model = ModelConfig(backbone=backbone, image_size=image_size, bottleneck=int(width))
     return build_network(model, classes, pretrained=False), model
 
@@ -60,14 +74,15 @@ def network_for(
 def match(state: Mapping[str, Tensor], network: Network) -> Matching:
     """Find the place of each tensor in the network, whatever prefixes wrappers added to its name."""
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    aliases = _head_aliases(network) | {k: v for k, v in WEIGHT_NORM.items() if v in expected}
+    aliases = _head_aliases(network) | {k: v for k, v in (WEIGHT_NORM | SHOT_NAMES).items() if v in expected}
     found = Matching()
     for key, tensor in _unfolded(state, expected).items():
         name = next((n for n in _candidates(key, aliases) if n in expected), None)
-        value = tensor.flatten(1) if name == "classifier.weight" and tensor.ndim == 4 else tensor
         if name is None or name in found.placed:
             found.unmatched.append(key)
-        elif tuple(value.shape) != expected[name]:
+            continue
+        value = _as_layer(tensor, expected[name])
+        if tuple(value.shape) != expected[name]:
             found.mismatched.append((name, tuple(value.shape), expected[name]))
         else:
             found.placed[name] = value
@@ -93,6 +108,14 @@ def _candidates(key: str, aliases: Mapping[str, str]) -> Iterator[str]:
         key = key[len(prefix) :]
 
 
+def _as_layer(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return the weight of a linear layer as that of a convolution of the same numbers, or the reverse."""
+    if tensor.ndim == 4 and len(shape) == 2:
+        return tensor.flatten(1)
+    same = tensor.ndim == 2 and len(shape) == 4 and tensor.numel() == math.prod(shape)
+    return tensor.reshape(shape) if same and len(tensor) == shape[0] else tensor
+
+
 def _head_aliases(network: Network) -> dict[str, str]:
     if "classifier.weight" not in network.state_dict():
         return {}  # with a bottleneck, the head of the backbone is not the classifier
@@ -106,7 +129,7 @@ def _unfolded(state: Mapping[str, Tensor], expected: Mapping[str, Any]) -> dict[
     length, direction = WEIGHT_NORM.values()
     unfolded: dict[str, Tensor] = {}
     for key, tensor in state.items():
-        if direction in expected and key.endswith("classifier.weight") and tensor.ndim == 2:
+        if direction in expected and key.endswith(("classifier.weight", "fc.weight")) and tensor.ndim == 2:
             unfolded |= {length: tensor.norm(dim=1, keepdim=True), direction: tensor}
         else:
             unfolded[key] = tensor
@@ -208,7 +231,7 @@ def save_imported(
     modality: str,
     mean: Triple,
     std: Triple,
-    origin: Path,
+    origin: Sequence[Path],
 ) -> Path:
     """Fill ``network`` and save it as a source card. Returns the folder, which is the same for the same model."""
     network.load_state_dict(matching.placed, strict=False)
@@ -219,7 +242,7 @@ def save_imported(
         encoding=PartConfig(name="copy"),
         mean=mean,
         std=std,
-        training={"imported": origin.name},
+        training={"imported": " ".join(path.name for path in origin)},
         versions=versions(),
     )
     identity = card.model_dump(mode="json", exclude={"versions"}) | {"weights": weights_hash(network)}

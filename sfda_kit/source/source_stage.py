@@ -13,11 +13,12 @@ from sfda_kit.config.digest import digest
 from sfda_kit.config.models import RunConfig
 from sfda_kit.data.modality import modality
 from sfda_kit.errors import RunError, UserError
+from sfda_kit.plugins.code_hash import part_identity
 from sfda_kit.source.source_card import SourceCard, load_card, save_source
 from sfda_kit.source.source_cards import load_joint_card
 from sfda_kit.source.source_training import channel_statistics, measure_normalisation, train_network
 from sfda_kit.training.stage_cache import cached_stage
-from sfda_kit.versions import versions
+from sfda_kit.versions import ALGORITHMS, versions
 
 if TYPE_CHECKING:
     from sfda_kit.data.open_views import ViewOpener
@@ -65,6 +66,11 @@ def source_identity(config: RunConfig, task: Task, encoding: Encoding) -> dict[s
         "training": config.source.model_dump(exclude={"floor", "card"}),
         "precision": config.compute.precision,
         "seed": config.seed,
+        "algorithm": ALGORITHMS["source"],
+        "code": [
+            part_identity("dataset", config.dataset.name),
+            None if free else part_identity("encoding", config.encoding.name),
+        ],
     }
 
 

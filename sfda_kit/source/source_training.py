@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+import math
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfda_kit.data.augment import color_jitter
 from sfda_kit.data.views import LabelledView, Normalisation
 from sfda_kit.events import Event, Listener
 from sfda_kit.metrics import accuracy
 from sfda_kit.models.network import Network, build_network
+from sfda_kit.source.held_out import Course, hold_out
 from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.loop import (
     TrainingStage,
-    batches,
+    endless,
     seeded_generator,
     steps_per_epoch,
     train_stage,
@@ -28,9 +31,12 @@ from sfda_kit.training.loop import (
 from sfda_kit.training.schedules import schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sfda_kit.config.models import ModelConfig, SourceConfig
+
+EVALUATIONS = 20
+"""The number of looks at held-out images, and of equal parts ("epochs") of a training that is counted in steps."""
+FEWEST_PASSES = 10
+"""The least passes over the images of a training that is counted in steps, because large sets need more steps."""
 
 
 @dataclass(frozen=True)
@@ -63,26 +69,6 @@ def channel_statistics(view: LabelledView) -> tuple[Any, Any]:
     return tuple(float(v) for v in first), tuple(float(v) for v in std)
 
 
-def hold_out(groups: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Return training rows and held-out rows. Whole groups with about ``share`` of the images are held out.
-
-    Single images are held out where groups are so large that over half of the images would be held out.
-    """
-    generator = seeded_generator(seed, "hold-out")
-    order = torch.randperm(int(groups.max()) + 1, generator=generator)
-    held_out = _last(order[groups], share)
-    if 2 * held_out.sum() > len(groups):
-        held_out = _last(torch.randperm(len(groups), generator=generator), share)
-    return (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
-
-
-def _last(rank: Tensor, share: float) -> Tensor:
-    """Return which rows have the highest ranks, bool (N,). Rows of equal rank stay together."""
-    by_rank = rank.sort().values
-    held_out: Tensor = rank >= by_rank[int(len(by_rank) * (1 - share))]
-    return held_out
-
-
 def train_network(
     view: LabelledView,
     groups: Tensor,
@@ -99,12 +85,27 @@ def train_network(
     seeded_generator(seed, "source-initialisation")
     network = build_network(model, classes).to(view.device)
     trainer = SupervisedTrainer(network, view, rows, config, seed, autocast)
+    course = Course(trainer.epochs, network if config.keeps_best else None).to(view.device)
     checkpoint = Checkpoint(folder / "checkpoint.pt")
-    for done in train_stage(trainer.stage("source"), checkpoint, listener):
-        figures = {"held_out_accuracy": trainer.accuracy(held_out)}
+    for done in train_stage(trainer.stage("source", course=course), checkpoint, listener):
+        accuracy = trainer.accuracy(held_out) if trainer.evaluated(done) else None
+        course.note(done, trainer.mean_loss(), accuracy, network)
+        figures = {} if accuracy is None else {"held_out_accuracy": accuracy}
         listener(Event("epoch", "source", {"epoch": done, "figures": figures}))
+        if config.epochs is None and course.flat(config.patience) and not course.still_falling():
+            break
     checkpoint.path.unlink(missing_ok=True)
-    return network.eval(), trainer.accuracy(held_out), len(held_out)
+    _tell(course, listener)
+    return network.eval(), course.result(network), len(held_out)
+
+
+def _tell(course: Course, listener: Listener) -> None:
+    if course.still_falling():
+        text = (
+            "the training loss of the source model was still falling at the end: train longer "
+            "(--set source.steps=..., or --source-epochs)"
+        )
+        listener(Event("notice", "source", {"text": text}))
 
 
 class SupervisedTrainer:
@@ -121,23 +122,37 @@ class SupervisedTrainer:
     ) -> None:
         self.network, self.view, self.rows = network, view, rows
         self.config, self.seed, self.autocast = config, seed, autocast
+        a_pass = steps_per_epoch(len(rows), config.batch_size, drop_last=config.drop_last)
+        self.epochs, self.steps = config.epochs or EVALUATIONS, a_pass
+        if config.epochs is None:
+            self.steps = math.ceil(max(config.steps, FEWEST_PASSES * a_pass) / EVALUATIONS)
+        self._losses: list[Tensor] = []
 
-    def stage(self, name: str) -> TrainingStage:
-        """Return the stage for the training loop."""
-        steps = steps_per_epoch(len(self.rows), self.config.batch_size)
+    def stage(self, name: str, **beside: nn.Module) -> TrainingStage:
+        """Return the stage for the training loop. ``beside``: what its checkpoint holds beside the network."""
         return TrainingStage(
             name=name,
-            epochs=self.config.epochs,
-            steps=steps,
-            modules={"network": self.network},
+            epochs=self.epochs,
+            steps=self.steps,
+            modules={"network": self.network, **beside},
             optimizer=self._optimizer(),
             signals=self._steps,
             terms={"cross-entropy": (1.0, self._cross_entropy)},
-            lr_factor=schedule(self.config.schedule, self.config.epochs * steps),
+            lr_factor=schedule(self.config.schedule, self.epochs * self.steps),
             seed=self.seed,
             autocast=self.autocast,
             rate="source.lr",
         )
+
+    def evaluated(self, epoch: int) -> bool:
+        """Return whether held-out images are looked at after ``epoch`` (from 1): about ``EVALUATIONS`` times in all."""
+        return epoch == self.epochs or epoch % math.ceil(self.epochs / EVALUATIONS) == 0
+
+    def mean_loss(self) -> float:
+        """Return the mean loss of the steps since the last call."""
+        mean = float(torch.stack(self._losses).mean())
+        self._losses.clear()
+        return mean
 
     @torch.inference_mode()
     def accuracy(self, rows: Tensor) -> float:
@@ -157,12 +172,16 @@ class SupervisedTrainer:
         ]
         if config.optimizer == "adamw":
             return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-        return torch.optim.SGD(groups, momentum=0.9, nesterov=True, weight_decay=config.weight_decay)
+        momentum = config.momentum
+        return torch.optim.SGD(groups, momentum=momentum, nesterov=momentum > 0, weight_decay=config.weight_decay)
 
     def _steps(self, epoch: int, generator: torch.Generator) -> Iterable[LabelledBatch]:
+        """Yield the batches of one pass, or, where the training is counted in steps, of as many as it takes."""
         del epoch
         self.network.train()
-        for picked in batches(len(self.rows), self.config.batch_size, generator):
+        self._losses.clear()
+        drawn = endless(len(self.rows), self.config.batch_size, generator, self.config.drop_last)
+        for picked in itertools.islice(drawn, self.steps):
             rows = self.rows[picked]
             labels = self.view.labels[rows].to(self.view.device)
             yield LabelledBatch(self._images(rows, generator), labels)
@@ -176,4 +195,6 @@ class SupervisedTrainer:
 
     def _cross_entropy(self, batch: LabelledBatch) -> Tensor:
         logits = self.network(batch.images).logits
-        return F.cross_entropy(logits, batch.labels, label_smoothing=self.config.label_smoothing)
+        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.config.label_smoothing)
+        self._losses.append(loss.detach())
+        return loss

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sfda_kit import Aligner, Component, Network, Recipe, RecipeMethod, UserError
+from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.adaptation.recipe_method import PhaseTraining
 from sfda_kit.config.models import AdaptConfig
 from sfda_kit.interfaces.recipe import AlignerConfig
@@ -148,6 +149,18 @@ def test_a_new_classifier_is_random_and_the_same_for_the_same_seed(tmp_path: Pat
         weights.append(made.network.classifier.weight.detach().clone())
         assert (weights[-1] - before).abs().max() > 1e-3
     torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
+
+
+def test_a_new_classifier_begins_with_labels_of_the_old_one(tmp_path: Path):
+    """Only the first epoch has them, also where a later one is the first after a stop."""
+    recipe = {"labeler": "centroid", "train": "backbone+bottleneck+classifier", "new_classifier": True}
+    made = context(tmp_path, recipe)
+    model = AdaptedModel(made.input_bridge, made.network)
+    old = fill_bank(model, made.target).logits
+    training = PhaseTraining(made, made.recipe.phases[0], model)
+    torch.testing.assert_close(training._label_bank(0).logits, old)
+    torch.testing.assert_close(training._label_bank(1).logits, fill_bank(model, made.target).logits)
+    assert not torch.allclose(training._label_bank(1).logits, old, atol=1e-2)
 
 
 def test_labels_may_come_from_augmented_images(tmp_path: Path):

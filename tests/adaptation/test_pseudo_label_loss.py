@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sfda_kit.adaptation.recipe_method import pseudo_label_loss
+from sfda_kit.testing.networks import small_network
+from sfda_kit.testing.signals import small_step_signals
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -71,3 +73,13 @@ def test_gradcheck() -> None:
         return pseudo_label_loss(SimpleNamespace(**{**vars(signals), "target_logits": logits}))
 
     assert torch.autograd.gradcheck(loss, signals.target_logits.requires_grad_())
+
+
+def test_labels_of_a_step_need_no_answer_of_the_network() -> None:
+    """A term on mixed images reads them, and BatchNorm must not take in the batch as it was before mixing."""
+    network = small_network()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    signals = small_step_signals(network=network)
+    assert signals.pseudo_labels.shape == signals.pseudo_label_weights.shape
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)

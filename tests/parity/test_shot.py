@@ -82,7 +82,7 @@ def test_smoothed_cross_entropy_of_source_training(case: str, double: bool, tmp_
     logits = tensor(data["in_logits"], double, needs_gradient=True)
     network: Any = lambda images: SimpleNamespace(logits=images)  # noqa: E731
     nothing: Any = None
-    trainer = SupervisedTrainer(network, nothing, nothing, SourceConfig(label_smoothing=0.1), 0, nothing)
+    trainer = SupervisedTrainer(network, nothing, torch.arange(64), SourceConfig(label_smoothing=0.1), 0, nothing)
     loss = trainer._cross_entropy(LabelledBatch(logits, torch.from_numpy(data["in_labels"])))
     loss.backward()
     close(loss, wanted(data, "loss", double), double)

@@ -10,14 +10,18 @@ import torch
 from sfda_kit.adaptation.prepare import bridge_identity
 from sfda_kit.builtin.encodings import ChannelCopy, Jet
 from sfda_kit.cli.flags import configuration
+from sfda_kit.config.digest import digest
 from sfda_kit.config.models import ModelConfig
 from sfda_kit.data.modality import Modality
 from sfda_kit.data.task import build_task
 from sfda_kit.interfaces.recipe import PartConfig
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.registry import Component
 from sfda_kit.runs.plan import resolve, resolve_method
+from sfda_kit.source.held_out import hold_out
 from sfda_kit.source.source_card import SourceCard
 from sfda_kit.source.source_stage import source_identity
-from sfda_kit.source.source_training import hold_out
+from sfda_kit.versions import ALGORITHMS
 
 CARD = SourceCard(
     model=ModelConfig(backbone="test_resnet", image_size=32),
@@ -53,6 +57,23 @@ def test_what_decides_a_bridge_is_in_its_identity(other):
     assert other() != identity()
 
 
+def test_the_code_of_a_part_and_the_cores_own_are_in_every_identity(monkeypatch):
+    def found() -> list[str]:
+        plan = resolve(configuration({"method": "shot-im" if "sfda-kit-shot" in owners else "source-only"}))
+        source = source_identity(plan.config, build_task(plan.dataset, plan.config.dataset), plan.encoding)
+        return [digest(plan.identity()), digest(bridge_identity(plan, CARD, "t")), digest(source)]
+
+    owners = {part.owner for part in registry().components.values()}
+    before = found()
+    assert found() == before
+    for number, stage in enumerate(("adaptation", "bridge", "source")):
+        with monkeypatch.context() as patch:
+            patch.setitem(ALGORITHMS, stage, 1000)
+            assert found()[number] != before[number]
+    monkeypatch.setattr("sfda_kit.plugins.code_hash.code_hash", lambda part: "edited")
+    assert all(now != then for now, then in zip(found(), before, strict=True))
+
+
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_what_does_not_decide_a_bridge_is_not_in_its_identity():
     measured = CARD.model_copy(update={"accuracy": 90.0, "versions": {"torch": "0"}})
@@ -67,7 +88,9 @@ class Grey(ChannelCopy):
         return super().__call__(images.mean(dim=1, keepdim=True), modality)
 
 
-def test_an_encoding_decides_a_source_model_where_it_changes_its_images(on_pairs):
+def test_an_encoding_decides_a_source_model_where_it_changes_its_images(on_pairs, monkeypatch):
+    grey = Component("grey", f"{__name__}:Grey", "one grey", kind="encoding", owner="a-stranger")
+    monkeypatch.setitem(registry().components, ("encoding", "grey"), grey)
     flags = dict(zip((flag.lstrip("-").replace("-", "_") for flag in on_pairs[::2]), on_pairs[1::2], strict=True))
     plan = resolve(configuration({"method": "source-only", **flags}))
 

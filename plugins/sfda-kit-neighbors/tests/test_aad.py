@@ -99,4 +99,5 @@ def test_wrong_options_are_named() -> None:
 def test_recipe_holds_the_papers_terms() -> None:
     (phase,) = AAD.phases
     assert {name: part.weight for name, part in phase.aligners.items()} == {"attraction": 1, "dispersion": 1}
+    assert (phase.train, phase.bank_view) == ("backbone+bottleneck+classifier", "augmented")
     assert (Attraction().neighbors, Dispersion().decay) == (3, 0)

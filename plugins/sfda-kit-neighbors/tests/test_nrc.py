@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sfda_kit_neighbors.nrc import NRC, Diversity, ReciprocalNeighbors
+from sfda_kit_neighbors.nrc import NRC, VARIANTS, Diversity, ReciprocalNeighbors
 from torch import Tensor
 
 from sfda_kit import TargetMemory, UserError
@@ -58,32 +58,27 @@ def dot(a: list[float], b: list[float]) -> float:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**31 - 1), st.integers(1, 4), st.integers(1, 3))
-def test_loss_is_the_papers(seed: int, k: int, m: int) -> None:
+@given(st.integers(0, 2**31 - 1), st.integers(1, 4), st.integers(1, 3), st.sampled_from(VARIANTS))
+def test_loss_is_the_published_one(seed: int, k: int, m: int, variant: str) -> None:
     signals = step(seed)
     features, softmax = signals.memory.features.tolist(), signals.memory.probabilities.tolist()
-    near_sum = expanded_sum = own_sum = 0.0
+    expected = 0.0
     for i, p in zip(signals.target_rows.tolist(), signals.target_probabilities.tolist(), strict=True):
         for near in neighbours(features, i, k):
-            affinity = 1.0 if i in neighbours(features, near, m) else 0.1
-            near_sum -= affinity * dot(softmax[near], p) / BATCH
+            is_strong = variant == "reciprocal" and i in neighbours(features, near, m)
+            expected -= (1.0 if is_strong else 0.1) * dot(softmax[near], p) / BATCH
             for beyond in neighbours(features, near, m):
-                expanded_sum -= 0.1 * dot(softmax[beyond], p) / BATCH
-        own_sum -= dot(softmax[i], p) / BATCH
-    loss = ReciprocalNeighbors(k, m)(signals).item()
-    assert loss == pytest.approx(near_sum + expanded_sum + own_sum)
-    weighed = ReciprocalNeighbors(k, m, expanded_weight=0.0, self_weight=2.0)(signals).item()
-    assert weighed == pytest.approx(near_sum + 2 * own_sum)
+                expected -= 0.1 * dot(softmax[beyond], p) / BATCH
+    assert ReciprocalNeighbors(k, m, variant)(signals).item() == pytest.approx(expected)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**31 - 1))
-def test_diversity_is_the_divergence_from_uniform(seed: int) -> None:
+def test_diversity_is_the_negative_entropy_of_the_mean(seed: int) -> None:
     predictions = step(seed).target_probabilities
     mean = [sum(column) / BATCH for column in predictions.T.tolist()]
-    expected = sum(p * math.log(p / (1 / CLASSES)) for p in mean)
-    found = Diversity()(SimpleNamespace(target_probabilities=predictions)).item()
-    assert found == pytest.approx(expected, abs=1e-4)  # the entropy's epsilon
+    expected = sum(p * math.log(p + 1e-5) for p in mean)
+    assert Diversity()(SimpleNamespace(target_probabilities=predictions)).item() == pytest.approx(expected)
 
 
 @settings(max_examples=15, deadline=None)
@@ -106,14 +101,15 @@ def test_gradcheck(term: Any) -> None:
 
 
 def test_no_gradient_flows_into_the_memory() -> None:
+    """With two images that are each other's neighbours, the gradient of p_i is - (s_k + 0.1 s_i) / B alone."""
     signals = small_step_signals(reads=("memory",))
-    loss = ReciprocalNeighbors()(signals)
-    expected = -sum(
-        (signals.memory.probabilities[i] * signals.target_probabilities[i]).sum() for i in range(12)
-    )  # the part of L_self, whose gradient is -s_i alone
-    gradient = torch.autograd.grad(expected / 12, signals.target_probabilities, retain_graph=True)[0]
-    torch.testing.assert_close(gradient, -signals.memory.probabilities / 12)
-    assert loss.requires_grad and not signals.memory.probabilities.requires_grad
+    memory = signals.memory
+    pairs = torch.arange(12) // 2
+    memory.write(torch.arange(12), torch.eye(6)[pairs] @ torch.randn(6, 6), memory.probabilities.clone())
+    gradient = torch.autograd.grad(ReciprocalNeighbors(1, 1)(signals), signals.target_probabilities)[0]
+    mates = torch.arange(12) ^ 1
+    torch.testing.assert_close(gradient, -(memory.probabilities[mates] + 0.1 * memory.probabilities) / 12)
+    assert not memory.probabilities.requires_grad
 
 
 def test_collapsed_features_still_give_a_loss() -> None:
@@ -128,6 +124,11 @@ def test_a_wrong_count_names_the_option(options: dict[str, int]) -> None:
         ReciprocalNeighbors(**options)  # type: ignore[arg-type]
 
 
+def test_a_wrong_variant_is_named() -> None:
+    with pytest.raises(UserError, match=r"there is no variant 'flatt'.*flat"):
+        ReciprocalNeighbors(variant="flatt")
+
+
 @pytest.mark.parametrize("options", [{"neighbors": 11}, {"expanded": 11}])
 def test_more_neighbours_than_images_name_the_option(options: dict[str, int]) -> None:
     with pytest.raises(UserError, match=rf"{next(iter(options))} is 11, and with 11 target images"):
@@ -137,4 +138,5 @@ def test_more_neighbours_than_images_name_the_option(options: dict[str, int]) ->
 def test_recipe_holds_the_papers_terms() -> None:
     (phase,) = NRC.phases
     assert {name: part.weight for name, part in phase.aligners.items()} == {"reciprocal-neighbors": 1, "diversity": 1}
-    assert phase.labeler is None and phase.train == "backbone+bottleneck"
+    assert phase.labeler is None and phase.train == "backbone+bottleneck+classifier"
+    assert phase.bank_view == "augmented"

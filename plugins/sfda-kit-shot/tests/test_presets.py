@@ -28,6 +28,8 @@ def test_settings_of_the_published_runs(method: str, preset: str) -> None:
     assert (adapt.momentum, adapt.weight_decay, adapt.augmentation) == (0.9, 1e-3, "crop-flip")
     assert (source.epochs, source.batch_size, source.lr, source.backbone_lr_factor) == (EPOCHS[preset], 64, rate, 0.1)
     assert (source.optimizer, source.schedule, source.label_smoothing) == ("sgd", "inverse", 0.1)
+    kept = "last" if method == "shot-plus-plus" else "best"
+    assert (source.momentum, source.drop_last, source.checkpoint) == (0.9, False, kept)
 
 
 def test_labels_wait_for_the_end_of_the_first_epoch_on_visda() -> None:

@@ -3,18 +3,18 @@
 Paper: Yang, Wang, Wang, Jui, van de Weijer, "Attracting and Dispersing: A Simple Approach for Source-free Domain
 Adaptation", NeurIPS 2022, https://arxiv.org/abs/2205.04183
 
-Equation (section 3; our notation). The banks of unit features and softmax s are those of NRC; p_i is the current
-softmax of image i of the batch, N_K(i) the K nearest features of i by cosine:
+Equation (section 3; our notation), as the authors' code computes it. The banks of unit features and softmax s are those
+of NRC; p_i is the current softmax of image i of the batch, N(i) the K nearest features of i by cosine, without i:
 
-    L = mean_i ( - sum_{k in N_K(i)} <p_i, s_k>  +  lambda sum_{m in batch, m != i} <p_i, p_m> )
-    lambda = (1 + 10 t/T)^-beta,   t/T the share of steps done
+    L = mean_i ( - sum_{k in N(i)} <p_i, s_k>  +  lambda sum_{m in batch, m != i} <p_i, p_m> )
+    lambda = (1 + 10 t/T)^-beta,   t = 0..T-1 the steps done before this one, of T
 
-No gradient flows into the bank; in the second sum it flows into both factors.
+No gradient flows into the bank; in the second sum it flows into both factors. The second sum is over the batch, not its
+mean, so it grows with ``adapt.batch_size``. Backbone, bottleneck and classifier train.
 
-Defaults: K = 3, beta = 0 (Office-Home); the paper has K = 5, beta = 5 on VisDA.
+Defaults: K = 3, beta = 0 (Office-Home). The presets have the values of each data set.
 
-Deviations: an image is kept out of its own neighbours by its row, as in NRC. The second sum is over the batch, not its
-mean, as in the paper; it grows with ``adapt.batch_size`` (64 in the paper and by default). The optimiser is the run's.
+Deviations stand in the declaration.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PAPER = "https://arxiv.org/abs/2205.04183"
 
 
 class Attraction(Aligner):
-    """- mean_i sum_{k in N_K(i)} <p_i, s_k> (module docstring). Options ``neighbors`` K (3), ``search`` (README)."""
+    """- mean_i sum_{k in N(i)} <p_i, s_k> (module docstring). Options ``neighbors`` K (3), ``search`` (README)."""
 
     reads: ClassVar[tuple[str, ...]] = ("memory",)
 
@@ -73,5 +73,7 @@ AAD = Recipe.model_validate(
         "summary": "predictions attract those of nearest neighbours and disperse within the batch",
         "paper": PAPER,
         "aligners": {"attraction": 1.0, "dispersion": 1.0},
+        "train": "backbone+bottleneck+classifier",
+        "bank_view": "augmented",
     }
 )

@@ -3,76 +3,105 @@
 Paper: Lee, Jung, Yim, Yoon, "Confidence Score for Source-Free Unsupervised Domain Adaptation", ICML 2022,
 https://arxiv.org/abs/2206.06640
 
-Equations (section 3; our notation). f_i is the bottleneck feature of unit length, p_i the softmax. A Gaussian mixture
-with one component per class has its means, full covariances and mixing weights from memberships g, at first g = p:
+Equations (section 3; our notation), as the authors' code computes them. u_i is the bottleneck feature of unit length,
+p_i the softmax. A Gaussian mixture with one component for each class is fitted twice. The memberships g are p in the
+first round and the posterior of the first mixture in the second; the weights h of images in the covariances are equal
+in the first round and g in the second:
 
-    mu_c = sum_i g_ic f_i / sum_i g_ic,   Sigma_c = sum_i g_ic (f_i - mu_c)(f_i - mu_c)^T / sum_i g_ic + ridge I
-    q_ic = log p(c | f_i) under that mixture,   y_i = argmax_c q_ic
-    LPG_i  = gap_i / max_j gap_j,   gap_i = min_{c != y_i} (q_i,y_i - q_ic)      (log-probability gap)
-    MPPL_i = p_i,y_i                                      (the model's probability of the pseudo-label)
+    mass_c = sum_i g_ic,   mu_c = sum_i g_ic u_i / mass_c
+    Cov_c  = sum_i h_ic (u_i - mu_c)(u_i - mu_c)^T / sum_i h_ic + 1e-6 I
+    q_ic   = log N(u_i | mu_c, Cov_c) + log mass_c, less its logsumexp over c        (log posterior)
+
+    y_i    = argmax_c q_ic                                                           (of the second round)
+    LPG_i  = gap_i / max_j gap_j,   gap_i = min_{c != y_i} (q_i,y_i - q_ic)          (log-probability gap)
+    MPPL_i = p_i,y_i                                                                 (probability of the pseudo-label)
     JMDS_i = LPG_i MPPL_i, in [0, 1]
 
-Deviations: ``rounds`` is 2 by default [ours, as SHOT's centroids]: the mixture is fitted a second time with its own
-posterior as memberships. ``ridge`` is 1e-6 [ours]: most classes have fewer features than dimensions, so a full
-covariance has no inverse without it. All is computed in double precision, for the same reason.
+Where a covariance has no Cholesky factor, 1e-4 I is added and it is tried again. Deviations stand in the declaration.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 
-from sfda_kit import PseudoLabeler, PseudoLabels, UserError
+from sfda_kit import PseudoLabeler, PseudoLabels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sfda_kit import FeatureBank
 
+RIDGE = 1e-6
+"""What is added to the diagonal of every covariance: many classes have fewer images than there are features."""
+
+SECOND_RIDGE = 1e-4
+"""What is added to the diagonal of a covariance that has no Cholesky factor."""
+
+
+class GaussianMixture(NamedTuple):
+    """A Gaussian mixture holds ``mass`` (K,), ``means`` (K, D) and ``covariances`` (K, D, D) of K components."""
+
+    mass: Tensor
+    means: Tensor
+    covariances: Tensor
+
 
 class Jmds(PseudoLabeler):
-    """The most likely component of the mixture, weighted by JMDS. Options ``rounds`` of fit (2), ``ridge`` (1e-6)."""
-
-    def __init__(self, rounds: int = 2, ridge: float = 1e-6) -> None:
-        if rounds < 1 or not ridge > 0:
-            raise UserError(
-                f"jmds: got rounds={rounds!r}, ridge={ridge!r}; expected rounds of at least 1 and a ridge above 0."
-            )
-        self.rounds = rounds
-        self.ridge = ridge
+    """The most likely component of the mixture, weighted by JMDS (module docstring)."""
 
     def __call__(self, bank: FeatureBank) -> PseudoLabels:
         """Return labels of all N images with weights in [0, 1]; all are 0 where no image is nearer to one class."""
         device = bank.features.device
         exact = torch.device("cpu") if device.type == "mps" else device  # mps has no double precision
         features = F.normalize(bank.features.to(exact).double(), dim=1)
-        model = bank.probabilities.to(exact).double()
-        membership = model
-        for _ in range(self.rounds):
-            posterior = log_posterior(features, membership, self.ridge)
-            membership = posterior.exp()
+        model = bank.logits.to(exact).double().softmax(dim=1)
+        _, posterior = fitted_twice(features, model)
         labels = posterior.argmax(dim=1)
-        weights = relative_gap(posterior) * model.gather(1, labels[:, None])[:, 0]
-        return PseudoLabels(labels.to(device), weights.float().to(device))
+        scores = relative_gap(posterior) * model.gather(1, labels[:, None])[:, 0]
+        return PseudoLabels(labels.to(device), scores.to(bank.logits))
 
 
-def log_posterior(features: Tensor, membership: Tensor, ridge: float) -> Tensor:
-    """Return log p(c | f_i), (N, K), of a Gaussian mixture fitted to features (N, D) with memberships (N, K)."""
+def fitted_twice(features: Tensor, model: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the log posteriors (N, K) of both rounds for unit ``features`` (N, D) and softmax ``model`` (N, K)."""
+    first = log_posterior(features, fit(features, model, torch.ones_like(model)))
+    second = log_posterior(features, fit(features, first.exp(), first.exp()))
+    return first, second
+
+
+def fit(features: Tensor, membership: Tensor, spread: Tensor) -> GaussianMixture:
+    """Return the mixture of features (N, D) with memberships g (N, K) and weights h (N, K) in the covariances.
+
+    A class that nobody belongs to keeps the least mass that the precision has, at the origin.
+    """
     mass = membership.sum(dim=0).clamp_min(torch.finfo(membership.dtype).tiny)
+    means = (membership / mass).T @ features
+    shares = spread / spread.sum(dim=0).clamp_min(torch.finfo(spread.dtype).tiny)
+    covariances = [_covariance(features - mean, share) for mean, share in zip(means, shares.T, strict=True)]
+    return GaussianMixture(mass, means, torch.stack(covariances))
+
+
+def _covariance(centred: Tensor, shares: Tensor) -> Tensor:
+    covariance = (centred * shares[:, None]).T @ centred
+    covariance.diagonal().add_(RIDGE)
+    return covariance
+
+
+def log_posterior(features: Tensor, mixture: GaussianMixture) -> Tensor:
+    """Return log p(c | u_i), (N, K), of features (N, D)."""
     joint = [
-        _log_density(features, membership[:, c] / mass[c], ridge) + mass[c].log() for c in range(membership.shape[1])
+        log_density(features - mean, covariance) + mass.log() for mass, mean, covariance in zip(*mixture, strict=True)
     ]
     return torch.stack(joint, dim=1).log_softmax(dim=1)
 
 
-def _log_density(features: Tensor, weights: Tensor, ridge: float) -> Tensor:
-    """Return log N(f_i | mu, Sigma), (N,), without the constant that all classes share."""
-    centred = features - weights @ features
-    covariance = (centred * weights[:, None]).T @ centred
-    covariance.diagonal().add_(ridge)
-    factor = torch.linalg.cholesky(covariance)
+def log_density(centred: Tensor, covariance: Tensor) -> Tensor:
+    """Return log N(u_i | mu, Cov), (N,), of u_i - mu (N, D), without the constant that all classes share."""
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if failed:
+        factor = torch.linalg.cholesky(covariance + SECOND_RIDGE * torch.eye(len(covariance)).to(covariance))
     whitened = torch.linalg.solve_triangular(factor, centred.T, upper=False)
     density: Tensor = -0.5 * whitened.square().sum(dim=0) - factor.diagonal().log().sum()
     return density
