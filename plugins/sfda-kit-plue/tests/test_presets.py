@@ -30,6 +30,7 @@ def test_settings_of_the_published_runs(preset: str, backbone: str, rate: float,
     assert (adapt.momentum, adapt.weight_decay, adapt.schedule) == (0.0, 5e-4, "constant")
     assert (adapt.steps_per_epoch, adapt.drop_last) == ("pass", True)
     assert (source.epochs, source.batch_size, source.lr, source.weight_decay) == (301, batch, 1e-3, 5e-4)
+    assert (source.momentum, source.schedule, source.drop_last, source.checkpoint) == (0.5, "constant", True, "best")
     assert (source.optimizer, source.backbone_lr_factor, source.label_smoothing) == ("sgd", 1.0, 0.1)
     assert found.recipe["aligners"]["guided-labels"]["options"] == OPTIONS
 

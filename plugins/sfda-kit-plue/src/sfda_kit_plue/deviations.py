@@ -38,9 +38,10 @@ GUIDED_LABELS = (STRONG_VIEWS, LARGE_BANK, SMALL_SETS, RANDOM_START)
 SOURCE = Deviation(
     of="source training",
     theirs="part of the method: SGD at a rate of 0.001 with momentum 0.5, not Nesterov's, for 300 epochs and one more",
-    ours="belongs to the run, not to the method; the presets of the data sets come near to the authors' settings",
+    ours="belongs to the run, not to the method; the presets of the data sets have the authors' settings, but "
+    "Nesterov's momentum, and a held-out tenth that chooses the epoch",
     why="all methods of a comparison start from one source model",
-    effect="another source model; what a preset does not set stands in its notes",
+    effect="with a preset of the data set a slightly different source model, else another one",
 )
 OPTIMISER = Deviation(
     of="momentum of the optimiser",
