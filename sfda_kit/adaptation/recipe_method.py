@@ -167,6 +167,7 @@ class PhaseTraining:
             self.label_memory.renew(self.labels.labels)
         if self.memory is not None and not self.memory.is_filled:
             self.memory.fill(self._label_bank(epoch))
+        bank = self._label_bank(epoch) if "target_bank" in self.reads else None
         context.network.eval()  # what is outside the scope keeps its running statistics too
         for module in scope_modules(context.network, self.phase.train):
             module.train()
@@ -182,6 +183,7 @@ class PhaseTraining:
                 self.labels,
                 self.memory,
                 self.joint.role if self.joint else None,
+                bank,
             )
 
     def _inputs(self, epoch: int, generator: torch.Generator) -> Iterator[StepInputs]:

@@ -21,6 +21,7 @@ from sfda_kit.training.loop import endless
 if TYPE_CHECKING:
     from torch import nn
 
+    from sfda_kit.adaptation.feature_bank import FeatureBank
     from sfda_kit.adaptation.target_memory import TargetMemory
     from sfda_kit.data.views import GeometryKind, PairView, TargetView
     from sfda_kit.interfaces.pseudo_labeler import PseudoLabels
@@ -195,6 +196,7 @@ class StepSignals(_Signals):
         pseudo_labels: PseudoLabels | None = None,
         memory: TargetMemory | None = None,
         trained_bridge: str | None = None,
+        target_bank: FeatureBank | None = None,
     ) -> None:
         super().__init__(inputs)
         self._network = network
@@ -204,6 +206,7 @@ class StepSignals(_Signals):
         self._pseudo_labels = pseudo_labels
         self._memory = memory
         self._trained_bridge = trained_bridge
+        self._target_bank = target_bank
         self._statistics: list[BatchNormStatistics] | None = None
 
     @cached_property
@@ -267,6 +270,13 @@ class StepSignals(_Signals):
         features = self._network.weighed(self.target_features)
         self._memory.write(self.target_rows, features, self.target_probabilities)
         return self._memory
+
+    @property
+    def target_bank(self) -> FeatureBank:
+        """Answers to all N target images at the start of the epoch, in evaluation mode, no gradient."""
+        if self._target_bank is None:
+            raise RuntimeError('an aligner that reads target_bank declares reads = ("target_bank",)')
+        return self._target_bank
 
     @property
     def batch_statistics(self) -> list[BatchNormStatistics]:

@@ -16,9 +16,10 @@ class Aligner(ABC):
     """An aligner returns a scalar to minimise, computed from the signals that all aligners of a step share.
 
     Required: ``__call__(signals)``. Optional: ``reads``, the names of signals that must be prepared before the step
-    (``batch_statistics``, ``memory``, ``pseudo_labels``); ``check(network)``, which raises ``UserError`` when the term
-    cannot apply to a network; ``own_module(network)``, for a term with parameters of its own (a discriminator);
-    ``__init__`` keywords, which become options (``--set recipe.aligners.NAME.options.temperature=2``).
+    (``batch_statistics``, ``memory``, ``pseudo_labels``, ``target_bank``); ``check(network)``, which raises
+    ``UserError`` when the term cannot apply to a network; ``own_module(network)``, for a term with parameters of its
+    own (a discriminator); ``__init__`` keywords, which become options (``--set
+    recipe.aligners.NAME.options.temperature=2``).
 
     When a term reads ``pseudo_labels``, the recipe's labeler also runs if the weight of its own cross-entropy is 0.
 

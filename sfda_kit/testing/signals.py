@@ -78,7 +78,12 @@ def small_step_signals(
         PseudoLabels(labels, torch.ones(IMAGES)),
         small_memory(network, seed) if "memory" in reads else None,
         trained_bridge,
+        _target_bank(network, seed) if "target_bank" in reads else None,
     )
+
+
+def _target_bank(network: Network, seed: int) -> FeatureBank:
+    return small_bank(seed, IMAGES, network.feature_width, network.class_count)
 
 
 def small_memory(network: Network, seed: int = 0, images: int = IMAGES) -> TargetMemory:

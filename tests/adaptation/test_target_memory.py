@@ -101,6 +101,24 @@ def test_no_term_reads_it_no_memory_is_kept(tmp_path: Path) -> None:
         _ = small_step_signals().memory
 
 
+def test_the_bank_of_an_epoch_holds_the_answers_at_its_start(tmp_path: Path) -> None:
+    context = small_context(tmp_path)
+    model = AdaptedModel(context.input_bridge, context.network)
+    training = PhaseTraining(context, Recipe.model_validate({"aligners": {"infomax": 1.0}}).phases[0], model)
+    training.reads = frozenset({"target_bank"})
+    for epoch in range(2):
+        expected = fill_bank(model, context.target)
+        for signals in training._steps(epoch, torch.Generator().manual_seed(epoch)):
+            context.network(signals.target_images)  # running statistics change, the bank does not
+            torch.testing.assert_close(signals.target_bank.logits, expected.logits)
+        training.state(epoch + 1)
+
+
+def test_the_bank_of_an_epoch_must_be_declared() -> None:
+    with pytest.raises(RuntimeError, match=r'declares reads = \("target_bank",\)'):
+        _ = small_step_signals().target_bank
+
+
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_resumed_after_any_epoch_it_is_the_same_bit_for_bit(tmp_path: Path, stop: int) -> None:
     recipe = Recipe.model_validate({"aligners": {"remembers": 1.0}})

@@ -37,16 +37,25 @@ def recording_target(images: int) -> RecordingView:
 
 
 class NaiveSgd:
-    """SGD with Nesterov momentum 0.9 and weight decay 1e-3, one parameter after the other, rates as in SHOT."""
+    """SGD with Nesterov momentum and weight decay, one parameter after the other; without more, as in SHOT.
 
-    def __init__(self, groups: Sequence[tuple[float, Sequence[nn.Parameter]]], steps: int) -> None:
-        self.groups, self.steps, self.done = groups, steps, 0
+    The rates fall as in SHOT over ``steps``; with ``steps`` None they are constant.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[tuple[float, Sequence[nn.Parameter]]],
+        steps: int | None,
+        momentum: float = 0.9,
+        decay: float = 1e-3,
+    ) -> None:
+        self.groups, self.steps, self.done, self.momentum, self.decay = groups, steps, 0, momentum, decay
         self.speed: dict[int, Tensor] = {}
 
     def step(self) -> None:
         """Make one step with the gradients of the parameters, and forget them."""
         self.done += 1
-        factor = (1 + 10 * self.done / self.steps) ** -0.75
+        factor = (1 + 10 * self.done / self.steps) ** -0.75 if self.steps else 1.0
         for rate, parameters in self.groups:
             for parameter in parameters:
                 self._move(parameter, rate * factor)
@@ -55,10 +64,10 @@ class NaiveSgd:
     def _move(self, parameter: nn.Parameter, rate: float) -> None:
         if parameter.grad is None:
             return
-        slope = parameter.grad + 1e-3 * parameter
-        speed = 0.9 * self.speed[id(parameter)] + slope if id(parameter) in self.speed else slope
+        slope = parameter.grad + self.decay * parameter
+        speed = self.momentum * self.speed[id(parameter)] + slope if id(parameter) in self.speed else slope
         self.speed[id(parameter)] = speed
-        parameter -= rate * (slope + 0.9 * speed)
+        parameter -= rate * (slope + self.momentum * speed)
         parameter.grad = None
 
 

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from sfda_kit import Component, hookimpl
+from sfda_kit_plue import deviations
 
-SFDA_KIT_INTERFACE = "1.0"
+SFDA_KIT_INTERFACE = "1.1"
 PAPER = "https://arxiv.org/abs/2303.03770"
 
 
 @hookimpl
 def sfda_kit_register_aligner() -> list[Component]:
-    target = "sfda_kit_plue.guided_labels:GuidedLabels"
-    return [Component("guided-labels", target, "labels of neighbours, weighted by their certainty", PAPER)]
+    return [
+        Component(
+            "guided-labels",
+            "sfda_kit_plue.guided_labels:GuidedLabels",
+            "labels of neighbours, weighted by their certainty",
+            PAPER,
+            deviations=deviations.GUIDED_LABELS,
+        )
+    ]
 
 
 @hookimpl
 def sfda_kit_register_method() -> list[Component]:
-    target = "sfda_kit_plue.plue:PLUE"
-    return [Component("plue", target, "negative learning on neighbours' labels, and contrast", PAPER)]
+    return [
+        Component(
+            "plue",
+            "sfda_kit_plue.plue:PLUE",
+            "negative learning on neighbours' labels, and contrast",
+            PAPER,
+            settings={"adapt": {"schedule": "constant", "weight_decay": 5e-4, "backbone_lr_factor": 1.0}},
+            presets="sfda_kit_plue:presets/plue",
+            deviations=deviations.PLUE,
+        )
+    ]

@@ -1,7 +1,7 @@
-"""Aligner ``guided-labels``: the whole objective of PLUE; formulas and deviations are in ``plue.py``.
+"""Aligner ``guided-labels``: the whole objective of PLUE; the formulas are in ``plue.py``.
 
-It is one term, because its parts share the momentum model, the three views and the labels of the neighbours. In the
-phase, ``memory`` then holds the momentum model's answers, for every term that reads it after this one.
+It is one term, because its parts share the momentum model, the three views and the labels of the neighbours. Deviations
+stand in the declaration.
 """
 
 from __future__ import annotations
@@ -12,33 +12,43 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sfda_kit import Aligner, UserError, entropy, positive_temperature, without_autocast
-from sfda_kit_plue.label_history import LabelHistory
-from sfda_kit_plue.losses import certainty, complementary, contrastive, negative_learning, neighbour_vote
+from sfda_kit import Aligner, UserError, positive_temperature, without_autocast
+from sfda_kit_plue.losses import (
+    certainty,
+    concentration,
+    contrastive,
+    draw_offsets,
+    negative_classes,
+    negative_learning,
+    neighbour_vote,
+)
+from sfda_kit_plue.memories import AnswerBank, KeyQueue, LabelHistory
 from sfda_kit_plue.momentum import MomentumModel
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit import Network, StepSignals, TargetMemory
+    from sfda_kit import Network, StepSignals
 
 
 class GuidedLabels(Aligner):
-    """L_cls + ``contrast`` L_ctr + ``diversity`` L_div.
+    """L_cls + ``contrast`` L_ctr + ``diversity`` (L_div of the weak view + L_div of the strong one).
 
-    Options: ``neighbors`` K (10), ``momentum`` m (0.99), ``bank`` images compared with in a step (16384),
+    Options: ``neighbors`` K (10), ``momentum`` m (0.999), ``bank`` the most entries of bank and of queue (16384),
     ``temperature`` t (0.07), ``epochs`` T of label history (5), ``contrast`` and ``diversity`` weights (1 each).
     """
 
-    reads: ClassVar[tuple[str, ...]] = ("memory",)
+    reads: ClassVar[tuple[str, ...]] = ("target_bank",)
     network: Network
     momentum_model: MomentumModel
+    bank: AnswerBank
+    queue: KeyQueue
     history: LabelHistory
 
     def __init__(
         self,
         neighbors: int = 10,
-        momentum: float = 0.99,
+        momentum: float = 0.999,
         bank: int = 16384,
         temperature: float = 0.07,
         epochs: int = 5,
@@ -51,9 +61,10 @@ class GuidedLabels(Aligner):
                 "expected neighbors and epochs of at least 1, a bank of at least 2, momentum from 0 to below 1, and "
                 "weights of 0 or more."
             )
-        self.neighbors, self.momentum, self.bank, self.epochs = neighbors, momentum, bank, epochs
+        self.neighbors, self.momentum, self.entries, self.epochs = neighbors, momentum, bank, epochs
         self.contrast, self.diversity = contrast, diversity
         self.temperature = positive_temperature(temperature, "guided-labels")
+        self._epoch = -1
 
     def check(self, network: nn.Module) -> None:
         """Raise ``UserError`` with a single class, because there is no other class to be wrong."""
@@ -61,57 +72,69 @@ class GuidedLabels(Aligner):
             raise UserError("guided-labels learns what an image is not, and there is one class. Give two or more.")
 
     def own_module(self, network: Network) -> nn.Module:
-        """Create and return the momentum model and the label history: state, no parameters."""
+        """Create and return the momentum model, the bank, the queue and the history: state, no parameters."""
         self.network, self.momentum_model = network, MomentumModel(network, self.momentum)
+        self.bank, self.queue = AnswerBank(), KeyQueue(network.feature_width)
         self.history = LabelHistory(self.epochs)
-        return nn.ModuleDict({"momentum": self.momentum_model, "history": self.history})
+        parts = {"momentum": self.momentum_model, "bank": self.bank, "queue": self.queue, "history": self.history}
+        return nn.ModuleDict(parts)
 
     def __call__(self, signals: StepSignals) -> Tensor:
-        """Return a scalar; gradients reach the network through its answer to a strong view alone."""
-        memory, rows = signals.memory, signals.target_rows.to(signals.target_features.device)
-        strong, other = signals.draw_target_images("strong"), signals.draw_target_images("strong")
-        keys = self._renew(signals, memory, rows, other)
-        compared = self._compared(len(memory.features), signals.random).to(rows.device)
-        labels, weights = self._labels(memory, rows, compared)
-        self.history.record(rows, labels)
-        answer = signals.answer(strong, keep_statistics=True)
-        wrong = complementary(labels, answer.logits.shape[1], signals.random)
-        loss = negative_learning(answer.logits, wrong, weights)
+        """Return a scalar; gradients reach the network through its answers to the weak and to the first strong view."""
+        if signals.epoch != self._epoch:
+            self._begin_epoch(signals)
+        features, logits = self.network.weighed(signals.target_features), signals.target_logits
+        labels, weights = self._labels(features)
+        strong = signals.answer(signals.draw_target_images("strong"))
+        wrong = self._wrong(labels, logits.shape[1], signals.random)
+        loss = negative_learning(strong.logits, wrong, weights)
         if self.contrast:
-            left_out = self.history.agree(rows, compared) | (rows[:, None] == compared)
-            queries = F.normalize(self.network.weighed(answer.features), dim=1)
-            with without_autocast(queries.device):
-                negatives = memory.features[compared]
-                loss = loss + self.contrast * contrastive(queries, keys, negatives, left_out, self.temperature)
-        return loss - self.diversity * entropy(answer.logits.softmax(dim=1).mean(dim=0))
+            loss = loss + self.contrast * self._contrast(signals, strong.features, labels)
+        self.bank.write(features, signals.target_probabilities)
+        return loss + self.diversity * (concentration(logits) + concentration(strong.logits))
 
-    @torch.no_grad()
-    def _renew(self, signals: StepSignals, memory: TargetMemory, rows: Tensor, other: Tensor) -> Tensor:
-        """Renew momentum model, bank and label history for this step; return the ``other`` views' keys, (B, D)."""
-        if not self.history.is_started:
-            self.history.start(memory.probabilities.argmax(dim=1))
-        model = self.momentum_model
-        model.follow(self.network)
-        weak, key = (signals.answer(images, model, keep_statistics=True) for images in (signals.target_images, other))
-        memory.write(rows, model.network.weighed(weak.features), weak.logits.softmax(dim=1))
-        return F.normalize(model.network.weighed(key.features), dim=1)
-
-    def _compared(self, images: int, generator: torch.Generator) -> Tensor:
-        """Return the rows of the bank for this step: all, or as many as ``bank``, drawn anew."""
-        return torch.arange(images) if images <= self.bank else torch.randperm(images, generator=generator)[: self.bank]
-
-    @torch.no_grad()
-    def _labels(self, memory: TargetMemory, rows: Tensor, compared: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the labels y (B,) and their weights w (B,)."""
-        # An image of the batch may be among those compared with, so one more than the neighbours is needed.
-        if self.neighbors >= len(compared):
+    def _begin_epoch(self, signals: StepSignals) -> None:
+        """Make the bank anew; before the first epoch, make queue and history, too."""
+        images, generator = len(signals.target_bank.features), signals.random
+        size = min(self.entries, images)
+        if self.neighbors > size:
             raise UserError(
-                f"guided-labels.options.neighbors is {self.neighbors}, and each image is compared with "
-                f"{len(compared) - 1} others. Give more images or a larger bank, or fewer neighbours: "
-                "--set recipe.aligners.guided-labels.options.neighbors=1"
+                f"guided-labels.options.neighbors is {self.neighbors}, and the bank has {size} images. Give more "
+                "images or a larger bank, or fewer neighbours: --set recipe.aligners.guided-labels.options.neighbors=1"
             )
-        with without_autocast(rows.device):
-            similarity = memory.features[rows] @ memory.features[compared].T
-        similarity = similarity.masked_fill(rows[:, None] == compared, -torch.inf)
-        vote = neighbour_vote(similarity, memory.probabilities[compared], self.neighbors)
+        if not self.history.is_started:
+            self.history.start(images, signals.target_bank.logits.shape[1], generator)
+            self.queue.start(size, images, generator)
+        self.bank.fill(signals.target_bank, torch.randperm(images, generator=generator)[:size])
+        self._epoch = signals.epoch
+
+    @torch.no_grad()
+    def _labels(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the labels y (B,) of images with ``features`` (B, D), and their weights w (B,)."""
+        with without_autocast(features.device):
+            vote = neighbour_vote(features, self.bank.features, self.bank.probabilities, self.neighbors)
         return vote.argmax(dim=1), certainty(vote)
+
+    def _wrong(self, labels: Tensor, classes: int, generator: torch.Generator) -> Tensor:
+        """Return a class other than the label for each image, (B,)."""
+        return negative_classes(labels, draw_offsets(len(labels), classes, generator).to(labels.device), classes)
+
+    def _contrast(self, signals: StepSignals, features: Tensor, labels: Tensor) -> Tensor:
+        """Return L_ctr, 0-d, of ``features`` (B, D) of the strong view; then renew queue and history."""
+        rows = signals.target_rows.to(features.device)
+        queries = F.normalize(self.network.weighed(features), dim=1)
+        keys = self._keys(signals)
+        is_negative = self.history.differ(rows, self.queue.rows)
+        with without_autocast(queries.device):
+            # a copy of the queue, because it is renewed before the gradient reads it
+            loss = contrastive(queries, keys, self.queue.keys.clone(), is_negative, self.temperature)
+        self.queue.write(keys, rows)
+        self.history.record(rows, labels, signals.epoch)
+        return loss
+
+    @torch.no_grad()
+    def _keys(self, signals: StepSignals) -> Tensor:
+        """Renew the momentum model, and return its unit features of a second strong view, (B, D)."""
+        self.momentum_model.follow(self.network)
+        answer = signals.answer(signals.draw_target_images("strong"), self.momentum_model)
+        return F.normalize(self.momentum_model.network.weighed(answer.features), dim=1)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class MomentumModel(nn.Module):
     """A momentum model has the weights m theta_mom + (1 - m) theta, at first those of ``network``.
 
-    It has buffers and no parameters: checkpoints hold it, and nothing trains it. BatchNorm takes the statistics of the
-    batch where the network does, as is usual in momentum contrast; all else is in evaluation mode.
+    It has buffers and no parameters: checkpoints hold it, and nothing trains it. Only the weights are averaged. It is
+    in training mode where ``network`` is, and its running statistics are those of the images that it sees itself.
     """
 
     network: Network
@@ -24,32 +24,22 @@ class MomentumModel(nn.Module):
     def __init__(self, network: Network, momentum: float) -> None:
         super().__init__()
         self.momentum = momentum
-        self._averaged = frozenset(name for name, _ in network.named_parameters())
+        self._averaged = tuple(name for name, _ in network.named_parameters())
         self.network = without_parameters(copy.deepcopy(network))
-        self.eval()
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Return features and logits of images (B, 3, H, W)."""
         output: NetworkOutput = self.network(images)
         return output
 
-    def train(self, mode: bool = True) -> MomentumModel:
-        """Stay in evaluation mode whatever ``mode`` is; only ``follow`` changes the modes of BatchNorm."""
-        del mode
-        return super().train(False)
-
     @torch.no_grad()
     def follow(self, network: Network) -> None:
-        """Take one step towards ``network``, and copy its running statistics and its modes of BatchNorm."""
-        own = self.network.state_dict()
-        for name, value in network.state_dict().items():
-            if name in self._averaged:
-                own[name].lerp_(value, 1 - self.momentum)
-            else:
-                own[name].copy_(value)
+        """Take one step towards ``network``, and take over which of its modules are in training mode."""
+        own, weights = self.network.state_dict(), network.state_dict()
+        for name in self._averaged:
+            own[name].lerp_(weights[name], 1 - self.momentum)
         for mine, its in zip(self.network.modules(), network.modules(), strict=True):
-            if isinstance(mine, nn.modules.batchnorm._BatchNorm):
-                mine.training = its.training
+            mine.training = its.training
 
 
 def without_parameters(network: Network) -> Network:
