@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sfda_kit.adaptation.information import entropy
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces.validator import Validator
 
@@ -29,11 +30,12 @@ def cosine_blocks(vectors: Tensor, block: int = BLOCK) -> Iterator[tuple[Tensor,
 
 
 class Snd(Validator):
-    """Soft neighbourhood density, in [0, log(N - 1)] nats: mean entropy of the softmax over neighbours.
+    """Soft neighbourhood density, up to log N nats: the mean entropy of the softmax over neighbours.
 
-    Similarity is the cosine of softmax outputs over ``temperature``; an image's similarity to itself is left out. Many
-    equally near neighbours score high. A model that answers the same for every image scores the maximum, so this score
-    needs the collapse guard. Source: Saito et al., ICCV 2021 (https://arxiv.org/abs/2108.10860), temperature 0.05.
+    Similarity is the cosine of softmax outputs over ``temperature``. As in the authors' code an image is not left out
+    of its own neighbours but has the least similarity, -1, and the entropy is - sum_j r_j log(r_j + 1e-5). Many equally
+    near neighbours score high. A model that answers the same for every image scores the maximum, so this score needs
+    the collapse guard. Source: Saito et al., ICCV 2021 (https://arxiv.org/abs/2108.10860), temperature 0.05.
     """
 
     pairwise: ClassVar[bool] = True
@@ -48,14 +50,11 @@ class Snd(Validator):
         if len(bank.logits) == 1:
             return 0.0
         found = [self._entropy(similarity) for _, similarity in cosine_blocks(bank.probabilities)]
-        return max(0.0, float(torch.cat(found).cpu().double().mean()))
+        return float(torch.cat(found).cpu().double().mean())
 
     def _entropy(self, similarity: Tensor) -> Tensor:
-        # Entropy of softmax(s) is logsumexp(s) - sum p s; with 1 taken from the cosine, s stays near 0.
-        scaled = (similarity - 1) / self.temperature
-        total = scaled.logsumexp(dim=1)
-        weights = (scaled - total[:, None]).exp()
-        return total - (weights * scaled.nan_to_num(neginf=0.0)).sum(dim=1)
+        shares = (similarity.clamp_min(-1) / self.temperature).softmax(dim=1)  # the image itself has -inf before
+        return entropy(shares)
 
 
 class KnnAgreement(Validator):

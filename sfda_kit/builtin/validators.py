@@ -35,7 +35,8 @@ class Bnm(Validator):
 
     ||P||_* / sqrt(N min(N, K)), in (0, 1]: it is 1 where every prediction is certain and classes are equally frequent,
     and 1 / sqrt(min(N, K)) where all are certain of one class. Source: Cui et al., CVPR 2020
-    (https://arxiv.org/abs/2003.12237). Their loss divides by N: another factor, but the same order of models.
+    (https://arxiv.org/abs/2003.12237). Their code divides by N or by min(N, K), which is another factor for the same
+    images and classes, so the order of models is the same; ours does not change its range with the number of images.
     """
 
     def __call__(self, bank: FeatureBank, source_bank: FeatureBank) -> float:

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from sfda_kit import Component, hookimpl
+from sfda_kit import Component, Deviation, hookimpl
 
-SFDA_KIT_INTERFACE = "1.0"
+SFDA_KIT_INTERFACE = "1.1"
 DISTILLATION = "https://arxiv.org/abs/1503.02531"
 MMD = "https://jmlr.org/papers/v13/gretton12a.html"
 CORAL = "https://arxiv.org/abs/1607.01719"
 DANN = "https://arxiv.org/abs/1505.07818"
+
+ADVERSARIAL = (
+    Deviation(
+        of="the loss of the discriminator",
+        theirs="the losses of both sides are added",
+        ours="the losses of both sides are averaged",
+        why="our choice",
+        effect="half the value and half the gradient at the same weight",
+    ),
+    Deviation(
+        of="the discriminator",
+        theirs="has dropout",
+        ours="has no dropout",
+        why="our choice",
+        effect="not measured",
+    ),
+)
+KERNEL = Deviation(
+    of="the kernel",
+    theirs="one Gaussian",
+    ours="the mean of five Gaussians, 0.25 to 4 times the median distance",
+    why="a mixture needs no choice of a bandwidth",
+    effect="not measured",
+)
+LAYER = Deviation(
+    of="what is aligned",
+    theirs="the last layer's outputs of labelled source images and target images",
+    ours="bottleneck features of the halves of TI pairs",
+    why="the source images are gone",
+    effect="another term",
+)
 
 
 @hookimpl
@@ -16,7 +47,17 @@ def sfda_kit_register_aligner() -> list[Component]:
     package = "sfda_kit_alignment"
     return [
         Component("ti-predictions", f"{package}.predictions:TiPredictions", "predictions agree", DISTILLATION),
-        Component("ti-mmd", f"{package}.mmd:TiMmd", "kernel mean embeddings of the features agree", MMD),
-        Component("ti-coral", f"{package}.coral:TiCoral", "covariances of the features agree", CORAL),
-        Component("ti-adversarial", f"{package}.adversarial:TiAdversarial", "no discriminator tells them apart", DANN),
+        Component(
+            "ti-mmd", f"{package}.mmd:TiMmd", "kernel mean embeddings of the features agree", MMD, deviations=(KERNEL,)
+        ),
+        Component(
+            "ti-coral", f"{package}.coral:TiCoral", "covariances of the features agree", CORAL, deviations=(LAYER,)
+        ),
+        Component(
+            "ti-adversarial",
+            f"{package}.adversarial:TiAdversarial",
+            "no discriminator tells them apart",
+            DANN,
+            deviations=ADVERSARIAL,
+        ),
     ]

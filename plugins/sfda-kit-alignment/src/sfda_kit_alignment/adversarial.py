@@ -19,7 +19,7 @@ The phase's optimiser trains D: SGD at ``adapt.lr`` without a bottleneck's facto
 smaller weight slows D down as well. Keep the weight at 1 and let ``reversal`` be the strength.
 
 Defaults: ``reversal`` 1 and ``warm_up`` (the paper's), ``hidden`` 256 units (ours; the paper has 1024 on AlexNet).
-Deviations: both sides are averaged, not summed; D has no dropout.
+Deviations stand in the declaration.
 """
 
 from __future__ import annotations

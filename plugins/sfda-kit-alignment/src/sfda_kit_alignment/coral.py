@@ -12,8 +12,7 @@ The mean plays no part, and neither does which halves belong together. Divided b
 difference of 1 in every entry gives 1/4), so it needs a larger weight than a cross-entropy. The paper's own rule is a
 weight that makes both losses about equal at the end of training.
 
-There is no option. Deviation: the paper aligns the last layer's outputs of labelled source and target images; this term
-aligns those of the bottleneck, on pairs without labels.
+There is no option. The term aligns bottleneck features, on pairs without labels.
 """
 
 from __future__ import annotations

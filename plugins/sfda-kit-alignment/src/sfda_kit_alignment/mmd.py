@@ -15,8 +15,7 @@ The kernel is the mean of Gaussians, k(u, v) = mean_m exp(-||u - v||^2 / (2 f_m 
 ||u - v||^2 over all pairs of different points of both samples (the median rule of section 8, for the squared distance),
 computed anew in each batch and without gradient. So the term does not depend on the scale of the features.
 
-Defaults: f = 0.25, 0.5, 1, 2, 4 (ours), ``biased``. Deviation: Gretton et al. have one Gaussian; a mixture needs no
-choice of a bandwidth.
+Defaults: f = 0.25, 0.5, 1, 2, 4 (ours), ``biased``.
 """
 
 from __future__ import annotations

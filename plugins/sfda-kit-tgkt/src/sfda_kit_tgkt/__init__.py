@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sfda_kit import Component, hookimpl
+from sfda_kit_tgkt import deviations
 
-SFDA_KIT_INTERFACE = "1.0"
+SFDA_KIT_INTERFACE = "1.1"
 PAPER = "https://arxiv.org/abs/2401.05014"
 
 
@@ -13,7 +14,13 @@ def sfda_kit_register_bridge() -> list[Component]:
     return [
         Component("affine", "sfda_kit_tgkt.affine:Affine", "one colour matrix for all pixels (1x1)", PAPER),
         Component("fcbnconv", "sfda_kit_tgkt.fcbnconv:FcBnConv", "per-pixel FC, BatchNorm, conv", PAPER),
-        Component("vqgan", "sfda_kit_tgkt.vqgan:VqGan", "vector-quantised, adversarial", "arXiv 2012.09841"),
+        Component(
+            "vqgan",
+            "sfda_kit_tgkt.vqgan:VqGan",
+            "vector-quantised, adversarial",
+            "arXiv 2012.09841",
+            deviations=deviations.VQGAN,
+        ),
         Component("unet", "sfda_kit_tgkt.unet:UNet", "small residual U-Net (default)", PAPER),
     ]
 
@@ -28,8 +35,32 @@ def sfda_kit_register_aligner() -> list[Component]:
 def sfda_kit_register_method() -> list[Component]:
     module = "sfda_kit_tgkt.recipes"
     return [
-        Component("tgmb", f"{module}:TGMB", "bridge to source-like images, source model as it is", PAPER),
-        Component("tgmb-paper", f"{module}:TGMB_PAPER", "TGMB with the paper's bridge and objective", PAPER),
-        Component("tgkt", f"{module}:TGKT", "a target model taught through the bridge", PAPER),
-        Component("tgkt-joint", f"{module}:TGKT_JOINT", "TGKT, bridge and target model trained at once", PAPER),
+        Component(
+            "tgmb",
+            f"{module}:TGMB",
+            "bridge to source-like images, source model as it is",
+            PAPER,
+            deviations=(deviations.BRIDGE, *deviations.OBJECTIVE),
+        ),
+        Component(
+            "tgmb-paper",
+            f"{module}:TGMB_PAPER",
+            "TGMB with the paper's bridge and objective",
+            PAPER,
+            deviations=deviations.OBJECTIVE,
+        ),
+        Component(
+            "tgkt",
+            f"{module}:TGKT",
+            "a target model taught through the bridge",
+            PAPER,
+            deviations=(*deviations.TRANSFER, deviations.BRIDGE, *deviations.OBJECTIVE),
+        ),
+        Component(
+            "tgkt-joint",
+            f"{module}:TGKT_JOINT",
+            "TGKT, bridge and target model trained at once",
+            PAPER,
+            deviations=(deviations.JOINT, *deviations.TRANSFER, deviations.BRIDGE, *deviations.OBJECTIVE),
+        ),
     ]

@@ -14,7 +14,7 @@ them too, its weight is a number in the objective, and a forward pass changes no
 Dead codes: with K vectors and few images many codes are never the nearest, and then never move. ``usage`` is a moving
 average of the share of positions that each code gets. A code that falls below ``REVIVED_BELOW`` of an equal share is
 moved to an encoder output of the batch, drawn at random (Dhariwal et al., Jukebox, https://arxiv.org/abs/2005.00341,
-section 3.1); in the first batch all codes are. Deviation: squared errors are averaged over the vector too, not summed.
+section 3.1); in the first batch all codes are. Squared errors are averaged over the vector too.
 """
 
 from __future__ import annotations

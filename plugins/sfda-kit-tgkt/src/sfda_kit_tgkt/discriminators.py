@@ -11,8 +11,8 @@ then one with stride 1 and one that gives the logits; widths double up to eightf
 or 70 pixels for n = 1, 2, 3. The paper's 70 pixels are about a quarter of its 256 px images, and so is the patch here:
 n = 1 below 91 px, 3 from 182 px on, else 2.
 
-Deviations (ours): 32 channels where the paper has 64, for cost; GroupNorm where it has BatchNorm, so that a logit
-depends on its image alone and both sides are normalised alike; unconditional, because T(x) has no source half.
+Ours has 32 channels where the paper has 64, for cost; GroupNorm where it has BatchNorm, so that a logit depends on its
+image alone and both sides are normalised alike; and it is unconditional, because T(x) has no source half.
 """
 
 from __future__ import annotations

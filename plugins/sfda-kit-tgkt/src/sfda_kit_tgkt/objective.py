@@ -17,13 +17,11 @@ source network F is frozen; a and b are the source and target halves of TI pairs
 
 Default weights (ours): 1.0, 1.0, 0.1, 0.3. The paper's objective has no ``features`` term: set it to 0.
 
-Deviations: where the paper's discriminator acts is not known to us. The classes of TI and target images differ by
-construction, so matching deep features would pull target images towards the meanings of TI classes; by default D
-therefore sees shallow maps, and one location at a time. One backward pass trains both sides: the gradient is reversed
-between D and T. The weight of the term scales what D and T receive alike. The bridge is trained with an optimiser of
-the Adam family, whose step does not depend on the scale of a gradient, so D learns at full speed for any weight.
-``reversal`` (default 1.0) scales only the part of T, for those who train with another optimiser: then give the term the
-weight 1 and let ``reversal`` be its strength.
+One backward pass trains both sides of ``adversarial``: the gradient is reversed between D and T. The weight of the term
+scales what D and T receive alike. The bridge is trained with an optimiser of the Adam family, whose step does not
+depend on the scale of a gradient, so D learns at full speed for any weight. ``reversal`` (default 1.0) scales only the
+part of T, for those who train with another optimiser: then give the term the weight 1 and let ``reversal`` be its
+strength. Deviations stand in the declaration.
 """
 
 from __future__ import annotations

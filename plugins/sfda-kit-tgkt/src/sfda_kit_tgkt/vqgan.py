@@ -16,10 +16,8 @@ It is trained as every bridge here on TI pairs (a, b) and unlabelled target imag
 
 Default weights (ours, not tuned): TGMB's, 1.0 and 0.1.
 
-Deviations from VQGAN: it translates, so the target is a and not the input. The source model's features (term
-``features``) replace the perceptual loss of VGG. The gradient is reversed from the first step with a constant weight,
-where the paper has a weight from gradients and a delayed start. There is no attention, and GroupNorm as in ``unet``. It
-is small by default: 256 codes of 32 numbers on a grid of a quarter of the side, 0.14 million parameters.
+It is small by default: 256 codes of 32 numbers on a grid of a quarter of the side, 0.14 million parameters. Deviations
+stand in the declaration.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sfda_kit import Component, hookimpl
+from sfda_kit_tta import deviations
 
-SFDA_KIT_INTERFACE = "1.0"
+SFDA_KIT_INTERFACE = "1.1"
 
 
 @hookimpl
@@ -13,7 +14,25 @@ def sfda_kit_register_method() -> list[Component]:
     adabn, tent = "https://arxiv.org/abs/1603.04779", "https://arxiv.org/abs/2006.10726"
     t3a = "https://openreview.net/forum?id=e_yvNqkJKAW"
     return [
-        Component("adabn", f"{module}.adabn:AdaBn", "BatchNorm statistics of the target, nothing trained", adabn),
-        Component("tent", f"{module}.tent:Tent", "scale and shift of norms, online, by least entropy", tent),
-        Component("t3a", f"{module}.t3a:T3a", "class means of confident target features, online", t3a),
+        Component(
+            "adabn",
+            f"{module}.adabn:AdaBn",
+            "BatchNorm statistics of the target, nothing trained",
+            adabn,
+            deviations=deviations.ADABN,
+        ),
+        Component(
+            "tent",
+            f"{module}.tent:Tent",
+            "scale and shift of norms, online, by least entropy",
+            tent,
+            deviations=deviations.TENT,
+        ),
+        Component(
+            "t3a",
+            f"{module}.t3a:T3a",
+            "class means of confident target features, online",
+            t3a,
+            deviations=deviations.T3A,
+        ),
     ]

@@ -7,9 +7,7 @@ Algorithm 1: for each neuron j, its mean mu_j and variance sigma_j^2 over all ta
 in (x_j - mu_j) / sigma_j; scale and shift stay those of the source. There is no gradient, no rate and no option, and
 the result does not depend on the seed.
 
-Deviations: the statistics are pooled over batches of the whole target set in one pass, in which a batch is normalised
-by its own statistics in the layers below; with ``adapt.evaluation_batch_size`` at least the number of images they are
-exactly the paper's. The variance is the biased one, as it is in the paper's formula.
+The variance is the biased one, as it is in the paper's formula. Deviations stand in the declaration.
 """
 
 from __future__ import annotations

@@ -3,21 +3,21 @@
 Paper: Iwasawa, Matsuo, "Test-Time Classifier Adjustment Module for Model-Agnostic Domain Generalization", NeurIPS 2021,
 https://openreview.net/forum?id=e_yvNqkJKAW
 
-Section 4 (our notation). z: feature before the classifier, w_k: weights of class k, p: the source model's softmax.
+Section 4 and the authors' code (our notation). z: feature before the classifier, w_k and b: its weights and bias, p:
+the source model's softmax.
 
-    S_k = {w_k / |w_k|} at first; each image that comes adds z / |z| to the set of its class argmax_k p_k
+    at first each w_k is a member of the set S_c of its own prediction c = argmax of W w_k + b, which need not be k
+    each image that comes adds z to the set of its class argmax_k p_k
     S_k keeps the M members of lowest entropy H(p)                        (for w_k: of the classifier's answer to it)
-    c_k = mean of S_k,    answer = softmax_k <z, c_k>
+    c_k = sum over S_k of s / |s|, scaled to unit length (0 where S_k is empty),    answer = softmax_k <z, c_k>
 
 There is no gradient. T3A is online: the sets take in a batch, are filtered, and then answer it. **Transductive**
 figures are those of these answers; **held-out** figures are those of the final class means, frozen: an ordinary linear
 classifier without bias.
 
-Defaults: M = 20 [ours: the paper chooses among 1, 5, 20, 50, 100 and all on source validation data, which is gone]. The
-batch is the run's ``adapt.batch_size``.
-
-Deviations: the order of the images is drawn from the run's seed. Between equal entropies the older member stays.
-Because features do not change, they are computed in one pass before the stream begins; the answers are the same.
+Default: M = 20. The batch is the run's ``adapt.batch_size``. Between equal entropies the older member stays. Because
+features do not change, they are computed in one pass before the stream begins; the answers are the same. Deviations
+stand in the declaration.
 """
 
 from __future__ import annotations
@@ -75,28 +75,27 @@ class T3a(Method):
 
 
 class SupportSets:
-    """Support sets hold the S_k as one table: unit ``features`` (S, D), ``labels`` (S,), ``entropies`` (S,)."""
+    """Support sets hold the S_k as one table: ``features`` (S, D), ``labels`` (S,), ``entropies`` (S,)."""
 
     @torch.no_grad()
     def __init__(self, classifier: nn.Linear, support: int | None) -> None:
         self.support, self.classes = support, classifier.out_features
-        weights = classifier.weight.detach().clone()
-        self.features = F.normalize(weights, dim=1)
-        self.labels = torch.arange(self.classes, device=weights.device)
-        self.entropies = _entropies(classifier(weights))
+        self.features = classifier.weight.detach().clone()
+        logits = classifier(self.features)
+        self.labels, self.entropies = logits.argmax(dim=1), _entropies(logits)
 
     def add(self, features: Tensor, logits: Tensor) -> None:
         """Add images by features (B, D) and the source model's logits (B, K), and filter."""
-        self.features = torch.cat([self.features, F.normalize(features, dim=1)])
+        self.features = torch.cat([self.features, features])
         self.labels = torch.cat([self.labels, logits.argmax(dim=1)])
         self.entropies = torch.cat([self.entropies, _entropies(logits)])
         if self.support is not None:
             self._keep(self._rank() < self.support)
 
     def means(self) -> Tensor:
-        """Return c_k, (K, D)."""
+        """Return c_k, (K, D), of unit length or 0."""
         member = F.one_hot(self.labels, self.classes).to(self.features)
-        return member.T @ self.features / member.sum(dim=0)[:, None]
+        return F.normalize(member.T @ F.normalize(self.features, dim=1), dim=1)
 
     def _rank(self) -> Tensor:
         """Return the place of each member within its class by entropy, 0 the lowest, (S,)."""
@@ -121,6 +120,8 @@ def replace_weights(classifier: nn.Linear, weights: Tensor) -> None:
     """Make ``classifier`` answer <z, weights_k>: weights (K, D), bias 0. A weight normalisation stays in place."""
     if nn.utils.parametrize.is_parametrized(classifier, "weight"):
         classifier.weight = weights  # split into length and direction by torch
+        empty = weights.norm(dim=1) == 0  # a row of length 0 needs a direction all the same, or it is not a number
+        classifier.parametrizations["weight"].original1[empty] = 1.0
     else:
         classifier.weight.copy_(weights)
     classifier.bias.zero_()
