@@ -16,7 +16,7 @@ OBJECTIVE = (
         of="where the discriminator acts",
         theirs="not known to us",
         ours="on shallow feature maps of the source model, one location at a time; an option has pixels or bottleneck",
-        why="TI and target images differ in their classes, so deep features would pull target images towards TI classes",
+        why="the classes of TI and target images differ, so deep features would pull target images towards those of TI",
         effect="not measured against the paper",
     ),
     Deviation(
@@ -24,7 +24,7 @@ OBJECTIVE = (
         theirs="not known to us",
         ours="in the same backward pass, with the gradient reversed between it and the bridge",
         why="one optimiser and one pass train both sides",
-        effect="the weight of the term scales what both receive; with Adam the discriminator learns at full speed anyway",
+        effect="the weight of the term scales what both receive; with Adam the discriminator learns at full speed",
     ),
 )
 BRIDGE = Deviation(
@@ -75,7 +75,7 @@ VQGAN = (
     Deviation(
         of="network and sums",
         theirs="attention; a PatchGAN of 64 channels with BatchNorm; sums of squares over a code",
-        ours="no attention, 256 codes of 32 numbers; 32 channels with GroupNorm, unconditional; squared errors averaged",
+        ours="no attention, 256 codes of 32 numbers; 32 channels with GroupNorm, unconditional; means of squares",
         why="images here are small, and a logit is to depend on its own image alone",
         effect="0.14 million parameters; not measured",
     ),

@@ -121,7 +121,7 @@ def replace_weights(classifier: nn.Linear, weights: Tensor) -> None:
     if nn.utils.parametrize.is_parametrized(classifier, "weight"):
         classifier.weight = weights  # split into length and direction by torch
         empty = weights.norm(dim=1) == 0  # a row of length 0 needs a direction all the same, or it is not a number
-        classifier.parametrizations["weight"].original1[empty] = 1.0
+        classifier.state_dict()["parametrizations.weight.original1"][empty] = 1.0
     else:
         classifier.weight.copy_(weights)
     classifier.bias.zero_()
