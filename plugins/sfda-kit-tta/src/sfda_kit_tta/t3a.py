@@ -119,7 +119,7 @@ def _entropies(logits: Tensor) -> Tensor:
 def replace_weights(classifier: nn.Linear, weights: Tensor) -> None:
     """Make ``classifier`` answer <z, weights_k>: weights (K, D), bias 0. A weight normalisation stays in place."""
     if nn.utils.parametrize.is_parametrized(classifier, "weight"):
-        classifier.weight = weights  # split into length and direction by torch
+        classifier.weight = weights.clone()  # split into length and direction by torch
         empty = weights.norm(dim=1) == 0  # a row of length 0 needs a direction all the same, or it is not a number
         classifier.state_dict()["parametrizations.weight.original1"][empty] = 1.0
     else:
