@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from sfda_kit.plugins.registry import Component
 
 app = typer.Typer(help="Installed plugins and their parts.", no_args_is_help=True)
@@ -47,31 +46,27 @@ def show(
     kind: Annotated[str | None, typer.Option(help="The kind of part, where several have this name.")] = None,
 ) -> None:
     """Show one part: its paper, its presets, and where it differs from its authors' code."""
-    from sfda_kit.cli.output import results
     from sfda_kit.plugins.discovery import registry
     from sfda_kit.plugins.registry import KINDS
 
     kinds = [wanted for wanted in KINDS if name in registry().names(wanted)] or ["method"]
     for wanted in [kind] if kind else kinds:
-        _show(registry().get(wanted, name), results())
+        typer.echo("\n".join(_described(registry().get(wanted, name))))
 
 
-def _show(part: Component, console: Console) -> None:
+def _described(part: Component) -> Iterator[str]:
     from sfda_kit.config.presets import load_preset, preset_names
 
-    console.print(f"{part.kind} {part.name}, from {part.owner}: {part.summary}", markup=False)
+    yield f"{part.kind} {part.name}, from {part.owner}: {part.summary}"
     if part.paper:
-        console.print(f"paper: {part.paper}", markup=False)
-    for preset in preset_names(part):
-        found = load_preset(part, preset)
-        console.print(f"preset {preset}: {found.summary}", markup=False)
-        console.print(f"  from {found.origin}", markup=False)
-        for note in found.notes.splitlines():
-            console.print(f"  {note}", markup=False)
+        yield f"paper: {part.paper}"
+    for name in preset_names(part):
+        preset = load_preset(part, name)
+        yield f"preset {name}: {preset.summary}"
+        yield from (f"  {line}" for line in (f"from {preset.origin}", *preset.notes.splitlines()))
     for deviation in part.deviations:
-        console.print(f"deviation, {deviation.of}", markup=False)
-        for key in ("theirs", "ours", "why", "effect"):
-            console.print(f"  {key}: {getattr(deviation, key)}", markup=False)
+        yield f"deviation, {deviation.of}"
+        yield from (f"  {key}: {getattr(deviation, key)}" for key in ("theirs", "ours", "why", "effect"))
 
 
 @app.command()
