@@ -74,14 +74,15 @@ T3A = (
         theirs="a slip drops the support of largest entropy of each class at every batch",
         ours="`support: null` keeps all",
         why="all must mean all",
-        effect="the answers of M = -1 differ",
+        effect="in the golden case with M = -1 (60 images, 7 classes) 8 % of the answers differ",
     ),
     Deviation(
         of="order and batches",
         theirs="the order of the data set, batches of 32, an incomplete last one is left out",
         ours="an order drawn from the seed, batches of adapt.batch_size, the last one smaller",
         why="data sets are often sorted by class; every image needs an answer",
-        effect="answers depend on the order in either case",
+        effect="in three golden cases, with 20 other orders each, 0 to 22 % of the answers differ; with batches of 16 "
+        "or 64 instead of 32, 2 to 7 %",
     ),
     HELD_OUT,
 )
