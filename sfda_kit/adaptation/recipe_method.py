@@ -72,7 +72,7 @@ class PhaseTraining:
     ) -> None:
         self.context, self.phase, self.model = context, phase, model
         config = context.config
-        self.epochs = max(1, round(config.epochs * phase.length))
+        self.epochs = phase.epochs(config.epochs)
         self.steps = steps_per_epoch(len(context.target), config.batch_size, config.steps_per_epoch, config.drop_last)
         self.aligners: dict[str, Aligner] = {
             name: build_part("aligner", name, aligner.options) for name, aligner in phase.aligners.items()

@@ -112,6 +112,10 @@ class Phase(StrictModel):
     new_classifier: bool = False
     bank_view: Literal["test", "augmented"] = "test"
 
+    def epochs(self, main: int) -> int:
+        """Return how many epochs the phase has where the main phase has ``main``."""
+        return max(1, round(main * self.length))
+
     @field_validator("labeler", mode="before")
     @classmethod
     def _none_by_name(cls, value: Any) -> Any:

@@ -73,8 +73,10 @@ def a_step(images: int, reads: tuple[str, ...]) -> StepSignals:
     network = small_network()
     labels = PseudoLabels(torch.arange(images) % CLASSES, torch.ones(images))
     memory = small_memory(network, images=images) if "memory" in reads else None
+    bank = small_bank(images=images, features=network.feature_width) if "target_bank" in reads else None
     inputs, source = small_inputs(images=images), small_source_network()
-    return StepSignals(inputs, network, source, {"input": Copy()}, frozenset(reads), labels, memory)
+    bridges = {"input": Copy()}
+    return StepSignals(inputs, network, source, bridges, frozenset(reads), labels, memory, target_bank=bank)
 
 
 def components(kind: str) -> list[Any]:

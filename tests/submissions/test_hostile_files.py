@@ -172,7 +172,7 @@ SCHEMA = {
     "yaml code": (raw("!!python/object/apply:os.system [id]\n", "config.yaml"), "it names types"),
     "yaml deep": (raw("[" * 500 + "]" * 500, "config.yaml"), "nested too deeply"),
     "yaml broken": (raw("a: [", "config.yaml"), "not valid YAML"),
-    "yaml of others": (raw("hello: 1\nworld: 2\n", "config.yaml"), "must hold config"),
+    "yaml of others": (raw("hello: 1\nworld: 2\n", "config.yaml"), "must hold algorithms, config"),
 }
 
 RUN = {
@@ -262,6 +262,8 @@ HISTORY = {
     "twice": (lambda f: f.edit(lambda h: h.append(h[-1]), "history.json", "oracle"), "an epoch is there twice"),
     "order": (lambda f: f.edit(lambda h: h.reverse(), "history.json", "oracle"), "its epochs are out of order"),
     "choice": (inside("selection.chosen_epoch", 77), "selection is not what its history gives: 'chosen_epoch'"),
+    "a rule of its own": (inside("selection.applied", True, method="oracle"), "not what its history gives: 'applied'"),
+    "a validator of its own": (inside("selection.validator", "entropy"), "not what its history gives: 'validator'"),
     "regret": (inside("selection.regret", -5.0), "selection is not what its history gives: 'regret'"),
     "result": (inside("selection.result_epoch", 1, method="oracle"), "its result is oracle epoch 1, but by its own"),
     "signals": (inside("signals.entropy", 0.0), "signals are not those of the epoch that it says is the result"),
