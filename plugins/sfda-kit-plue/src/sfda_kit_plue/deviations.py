@@ -48,14 +48,18 @@ OPTIMISER = Deviation(
     theirs="none",
     ours="0.9, Nesterov's, unless a preset of the data set is used, which has none",
     why="small target sets take a few hundred steps, and in these plain gradient descent moves a network too little",
-    effect="without a preset the weights move about ten times as far in a step",
+    effect="without a preset the weights move about ten times as far in a step; on rooms (rgb@kv1 to "
+    "depth@xtion, seed 1, 10 epochs) the held-out accuracy is 63.5 % so, and 53.2 % with this and the "
+    "momentum model as published",
 )
 AVERAGE = Deviation(
     of="momentum m of the momentum model",
     theirs="0.999",
     ours="0.99 unless a preset of the data set is used, which has 0.999",
     why="after a few hundred steps with 0.999 the momentum model would still be close to the source model",
-    effect="without a preset the keys of the contrastive loss come from a newer network",
+    effect="without a preset the keys of the contrastive loss come from a newer network; on rooms, with the "
+    "published optimiser (seed 0, 10 epochs), the held-out accuracy is 62.8 % with 0.99 and 62.7 % with "
+    "0.999; with ours not measured",
 )
 RATE = Deviation(
     of="rate, batch and epochs",
