@@ -24,8 +24,7 @@ place comes the first. After each write the present column becomes that of the e
 an epoch still writes to the column before. Each epoch begins with a new bank: answers in evaluation mode, in random
 order. Queue and history begin random.
 
-K = 10, T = 5, t = 0.07, all weights 1, m = 0.999 in the presets of the data sets and 0.99 else; the classifier trains,
-too. Deviations stand in the declaration.
+K = 10, T = 5, t = 0.07, all weights 1, m = 0.999; the classifier trains, too. Deviations stand in the declaration.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ PLUE = Recipe.model_validate(
     {
         "summary": "negative learning on neighbours' labels weighted by certainty, contrast without false negatives",
         "paper": "https://arxiv.org/abs/2303.03770",
-        "aligners": {"guided-labels": {"weight": 1.0, "options": {"momentum": 0.99}}},
+        "aligners": {"guided-labels": 1.0},
         "train": "backbone+bottleneck+classifier",
     }
 )
