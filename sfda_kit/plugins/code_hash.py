@@ -22,7 +22,8 @@ def code_hash(part: Component) -> str:
     """Return 16 hex digits that follow from the code of the part's module and of what it imports of its own package.
 
     Code is the syntax tree without docstrings, so comments, docstrings and layout do not count, nor whether the
-    package is installed from a wheel or from a checkout. A module without source text counts with its bytes.
+    package is installed from a wheel or from a checkout. A module without source text counts with its bytes, and one
+    without a file (made in memory, as in a notebook) with its name alone.
     """
     return _hash_of(part.target.partition(":")[0])
 
@@ -40,8 +41,11 @@ def _with_imports(module: str) -> dict[str, bytes]:
     package, code, waiting = module.partition(".")[0], dict[str, bytes](), [module]
     while waiting:
         name = waiting.pop()
-        path = None if name in code else _path(name)
+        if name in code:
+            continue
+        path = _path(name)
         if path is None:
+            code |= {name: b""} if name == module else {}
             continue
         if path.suffix != ".py":
             code[name] = path.read_bytes()
@@ -59,7 +63,10 @@ def _path(name: str) -> Path | None:
     Only the top package is looked up by Python; a look-up of a module in it would import the modules above it.
     """
     top, *below = name.split(".")
-    spec = find_spec(top)
+    try:
+        spec = find_spec(top)
+    except ValueError:  # a module that was made in memory
+        return None
     if spec is None:
         return None
     if not below:
