@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sfda_kit.builtin import deviations
 from sfda_kit.plugins.hookspecs import hookimpl
 from sfda_kit.plugins.registry import Component
 
@@ -75,8 +76,12 @@ def sfda_kit_register_validator() -> list[Component]:
     return [
         Component("entropy", f"{module}:Entropy", "confident predictions"),
         Component("infomax", f"{module}:InfoMaxValidator", "confident and diverse predictions"),
-        Component("bnm", f"{module}:Bnm", "nuclear norm of the predictions", "arXiv 2003.12237"),
-        Component("snd", f"{neighbours}:Snd", "soft neighbourhood density", "arXiv 2108.10860"),
+        Component(
+            "bnm", f"{module}:Bnm", "nuclear norm of the predictions", "arXiv 2003.12237", deviations=deviations.BNM
+        ),
+        Component(
+            "snd", f"{neighbours}:Snd", "soft neighbourhood density", "arXiv 2108.10860", deviations=deviations.SND
+        ),
         Component("knn-agreement", f"{neighbours}:KnnAgreement", "neighbours in feature space are predicted alike"),
         Component("source-agreement", f"{module}:SourceAgreement", "predictions of the source model are kept"),
         Component("source-drift", f"{module}:SourceDrift", "small divergence from the source model's predictions"),
