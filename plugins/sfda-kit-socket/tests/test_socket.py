@@ -9,7 +9,7 @@ from sfda_kit_socket.bn_stats import BnStats
 from sfda_kit_socket.socket import SOCKET, SOCKET_OFFICIAL
 from torch import nn
 
-from sfda_kit import ImageView, PairView, Recipe, load_config
+from sfda_kit import ImageView, PairView, Recipe
 from sfda_kit.testing import RecipeConformance
 from sfda_kit.testing.conformance_aligner import assert_same_state
 from sfda_kit.testing.networks import SIDE, small_network, small_source_network
@@ -45,11 +45,6 @@ def test_official_form_sums_fades_and_labels_augmented_images_once() -> None:
     assert phase.labeler is not None
     assert phase.labeler.name == "one-round-centroid"
     assert phase.bank_view == "augmented"
-
-
-def test_official_form_has_batches_of_32_unless_the_user_says_otherwise() -> None:
-    assert load_config({"method": "socket-official"}).adapt.batch_size == 32
-    assert load_config({"method": "socket-official", "adapt": {"batch_size": 16}}).adapt.batch_size == 16
 
 
 def test_halves_of_a_pair_share_crop_and_flip() -> None:

@@ -38,7 +38,6 @@ def sfda_kit_register_method() -> list[Component]:
             f"{module}:SOCKET_OFFICIAL",
             "SOCKET as its authors' code has it",
             PAPER,
-            settings={"adapt": {"batch_size": 32}},
             presets="sfda_kit_socket:presets/socket-official",
             deviations=deviations.OFFICIAL,
         ),
