@@ -5,7 +5,7 @@ from __future__ import annotations
 from sfda_kit import Component, hookimpl
 from sfda_kit_shot import deviations
 
-SFDA_KIT_INTERFACE = "1.0"
+SFDA_KIT_INTERFACE = "1.1"
 PAPER = "https://arxiv.org/abs/2002.08546"
 PLUS_PLUS = "https://arxiv.org/abs/2012.07297"
 MIXMATCH = "https://arxiv.org/abs/1905.02249"

@@ -31,6 +31,13 @@ TENT = (
         effect="two more vectors of the bottleneck's width learn",
     ),
     Deviation(
+        of="mode of the network",
+        theirs="all of it is in training mode, so dropout and stochastic depth draw",
+        ours="BatchNorm alone is in training mode",
+        why="answers that draw at random are worse estimates",
+        effect="none in networks without dropout and stochastic depth, such as ResNets",
+    ),
+    Deviation(
         of="networks without BatchNorm",
         theirs="not in the code; the paper names the possibility",
         ours="scale and shift of LayerNorm and GroupNorm layers learn, beside the bottleneck's BatchNorm",
