@@ -71,6 +71,7 @@ from .models.network import AdaptedModel as AdaptedModel
 from .models.network import Network as Network
 from .models.network import NetworkOutput as NetworkOutput
 from .models.network import frozen_running_statistics as frozen_running_statistics
+from .models.network import replace_weights as replace_weights
 from .models.shallow import shallow_width as shallow_width
 from .models.statistics import BatchNormStatistics as BatchNormStatistics
 from .models.statistics import require_batch_norm as require_batch_norm

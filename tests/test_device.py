@@ -10,7 +10,8 @@ import torch
 
 from sfda_kit import PseudoLabels
 from sfda_kit.adaptation.recipe_method import pseudo_label_loss
-from sfda_kit.adaptation.step_signals import BridgeSignals, StepInputs, StepSignals
+from sfda_kit.adaptation.step_inputs import StepInputs
+from sfda_kit.adaptation.step_signals import BridgeSignals, StepSignals
 from sfda_kit.data.augment import color_jitter
 from sfda_kit.data.modality import modality
 from sfda_kit.data.views import ImageView, Normalisation

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sfda_kit.adaptation.step_signals import BridgeSignals, epoch_inputs
+from sfda_kit.adaptation.step_inputs import epoch_inputs
+from sfda_kit.adaptation.step_signals import BridgeSignals
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event
 from sfda_kit.plugins.code_hash import part_identity

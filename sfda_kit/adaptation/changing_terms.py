@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sfda_kit.adaptation.step_signals import StepSignals
     from sfda_kit.interfaces.aligner import Aligner
-    from sfda_kit.interfaces.recipe import AlignerConfig, LabelerConfig
+    from sfda_kit.interfaces.recipe import AlignerConfig, WeightChange
 
 
 class Form(NamedTuple):
@@ -36,21 +36,18 @@ class ChangingTerm:
         return form.weight * form.term(signals)
 
 
-def aligner_forms(name: str, config: AlignerConfig, first: Aligner) -> list[Form]:
-    """Return the forms of an aligner: ``first`` at the beginning, a new one where options change."""
-    forms, options, aligner = [Form(0.0, config.weight, first)], config.options, first
-    for change in config.changes:
-        if change.options:
-            options = options | change.options
-            aligner = build_part("aligner", name, options)
-        weight = forms[-1].weight if change.weight is None else change.weight
-        forms.append(Form(change.after, weight, aligner))
-    return forms
-
-
-def label_forms(config: LabelerConfig, term: Callable[[StepSignals], Tensor]) -> list[Form]:
-    """Return the forms of the cross-entropy on pseudo-labels."""
-    forms = [Form(0.0, config.weight, term)]
-    for change in config.changes:
+def term_forms(weight: float, changes: Sequence[WeightChange], terms: Sequence[Callable[..., Tensor]]) -> list[Form]:
+    """Return the forms of a term; ``terms``: what is computed at the beginning, and after each of its ``changes``."""
+    forms = [Form(0.0, weight, terms[0])]
+    for change, term in zip(changes, terms[1:], strict=True):
         forms.append(Form(change.after, forms[-1].weight if change.weight is None else change.weight, term))
     return forms
+
+
+def changed_aligners(name: str, config: AlignerConfig, first: Aligner) -> list[Aligner]:
+    """Return ``first`` and, for each change, the aligner after it, which is a new one where options change."""
+    aligners, options = [first], config.options
+    for change in config.changes:
+        options = options | change.options
+        aligners.append(build_part("aligner", name, options) if change.options else aligners[-1])
+    return aligners

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from sfda_kit.models.network import scope_modules
+from sfda_kit.training.optimizers import sgd
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import AdaptConfig
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
 def phase_optimizer(
     network: Network, scope: Scope, config: AdaptConfig, own_modules: Iterable[nn.Module]
 ) -> torch.optim.Optimizer:
-    """Freeze all of ``network`` but ``scope``, and return SGD over that and the aligners' ``own_modules``.
-
-    The momentum is Nesterov's without dampening; with a momentum of 0 it is plain gradient descent.
-    """
+    """Freeze all of ``network`` but ``scope``, and return SGD over that and the aligners' ``own_modules``."""
     network.requires_grad_(False)
     modules = scope_modules(network, scope)
     for module in modules:
@@ -31,23 +29,17 @@ def phase_optimizer(
     own = [p for module in own_modules for p in module.parameters()]
     if own:
         groups.append({"params": own, "lr": config.lr})
-    return torch.optim.SGD(
-        groups,
-        lr=config.lr,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        nesterov=config.momentum > 0,
-    )
+    return sgd(groups, config.momentum, config.weight_decay)
 
 
-def _network_groups(network: Network, trained: set[int], config: AdaptConfig) -> list[dict[str, object]]:
+def _network_groups(network: Network, trained: set[int], config: AdaptConfig) -> list[dict[str, Any]]:
     """Return a group for each part of the network that has ``trained`` parameters (by ``id``)."""
     factors = (
         (network.backbone, config.backbone_lr_factor),
         (network.bottleneck, 1.0),
         (network.classifier, config.classifier_lr_factor),
     )
-    groups: list[dict[str, object]] = []
+    groups: list[dict[str, Any]] = []
     for part, factor in factors:
         parameters = [p for p in part.parameters() if id(p) in trained]
         if parameters:

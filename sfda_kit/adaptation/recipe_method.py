@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfda_kit.adaptation.changing_terms import ChangingTerm, Form, aligner_forms, label_forms
+from sfda_kit.adaptation.changing_terms import ChangingTerm, Form, changed_aligners, term_forms
 from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.adaptation.joint_bridge import JointBridge
 from sfda_kit.adaptation.phase_optimizer import phase_optimizer
-from sfda_kit.adaptation.step_signals import StepInputs, StepSignals, epoch_inputs
+from sfda_kit.adaptation.step_inputs import StepInputs, epoch_inputs
+from sfda_kit.adaptation.step_signals import StepSignals
 from sfda_kit.adaptation.target_memory import TargetMemory
 from sfda_kit.data.augmented_view import AugmentedView
 from sfda_kit.interfaces.method import EpochState, Method
@@ -151,9 +152,13 @@ class PhaseTraining:
         return bank
 
     def _terms(self) -> dict[str, Term]:
-        forms = {name: aligner_forms(name, self.phase.aligners[name], first) for name, first in self.aligners.items()}
-        if self.phase.labeler and self.phase.labeler.is_weighted:
-            forms["pseudo-label"] = label_forms(self.phase.labeler, pseudo_label_loss)
+        forms, labeler = {}, self.phase.labeler
+        for name, config in self.phase.aligners.items():
+            aligners = changed_aligners(name, config, self.aligners[name])
+            forms[name] = term_forms(config.weight, config.changes, aligners)
+        if labeler and labeler.is_weighted:
+            losses = [pseudo_label_loss] * (1 + len(labeler.changes))
+            forms["pseudo-label"] = term_forms(labeler.weight, labeler.changes, losses)
         return {name: _term(found) for name, found in forms.items()} | (self.joint.terms() if self.joint else {})
 
     def _optimizer(self) -> torch.optim.Optimizer:
@@ -162,12 +167,7 @@ class PhaseTraining:
 
     def _steps(self, epoch: int, generator: torch.Generator) -> Iterable[StepSignals]:
         context = self.context
-        if self.labeler is not None:
-            self.labels = self.labeler(self._label_bank(epoch))
-            self.label_memory.renew(self.labels.labels)
-        if self.memory is not None and not self.memory.is_filled:
-            self.memory.fill(self._label_bank(epoch))
-        bank = self._label_bank(epoch) if "target_bank" in self.reads else None
+        bank = self._prepare(epoch)
         context.network.eval()  # what is outside the scope keeps its running statistics too
         for module in scope_modules(context.network, self.phase.train):
             module.train()
@@ -185,6 +185,19 @@ class PhaseTraining:
                 self.joint.role if self.joint else None,
                 bank,
             )
+
+    def _prepare(self, epoch: int) -> FeatureBank | None:
+        """Renew the labels and fill the memory from one bank. Return it where a term reads it, else None."""
+        unfilled = self.memory if self.memory is not None and not self.memory.is_filled else None
+        if self.labeler is None and unfilled is None and "target_bank" not in self.reads:
+            return None
+        bank = self._label_bank(epoch)
+        if self.labeler is not None:
+            self.labels = self.labeler(bank)
+            self.label_memory.renew(self.labels.labels)
+        if unfilled is not None:
+            unfilled.fill(bank)
+        return bank if "target_bank" in self.reads else None
 
     def _inputs(self, epoch: int, generator: torch.Generator) -> Iterator[StepInputs]:
         context, config = self.context, self.context.config

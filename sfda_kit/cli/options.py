@@ -55,11 +55,7 @@ class BasicOptions(OptionGroup):
     method: Annotated[Text, Setting("method", "Method; `sfda-kit plugins list --kind method` shows all.")]
     preset: Annotated[
         Text,
-        Setting(
-            "preset",
-            "Named settings: scratch, pretrained, or a preset of the method.",
-            "by model",
-        ),
+        Setting("preset", "Named settings: scratch, pretrained, or a preset of the method.", "by model"),
     ]
     config: Annotated[Path | None, typer.Option(help="YAML file of settings; options given here win over it.")]
     set_: Assignments

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, field_val
 
 from sfda_kit.config.digest import digest
 from sfda_kit.interfaces.recipe import PartConfig
-from sfda_kit.interfaces.strict_model import StrictModel
+from sfda_kit.interfaces.strict_model import DigestStableModel, StrictModel
 
 
 class _Strict(StrictModel):
@@ -19,12 +19,11 @@ class _Strict(StrictModel):
 Augmentation = Literal["crop-flip", "strong", "eager-crop-flip", "eager-strong"]
 """The crops of training images: at whole pixels, or 50 to 100 % of the area; ``eager``: one by one by torchvision."""
 
-
 SUBSAMPLING = ("ti_pairs", "target_images")
 """The settings of ``DatasetConfig`` that leave images out. They are recorded only where they are given."""
 
 
-class DatasetConfig(_Strict):
+class DatasetConfig(DigestStableModel, _Strict):
     """The data set of a run, its sensors, and the roles of its classes.
 
     ``source`` and ``target`` are ``modality@domain``. Only ``split_seed`` decides how groups are split into parts, not
@@ -73,7 +72,7 @@ class ModelConfig(_Strict):
     image_size: int = Field(default=64, ge=8, le=1024)
 
 
-class SourceConfig(_Strict):
+class SourceConfig(DigestStableModel, _Strict):
     """The training of the source model.
 
     ``epochs`` None: as many optimiser steps as ``steps``, and at least ``FEWEST_PASSES`` passes over the images (see
@@ -147,7 +146,7 @@ class BridgeStageConfig(_Strict):
     weight_decay: float = Field(default=1e-4, ge=0)
 
 
-class AdaptConfig(_Strict):
+class AdaptConfig(DigestStableModel, _Strict):
     """The adaptation loop, with the optimiser of SHOT: SGD, with Nesterov momentum unless ``momentum`` is 0.
 
     The preset ``pretrained`` gives the backbone a tenth of the rate of the bottleneck, to protect ImageNet features. A

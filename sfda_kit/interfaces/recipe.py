@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from sfda_kit.interfaces.strict_model import StrictModel
+from sfda_kit.interfaces.strict_model import DigestStableModel, StrictModel
 
 Scope = Literal["backbone+bottleneck", "backbone+bottleneck+classifier", "backbone", "bottleneck", "batch-norm", "none"]
 
@@ -50,7 +50,7 @@ def _in_order(changes: Sequence[WeightChange]) -> Any:
     return changes
 
 
-class LabelerConfig(PartConfig):
+class LabelerConfig(DigestStableModel, PartConfig):
     """A labeler and the weight of its cross-entropy; at 0 it runs only where an aligner reads ``pseudo_labels``.
 
     ``changes`` of the weight while the phase goes on, for a warm-up without labels.
@@ -67,7 +67,7 @@ class LabelerConfig(PartConfig):
         return bool(self.weight or any(change.weight for change in self.changes))
 
 
-class AlignerConfig(StrictModel):
+class AlignerConfig(DigestStableModel):
     """An aligner config holds the weight and options of one loss term; a bare number is its weight, 0 removes it.
 
     ``changes`` of weight and options while the phase goes on. A term of weight 0 that has changes is still computed.
@@ -85,7 +85,7 @@ class AlignerConfig(StrictModel):
         return {"weight": value} if isinstance(value, (int, float)) else value
 
 
-class Phase(StrictModel):
+class Phase(DigestStableModel):
     """A phase is one part of the training with its terms, labels and scope.
 
     ``length`` is relative to ``--epochs`` (1 = the main phase). ``train`` names what is updated, running statistics

@@ -87,7 +87,9 @@ class Network(nn.Module):
 def replace_weights(classifier: nn.Linear, weights: Tensor, bias: Tensor) -> None:
     """Copy weights (K, D) and bias (K,) into ``classifier``. A weight normalisation stays in place."""
     if nn.utils.parametrize.is_parametrized(classifier, "weight"):
-        classifier.weight = weights.detach()  # torch splits them into length and direction
+        classifier.weight = weights.detach().clone()  # torch splits them into length and direction
+        empty = weights.norm(dim=1) == 0  # a row of length 0 needs a direction all the same, or it is not a number
+        classifier.state_dict()["parametrizations.weight.original1"][empty] = 1.0
     else:
         classifier.weight.copy_(weights)
     classifier.bias.copy_(bias)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sfda_kit.plugins.registry import KINDS
@@ -24,5 +25,5 @@ def deviations_table(registry: Registry) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(cells: list[str] | tuple[str, ...]) -> str:
+def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"

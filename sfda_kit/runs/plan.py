@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from sfda_kit.adaptation.changing_terms import aligner_forms
+from sfda_kit.adaptation.changing_terms import changed_aligners
 from sfda_kit.config.explain import explain
 from sfda_kit.config.merging import merge_part, merge_recipe, spelt_out
 from sfda_kit.config.models import RunConfig
@@ -226,7 +226,7 @@ def _checked_aligner(name: str, phase: Phase, network: Network) -> Aligner:
             f"The options of the aligner {name!r} cannot change while a phase goes on, because it has a module of its "
             f"own. Change its weight only: recipe.aligners.{name}.changes."
         )
-    aligner_forms(name, config, aligner)
+    changed_aligners(name, config, aligner)
     return aligner
 
 

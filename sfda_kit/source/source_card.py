@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -18,12 +18,13 @@ from sfda_kit.config.models import ModelConfig
 from sfda_kit.errors import UserError
 from sfda_kit.files import atomic, write_json
 from sfda_kit.interfaces.recipe import PartConfig
+from sfda_kit.interfaces.strict_model import DigestStableModel
 from sfda_kit.models.network import Network, build_network
 
 CARD_FILE, WEIGHTS_FILE = "card.json", "model.safetensors"
 
 
-class SourceCard(BaseModel):
+class SourceCard(DigestStableModel):
     """A source card describes a source model. ``accuracy`` is in percent on held-out source images, None if unknown.
 
     ``mean`` and ``std``: input normalisation for values in [0, 1]; ``statistics``: per-channel mean and standard
@@ -31,7 +32,7 @@ class SourceCard(BaseModel):
     file of its own; ``mixing``: their weights after adaptation.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    _later_keys: ClassVar[tuple[str, ...]] = ("members", "mixing")
 
     format: int = 1
     model: ModelConfig
@@ -40,21 +41,15 @@ class SourceCard(BaseModel):
     encoding: PartConfig
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    statistics: dict[str, dict[str, tuple[float, ...]]] = {}
+    statistics: dict[str, dict[str, tuple[float, ...]]] = Field(default_factory=dict)
     accuracy: float | None = None
     held_out_images: int = 0
     weights_sha256: str = ""
-    training: dict[str, Any] = {}
+    training: dict[str, Any] = Field(default_factory=dict)
     data: str = ""
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     members: tuple[SourceCard, ...] = ()
     mixing: tuple[float, ...] = ()
-
-    @model_serializer(mode="wrap")
-    def _mixture_told_only_of_one(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out empty fields of a mixture, so that old cards of single models keep their fingerprints."""
-        told: dict[str, Any] = handler(self)
-        return {key: value for key, value in told.items() if value or key not in ("members", "mixing")}
 
     def fingerprint(self) -> str:
         """Return a digest of the hash of the weights and of all other fields except versions."""

@@ -28,6 +28,7 @@ from sfda_kit.training.loop import (
     steps_per_epoch,
     train_stage,
 )
+from sfda_kit.training.optimizers import sgd
 from sfda_kit.training.schedules import schedule
 
 if TYPE_CHECKING:
@@ -172,8 +173,7 @@ class SupervisedTrainer:
         ]
         if config.optimizer == "adamw":
             return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-        momentum = config.momentum
-        return torch.optim.SGD(groups, momentum=momentum, nesterov=momentum > 0, weight_decay=config.weight_decay)
+        return sgd(groups, config.momentum, config.weight_decay)
 
     def _steps(self, epoch: int, generator: torch.Generator) -> Iterable[LabelledBatch]:
         """Yield the batches of one pass, or, where the training is counted in steps, of as many as it takes."""

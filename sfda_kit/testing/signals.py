@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from sfda_kit.adaptation.feature_bank import FeatureBank
-from sfda_kit.adaptation.step_signals import BridgeSignals, StepInputs, StepSignals
+from sfda_kit.adaptation.step_inputs import StepInputs
+from sfda_kit.adaptation.step_signals import BridgeSignals, StepSignals
 from sfda_kit.adaptation.target_memory import TargetMemory
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.builtin.encodings import ChannelCopy

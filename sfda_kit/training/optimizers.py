@@ -22,6 +22,11 @@ class Optimizer(Protocol):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
 
 
+def sgd(groups: list[dict[str, Any]], momentum: float, weight_decay: float) -> torch.optim.Optimizer:
+    """Return SGD over ``groups``, each with its rate. The momentum is Nesterov's; 0 is plain gradient descent."""
+    return torch.optim.SGD(groups, momentum=momentum, weight_decay=weight_decay, nesterov=momentum > 0)
+
+
 class CombinedOptimizer:
     """A combined optimiser steps several optimisers after one backward pass. Each has its own algorithm and rates."""
 

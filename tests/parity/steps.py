@@ -12,6 +12,11 @@ from sfda_kit import TargetView
 from sfda_kit.testing.signals import small_target
 
 
+def entropy(p: Tensor) -> Tensor:
+    """Return the entropy of each row with SHOT's 1e-5 inside the logarithm."""
+    return -(p * (p + 1e-5).log()).sum(-1)
+
+
 class RecordingView(TargetView):
     """The images of another view. ``drawn`` keeps the rows and images of every augmented batch, in order."""
 

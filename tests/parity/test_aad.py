@@ -8,36 +8,20 @@ from typing import Any
 import pytest
 import torch
 
-from sfda_kit import TargetMemory
-
-from .golden import close, load
+from .bank_step import bank_step
+from .golden import PRECISIONS, close, load, wanted
 
 pytestmark = pytest.mark.needs_plugin("sfda-kit-neighbors")
-PRECISIONS = pytest.mark.parametrize("double", [False, True], ids=["single", "double"])
 CASES = pytest.mark.parametrize(
     "case", ["visda_n160_c12", "home_n150_c65", "office_n120_c31", "n40_c2", "b5_c12_absent", "b2_c3"]
 )
 
 
 def step(data: dict[str, Any], double: bool) -> Any:
-    """The signals of a step, its memory renewed, and the logits that take the gradient."""
-    precision = torch.float64 if double else torch.float32
-    arrays = {name: torch.from_numpy(value) for name, value in data.items() if value.ndim}
-    features, answers = arrays["in_bank_features"].to(precision), arrays["in_bank_probabilities"].to(precision)
-    memory = TargetMemory(*features.shape, answers.shape[1]).to(precision)
-    memory.features.copy_(features)
-    memory.probabilities.copy_(answers)
-    logits = arrays["in_logits"].to(precision).requires_grad_()
-    predictions, rows = logits.softmax(dim=1), arrays["in_rows"]
-    memory.write(rows, arrays["in_features"].to(precision), predictions)
-    progress = int(data["in_step"]) / int(data["in_steps"])
-    return SimpleNamespace(
-        memory=memory, target_rows=rows, target_probabilities=predictions, progress=progress, logits=logits
-    )
-
-
-def wanted(data: dict[str, Any], name: str, double: bool) -> Any:
-    return data[f"out_{name}_f64" if double else f"out_{name}"]
+    """The signals of a step, with the share of the steps before it."""
+    signals = bank_step(data, double)
+    signals.progress = int(data["in_step"]) / int(data["in_steps"])
+    return signals
 
 
 @PRECISIONS

@@ -13,19 +13,14 @@ from torch import Tensor
 
 from sfda_kit import FeatureBank
 
-from .golden import close, load
+from .golden import PRECISIONS, close, load, wanted
 
 pytestmark = pytest.mark.needs_plugin("sfda-kit-neighbors")
-PRECISIONS = pytest.mark.parametrize("double", [False, True], ids=["single", "double"])
 MIXTURES = pytest.mark.parametrize(
     "case", ["k5_n120", "k12_n240_wrong", "k2_n50", "k8_n130_absent", "k4_n30_d32", "k6_n5"]
 )
 MIXED = ["b16_k12", "b12_k31_sharp", "b5_k2", "b3_k12"]
 MIXUPS = pytest.mark.parametrize("case", [*MIXED, "b7_k6_unmixed"])
-
-
-def wanted(data: dict[str, Any], name: str, double: bool) -> Any:
-    return data[f"out_{name}_f64" if double else f"out_{name}"]
 
 
 def near(found: Tensor, data: dict[str, Any], name: str) -> None:

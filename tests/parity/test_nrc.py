@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from sfda_kit import TargetMemory
-
-from .golden import close, load
+from .bank_step import bank_step
+from .golden import PRECISIONS, close, load, wanted
 
 pytestmark = pytest.mark.needs_plugin("sfda-kit-neighbors")
-PRECISIONS = pytest.mark.parametrize("double", [False, True], ids=["single", "double"])
 CASES = pytest.mark.parametrize(
     "case",
     ["visda_n160_c12", "home_n150_c65", "home_late_n150_c31", "office_n40_c2", "b5_c12_absent", "all_n8_c3"],
 )
 VARIANTS = pytest.mark.parametrize("variant", ["reciprocal", "flat"])
-
-
-def step(data: dict[str, Any], double: bool) -> Any:
-    """The signals of a step, its memory renewed, and the logits that take the gradient."""
-    precision = torch.float64 if double else torch.float32
-    arrays = {name: torch.from_numpy(value) for name, value in data.items() if value.ndim}
-    features, answers = arrays["in_bank_features"].to(precision), arrays["in_bank_probabilities"].to(precision)
-    memory = TargetMemory(*features.shape, answers.shape[1]).to(precision)
-    memory.features.copy_(features)
-    memory.probabilities.copy_(answers)
-    logits = arrays["in_logits"].to(precision).requires_grad_()
-    predictions, rows = logits.softmax(dim=1), arrays["in_rows"]
-    memory.write(rows, arrays["in_features"].to(precision), predictions)
-    return SimpleNamespace(memory=memory, target_rows=rows, target_probabilities=predictions, logits=logits)
 
 
 def part(data: dict[str, Any], variant: str) -> Any:
@@ -41,16 +24,12 @@ def part(data: dict[str, Any], variant: str) -> Any:
     return ReciprocalNeighbors(int(data["in_neighbors"]), int(data["in_expanded"]), variant)
 
 
-def wanted(data: dict[str, Any], name: str, double: bool) -> Any:
-    return data[f"out_{name}_f64" if double else f"out_{name}"]
-
-
 @PRECISIONS
 @VARIANTS
 @CASES
 def test_neighbours_and_affinities(case: str, variant: str, double: bool) -> None:
     data = load("nrc", case)
-    signals, term = step(data, double), part(data, variant)
+    signals, term = bank_step(data, double), part(data, variant)
     near, beyond = term.neighbourhood(signals.memory.features, signals.target_rows)
     close(near, data["out_near"], double)
     close(beyond, data["out_expanded_near"], double)
@@ -66,7 +45,7 @@ def test_value_and_gradient_of_the_whole_loss(case: str, variant: str, double: b
     from sfda_kit_neighbors.nrc import Diversity
 
     data = load("nrc", case)
-    signals, constant = step(data, double), data[f"formula_{variant}_constant"]
+    signals, constant = bank_step(data, double), data[f"formula_{variant}_constant"]
     neighbours = part(data, variant)(signals)
     close(neighbours + float(constant), wanted(data, f"{variant}_after_direct", double), double)
     loss = neighbours + Diversity()(signals)
@@ -82,7 +61,7 @@ def test_the_part_of_the_neighbours_neighbours(case: str, double: bool) -> None:
     from sfda_kit_neighbors.nrc import WEAK, agreement
 
     data = load("nrc", case)
-    signals, term = step(data, double), part(data, "reciprocal")
+    signals, term = bank_step(data, double), part(data, "reciprocal")
     near, beyond = term.neighbourhood(signals.memory.features, signals.target_rows)
     answers = signals.memory.probabilities
     affinity = term.affinity(beyond, signals.target_rows, answers.dtype)
@@ -98,7 +77,7 @@ def test_diversity(case: str, double: bool) -> None:
     from sfda_kit_neighbors.nrc import Diversity
 
     data = load("nrc", case)
-    signals = step(data, double)
+    signals = bank_step(data, double)
     loss = Diversity()(signals)
     close(loss, wanted(data, "diversity", double), double)
     (gradient,) = torch.autograd.grad(loss, signals.logits)

@@ -14,23 +14,13 @@ from torch import Tensor, nn
 
 from sfda_kit import FeatureBank, NetworkOutput
 
-from .golden import close, load
+from .golden import PRECISIONS, close, load, tensor, wanted
 
 pytestmark = pytest.mark.needs_plugin("sfda-kit-plue")
-PRECISIONS = pytest.mark.parametrize("double", [False, True], ids=["single", "double"])
-
-
-def tensor(value: Any, double: bool, needs_gradient: bool = False) -> Tensor:
-    found = torch.from_numpy(np.asarray(value)).to(torch.float64 if double else torch.float32)
-    return found.requires_grad_(needs_gradient)
 
 
 def whole(value: Any) -> Tensor:
     return torch.from_numpy(np.asarray(value))
-
-
-def wanted(data: dict[str, Any], name: str, double: bool) -> Any:
-    return data[f"out_{name}_f64" if double else f"out_{name}"]
 
 
 # Votes.

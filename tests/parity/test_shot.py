@@ -22,19 +22,7 @@ from sfda_kit.config.models import AdaptConfig, SourceConfig
 from sfda_kit.source.source_training import LabelledBatch, SupervisedTrainer
 from sfda_kit.testing.contexts import small_context
 
-from .golden import close, load
-
-PRECISIONS = pytest.mark.parametrize("double", [False, True], ids=["single", "double"])
-
-
-def tensor(value: Any, double: bool, needs_gradient: bool = False) -> Tensor:
-    found = torch.from_numpy(np.asarray(value)).to(torch.float64 if double else torch.float32)
-    return found.requires_grad_(needs_gradient)
-
-
-def wanted(data: dict[str, Any], name: str, double: bool) -> Any:
-    return data[f"out_{name}_f64" if double else f"out_{name}"]
-
+from .golden import PRECISIONS, close, load, tensor, wanted
 
 # Pseudo-labels.
 

@@ -12,21 +12,15 @@ from torch import Tensor, nn
 
 from sfda_kit import FeatureBank, build_part
 
-from .golden import close, load
+from .golden import PRECISIONS, close, load, tensor, wanted
 
 pytestmark = pytest.mark.needs_plugin("sfda-kit-shot")
-PRECISIONS = pytest.mark.parametrize("double", [False, True], ids=["single", "double"])
-
-
-def tensor(value: Any, double: bool, needs_gradient: bool = False) -> Tensor:
-    found = torch.from_numpy(np.asarray(value)).to(torch.float64 if double else torch.float32)
-    return found.requires_grad_(needs_gradient)
 
 
 def of_case(name: str, double: bool) -> Any:
     """Return a function that gives the wanted output of a name, in the precision asked for."""
     data = load("shot_plus_plus", name)
-    return lambda output: data[f"out_{output}_f64" if double else f"out_{output}"]
+    return lambda output: wanted(data, output, double)
 
 
 # The split.

@@ -18,7 +18,7 @@ from sfda_kit.plugins.discovery import registry
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import CLASSES, small_network
 
-from .steps import NaiveSgd, RecordingView, assert_same_weights, recording_target
+from .steps import NaiveSgd, RecordingView, assert_same_weights, entropy, recording_target
 
 pytestmark = pytest.mark.needs_plugin("sfda-kit-shot")
 RATE = 0.05
@@ -41,10 +41,6 @@ def run(folder: Path, recipe: Recipe, target: RecordingView, settings: AdaptConf
     context = small_context(folder, recipe=recipe, target=target, config=settings, network=network, pairs=None)
     assert list(RecipeMethod().adapt(context))
     return network
-
-
-def entropy(p: Tensor) -> Tensor:
-    return -(p * (p + 1e-5).log()).sum(-1)
 
 
 def centroid_labels(features: Tensor, logits: Tensor) -> Tensor:

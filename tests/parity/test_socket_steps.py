@@ -16,14 +16,10 @@ from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import small_network, small_source_network
 from sfda_kit.testing.signals import small_pairs
 
-from .steps import NaiveSgd, RecordingView, assert_same_weights, recording_target
+from .steps import NaiveSgd, RecordingView, assert_same_weights, entropy, recording_target
 
 pytestmark = pytest.mark.needs_plugin("sfda-kit-socket")
 RATE, IMAGES, BATCH = 0.01, 12, 4
-
-
-def entropy(p: Tensor) -> Tensor:
-    return -(p * (p + 1e-5).log()).sum(-1)
 
 
 @torch.no_grad()

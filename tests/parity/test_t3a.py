@@ -7,14 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from .golden import HERE, close, load
+from .golden import cases, close, load
 
 pytestmark = pytest.mark.needs_plugin("sfda-kit-tta")
 SLIP = "k7_minus_one"
-
-
-def cases() -> list[str]:
-    return sorted(path.stem for path in (HERE / "t3a").glob("*.npz"))
 
 
 def given(name: str, dtype: torch.dtype) -> tuple[nn.Linear, Tensor, int | None, int]:
@@ -28,7 +24,7 @@ def given(name: str, dtype: torch.dtype) -> tuple[nn.Linear, Tensor, int | None,
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["single", "double"])
-@pytest.mark.parametrize("name", [name for name in cases() if name != SLIP])
+@pytest.mark.parametrize("name", [name for name in cases("t3a") if name != SLIP])
 def test_supports_and_answers(name: str, dtype: torch.dtype) -> None:
     from sfda_kit_tta.t3a import SupportSets
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sfda_kit import AdaptConfig, Network, seeded_generator
 from sfda_kit.testing.contexts import small_context
 
-from .golden import HERE, close, load
+from .golden import cases, close, load
 
 pytestmark = pytest.mark.needs_plugin("sfda-kit-tta")
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -21,10 +21,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "sgd_nesterov": {"optimizer": "sgd", "lr": 1e-3},
     "sgd_nesterov_small": {"optimizer": "sgd"},
 }
-
-
-def cases() -> list[str]:
-    return sorted(path.stem for path in (HERE / "tent").glob("*.npz"))
 
 
 class Backbone(nn.Sequential):
@@ -84,7 +80,7 @@ class Stream:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["single", "double"])
 @pytest.mark.parametrize("tag", OPTIONS)
-@pytest.mark.parametrize("name", cases())
+@pytest.mark.parametrize("name", cases("tent"))
 def test_answers_and_steps(
     name: str, tag: str, dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

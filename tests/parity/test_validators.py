@@ -10,11 +10,7 @@ import torch
 from sfda_kit import FeatureBank
 from sfda_kit.plugins.discovery import build_part
 
-from .golden import HERE, close, load
-
-
-def cases(method: str) -> list[str]:
-    return sorted(path.stem for path in (HERE / method).glob("*.npz"))
+from .golden import cases, close, load
 
 
 def score(validator: str, logits: torch.Tensor) -> float:

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sfda_kit_tta.t3a import SupportSets, T3a, replace_weights
+from sfda_kit_tta.t3a import SupportSets, T3a
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from sfda_kit import AdaptConfig, UserError, fill_bank, seeded_generator
+from sfda_kit import AdaptConfig, UserError, fill_bank, replace_weights, seeded_generator
 from sfda_kit.testing import MethodConformance
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import SmallBackbone, small_network
@@ -125,7 +125,7 @@ def test_replaced_weights_answer_as_they_say(normalised: bool) -> None:
     names = list(classifier.state_dict())
     weights, features = torch.randn(3, 4), torch.randn(5, 4)
     weights[1] = 0  # a class without supports
-    replace_weights(classifier, weights)
+    replace_weights(classifier, weights, torch.zeros(3))
     torch.testing.assert_close(classifier(features), features @ weights.T)
     assert list(classifier.state_dict()) == names
 

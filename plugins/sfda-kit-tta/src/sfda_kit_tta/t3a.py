@@ -29,7 +29,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfda_kit import AdaptedModel, EpochState, FeatureBank, Method, Recipe, UserError, fill_bank, seeded_generator
+from sfda_kit import (
+    AdaptedModel,
+    EpochState,
+    FeatureBank,
+    Method,
+    Recipe,
+    UserError,
+    fill_bank,
+    replace_weights,
+    seeded_generator,
+)
 from sfda_kit_tta.online import tell_what_is_scored
 
 if TYPE_CHECKING:
@@ -62,7 +72,7 @@ class T3a(Method):
         for rows in torch.split(order.to(online.device), context.config.batch_size):
             sets.add(source.features[rows], source.logits[rows])
             online[rows] = source.features[rows] @ sets.means().T
-        replace_weights(classifier, sets.means())
+        replace_weights(classifier, sets.means(), torch.zeros_like(classifier.bias))
         yield EpochState("t3a", 1, 1, model, FeatureBank(source.features, online))
 
     def check(self, network: Network) -> None:
@@ -113,15 +123,3 @@ class SupportSets:
 def _entropies(logits: Tensor) -> Tensor:
     surprise = logits.log_softmax(dim=1)
     return -(surprise.exp() * surprise).sum(dim=1)
-
-
-@torch.no_grad()
-def replace_weights(classifier: nn.Linear, weights: Tensor) -> None:
-    """Make ``classifier`` answer <z, weights_k>: weights (K, D), bias 0. A weight normalisation stays in place."""
-    if nn.utils.parametrize.is_parametrized(classifier, "weight"):
-        classifier.weight = weights.clone()  # split into length and direction by torch
-        empty = weights.norm(dim=1) == 0  # a row of length 0 needs a direction all the same, or it is not a number
-        classifier.state_dict()["parametrizations.weight.original1"][empty] = 1.0
-    else:
-        classifier.weight.copy_(weights)
-    classifier.bias.zero_()
