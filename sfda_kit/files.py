@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from typing import Any
 from sfda_kit.errors import UserError
 
 RESUME = "(--runs-dir for runs, SFDA_KIT_CACHE for the shared cache), then run the same command with --resume."
+MAX_TEXT = 2_000_000
+"""The largest size of a text that people write, such as settings, in bytes."""
 
 
 @contextmanager
@@ -56,6 +59,29 @@ def explain_write_errors(path: Path, advice: str = RESUME) -> Iterator[None]:
         if error.errno not in reasons:
             raise
         raise UserError(f"Cannot write {path}: {reasons[error.errno]} {advice}") from error
+
+
+def read_text(path: Path, limit: int = MAX_TEXT) -> str:
+    """Return the text of a regular file of at most ``limit`` bytes.
+
+    Raises ``OSError`` where it cannot be read, and ``ValueError`` with one sentence for a pipe or a device, which could
+    hang or never end, for a larger file, and for text that is not UTF-8.
+    """
+    with open(path, "rb", opener=_open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no regular file")
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it is larger than {limit // 1_000_000} MB")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 text (byte {error.start})") from None
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    """Open without waiting for whoever writes into a pipe."""
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def write_json(path: Path, value: Any) -> None:

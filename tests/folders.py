@@ -9,8 +9,10 @@ import torch
 from PIL import Image
 
 from sfda_kit.config.models import ModelConfig
+from sfda_kit.files import write_json
 from sfda_kit.models.network import build_network
-from sfda_kit.source.source_card import SourceCard, save_source
+from sfda_kit.source.sealed_card import sealed
+from sfda_kit.source.source_card import SourceCard, load_card, save_source
 
 from .conftest import TI, TR, shape_mask
 
@@ -60,3 +62,9 @@ def write_card(folder: Path, accuracy: float | None = 90.0, seed: int = 0) -> So
         held_out_images=10,
     )
     return save_source(network, card, folder)
+
+
+def rewrite_card(folder: Path, **changes: object) -> None:
+    """Save the source card in ``folder`` again with other values, as whoever made it could have done."""
+    card = load_card(folder).model_copy(update=changes)
+    write_json(folder / "card.json", sealed(card).model_dump(mode="json"))

@@ -26,7 +26,7 @@ from sfda_kit.cli import (
     source,
 )
 from sfda_kit.cli.groups import Command
-from sfda_kit.cli.output import errors
+from sfda_kit.cli.output import errors, print_error
 from sfda_kit.errors import InterruptError, SfdaKitError, UserError
 
 
@@ -86,9 +86,7 @@ def main() -> None:
         errors().print(str(stopped))
         sys.exit(130)
     except SfdaKitError as error:
-        from rich.markup import escape
-
-        errors().print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        print_error(error)
         sys.exit(2 if isinstance(error, UserError) else 1)
     except BrokenPipeError:  # the reader of a pipe (head) has closed it, which is no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, TextIO, cast
+
+from sfda_kit.errors import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+LONGEST_ERROR = 4000
+"""The largest number of characters of an error message that are shown."""
+
 
 def results(json_wanted: bool = False) -> Console:
     """Return the console for results, which writes to stderr when stdout carries JSON."""
-    from rich.console import Console
+    from sfda_kit.cli.safe_console import SafeConsole
 
-    return Console(stderr=json_wanted, highlight=False)
+    return SafeConsole(stderr=json_wanted, highlight=False)
 
 
 def errors() -> Console:
     """Return the console for messages about what went wrong."""
-    from rich.console import Console
+    from sfda_kit.cli.safe_console import SafeConsole
 
-    return Console(stderr=True, highlight=False)
+    return SafeConsole(stderr=True, highlight=False)
+
+
+class _EscapedStdout:
+    """Writes to stdout with control characters escaped, for a person's terminal."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write("\n".join(map(printable, text.split("\n"))))
+
+
+def stdout() -> TextIO:
+    """Return stdout for data: exact in a pipe or a file, with control characters escaped on a terminal."""
+    return cast("TextIO", _EscapedStdout()) if sys.stdout.isatty() else sys.stdout
+
+
+def print_error(error: Exception) -> None:
+    """Print the message of an expected error, shortened where it is very long."""
+    from rich.markup import escape
+
+    text = str(error)
+    more = f"... ({len(text) - LONGEST_ERROR} more characters)" if len(text) > LONGEST_ERROR else ""
+    shown = escape(text[:LONGEST_ERROR] + more)
+    errors().print(f"[bold red]Error:[/] {shown}", soft_wrap=True, highlight=False)
 
 
 def is_interactive(console: Console) -> bool:

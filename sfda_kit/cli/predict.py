@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from sfda_kit.cli.output import errors
+from sfda_kit.cli.output import errors, stdout
 from sfda_kit.errors import DataError, UserError
 
 if TYPE_CHECKING:
@@ -74,10 +74,8 @@ def _unit(wanted: str | None, card: AdaptedCard) -> DepthUnit | None:
 @contextmanager
 def _opened(out: Path | None) -> Iterator[TextIO]:
     """Yield stdout, or a file that appears whole or not at all."""
-    import sys
-
     if out is None:
-        yield sys.stdout
+        yield stdout()
         return
     from sfda_kit.files import atomic
 

@@ -60,13 +60,14 @@ def _notices(answer: Answer) -> None:
 
 def _write_table(answer: Answer) -> None:
     """Print a table that fits the terminal; in a pipe every cell is whole, on one line."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from sfda_kit.cli.safe_console import SafeConsole
+
+    console = SafeConsole(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=1_000_000)
+        console = SafeConsole(highlight=False, width=1_000_000)
     table = Table(box=None, pad_edge=False, header_style="bold")
     columns = [[row[number] for row in answer.rows] for number in range(len(answer.columns))]
     for name, values in zip(answer.columns, columns, strict=True):
@@ -88,9 +89,10 @@ def _cells(values: Sequence[Any]) -> list[str]:
 
 def _write_csv(answer: Answer) -> None:
     import csv
-    import sys
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    from sfda_kit.cli.output import stdout
+
+    writer = csv.writer(stdout(), lineterminator="\n")
     writer.writerow(answer.columns)
     writer.writerows(answer.rows)
 

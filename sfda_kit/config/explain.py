@@ -7,20 +7,26 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from sfda_kit.errors import did_you_mean
+from sfda_kit.errors import brief, did_you_mean
+
+MOST_LISTED = 20
+"""The largest number of problems that one message lists."""
 
 
 def explain(error: ValidationError, what: str, model: type[BaseModel] | None = None) -> str:
     """Return one line per problem, with the path of the key and what was expected. ``model`` gives the known keys."""
     lines = []
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"]) or what
+    problems = error.errors()
+    for problem in problems[:MOST_LISTED]:
+        where = brief(".".join(str(part) for part in problem["loc"]) or what, 200, quoted=False)
         reason = problem["msg"].removeprefix("Value error, ")
         if not isinstance(given := problem.get("input"), Mapping):  # a whole section would only lengthen the message
-            reason += f" (got {given!r})"
+            reason += f" (got {brief(repr(given), quoted=False)})"
         if model and problem["type"] == "extra_forbidden":
             reason = f"there is no such key. {_nearest_key(model, [str(part) for part in problem['loc']])}"
         lines.append(f"  {where}: {reason}")
+    if further := problems[MOST_LISTED:]:
+        lines.append(f"  and {len(further)} further problems")
     return f"The {what} is not valid:\n" + "\n".join(lines)
 
 

@@ -68,7 +68,7 @@ class ModelConfig(_Strict):
 
     backbone: str = "resnet10t"
     pretrained: bool = False
-    bottleneck: int = Field(default=256, ge=0)
+    bottleneck: int = Field(default=256, ge=0, le=65_536)
     image_size: int = Field(default=64, ge=8, le=1024)
 
 

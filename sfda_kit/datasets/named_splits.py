@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from sfda_kit.config.yaml import parse_yaml
 from sfda_kit.errors import UserError
+from sfda_kit.files import read_text
 from sfda_kit.interfaces.dataset import Split
 from sfda_kit.interfaces.strict_model import StrictModel
 
@@ -78,7 +79,7 @@ class _File(StrictModel):
 def shipped_splits(dataset: str) -> dict[str, NamedSplit]:
     """Return the splits that come with the kit, from ``sfda_kit/datasets/splits/<dataset>.yaml``."""
     text = (resources.files("sfda_kit.datasets") / "splits" / f"{dataset}.yaml").read_text(encoding="utf-8")
-    return _File.model_validate(yaml.safe_load(text)).splits
+    return _File.model_validate(parse_yaml(text)).splits
 
 
 def all_splits(dataset: str, own: Path | None) -> dict[str, NamedSplit]:
@@ -94,15 +95,14 @@ def read_splits(path: Path) -> dict[str, NamedSplit]:
     """Return the splits of a user's file. Raises ``UserError`` that names the file, the key and what was expected."""
     path = path.expanduser().absolute()
     try:
-        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return _File.model_validate(data).splits
-    except (OSError, UnicodeDecodeError) as error:
+        return _File.model_validate(parse_yaml(read_text(path))).splits
+    except OSError as error:
         raise UserError(f"dataset.options.splits {path} cannot be read ({error}). Check the path.") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}. Mend it.") from None
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors()]
         raise UserError(
             f"{path} holds no splits that can be used:\n" + "\n".join(lines) + "\nExpected: "
             "splits: {my-split: {tr: [class, class], ti: [class]}} (ti may be: rest)."
         ) from None
+    except ValueError as error:
+        raise UserError(f"{path} cannot be used: {error}. Mend it.") from None

@@ -5,24 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 
-from sfda_kit.config.explain import explain
 from sfda_kit.errors import UserError
 from sfda_kit.files import write_json
 from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
-from sfda_kit.interfaces.strict_model import StrictModel
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import build_part
+from sfda_kit.source.sealed_card import SealedCard, read_card, sealed
 from sfda_kit.source.source_card import CARD_FILE, WEIGHTS_FILE, SourceCard, load_weights, save_weights, weights_hash
 from sfda_kit.source.source_cards import untrained
 
 
-class AdaptedCard(StrictModel):
+class AdaptedCard(SealedCard):
     """A card describes an adapted model; its normalisation, image size and classes are those of ``source``.
     ``modality`` and ``depth_unit`` describe the images that it takes."""
 
-    format: int = 1
     method: str
     source: SourceCard
     input_bridge: BridgeConfig
@@ -36,7 +33,7 @@ class AdaptedCard(StrictModel):
 def save_adapted(model: AdaptedModel, card: AdaptedCard, folder: Path) -> None:
     """Write the weights, then the card with their hash."""
     save_weights(model, folder / WEIGHTS_FILE)
-    card = card.model_copy(update={"weights_sha256": weights_hash(model)})
+    card = sealed(card.model_copy(update={"weights_sha256": weights_hash(model)}))
     write_json(folder / CARD_FILE, card.model_dump(mode="json"))
 
 
@@ -45,14 +42,12 @@ def load_model(run: Path, device: torch.device | str = "cpu") -> tuple[AdaptedMo
     folder = run / "model" if (run / "model").is_dir() else run
     file = folder / CARD_FILE
     try:
-        card = AdaptedCard.model_validate_json(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
+        card = read_card(AdaptedCard, file, "model card")
+    except (OSError, ValueError):
         raise UserError(
             f"{run} holds no adapted model (no {file} that can be read). Give the folder of a finished run, as "
             "`sfda-kit run` or `sfda-kit adapt` prints it; an unfinished one ends with --resume."
         ) from None
-    except ValidationError as error:
-        raise UserError(explain(error, f"model card {file}")) from None
     bridge = build_part("bridge", card.input_bridge.name, card.input_bridge.options)
     model = AdaptedModel(bridge, untrained(card.source))
     load_weights(model, folder / WEIGHTS_FILE)

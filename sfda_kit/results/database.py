@@ -67,6 +67,13 @@ class Records:
         if "predictions" in views:
             self._create_predictions()
 
+    def lock(self) -> None:
+        """Keep all further SQL away from files and the network, except the predictions of these runs."""
+        paths = _list(str(folder / IMAGES) for folder in self.folders)
+        self.connection.execute(f"SET allowed_paths = {paths}")
+        self.connection.execute("SET enable_external_access = false")
+        self.connection.execute("SET lock_configuration = true")
+
     def _load(self, table: str, file: str) -> None:
         """Create ``table`` with the folder and the content of each JSON file; leave out files that cannot be read."""
         folders, texts = [], []

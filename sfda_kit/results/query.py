@@ -12,12 +12,17 @@ import duckdb
 
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.files import atomic
-from sfda_kit.results.columns import literal
+from sfda_kit.results.columns import identifier, literal
 from sfda_kit.results.database import VIEWS, Records
 
 T = TypeVar("T")
 ORDER = {"runs": "run_id", "history": "run_id, phase, epoch", "predictions": "run_id, name"}
 FORMATS = {"csv": "FORMAT csv, HEADER", "parquet": "FORMAT parquet"}
+
+NO_FORMULAS = """* REPLACE ()"""
+"""All columns, with an apostrophe before a text that a spreadsheet would take for a formula."""
+
+PLAIN_CELL = "CASE WHEN {text} SIMILAR TO '[=+@-].*' THEN concat(chr(39), {text}) ELSE {text} END"
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ def query(sql: str, folder: Path) -> Answer:
     with Records(folder) as records:
         # A match that names no view, such as one in a string, only costs time, so there is no need to parse the SQL.
         records.open([view for view in VIEWS if re.search(rf"\b{view}\b", sql, flags=re.IGNORECASE)])
+        records.lock()
         found = _explained(lambda: records.connection.execute(sql))
         columns = [column[0] for column in found.description or ()]
         return Answer(columns, _explained(found.fetchall) if columns else [], records.notices)
@@ -48,10 +54,19 @@ def export(view: str, folder: Path, out: Path, file_format: str) -> Answer:
             raise UserError(f"There is no {what} {given!r}. {did_you_mean(given, known)}")
     with Records(folder) as records, atomic(out, "with --out.") as work:
         records.open([view])
-        rows = f"SELECT * FROM {view} ORDER BY {ORDER[view]}"
+        cells = NO_FORMULAS if file_format == "csv" else "*"
+        rows = f"SELECT {cells} FROM (FROM {view} ORDER BY {ORDER[view]})"
         copy = f"COPY ({rows}) TO {literal(str(work))} ({FORMATS[file_format]})"
         found = _explained(lambda: records.connection.execute(copy).fetchall())
         return Answer(["rows"], found, records.notices)
+
+
+def _without_formulas(records: Records, view: str) -> str:
+    """Select all columns, with an apostrophe before each text that a spreadsheet would take for a formula."""
+    kinds = records.connection.execute(f"DESCRIBE {view}").fetchall()
+    texts = [identifier(name) for name, kind, *_ in kinds if kind == "VARCHAR"]
+    cells = [f"{PLAIN_CELL.format(text=text)} AS {text}" for text in texts]
+    return f"* REPLACE ({', '.join(cells)})" if cells else "*"
 
 
 def _explained(work: Callable[[], T]) -> T:

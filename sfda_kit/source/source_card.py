@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, FiniteFloat, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from sfda_kit.config.digest import digest
-from sfda_kit.config.explain import explain
 from sfda_kit.config.models import ModelConfig
 from sfda_kit.errors import UserError
 from sfda_kit.files import atomic, write_json
 from sfda_kit.interfaces.recipe import PartConfig
-from sfda_kit.interfaces.strict_model import DigestStableModel
 from sfda_kit.models.network import Network, build_network
+from sfda_kit.source.sealed_card import SealedCard, read_card, sealed
 
 CARD_FILE, WEIGHTS_FILE = "card.json", "model.safetensors"
+MOST_CLASSES = 50_000
+Deviation = Annotated[FiniteFloat, Field(gt=0)]
 
 
-class SourceCard(DigestStableModel):
+class SourceCard(SealedCard):
     """A source card describes a source model. ``accuracy`` is in percent on held-out source images, None if unknown.
 
     ``mean`` and ``std``: input normalisation for values in [0, 1]; ``statistics``: per-channel mean and standard
@@ -34,26 +34,28 @@ class SourceCard(DigestStableModel):
 
     _later_keys: ClassVar[tuple[str, ...]] = ("members", "mixing")
 
-    format: int = 1
     model: ModelConfig
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = Field(min_length=1, max_length=MOST_CLASSES)
     modality: str
     encoding: PartConfig
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    std: tuple[Deviation, Deviation, Deviation]
     statistics: dict[str, dict[str, tuple[float, ...]]] = Field(default_factory=dict)
-    accuracy: float | None = None
-    held_out_images: int = 0
+    accuracy: float | None = Field(default=None, ge=0, le=100)
+    held_out_images: int = Field(default=0, ge=0)
     weights_sha256: str = ""
     training: dict[str, Any] = Field(default_factory=dict)
     data: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     members: tuple[SourceCard, ...] = ()
-    mixing: tuple[float, ...] = ()
+    mixing: tuple[FiniteFloat, ...] = ()
 
-    def fingerprint(self) -> str:
-        """Return a digest of the hash of the weights and of all other fields except versions."""
-        return digest(self.model_dump(mode="json", exclude={"versions"}))
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(classes)) < len(classes):
+            raise ValueError("a class stands here twice")
+        return classes
 
 
 def weights_hash(module: nn.Module) -> str:
@@ -91,7 +93,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
 def save_source(network: Network, card: SourceCard, folder: Path) -> SourceCard:
     """Write the weights and then the card with their hash. Returns that card."""
     save_weights(network, folder / WEIGHTS_FILE)
-    card = card.model_copy(update={"weights_sha256": weights_hash(network)})
+    card = sealed(card.model_copy(update={"weights_sha256": weights_hash(network)}))
     write_json(folder / CARD_FILE, card.model_dump(mode="json"))
     return card
 
@@ -104,14 +106,12 @@ def load_card(path: Path) -> SourceCard:
             f"There is no source card at {file}. Make one with `sfda-kit source train` or `sfda-kit source import`."
         )
     try:
-        return SourceCard.model_validate_json(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        return read_card(SourceCard, file, "source card")
+    except (OSError, ValueError) as error:
         raise UserError(
-            f"{file} is no source card ({getattr(error, 'strerror', None) or 'it is not text'}). Give the folder "
+            f"{file} is no source card ({getattr(error, 'strerror', None) or error}). Give the folder "
             f"that holds {CARD_FILE}; weights become one with `sfda-kit source import`."
         ) from None
-    except ValidationError as error:
-        raise UserError(explain(error, f"source card {file}")) from None
 
 
 def load_source_model(path: Path, device: torch.device | str = "cpu") -> tuple[Network, SourceCard]:

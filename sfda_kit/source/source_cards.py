@@ -85,7 +85,7 @@ def _mixed(cards: Sequence[SourceCard], paths: Sequence[Path]) -> SourceCard:
         mean=first.mean,
         std=first.std,
         weights_sha256=digest([card.fingerprint() for card in cards]),
-        members=tuple(card.model_copy(update={"versions": {}, "statistics": {}}) for card in cards),
+        members=tuple(card.model_copy(update={"versions": {}, "statistics": {}, "checksum": ""}) for card in cards),
     )
 
 

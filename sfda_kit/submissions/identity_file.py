@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
+from sfda_kit.config.yaml import parse_yaml
 from sfda_kit.results.record import Record
 from sfda_kit.submissions.strict_json import MAX_DEPTH, check_values
 
 KEYS = {"config", "recipe", "source", "data", "algorithms", "parts"}
-NESTING = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
-CLOSING = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 
 def check_config_file(data: bytes, record: Record) -> None:
     """Raise ``ValueError`` unless ``data`` is YAML that repeats the record's configuration, recipe and task."""
-    text = data.decode("utf-8")
-    _check_events(text)
-    try:
-        found: Any = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"it is not valid YAML: {error}") from None
+    found = parse_yaml(data.decode("utf-8"), aliases=False, max_depth=MAX_DEPTH)
     if not isinstance(found, dict) or not set(found) <= KEYS or len(found) < 2:
         raise ValueError(f"it must hold {', '.join(sorted(KEYS))} and nothing else")
     check_values(found)
@@ -37,19 +29,3 @@ def _names_parts(parts: Any) -> bool:
     return isinstance(parts, list) and all(
         isinstance(part, list) and len(part) == 4 and all(isinstance(text, str) for text in part) for part in parts
     )
-
-
-def _check_events(text: str) -> None:
-    """Refuse aliases, which let a small file unpack to a huge value, tags, which name types, and deep nesting."""
-    depth = 0
-    try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            depth += isinstance(event, NESTING) - isinstance(event, CLOSING)
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise ValueError("it has anchors or aliases")
-            if getattr(event, "tag", None):
-                raise ValueError("it names types")
-            if depth > MAX_DEPTH:
-                raise ValueError("it is nested too deeply")
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"it is not valid YAML: {str(error).splitlines()[0]}") from None

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfda_kit.source.source_card import load_card
+
 from ..conftest import TI, TR, last_json
-from ..folders import write_card
+from ..folders import rewrite_card, write_card
 
 pytestmark = pytest.mark.slow
 
@@ -119,9 +121,8 @@ def test_a_recipe_that_trains_nothing_is_refused(sfda_kit, pairs_root, settings,
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_a_card_of_another_modality_is_refused(sfda_kit, pairs_root, tmp_path):
     write_card(tmp_path)
-    card = tmp_path / "card.json"
-    card.write_text(card.read_text().replace('"modality": "rgb"', '"modality": "nir"'))
-    result = sfda_kit("run", "--method", "tgkt", *flags_for(pairs_root, source_card=str(card)))
+    rewrite_card(tmp_path, modality="nir")
+    result = sfda_kit("run", "--method", "tgkt", *flags_for(pairs_root, source_card=str(tmp_path)))
     assert result.exit_code == 2 and "was trained on nir; the source of this task is rgb" in str(result.exception)
 
 
@@ -232,8 +233,7 @@ def test_weights_of_another_architecture_are_refused(sfda_kit, pairs_root, tmp_p
     sfda_kit("run", "--method", "source-only", *flags_for(pairs_root), "--source-floor", "0")
     folder = next(Path(os.environ["SFDA_KIT_CACHE"]).glob("stages/source/*/card.json")).parent
     own = shutil.copytree(folder, tmp_path / "card")
-    text = (own / "card.json").read_text()
-    (own / "card.json").write_text(text.replace('"bottleneck": 256', '"bottleneck": 128'))
+    rewrite_card(own, model=load_card(own).model.model_copy(update={"bottleneck": 128}))
     result = sfda_kit("run", "--method", "shot", *flags_for(pairs_root, source_card=str(own)), "--source-floor", "0")
     assert result.exit_code == 2 and "another architecture" in str(result.exception)
 

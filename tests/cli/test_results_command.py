@@ -317,3 +317,29 @@ def test_a_query_imports_no_torch(runs):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "copy (select 1) to '{there}'",
+        "attach '{there}' as other",
+        "select * from read_csv('/etc/hostname')",
+        "select * from read_text('/etc/hostname')",
+        "install httpfs",
+        "set enable_external_access = true",
+        "reset lock_configuration",
+    ],
+)
+def test_a_query_reaches_neither_files_nor_the_network(sfda_kit, runs, tmp_path, sql):
+    there = tmp_path / "written"
+    result = sfda_kit("results", "query", sql.format(there=there))
+    assert result.exit_code != 0 and "The query failed" in str(result.exception)
+    assert not there.exists()
+
+
+def test_the_table_for_spreadsheets_holds_no_formula(sfda_kit, runs):
+    record = runs / "shot-s0" / "record.json"
+    record.write_text(record.read_text().replace('"shot"', '"=HYPERLINK(1)"'))
+    assert sfda_kit("results", "export", "csv", "--out", "all.csv").exit_code == 0
+    assert "'=HYPERLINK(1)" in Path("all.csv").read_text() and ",=HYP" not in Path("all.csv").read_text()

@@ -16,7 +16,7 @@ from sfda_kit.config.loading import load_config
 from sfda_kit.source.source_card import load_card, load_source_model
 
 from ..conftest import TR, last_json
-from ..folders import SIDE, write_card, write_folders
+from ..folders import SIDE, rewrite_card, write_card, write_folders
 
 pytestmark = pytest.mark.slow
 
@@ -254,7 +254,6 @@ def test_a_card_of_a_pretrained_network_brings_its_preset(tmp_path):
     write_card(tmp_path)
     settings = {"method": "shot", "source": {"card": str(tmp_path)}}
     assert load_config(settings).adapt.backbone_lr_factor == 1.0
-    card = tmp_path / "card.json"
-    card.write_text(card.read_text().replace('"pretrained": false', '"pretrained": true'))
+    rewrite_card(tmp_path, model=load_card(tmp_path).model.model_copy(update={"pretrained": True}))
     assert load_config(settings).adapt.backbone_lr_factor == 0.1
     assert load_config({**settings, "preset": "scratch"}).adapt.backbone_lr_factor == 1.0

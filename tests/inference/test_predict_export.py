@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from sfda_kit.inference.adapted_model import AdaptedCard, load_model, save_adapted
 from sfda_kit.interfaces.recipe import BridgeConfig
@@ -143,10 +144,19 @@ def test_bad_input_of_predict_gets_a_message(sfda_kit, here, arguments, said):
 
 
 def test_weights_of_another_model_are_refused(sfda_kit, here):
-    card = json.loads(Path("run/model/card.json").read_text())
-    card["weights_sha256"] = "0" * 64
-    Path("run/model/card.json").write_text(json.dumps(card))
+    weights = Path("run/model/model.safetensors")
+    tensors = load_file(weights)
+    tensors["network.classifier.bias"][0] += 1e-3
+    save_file(tensors, weights)
     assert "have been changed" in refusal(sfda_kit("predict", "--run", "run", "target"))
+
+
+def test_a_card_with_classes_in_another_order_is_refused(sfda_kit, here):
+    card = Path("run/model/card.json")
+    told = json.loads(card.read_text())
+    told["source"]["classes"].reverse()
+    card.write_text(json.dumps(told))
+    assert "checksum does not fit" in refusal(sfda_kit("predict", "--run", "run", "target"))
 
 
 def images(count: int) -> torch.Tensor:
