@@ -31,14 +31,16 @@ def pack(
     link: Annotated[str | None, typer.Option(help="https address of code or paper.")] = None,
     notes: Annotated[str | None, typer.Option(help="One line for those who read the board.")] = None,
     with_failed: Annotated[bool, typer.Option("--with-failed", help="Take runs in that did not end well.")] = False,
-    no_pictures: Annotated[bool, typer.Option("--no-pictures", help="Leave the pictures out.")] = False,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Take diagrams in, and pictures of synthetic images.")
+    ] = False,
 ) -> None:
     """Pack finished runs into one archive for a leaderboard, without weights and without paths of this disk."""
     from sfda_kit.cli.output import results
     from sfda_kit.submissions.pack import pack as write
 
     about = {"suite": suite, "submitter": submitter, "link": link, "notes": notes}
-    packed = write(runs, out, about, with_failed, not no_pictures)
+    packed = write(runs, out, about, with_failed, pictures)
     console = results()
     _show_notices(console, packed.findings)
     count = len(packed.findings.runs)

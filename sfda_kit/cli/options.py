@@ -119,6 +119,9 @@ class OutputOptions(OptionGroup):
     panel = HELP_PANEL
     runs_dir: RunsDir = Path("runs")
     resume: Annotated[bool, typer.Option("--resume", help="Continue the matching unfinished run.")] = False
+    no_pictures: Annotated[
+        bool, Setting("compute.pictures", "Keep no picture.", read=lambda _: False, flag="--no-pictures")
+    ] = False
     tracker: Annotated[Texts, typer.Option(help="Send figures there too, e.g. tensorboard; repeatable.")]
     json: AsJson = False
 

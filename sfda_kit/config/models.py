@@ -204,12 +204,18 @@ class AdaptConfig(DigestStableModel, _Strict):
         return (value,) if isinstance(value, str) else value
 
 
-class ComputeConfig(_Strict):
-    """The hardware of a run. ``device`` auto: the accelerator if any; ``threads`` None: the default of torch."""
+class ComputeConfig(DigestStableModel, _Strict):
+    """How a run is made. ``device`` auto: the accelerator if any; ``threads`` None: the default of torch.
+
+    ``pictures``: whether images of the data and diagrams are kept in the run folder.
+    """
+
+    _later_keys: ClassVar[tuple[str, ...]] = ("pictures",)
 
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: int | None = Field(default=None, ge=1)
+    pictures: bool = True
 
 
 class RunConfig(_Strict):

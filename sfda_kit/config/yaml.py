@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,13 @@ MAX_DIGITS = 40
 _Fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Loader(_Fast):  # type: ignore[misc]
+class _Loader(_Fast):
     """Reads plain data, and refuses what YAML otherwise takes without a word: a key that stands twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
         if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = Counter(names).most_common(1)[0][0]
             raise yaml.constructor.ConstructorError(
                 None, None, f"the key {brief(twice)} stands twice in one mapping", node.start_mark
             )
@@ -79,8 +80,8 @@ def _check_events(text: str, aliases: bool, max_depth: int) -> None:
         anchor: str | None = getattr(event, "anchor", None)
         if anchor and not aliases:
             raise ValueError("it has anchors or aliases")
-        if getattr(event, "tag", None):
-            raise ValueError(f"it names a type, {brief(event.tag)}; write plain values")
+        if tag := getattr(event, "tag", None):
+            raise ValueError(f"it names a type, {brief(tag)}; write plain values")
         if isinstance(event, yaml.CollectionEndEvent):
             anchor, before = open_nodes.pop()
         elif isinstance(event, yaml.AliasEvent):

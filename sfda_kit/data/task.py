@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -114,7 +115,7 @@ def choose_split(dataset: Dataset, config: DatasetConfig, index: Index) -> Split
         split = splits[name]
         if config.ti_classes is not None:  # an empty list asks for a task without TI pairs
             split = Split(split.tr_classes, config.ti_classes, split.ti_domains)
-    if twice := sorted({name for name in split.tr_classes if split.tr_classes.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(split.tr_classes).items() if count > 1):
         raise UserError(f"Classes {twice} are named twice. Name each once; their order is that of the labels.")
     if overlap := sorted(set(split.tr_classes) & set(split.ti_classes)):
         raise UserError(

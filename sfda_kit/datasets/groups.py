@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sfda_kit.errors import DataError, UserError
+import regex
+
+from sfda_kit.errors import DataError, UserError, brief
+
+MATCHING_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,24 @@ def groups_or_own(root: Path, names: Sequence[str], pattern: str | None) -> tupl
 
 
 def _by_pattern(names: Sequence[str], pattern: str, fallback: str) -> Grouping:
+    told_by = f"--group-pattern {brief(pattern)}"
     try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"--group-pattern '{pattern}' is no regular expression: {error}. Example: '^[^_]+'.") from None
-    matches = [compiled.search(name.rpartition("/")[2]) for name in names]
+        compiled = regex.compile(pattern)
+        matches = [compiled.search(name.rpartition("/")[2], timeout=MATCHING_SECONDS) for name in names]
+    except regex.error as error:
+        raise UserError(f"{told_by} is no regular expression: {error}. Example: '^[^_]+'.") from None
+    except TimeoutError:
+        raise UserError(
+            f"{told_by} takes over {MATCHING_SECONDS} seconds for one name, because it can match in too many ways. "
+            "Repeat no group that holds a repetition: write '^[a-z]+' and not '^([a-z]+)+'."
+        ) from None
     keys = [(m.group(1) if compiled.groups else m.group()) if m else None for m in matches]
     if names and not any(keys):
         raise UserError(
-            f"--group-pattern '{pattern}' matches none of the {len(names)} stems, such as "
+            f"{told_by} matches none of the {len(names)} stems, such as "
             f"{names[0].rpartition('/')[2]!r}. Mend it, or leave it out."
         )
-    return Grouping([key or None for key in keys], _untold(keys, f"--group-pattern '{pattern}'", fallback))
+    return Grouping([key or None for key in keys], _untold(keys, told_by, fallback))
 
 
 def _by_table(names: Sequence[str], path: Path, fallback: str) -> Grouping:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -76,7 +77,7 @@ def _column(name: str) -> str:
 def _check_columns(path: Path, names: list[str]) -> None:
     lacking = [name for name in COLUMNS[:2] if name not in names]
     unknown = [name for name in names if name not in COLUMNS]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if lacking or unknown or twice:
         raise DataError(
             f"{path} has the columns {', '.join(names) or 'none'}; expected {', '.join(COLUMNS)}, each once, of which "

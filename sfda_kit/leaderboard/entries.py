@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,6 @@ from sfda_kit.results.collection import StoredRun
 from sfda_kit.results.record import Record
 
 SOURCE_ONLY = "source-only"
-
-PATH = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:[\\/]|/)(?:[^\s/\\'\":,;()]+[\\/])+(?=[^\s/\\'\":,;()])")
-"""The folders of an absolute path, up to its last part."""
 
 
 @dataclass(frozen=True, order=True)
@@ -155,8 +151,3 @@ def texts(value: Any) -> tuple[str, ...]:
 def whole(value: Any) -> int:
     """Return ``value`` where it is a whole number, else 0."""
     return value if isinstance(value, int) else 0
-
-
-def without_paths(words: str) -> str:
-    """Return ``words`` with every absolute path cut to its last part, because a board must not show private folders."""
-    return PATH.sub("", words)

@@ -12,8 +12,9 @@ import numpy as np
 from sfda_kit.config.digest import digest
 from sfda_kit.leaderboard.board import METRICS, BoardRow, SeedResult, Spread
 from sfda_kit.leaderboard.comparable import BoardCandidate
-from sfda_kit.leaderboard.entries import SOURCE_ONLY, Entry, TableKey, without_paths
+from sfda_kit.leaderboard.entries import SOURCE_ONLY, Entry, TableKey
 from sfda_kit.leaderboard.ranking import Ranking
+from sfda_kit.results.redaction import without_folders
 
 COSTS = ("wall_s", "peak_memory_mb", "trained_parameters")
 LONGEST_REASON = 200
@@ -76,7 +77,7 @@ def _result(entry: Entry, counted: bool) -> SeedResult:
 
 def _reason(error: str) -> str:
     """Return the error as one line, without the folders of its paths."""
-    line = " ".join(without_paths(error).split()) or "no reason was recorded"
+    line = " ".join(without_folders(error).split()) or "no reason was recorded"
     return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 3]}..."
 
 

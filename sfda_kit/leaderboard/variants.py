@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sfda_kit.config.digest import digest
-from sfda_kit.leaderboard.entries import Entry, mapping, without_paths
+from sfda_kit.leaderboard.entries import Entry, mapping
+from sfda_kit.results.redaction import without_folders
 
 Settings = dict[str, str]
 
@@ -145,7 +146,7 @@ def _differing(found: Sequence[Settings], absent_counts: bool = False) -> set[st
 def _label(method: str, settings: Settings) -> str:
     if not settings:
         return method
-    return f"{method} ({', '.join(f'{key}={without_paths(value)}' for key, value in sorted(settings.items()))})"
+    return f"{method} ({', '.join(f'{key}={without_folders(value)}' for key, value in sorted(settings.items()))})"
 
 
 MOST_NAMED = 8

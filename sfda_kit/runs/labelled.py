@@ -147,8 +147,6 @@ class LabelledRun(Run):
         return {name: metrics[name] for name in ("transductive_accuracy", "heldout_accuracy")}, metrics
 
     def evaluate_result(self, state: EpochState) -> None:
-        from sfda_kit.results.figures import draw_confusion
-
         if state is not self.latest:  # The result is another epoch than the last.
             self.evaluated = self.evaluator.evaluate(state.model, state.bank)
         source_only = self.record.baselines["source-only"]["heldout_accuracy"]
@@ -157,5 +155,8 @@ class LabelledRun(Run):
             self.record.metrics["source_accuracy"] = self.card.accuracy
         classes, folder = self.task.classes, self.folder.path
         write_predictions(folder, self.evaluated, self.evaluated_baselines["source-only"], classes)
-        title = "held-out target images, % of each class"
-        draw_confusion(self.evaluated["heldout"], classes, title, folder / "pictures" / "confusion.png")
+        if self.config.compute.pictures:
+            from sfda_kit.results.figures import draw_confusion
+
+            title = "held-out target images, % of each class"
+            draw_confusion(self.evaluated["heldout"], classes, title, folder / "pictures" / "confusion.png")

@@ -111,8 +111,6 @@ class Run(ABC):
 
     def _keep(self, state: EpochState) -> None:
         """Keep the adapted model, its cost, and the pictures that need no label."""
-        from sfda_kit.results.figures import draw_curves, draw_pairs
-
         source = with_weights(self.card, state.model.network)
         self.record.source = described_source(source)
         self.record.cost["trained_parameters"] = trained_parameters(self.context)
@@ -126,8 +124,11 @@ class Run(ABC):
             epochs=state.epoch,
         )
         save_adapted(state.model, card, self.folder.path / "model")
-        draw_curves(self.journal.history, self.folder.path / "pictures" / "curves.png")
-        draw_pairs(self.context, self.folder.path / "pictures" / "pairs.png")
+        if self.config.compute.pictures:
+            from sfda_kit.results.figures import draw_curves, draw_pairs
+
+            draw_curves(self.journal.history, self.folder.path / "pictures" / "curves.png")
+            draw_pairs(self.context, self.folder.path / "pictures" / "pairs.png")
 
 
 def described_source(card: SourceCard) -> dict[str, Any]:

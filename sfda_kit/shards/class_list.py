@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from sfda_kit.errors import DataError, did_you_mean
@@ -35,8 +36,8 @@ def read_class_list(path: Path | None) -> ClassList:
         names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"dataset.options.classes {path} cannot be read ({error}). Write one class a line.") from None
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice or not names:
-        what = f"names {', '.join(twice)} twice" if twice else "names no class"
+        what = f"names {', '.join(twice[:5])} twice" if twice else "names no class"
         raise DataError(f"dataset.options.classes {path} {what}. Write each class once, in the order of their numbers.")
     return ClassList(tuple(names))

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sfda_kit.errors import UserError
+from sfda_kit.errors import UserError, brief
 
 NESTINGS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")
 """The keys under which training scripts store the state dict, the most specific first."""
@@ -45,9 +45,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise UserError(f"There are no weights at {path}. Give a .safetensors, .pt or .pth file.")
     if path.suffix == ".safetensors":
         try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise UserError(f"{path} is not a safetensors file, or is damaged: {error}") from None
+            return _tensors(load_file(path), path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise UserError(f"{path} is not a safetensors file, or is damaged: {brief(error, quoted=False)}") from None
     return _tensors(_unwrapped(_load_plain(path)), path)
 
 
@@ -56,7 +56,7 @@ def _load_plain(path: Path) -> Any:
         with torch.serialization.safe_globals([Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they are about pickle protocols; unreadable files are refused below
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, AttributeError, OSError) as error:
+    except Exception as error:  # broken files raise errors of pickle, zip, struct and more
         raise UserError(_refusal(path, error)) from None
 
 
@@ -78,8 +78,10 @@ def _pickled(path: Path) -> bool:
 
 
 def _unwrapped(value: Any) -> Any:
-    """Return the innermost mapping under the usual keys."""
-    while isinstance(value, Mapping):
+    """Return the innermost mapping under the usual keys. A mapping that holds itself ends the search."""
+    for _ in NESTINGS:
+        if not isinstance(value, Mapping):
+            break
         inner = next((value[key] for key in NESTINGS if isinstance(value.get(key), Mapping)), None)
         if inner is None:
             break
@@ -92,10 +94,21 @@ def _tensors(value: Any, path: Path) -> dict[str, Tensor]:
     state = {str(name): tensor for name, tensor in items if isinstance(tensor, Tensor)}
     if not state:
         found = (
-            f"the keys {', '.join(map(str, list(value)[:8]))}" if isinstance(value, Mapping) else type(value).__name__
+            f"the keys {brief(', '.join(map(str, list(value)[:8])), 200, quoted=False)}"
+            if isinstance(value, Mapping)
+            else type(value).__name__
         )
         raise UserError(
             f"{path} holds no state dict but {found}. Expected tensors by name, as model.state_dict() gives "
             f"them, at the top or under one of: {', '.join(NESTINGS)}."
         )
+    if name := next((name for name, tensor in state.items() if not _finite(tensor)), None):
+        raise UserError(
+            f"{path}: the tensor {brief(name)} holds values that are not finite numbers, so the model predicts nothing "
+            "that makes sense. Import a checkpoint from before its training failed."
+        )
     return state
+
+
+def _finite(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor.float()).all())

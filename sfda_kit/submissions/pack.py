@@ -55,7 +55,7 @@ class Packed:
 
 
 def pack(
-    folders: Sequence[Path], out: Path, about: Mapping[str, Any], with_failed: bool = False, pictures: bool = True
+    folders: Sequence[Path], out: Path, about: Mapping[str, Any], with_failed: bool = False, pictures: bool = False
 ) -> Packed:
     """Write the runs in ``folders`` (run folders, or folders of them) to the archive ``out``.
 
@@ -78,7 +78,7 @@ def pack(
     return Packed(out, len(data), findings)
 
 
-def archive_bytes(runs: Sequence[StoredRun], about: About, pictures: bool = True) -> bytes:
+def archive_bytes(runs: Sequence[StoredRun], about: About, pictures: bool = False) -> bytes:
     """Return the archive: the manifest first, then all files by name, with fixed times and permissions."""
     files: dict[str, bytes] = {}
     for run in runs:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from sfda_kit.config.digest import digest
 from sfda_kit.results.record import Record
+from sfda_kit.results.redaction import last_name, without_folders
 from sfda_kit.submissions.findings import is_unprintable
 from sfda_kit.submissions.layout import is_run_id
-
-ABSOLUTE_PATH = re.compile(
-    r"(?:file:/{2,3}|(?<![\w.:/\\~-]))(?:~|[A-Za-z]:)?[\\/]+(?:[^\s\\/\"'<>|:*?,;]+[\\/]+)+[^\s\\/\"'<>|:*?,;)]*"
-)
-"""A path from the root, a drive, a server or a home folder, at least two parts long."""
 
 
 def public_record(record: Record) -> Record:
@@ -56,11 +52,6 @@ def public_run_id(run_id: str) -> str:
     return found if is_run_id(found) else f"run-{found}".rstrip(".-+=")
 
 
-def last_name(path: str) -> str:
-    """Return the last part of a path of any operating system."""
-    return PurePosixPath(PureWindowsPath(path).as_posix()).name
-
-
 def _last_names(paths: str | list[str]) -> str | list[str]:
     return [last_name(path) for path in paths] if isinstance(paths, list) else last_name(paths)
 
@@ -77,5 +68,4 @@ def _folders(record: dict[str, Any]) -> tuple[str, ...]:
 def _public_text(text: str, hidden: tuple[str, ...]) -> str:
     for folder in hidden:
         text = re.sub(re.escape(folder) + r"(?:[\\/]+|(?![\w.-]))", "", text)
-    text = ABSOLUTE_PATH.sub(lambda found: last_name(found[0]), text)
-    return "".join(" " if is_unprintable(character) else character for character in text)[:4000]
+    return "".join(" " if is_unprintable(character) else character for character in without_folders(text))[:4000]

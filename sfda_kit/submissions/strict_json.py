@@ -6,8 +6,8 @@ import json
 import math
 from typing import Any
 
+from sfda_kit.results.redaction import ABSOLUTE_PATH
 from sfda_kit.submissions.findings import is_unprintable, shown
-from sfda_kit.submissions.redaction import ABSOLUTE_PATH
 
 MAX_DEPTH = 12
 MAX_VALUES = 500_000

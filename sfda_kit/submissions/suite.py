@@ -12,6 +12,9 @@ from sfda_kit.config.models import RunConfig
 from sfda_kit.errors import UserError
 from sfda_kit.submissions.layout import SuiteName
 
+NOT_COMPARED = {"device", "threads", "pictures"}
+"""The settings of ``compute`` that change a result by no more than rounding; its precision is compared."""
+
 
 @dataclass(frozen=True)
 class SuiteReport:
@@ -24,7 +27,7 @@ class SuiteReport:
 def check_suite(runs: Mapping[str, RunConfig], cells: Sequence[RunConfig]) -> SuiteReport:
     """Compare the configurations of ``runs`` (by run id) with those of a suite's cells.
 
-    The data folder and the ``compute`` settings are not compared. A method that the suite lacks may replace one of the
+    The data folder, device and threads are not compared. A method that the suite lacks may replace one of the
     suite if all its settings but the name are those of a cell. ``missing`` lists only cells of methods that have a run.
     """
     methods = {cell.method for cell in cells}
@@ -68,7 +71,7 @@ def suite_cells(name: str, expected: SuiteName | None = None) -> list[RunConfig]
 
 
 def _compared(config: RunConfig) -> dict[str, Any]:
-    found = config.model_dump(mode="json", exclude={"method": True, "compute": True, "dataset": {"root"}})
+    found = config.model_dump(mode="json", exclude={"method": True, "compute": NOT_COMPARED, "dataset": {"root"}})
     if cards := [card.name for card in config.source.cards]:
         found["source"]["card"] = cards[0] if len(cards) == 1 else cards
     return found

@@ -11,12 +11,13 @@ from typing import Any
 
 from sfda_kit import __version__
 from sfda_kit.errors import DataError
-from sfda_kit.files import atomic
+from sfda_kit.files import atomic, read_text
 from sfda_kit.paths import cache_dir
 from sfda_kit.verify.file_checks import FileFacts
 from sfda_kit.verify.findings import Finding
 
 VERSION = 1
+MAX_BYTES = 1_000_000_000
 _ADVICE = "Name another file with --manifest."
 
 
@@ -41,14 +42,14 @@ def default_path(dataset: str, root: Path | None) -> Path:
 def read_manifest(path: Path) -> FileManifest | None:
     """Return the manifest, None where there is none. Raises ``DataError`` when the file is no manifest."""
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data: Any = json.loads(read_text(path, MAX_BYTES))
         if data["version"] != VERSION:
             raise ValueError(f"version {data['version']}")
         files = {str(name): (int(one["bytes"]), str(one["sha256"])) for name, one in data["files"].items()}
         return FileManifest(files, str(data["labels"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(
             f"The manifest {path} cannot be read ({error}). Remove it, or name another file with --manifest."
         ) from None

@@ -25,6 +25,7 @@ GIVEN: dict[str, Any] = {
     "split_seed": 7,
     "depth_unit": "m",
     "skip_bad": True,
+    "no_pictures": True,
     "source_floor": 12.5,
     "pretrained": True,
     "image_size": 48,
@@ -39,6 +40,7 @@ GIVEN: dict[str, Any] = {
 }
 """What a user may give; every other option takes a name."""
 READ = {
+    "no_pictures": False,
     "tr_classes": ("a", "b"),
     "ti_classes": ("c",),
     "source_card": (Path("card"), Path("other")),
@@ -101,7 +103,7 @@ def test_each_command_offers_what_it_can_use() -> None:
         *("dataset", "data_root", "source", "target", "split", "tr_classes", "ti_classes", "split_seed"),
         *("group_pattern", "backbone", "pretrained", "image_size", "source_epochs"),
     }
-    assert names("run") - names("ablate") == {"seed", "select", "on_collapse", "resume", "json"}
+    assert names("run") - names("ablate") == {"seed", "select", "on_collapse", "no_pictures", "resume", "json"}
     assert names("source train") - names("run") == {"out"}
     assert {"method", "source_card", "epochs", "labeler"} & names("source train") == set()
 

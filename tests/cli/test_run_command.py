@@ -62,6 +62,11 @@ def test_the_run_folder_holds_everything_and_scores_follow_from_predictions(sfda
         assert chosen == [table["prediction"][i] for i in rows]
 
 
+def test_a_run_without_pictures_keeps_none(sfda_kit, on_pairs):
+    summary = last_json(sfda_kit("run", "--method", "source-only", *on_pairs, "--no-pictures", "--json"))
+    assert summary["status"] == "ok" and not (Path(summary["run_dir"]) / "pictures").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_the_record_says_what_was_run(sfda_kit, on_pairs):

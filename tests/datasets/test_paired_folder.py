@@ -91,6 +91,14 @@ def test_patterns_that_cannot_be_used(root):
         load(root, group_pattern="xyz").index()
 
 
+def test_a_pattern_that_matches_in_too_many_ways_ends_with_a_message(root):
+    for half, ending in (("rgb", "jpg"), ("depth", "png")):
+        file = root / "front" / half / "cat" / f"{NAMES[0]}.{ending}"
+        file.rename(file.with_stem("ab" * 30 + "!"))
+    with pytest.raises(UserError, match="can match in too many ways"):
+        load(root, group_pattern=r"^((a|b|ab)+)+$").index()
+
+
 def test_splits_ask_for_classes_and_list_those_found(root):
     with pytest.raises(UserError, match=r"--tr-classes A,B --ti-classes C,D\. Classes found: cat, dog, wild cow"):
         load(root, tr_classes=None).splits()

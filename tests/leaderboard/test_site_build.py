@@ -160,7 +160,7 @@ def test_without_a_critical_difference_diagram_the_reason_stands_there(site: Pat
 
 def test_a_failed_run_says_why_and_keeps_the_folders_of_its_machine_to_itself(site: Path):
     text = squeezed(page_of(site, "runs/socket-*.html").text)
-    assert "This run failed. RunError: no space in …/models" in text
+    assert "This run failed. RunError: no space in models" in text
     for path in pages(site):
         assert "/home/somebody" not in path.read_text(), path.name
 

@@ -109,10 +109,10 @@ def test_pictures_that_show_a_real_data_set_stay_at_home(copied: Path):
     shutil.copy(copied / "pictures" / "curves.png", copied / "pictures" / "pairs.png")
     for synthetic, expected in ((True, True), (False, False)):
         RunFolder(copied).write_record(record.model_copy(update={"synthetic": synthetic}))
-        data = archive_bytes(load_runs([copied]), _about())
+        data = archive_bytes(load_runs([copied]), _about(), pictures=True)
         assert (b"pictures/pairs.png" in data) is expected
         assert b"pictures/curves.png" in data
-    assert b"pictures" not in archive_bytes(load_runs([copied]), _about(), pictures=False)
+    assert b"pictures" not in archive_bytes(load_runs([copied]), _about())
 
 
 def _about():

@@ -54,6 +54,7 @@ def test_device_and_folder_of_the_data_are_not_compared():
     report = check_suite({"a": moved}, [first, *rest])
     assert not report.strangers
     assert protocol(moved) == protocol(first) != protocol(changed(first, "adapt", lr=1.0))
+    assert protocol(changed(first, "compute", precision="bf16")) != protocol(first)
 
 
 def test_a_stranger_is_named_with_what_differs():

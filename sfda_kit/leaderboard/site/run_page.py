@@ -13,7 +13,7 @@ from sfda_kit.leaderboard.board import METRICS
 from sfda_kit.leaderboard.site.confusion import Confusion, confusion_of
 from sfda_kit.leaderboard.site.names import page_name
 from sfda_kit.leaderboard.site.pictures import pictures_of, reencode
-from sfda_kit.leaderboard.site.wording import without_folders
+from sfda_kit.results.redaction import without_folders
 
 if TYPE_CHECKING:
     from sfda_kit.results.collection import StoredRun

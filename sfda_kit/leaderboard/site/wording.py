@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
+
+from sfda_kit.results.redaction import without_folders
 
 NONE = "\N{EN DASH}"
 """The text for a missing value."""
 LARGE = 1e9
 """Numbers of at least this size are written with an exponent."""
 _MINUS = "\N{MINUS SIGN}"
-_FOLDERS = re.compile(r"(?<![\w/:.~])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"`,:;<>/\\]+[/\\])+(?=[^\s/\\])")
 
 
 def number(value: float | None, digits: int = 1) -> str:
@@ -71,19 +71,6 @@ def web_link(text: str) -> str:
     except ValueError:
         return ""
     return text if parts.scheme in ("http", "https") and parts.netloc else ""
-
-
-def without_folders(value: Any) -> Any:
-    """Return ``value`` with every absolute path in its texts cut to its last part; folders may name a person."""
-    if isinstance(value, str):
-        if "/" not in value and "\\" not in value:
-            return value
-        return _FOLDERS.sub("\N{HORIZONTAL ELLIPSIS}/", value)
-    if isinstance(value, dict):
-        return {key: without_folders(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [without_folders(entry) for entry in value]
-    return value
 
 
 def plain(value: Any) -> str:
