@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from sfda_kit.errors import DataError
+from sfda_kit.errors import DataError, brief
 
-_LINE = re.compile(r"\s*(?P<path>\S(?:.*?\S)?)(?:\s+(?P<number>\d+))?\s*")
+_LINE = re.compile(r"\s*(?P<path>\S(?:.*?\S)?)(?:\s+(?P<number>\d{1,9}))?\s*")
 
 
 class Listed(NamedTuple):
@@ -46,7 +47,7 @@ def read_list(root: Path, domain: str, path: Path) -> tuple[list[Listed], list[s
         why = _unsafe(match["path"])
         below = "" if why else _below(root, domain, match["path"])
         if why or not below:
-            problems.append(f"{path} line {number}: {match['path']!r} {why or 'is not on the disk'}")
+            problems.append(f"{path} line {number}: {brief(match['path'], 200)} {why or 'is not on the disk'}")
         else:
             listed.append(Listed(below, PurePosixPath(below).parent.name, int(match["number"] or -1)))
     return listed, problems
@@ -68,6 +69,6 @@ def _unsafe(name: str) -> str:
 
 def _below(root: Path, domain: str, name: str) -> str:
     for candidate in (name, f"{domain}/{name}"):
-        if (root / candidate).is_file():
+        if os.path.isfile(root / candidate):  # noqa: PTH113 (of a name that is too long a path raises OSError)
             return candidate
     return ""
