@@ -9,55 +9,24 @@ from copy import deepcopy
 from typing import Any
 
 TOKENS = [
-    b"\x00",
-    b"\xff\xfe",
-    b"{",
-    b"]",
-    b"&a [*a]",
-    b"!!python/object:os.system",
-    b"1e999",
-    b"-1",
-    b"NaN",
-    b"9" * 5000,
-]
-TOKENS += [
-    b"../../../etc/passwd",
-    b"\x1b[2J",
-    "\u202e".encode(),
-    b"'",
-    b'"',
-    b"\n",
-    b": ",
-    b"- ",
-    b"PK\x03\x04",
-    b"\x80\x02",
+    *(b"\x00", b"\xff\xfe", b"{", b"]", b"&a [*a]", b"!!python/object:os.system", b"1e999", b"-1", b"NaN", b"9" * 5000),
+    *(
+        b"../../../etc/passwd",
+        b"\x1b[2J",
+        "\u202e".encode(),
+        b"'",
+        b'"',
+        b"\n",
+        b": ",
+        b"- ",
+        b"PK\x03\x04",
+        b"\x80\x02",
+    ),
 ]
 VALUES: list[Any] = [
-    None,
-    True,
-    -1,
-    0,
-    10**30,
-    1e308,
-    float("nan"),
-    float("inf"),
-    "",
-    "x" * 5000,
-    "\x1b[2J\u202e",
-    "../..",
-    [],
-    {},
-]
-VALUES += [
-    [[]],
-    {"": {}},
-    ["a"] * 2000,
-    {"a": 1, "b": [2]},
-    "/etc/passwd",
-    "file:///home/anna/x.png",
-    "=1+1",
-    -0.0,
-    "nan",
+    *(None, True, -1, 0, 10**30, 1e308, float("nan"), float("inf"), -0.0),
+    *("", "x" * 5000, "\x1b[2J\u202e", "../..", "/etc/passwd", "file:///home/anna/x.png", "=1+1", "nan"),
+    *([], {}, [[]], {"": {}}, ["a"] * 2000, {"a": 1, "b": [2]}),
 ]
 
 

@@ -17,8 +17,9 @@ from sfda_kit.errors import SfdaKitError
 from sfda_kit.versions import versions
 
 BAD = ("lost", "corrupt", "silent", "traceback", "hang")
-"""Finished work is gone; a result differs; it differs without a word; an unexpected error; more than ``LONGEST`` seconds."""
+"""Finished work is gone; what is left on disk is wrong; another result without a word; an unexpected error; slow."""
 LONGEST = 10
+"""The number of seconds after which reading an input counts as a hang."""
 
 
 class Hang(BaseException):
@@ -63,7 +64,7 @@ class Outcomes:
 
 
 def judged(work: Callable[[], Any], also: tuple[type[Exception], ...] = ()) -> tuple[str, str]:
-    """Return ``taken``, ``refused`` (an expected error, or one of ``also``), ``traceback`` or ``hang``; and its text."""
+    """Return ``taken``, ``refused`` (an expected error or one of ``also``), ``traceback`` or ``hang``, and a text."""
     try:
         with _limited(LONGEST):
             work()

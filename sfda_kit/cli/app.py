@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated, Any
@@ -27,17 +28,24 @@ from sfda_kit.cli import (
 )
 from sfda_kit.cli.groups import Command
 from sfda_kit.cli.output import errors, print_error
-from sfda_kit.errors import InterruptError, SfdaKitError, UserError
+from sfda_kit.errors import InterruptError, SfdaKitError, UserError, brief
 
 
 class _Root(TyperGroup):
-    """Turns Ctrl-C into ``InterruptError``, because Typer's own handling differs between its versions."""
+    """Turns Ctrl-C into ``InterruptError``, because Typer's own handling differs between its versions.
+
+    A name that is longer than the file system takes is a user's mistake, wherever it is noticed.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise InterruptError("Interrupted") from None
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise UserError(f"The name {brief(error.filename)} is longer than the file system takes.") from None
 
 
 app = typer.Typer(

@@ -94,7 +94,8 @@ def read_groups(path: Path) -> dict[str, str]:
             reader = csv.DictReader(lines)
             found = tuple(reader.fieldnames or ())
             if not {"stem", "group"} <= set(found):
-                raise DataError(f"{path} has the columns {', '.join(found) or 'none'}; expected stem,group.")
+                columns = brief(", ".join(found) or "none", 200, quoted=False)
+                raise DataError(f"{path} has the columns {columns}; expected stem,group.")
             for line in reader:
                 stem, group = (line["stem"] or "").strip(), (line["group"] or "").strip()
                 if not stem or not group:

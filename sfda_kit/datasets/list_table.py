@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from sfda_kit.data.modality import MODALITIES
-from sfda_kit.errors import DataError
+from sfda_kit.errors import DataError, brief
 from sfda_kit.interfaces.dataset import PARTS
 
 COLUMNS = ("path", "class", "domain", "modality", "pair", "role", "group")
@@ -43,7 +43,7 @@ def read_table(path: Path, images: Path) -> tuple[list[Line], list[str]]:
         line = _line(number, cells)
         why = "has more cells than the first line; quote what holds a delimiter" if surplus else _wrong(line, images)
         if not why and line.path in seen:
-            why = f"{line.path!r} is on line {seen[line.path]} already; keep one of the two"
+            why = f"{brief(line.path, 200)} is on line {seen[line.path]} already; keep one of the two"
         if why:
             problems.append(f"{path} line {number}: {why}")
             continue
@@ -79,8 +79,9 @@ def _check_columns(path: Path, names: list[str]) -> None:
     unknown = [name for name in names if name not in COLUMNS]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if lacking or unknown or twice:
+        columns = brief(", ".join(names) or "none", 200, quoted=False)
         raise DataError(
-            f"{path} has the columns {', '.join(names) or 'none'}; expected {', '.join(COLUMNS)}, each once, of which "
+            f"{path} has the columns {columns}; expected {', '.join(COLUMNS)}, each once, of which "
             "path and class are required. Mend the first line."
         )
 
@@ -104,12 +105,12 @@ def _wrong(line: Line, images: Path) -> str:
     if not line.path or not line.scene_class:
         return "has no path or no class; fill it in"
     if line.modality not in MODALITIES:
-        return f"unknown modality {line.modality!r}; write one of {', '.join(MODALITIES)}"
+        return f"unknown modality {brief(line.modality)}; write one of {', '.join(MODALITIES)}"
     if line.role and line.role not in PARTS:
-        return f"unknown role {line.role!r}; write one of {', '.join(PARTS)}, or nothing"
+        return f"unknown role {brief(line.role)}; write one of {', '.join(PARTS)}, or nothing"
     path = PurePosixPath(line.path)
     if path.is_absolute() or ".." in path.parts:
-        return f"{line.path!r} leads out of {images}; write paths from there, or set dataset.options.images"
+        return f"{brief(line.path, 200)} leads out of {images}; write paths from there, or set dataset.options.images"
     if not (images / line.path).is_file():
-        return f"{line.path!r} is not in {images}; mend the path (with / between folders)"
+        return f"{brief(line.path, 200)} is not in {images}; mend the path (with / between folders)"
     return ""

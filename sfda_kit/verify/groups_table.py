@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from sfda_kit.errors import brief
 from sfda_kit.verify.findings import Finding
 
 NAME = "groups.csv"
@@ -21,7 +22,7 @@ def check_groups(root: Path) -> tuple[list[Finding], dict[str, int]]:
             reader = csv.DictReader(text)
             columns = list(reader.fieldnames or ())
             if not {"stem", "group"} <= set(columns):
-                what = f"has the columns {', '.join(columns) or 'none'}; expected stem,group"
+                what = f"has the columns {brief(', '.join(columns) or 'none', 200, quoted=False)}; expected stem,group"
                 return [Finding("groups-table", NAME, what, "Mend its first line.")], {}
             return _check_lines((reader.line_num, line) for line in reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -16,6 +16,8 @@ from sfda_kit.verify.groups_table import NAME, check_groups
 if TYPE_CHECKING:
     from sfda_kit.config.models import DatasetConfig
 
+LONGEST_PATH = 4096
+
 
 @dataclass
 class Scanned:
@@ -77,7 +79,8 @@ def _leading_path(message: str, root: Path) -> tuple[str, str]:
     """
     if not message.startswith(str(root)):
         return ".", message
-    for place in sorted((match.start() for match in re.finditer(r"[ :,/]|$", message)), reverse=True):
+    ends = [match.start() for match in re.finditer(r"[ :,/]|$", message[:LONGEST_PATH])]
+    for place in reversed(ends):
         path = message[:place]
         if len(path) >= len(str(root)) and _exists(path):
             return Path(path).relative_to(root).as_posix(), message[place:].lstrip(" :,/")

@@ -1,0 +1,69 @@
+"""Kills of a run, before each of its writes and at random moments; then the run continues and must end the same."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+from child import FAILED, REFUSED, ended, in_child, killed_at_write
+from outcomes import Outcomes, timed
+from small_run import result_of, small_run
+
+SECONDS = 120
+"""The number of seconds after which a run counts as hanging."""
+
+
+def kill_runs(outcomes: Outcomes, folder: Path, most: int, seed: int = 0) -> dict[str, Any]:
+    """Kill up to ``most`` runs. Returns the result of an undisturbed run, which every continued run must repeat."""
+    place = _empty(folder / "undisturbed")
+    counted = folder / "writes"
+    ended(in_child(lambda: _work(place), folder / "log", killed_at_write(0, counted)), folder / "log")
+    expected, writes = result_of(place / "runs"), counted.stat().st_size
+    rng = random.Random(seed)
+    chosen = range(1, writes + 1) if writes <= most // 2 else sorted(rng.sample(range(1, writes + 1), most // 2))
+    with timed(outcomes, "kills before writes"):
+        for number in chosen:
+            place = _empty(folder / "killed")
+            ended(in_child(lambda: _work(place), folder / "log", killed_at_write(number)), folder / "log")  # noqa: B023
+            _continue(outcomes, "kill before a write", place, expected, folder / "log", f"write {number} of {writes}")
+    with timed(outcomes, "kills at random moments"):
+        for number in range(most - len(chosen)):
+            place = _empty(folder / "killed")
+            sent = signal.SIGTERM if number % 5 == 4 else signal.SIGINT if number % 5 == 3 else signal.SIGKILL
+            ended(in_child(lambda: _work(place), folder / "log"), folder / "log", rng.uniform(0.05, 6), sent)  # noqa: B023
+            _continue(outcomes, f"{sent.name} at a random moment", place, expected, folder / "log", str(number))
+    return expected
+
+
+def _work(place: Path) -> None:
+    os.environ["SFDA_KIT_CACHE"] = str(place / "cache")
+    small_run(place / "runs", resume=True)
+
+
+def _continue(outcomes: Outcomes, fault: str, place: Path, expected: dict[str, Any], log: Path, example: str) -> None:
+    """Continue the run in ``place`` undisturbed, and judge it."""
+    done = ended(in_child(lambda: _work(place), log), log, SECONDS)
+    if done.code == 0:
+        same = result_of(place / "runs") == expected
+        left = _left_behind(place)
+        outcomes.add(fault, "corrupt" if left or not same else "same", f"{example}: {left or 'another result'}")
+    else:
+        outcome = {FAILED: "traceback", REFUSED: "lost"}.get(done.code, "hang")
+        outcomes.add(fault, outcome, f"{example}: {done.text}")
+
+
+def _left_behind(place: Path) -> list[str]:
+    """Return files of unfinished writes, and run folders without a record."""
+    scraps = [str(path.relative_to(place)) for path in place.rglob("*") if path.name.endswith((".tmp", ".part"))]
+    runs = [str(path) for path in (place / "runs").iterdir() if path.is_dir() and not (path / "record.json").exists()]
+    return scraps + runs
+
+
+def _empty(place: Path) -> Path:
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    return place
