@@ -118,5 +118,5 @@ def fuzz(outcomes: Outcomes, all_of_them: dict[str, Fuzzer], tries: int, folder:
             for _ in range(max(1, round(tries * fuzzer.share))):
                 data = fuzzer.change(rng.choice(fuzzer.inputs), rng)
                 place.write_bytes(data)
-                outcome, text = judged(lambda: fuzzer.read(place))  # noqa: B023 (called at once)
+                outcome, text = judged(lambda: fuzzer.read(place), outcomes.longest)  # noqa: B023 (called at once)
                 outcomes.add(f"fuzz {name}", outcome, f"{text}\n{data[:300]!r}")

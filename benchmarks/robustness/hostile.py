@@ -55,11 +55,11 @@ def give_hostile_inputs(outcomes: Outcomes, folder: Path, most: int, seed: int =
     with timed(outcomes, "hostile inputs"):
         for fault, words in (("hostile argument", chosen), ("hostile file", list(_files(place)))):
             for given in words:
-                outcome, text = _answer(given)
+                outcome, text = _answer(given, outcomes.longest)
                 outcomes.add(fault, outcome, f"{str(given)[:300]}\n{text}")
 
 
-def _answer(words: list[str]) -> tuple[str, str]:
+def _answer(words: list[str], longest: int) -> tuple[str, str]:
     shown = ""
 
     def call() -> None:
@@ -71,7 +71,7 @@ def _answer(words: list[str]) -> tuple[str, str]:
         if result.exit_code:
             raise SfdaKitError(shown)
 
-    outcome, text = judged(call)
+    outcome, text = judged(call, longest)
     if outcome in ("taken", "refused") and ("\x1b" in shown.replace("\\x1b", "") or len(shown) > LONGEST_ANSWER):
         return "corrupt", f"the terminal is written to: {shown[:500]!r}"
     return outcome, text

@@ -18,8 +18,6 @@ from sfda_kit.versions import versions
 
 BAD = ("lost", "corrupt", "silent", "traceback", "hang")
 """Finished work is gone; what is left on disk is wrong; another result without a word; an unexpected error; slow."""
-LONGEST = 10
-"""The number of seconds after which reading an input counts as a hang."""
 
 
 class Hang(BaseException):
@@ -27,9 +25,13 @@ class Hang(BaseException):
 
 
 class Outcomes:
-    """Outcomes are counts by kind of fault; of each bad kind a few examples are kept."""
+    """Outcomes are counts by kind of fault; of each bad kind a few examples are kept.
 
-    def __init__(self) -> None:
+    ``longest``: the number of seconds after which reading an input counts as a hang.
+    """
+
+    def __init__(self, longest: int = 10) -> None:
+        self.longest = longest
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
         self.examples: dict[str, list[str]] = defaultdict(list)
         self.seconds: Counter[str] = Counter()
@@ -63,12 +65,12 @@ class Outcomes:
         return "\n".join(lines) + "\n"
 
 
-def judged(work: Callable[[], Any], also: tuple[type[Exception], ...] = ()) -> tuple[str, str]:
-    """Return ``taken``, ``refused`` (an expected error or one of ``also``), ``traceback`` or ``hang``, and a text."""
+def judged(work: Callable[[], Any], longest: int) -> tuple[str, str]:
+    """Return ``taken``, ``refused`` (an expected error), ``traceback`` or ``hang`` (``longest`` seconds), and a text."""
     try:
-        with _limited(LONGEST):
+        with _limited(longest):
             work()
-    except (SfdaKitError, *also) as error:
+    except SfdaKitError as error:
         return "refused", str(error)
     except Hang:
         return "hang", traceback.format_exc()
