@@ -10,8 +10,9 @@ from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks, fill_bank
 from sfda_kit.data.augmented_view import AugmentedView
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event, Listener
+from sfda_kit.plugins.building import build
+from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import build_part, registry
-from sfda_kit.plugins.registry import Component, build
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,14 +13,16 @@ from sfda_kit.adaptation.changing_terms import changed_aligners
 from sfda_kit.config.explain import explain
 from sfda_kit.config.merging import merge_part, merge_recipe, spelt_out
 from sfda_kit.config.models import RunConfig
+from sfda_kit.config.part_names import renamed_recipe
 from sfda_kit.data.modality import MODALITIES
 from sfda_kit.datasets.open_dataset import open_dataset
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.encoding import not_of
 from sfda_kit.interfaces.recipe import BridgeConfig, Phase, Recipe
+from sfda_kit.plugins.building import build
 from sfda_kit.plugins.code_hash import part_identity
+from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import build_part, registry
-from sfda_kit.plugins.registry import Component, build
 from sfda_kit.versions import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -139,9 +141,16 @@ def resolve_method(config: RunConfig) -> MethodPlan:
 
 def recipe_of(component: Component, config: RunConfig) -> Recipe:
     """Return the recipe of a method with the user's changes. Raises ``UserError`` for a change that does not fit."""
+    return apply_overrides(own_recipe(component), config.recipe, component.name)
+
+
+def own_recipe(component: Component) -> Recipe:
+    """Return the recipe of a method. A name in it means a part of the same owner, where others declare it too."""
     part = component.load()
     recipe = part if isinstance(part, Recipe) else getattr(part, "recipe", Recipe())
-    return apply_overrides(recipe, config.recipe, component.name)
+    data = recipe.model_dump()
+    named = renamed_recipe(data, lambda kind, name: registry().own_name(kind, name, component.owner))
+    return recipe if named == data else Recipe.model_validate(named)
 
 
 def with_card_model(config: RunConfig) -> RunConfig:
