@@ -19,10 +19,12 @@ from sfda_kit.datasets.open_dataset import open_dataset
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.encoding import not_of
 from sfda_kit.interfaces.recipe import BridgeConfig, Phase, Recipe
+from sfda_kit.plugins.boundary import call
 from sfda_kit.plugins.building import build
 from sfda_kit.plugins.code_hash import part_identity
 from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import build_part, registry
+from sfda_kit.plugins.reads import check_reads
 from sfda_kit.versions import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -177,7 +179,7 @@ def check_parts(recipe: Recipe, config: RunConfig, method: Method) -> None:
         _check_bridge(bridge, is_joint=role == recipe.joint_bridge)
     for phase in recipe.phases:
         _check_phase(phase, network, config.model)
-    method.check(network)
+    call(method, method.check, network)
 
 
 def _untrained(config: RunConfig) -> Network:
@@ -222,8 +224,11 @@ def _check_phase(phase: Phase, network: Network, model: ModelConfig) -> None:
 def _checked_aligner(name: str, phase: Phase, network: Network) -> Aligner:
     """Build an aligner in each of its forms, and return the first."""
     config = phase.aligners[name]
+    from sfda_kit.adaptation.step_signals import READABLE
+
     aligner: Aligner = build_part("aligner", name, config.options)
-    aligner.check(network)
+    check_reads(aligner, READABLE)
+    call(aligner, aligner.check, network)
     if "pseudo_labels" in aligner.reads and not phase.labeler:
         raise UserError(
             f"The aligner {name!r} learns from pseudo-labels and the recipe has no labeler. Add one "
