@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING
 
 from sfda_kit.interfaces.method import EpochState
@@ -20,8 +20,10 @@ def checked_epochs(method: Method, context: AdaptationContext) -> Generator[Epoc
 
     Raises ``PartError`` where the method fails, yields nothing, or yields something else than its contract says.
     """
-    epochs = call(method, lambda: iter(method.adapt(context)))
-    came = 0
+    adapted = call(method, method.adapt, context)
+    if not isinstance(adapted, Iterable):
+        refuse(method, described(adapted), "an iterator over the epochs (adapt yields them)")
+    epochs, came = iter(adapted), 0
     try:
         while (state := call(method, next, epochs, _END)) is not _END:
             _check(method, state, context)
