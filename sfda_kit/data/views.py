@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sfda_kit.config.models import Augmentation
 from sfda_kit.data import augment, eager
-from sfda_kit.plugins.boundary import call, refuse
+from sfda_kit.plugins.boundary import call, is_strict, refuse
 from sfda_kit.plugins.tensors import described
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class ImageView:
         self.image_size = image_size
         self.normalisation = normalisation
         self.device = torch.device(device)
-        self._has_encoded = False
+        self._looks_at_values = True
 
     def __len__(self) -> int:
         return len(self._pixels)
@@ -110,11 +110,11 @@ class ImageView:
         expected = (len(images), 3, *images.shape[2:])
         if not isinstance(found, Tensor) or found.shape != expected or not found.is_floating_point():
             refuse(self.encoding, described(found), f"floating point {expected}")
-        if not self._has_encoded and found.numel():
+        if self._looks_at_values and found.numel():
             least, most = float(found.amin()), float(found.amax())
             if not -_TOLERANCE <= least <= most <= 1 + _TOLERANCE:
                 refuse(self.encoding, f"values from {least:.3g} to {most:.3g}", "values in [0, 1]")
-        self._has_encoded = True
+            self._looks_at_values = is_strict()
         return found
 
     def _in_parts(self, rows: Tensor, geometry: Geometry | None, finish: Callable[[Tensor], Tensor]) -> Tensor:

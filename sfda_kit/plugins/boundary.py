@@ -51,7 +51,9 @@ def call(part: Any, function: Callable[..., T], *arguments: Any, **named: Any) -
         if component is None or _passes(error):
             raise
         why = explained(error, component.target)
-        raise PartError(f"The {component} failed: {why}. {_remedy(component)}") from error
+        raise PartError(
+            f"The {component} failed: {why}. {_remedy(component)} {STRICT}=1 shows the traceback."
+        ) from error
 
 
 def _passes(error: Exception) -> bool:
@@ -70,8 +72,9 @@ def explained(error: BaseException, module: str) -> str:
 def _place(error: BaseException, package: str) -> str:
     place = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
-        if str(frame.f_globals.get("__name__")).partition(".")[0] == package:
-            place = f" ({frame.f_code.co_filename}, line {line})"
+        module = str(frame.f_globals.get("__name__"))
+        if module.partition(".")[0] == package:
+            place = f" ({module}, line {line})"  # no path, because records repeat it
     return place
 
 

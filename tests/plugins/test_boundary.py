@@ -192,8 +192,8 @@ def test_what_a_part_returns_or_raises_is_refused(tmp_path: Path, kind: str, cod
     told = str(raised.value)
     assert told.startswith(f"The {kind} 'careless' of careless_plugin 1.2 ") and "\n" not in told and len(told) < 700
     assert came in told and expected in told
-    assert told.endswith("Choose another part, or report this to the authors of careless_plugin.")
-    assert "failed" not in came or re.search(r"\(.*careless_plugin\.py, line \d+\)", told)
+    assert "Choose another part, or report this to the authors of careless_plugin." in told
+    assert "failed" not in came or re.search(r" \(careless_plugin, line \d+\)\.", told)
 
 
 RIGHT = [

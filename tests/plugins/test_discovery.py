@@ -141,9 +141,9 @@ def test_the_remedy_fits_the_fault(install: Installer, code: str, remedy: str):
     assert installation().failed[0].remedy.startswith(remedy)
 
 
-def test_an_error_says_where_it_was_raised(install: Installer, tmp_path: Path):
+def test_an_error_says_where_it_was_raised(install: Installer):
     install("broken_plugin", "\n\nint('x')\n")
-    assert installation().failed[0].error.endswith(f"({tmp_path / 'broken_plugin.py'}, line 3)")
+    assert installation().failed[0].error.endswith("(broken_plugin, line 3)")
 
 
 def test_what_a_plugin_prints_reaches_stderr_and_not_stdout(
