@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sfda_kit.data.modality import Modality, modality
 from sfda_kit.interfaces.dataset import PARTS, Index
-from sfda_kit.plugins.boundary import call, refuse
+from sfda_kit.plugins.boundary import call, component_of, refuse
+from sfda_kit.plugins.core_requirement import CORE
 from sfda_kit.plugins.tensors import described
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ def checked_pixels(dataset: Dataset, rows: NDArray[np.int64], kind: str, size: i
     """Return ``dataset.read(rows, kind, size)``. Raises ``PartError`` where the pixels are not of their modality."""
     pixels = np.asarray(call(dataset, dataset.read, rows, kind, size))
     check_pixels(dataset, pixels, modality(kind), (len(rows), size, size))
-    _check_range(dataset, pixels, modality(kind))
+    owner = getattr(component_of(dataset), "owner", CORE)
+    if owner != CORE:  # what our loaders return are the user's files, and `data verify` judges those
+        _check_range(dataset, pixels, modality(kind))
     return pixels
 
 
