@@ -75,11 +75,11 @@ from .models.network import replace_weights as replace_weights
 from .models.shallow import shallow_width as shallow_width
 from .models.statistics import BatchNormStatistics as BatchNormStatistics
 from .models.statistics import require_batch_norm as require_batch_norm
+from .plugins.component import Component as Component
+from .plugins.component import Deviation as Deviation
 from .plugins.discovery import build_part as build_part
 from .plugins.hookspecs import hookimpl as hookimpl
 from .plugins.interface_version import INTERFACE_VERSION as INTERFACE_VERSION
-from .plugins.registry import Component as Component
-from .plugins.registry import Deviation as Deviation
 from .results.record import Record as Record
 from .runs.labelled import run as run
 from .runs.unlabelled import adapt as adapt

@@ -26,6 +26,10 @@ class BusyError(UserError):
     """Another process is working on this run, so try again later (exit code 2)."""
 
 
+class PartError(UserError):
+    """A part of a plugin failed, or returned something else than its contract says (exit code 2)."""
+
+
 class RunError(SfdaKitError):
     """A run that had started could not finish (exit code 1)."""
 

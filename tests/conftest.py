@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from sfda_kit.plugins.registry import SHIPPED
+from sfda_kit.plugins.shipped import SHIPPED
 
 # A busy machine is no failure.
 settings.register_profile("unhurried", deadline=None)
@@ -45,7 +45,8 @@ def pytest_runtest_setup(item: pytest.Function) -> None:
     """Tests that need a shipped plugin are skipped without it, so that the core can be tested alone."""
     for mark in item.iter_markers("needs_plugin"):
         part = item.callspec.params[mark.kwargs["of"]] if "of" in mark.kwargs else ""
-        for package in filter(None, (*mark.args, SHIPPED.get(part))):
+        owner = next((owner for (_, name), owner in SHIPPED.items() if name == part), None)
+        for package in filter(None, (*mark.args, owner)):
             if not is_installed(package):
                 pytest.skip(f"{package} is not installed")
 

@@ -14,7 +14,8 @@ import typer
 from sfda_kit.cli.app import app
 from sfda_kit.config.yaml import parse_assignments
 from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import KINDS, SHIPPED
+from sfda_kit.plugins.hookspecs import KINDS
+from sfda_kit.plugins.shipped import SHIPPED
 
 from .conftest import is_installed
 
@@ -56,8 +57,8 @@ def test_commands_and_parts_exist(page: Path):
             assert flag in flags, f"{page.name}: sfda-kit {command.name} has no {flag}"
             kind = {"--input-bridge": "bridge", "--teacher-bridge": "bridge"}.get(flag, flag.lstrip("-"))
             for name in value.partition("=")[0].split(","):
-                if kind in KINDS and name in SHIPPED and not is_installed(SHIPPED[name]):
-                    absent.add(SHIPPED[name])
+                if (owner := SHIPPED.get((kind, name))) and not is_installed(owner):
+                    absent.add(owner)
                 elif kind in KINDS and name not in PLACEHOLDERS:
                     assert registry().canonical(kind, name) in registry().names(kind), f"{page.name}: no {kind} {name}"
             if flag == "--set":

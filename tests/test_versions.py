@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from sfda_kit import __version__
 from sfda_kit.plugins.interface_version import refusal
-from sfda_kit.plugins.registry import SHIPPED
+from sfda_kit.plugins.shipped import SHIPPED
 
 tomllib = pytest.importorskip("tomllib", reason="the standard library reads TOML from Python 3.11 on")
 

@@ -19,8 +19,8 @@ from rich.console import Console
 
 from sfda_kit.adaptation.feature_bank import FeatureBank
 from sfda_kit.evaluate.monitor import Monitor
+from sfda_kit.plugins.building import build
 from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import build
 from sfda_kit.versions import versions
 
 SIZES = ((1000, 12), (5000, 12), (5000, 65), (20000, 65))

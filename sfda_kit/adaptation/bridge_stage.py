@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sfda_kit.adaptation.checked_terms import CheckedTerm
 from sfda_kit.adaptation.step_inputs import epoch_inputs
 from sfda_kit.adaptation.step_signals import BridgeSignals
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event
+from sfda_kit.plugins.boundary import call, refuse
 from sfda_kit.plugins.code_hash import part_identity
 from sfda_kit.plugins.discovery import build_part
 from sfda_kit.source.source_card import WEIGHTS_FILE, load_weights, save_weights
 from sfda_kit.training.checkpoint import Checkpoint
-from sfda_kit.training.loop import TrainingStage, seeded_generator, steps_per_epoch, train_stage
+from sfda_kit.training.loop import Term, TrainingStage, seeded_generator, steps_per_epoch, train_stage
 from sfda_kit.training.schedules import one_cycle
 from sfda_kit.training.stage_cache import cached_stage
 
@@ -81,8 +83,7 @@ class BridgeTraining:
         }
 
     def _train(self, bridge: Bridge, weights: dict[str, float], folder: Path) -> None:
-        objective = bridge.objective(self.source_network).to(self.target.device)
-        terms = objective.terms()
+        objective = call(bridge, bridge.objective, self.source_network).to(self.target.device)
         stage = TrainingStage(
             name="bridge",
             epochs=self.epochs,
@@ -90,7 +91,7 @@ class BridgeTraining:
             modules={"bridge": bridge, "objective": objective},
             optimizer=bridge_optimizer(bridge, objective, self.config),
             signals=lambda epoch, generator: self._steps(bridge, epoch, generator),
-            terms={name: (weight, terms[name]) for name, weight in weights.items()},
+            terms=objective_terms(bridge, objective, weights),
             lr_factor=one_cycle,
             seed=self.seed,
             autocast=self.autocast,
@@ -99,7 +100,7 @@ class BridgeTraining:
         bridge.train()
         checkpoint = Checkpoint(folder / "checkpoint.pt")
         for done in train_stage(stage, checkpoint, self.listener):
-            self.listener(Event("epoch", "bridge", {"epoch": done, "figures": dict(bridge.figures())}))
+            self.listener(Event("epoch", "bridge", {"epoch": done, "figures": dict(call(bridge, bridge.figures))}))
         save_weights(bridge, folder / WEIGHTS_FILE)
         checkpoint.path.unlink(missing_ok=True)
 
@@ -119,6 +120,15 @@ def objective_weights(bridge: Bridge, wanted: BridgeConfig) -> dict[str, float]:
     """Return the weights of the objective's terms, without those of weight 0."""
     weights = {**bridge.default_objective, **wanted.objective}
     return {name: weight for name, weight in weights.items() if weight != 0}
+
+
+def objective_terms(bridge: Bridge, objective: BridgeObjective, weights: dict[str, float]) -> dict[str, Term]:
+    """Return the weighted terms of an objective of ``bridge``. Raises ``PartError`` where it lacks one of them."""
+    terms = call(bridge, objective.terms)
+    for name in weights:
+        if name not in terms:
+            refuse(bridge, f"an objective with the terms {', '.join(terms)}", f"the term {name!r} of default_objective")
+    return {name: (weight, CheckedTerm(bridge, terms[name])) for name, weight in weights.items()}
 
 
 def bridge_optimizer(bridge: Bridge, objective: BridgeObjective, config: BridgeStageConfig) -> torch.optim.Optimizer:

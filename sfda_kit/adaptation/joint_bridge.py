@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sfda_kit.adaptation.bridge_stage import bridge_optimizer, objective_weights
+from sfda_kit.adaptation.bridge_stage import bridge_optimizer, objective_terms, objective_weights
+from sfda_kit.plugins.boundary import call
 from sfda_kit.training.loop import Term, seeded_generator
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class JointBridge:
         assert role is not None, "a phase trains the bridge, so the recipe names its role"
         self.role, self.bridge = role, context.bridges()[role]
         seeded_generator(context.seed, "bridge-objective", phase)
-        self.objective = self.bridge.objective(context.source_network).to(context.target.device)
+        self.objective = call(self.bridge, self.bridge.objective, context.source_network).to(context.target.device)
         self.weights = objective_weights(self.bridge, context.recipe.bridges()[role])
         self.optimizer = bridge_optimizer(self.bridge, self.objective, context.bridge_training)
 
@@ -38,12 +39,12 @@ class JointBridge:
 
     def terms(self) -> dict[str, Term]:
         """Return the objective's weighted terms over the signals of an adaptation step, as ``bridge NAME``."""
-        terms = self.objective.terms()
-        return {f"bridge {name}": (weight, _of_step(terms[name])) for name, weight in self.weights.items()}
+        terms = objective_terms(self.bridge, self.objective, self.weights)
+        return {f"bridge {name}": (weight, _of_step(term)) for name, (weight, term) in terms.items()}
 
     def figures(self) -> dict[str, float]:
         """Return the bridge's own figures, as ``bridge_NAME``."""
-        return {f"bridge_{name}": value for name, value in self.bridge.figures().items()}
+        return {f"bridge_{name}": value for name, value in call(self.bridge, self.bridge.figures).items()}
 
     def train(self) -> None:
         """Let the bridge and its objective be trained: unfrozen and in training mode."""

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfda_kit.adaptation.changing_terms import ChangingTerm, Form, changed_aligners, term_forms
+from sfda_kit.adaptation.checked_labels import checked_labels
+from sfda_kit.adaptation.checked_terms import CheckedTerm
 from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.adaptation.joint_bridge import JointBridge
 from sfda_kit.adaptation.phase_optimizer import phase_optimizer
@@ -19,6 +21,7 @@ from sfda_kit.adaptation.target_memory import TargetMemory
 from sfda_kit.data.augmented_view import AugmentedView
 from sfda_kit.interfaces.method import EpochState, Method
 from sfda_kit.models.network import AdaptedModel, scope_modules
+from sfda_kit.plugins.boundary import call
 from sfda_kit.plugins.discovery import build_part
 from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.loop import (
@@ -136,7 +139,7 @@ class PhaseTraining:
         context, found = self.context, {}
         for name, aligner in self.aligners.items():
             seeded_generator(context.seed, "aligner-initialisation", self.phase.name, name)
-            module = aligner.own_module(context.network)
+            module = call(aligner, aligner.own_module, context.network)
             if module is None:
                 continue
             found[f"aligner {name}"] = module.to(context.target.device).train()
@@ -155,7 +158,7 @@ class PhaseTraining:
         forms, labeler = {}, self.phase.labeler
         for name, config in self.phase.aligners.items():
             aligners = changed_aligners(name, config, self.aligners[name])
-            forms[name] = term_forms(config.weight, config.changes, aligners)
+            forms[name] = term_forms(config.weight, config.changes, [CheckedTerm(one, one) for one in aligners])
         if labeler and labeler.is_weighted:
             losses = [pseudo_label_loss] * (1 + len(labeler.changes))
             forms["pseudo-label"] = term_forms(labeler.weight, labeler.changes, losses)
@@ -193,7 +196,7 @@ class PhaseTraining:
             return None
         bank = self._label_bank(epoch)
         if self.labeler is not None:
-            self.labels = self.labeler(bank)
+            self.labels = checked_labels(self.labeler, bank)
             self.label_memory.renew(self.labels.labels)
         if unfilled is not None:
             unfilled.fill(bank)

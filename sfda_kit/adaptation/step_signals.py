@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sfda_kit.adaptation.step_inputs import StepImages, StepInputs
 from sfda_kit.errors import UserError
+from sfda_kit.models.bridging import bridged
 from sfda_kit.models.network import frozen_running_statistics
 from sfda_kit.models.shallow import shallow_features
 from sfda_kit.models.statistics import BatchNormStatistics, captured_statistics, stored_statistics
@@ -269,7 +270,11 @@ class StepSignals(_Signals):
         return self._pseudo_labels
 
     def _bridge(self, role: str, images: Tensor) -> Tensor:
-        return self._bridges[role](images)  # type: ignore[no-any-return]
+        return bridged(self._bridges[role], images)
+
+
+READABLE = frozenset(name for name in dir(StepSignals) if not name.startswith("_"))
+"""The names that an aligner may declare in ``reads``; only some need preparation."""
 
 
 class BridgeSignals(_Signals):
@@ -283,12 +288,12 @@ class BridgeSignals(_Signals):
     @cached_property
     def bridged_target_images(self) -> Tensor:
         """T(x) of the TR target batch, (B, 3, H, W)."""
-        return self._bridge(self.target_images)  # type: ignore[no-any-return]
+        return bridged(self._bridge, self.target_images)
 
     @cached_property
     def bridged_ti_images(self) -> Tensor:
         """T(b) of the target halves of TI pairs, (B', 3, H, W)."""
-        return self._bridge(self.ti_target_images)  # type: ignore[no-any-return]
+        return bridged(self._bridge, self.ti_target_images)
 
     @cached_property
     def _bridged_target(self) -> tuple[Tensor, NetworkOutput]:

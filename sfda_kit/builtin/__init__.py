@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sfda_kit.builtin import deviations
+from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.hookspecs import hookimpl
-from sfda_kit.plugins.registry import Component
 
 
 @hookimpl

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sfda_kit.plugins.registry import Deviation
+from sfda_kit.plugins.component import Deviation
 
 BNM = (
     Deviation(

@@ -64,12 +64,13 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     """Resolve the configuration, adapt with a live view, and show the report."""
     from sfda_kit.cli.label_free_table import show_label_free
     from sfda_kit.cli.live import reporting
-    from sfda_kit.cli.output import results
+    from sfda_kit.cli.output import results, tell_failed_plugins
     from sfda_kit.data.folder_task import ImageFolders
     from sfda_kit.runs.plan import resolve_method
     from sfda_kit.runs.unlabelled import adapt_plan
 
     console = results(chosen.json)
+    tell_failed_plugins()
     plan, data = resolve_method(config), config.dataset
     where = ImageFolders(chosen.target_dir, chosen.ti_dir, chosen.modality, data.depth_unit or "mm", data.skip_bad)
     with reporting(console) as listener:

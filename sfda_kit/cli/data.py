@@ -12,7 +12,7 @@ from sfda_kit.cli import data_crops, data_shards, data_stats, data_verify, flags
 if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
     from sfda_kit.interfaces.encoding import Encoding
-    from sfda_kit.plugins.registry import Component
+    from sfda_kit.plugins.component import Component
 
 app = typer.Typer(help="Look at data sets and write synthetic twins of their layouts.", no_args_is_help=True)
 app.command("make-crops")(data_crops.make_crops)

@@ -51,6 +51,16 @@ def print_error(error: Exception) -> None:
     errors().print(f"[bold red]Error:[/] {shown}", soft_wrap=True, highlight=False)
 
 
+def tell_failed_plugins() -> None:
+    """Say in one line of stderr which plugins could not be loaded, if any: their parts are missing."""
+    from sfda_kit.plugins.discovery import installation
+
+    if failed := installation().failed:
+        named = "; ".join(str(plugin) for plugin in failed)
+        text = f"Plugins that could not be loaded: {named}. What to do: sfda-kit plugins list"
+        errors().print(text, markup=False, soft_wrap=True)
+
+
 def is_interactive(console: Console) -> bool:
     """Return whether a live view makes sense: the console is a terminal, and this is not CI."""
     return console.is_terminal and not os.environ.get("CI")

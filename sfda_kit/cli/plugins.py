@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from sfda_kit.plugins.registry import Component
+    from sfda_kit.plugins.component import Component
+    from sfda_kit.plugins.discovery import Installation
 
 app = typer.Typer(help="Installed plugins and their parts.", no_args_is_help=True)
 
@@ -21,7 +22,7 @@ def list_(kind: Annotated[str | None, typer.Option(help="Show one kind of part o
     from sfda_kit.cli.output import errors, results
     from sfda_kit.errors import UserError, did_you_mean
     from sfda_kit.plugins.discovery import installation
-    from sfda_kit.plugins.registry import KINDS
+    from sfda_kit.plugins.hookspecs import KINDS
 
     if kind and kind not in KINDS:
         raise UserError(f"Unknown kind {kind!r}. {did_you_mean(kind, KINDS)}")
@@ -32,12 +33,22 @@ def list_(kind: Annotated[str | None, typer.Option(help="Show one kind of part o
             alias = f" (also called {part.alias})" if part.alias else ""
             table.add_row(part.kind, part.name, part.owner, part.summary + alias)
     results().print(table)
+    for line in _problems(found):
+        errors().print(line, markup=False, soft_wrap=True)
+
+
+def _problems(found: Installation) -> Iterator[str]:
+    for plugin in found.failed:
+        yield f"failed to load: {plugin.owner} {plugin.version}: {plugin.error}"
+        yield f"  what to do: {plugin.remedy}"
+    for clash in found.registry.clashes.values():
+        yield f"one name twice: {clash}"
     for plugin in found.plugins:
-        if plugin.error:
-            errors().print(f"failed to load: {plugin.owner} {plugin.version}: {plugin.error}", markup=False)
-            errors().print(f"  what to do: {plugin.remedy}", markup=False)
-    for (kind_, name), owners in found.registry.conflicts.items():
-        errors().print(f"conflict: the {kind_} {name!r} is claimed by {' and '.join(owners)}", markup=False)
+        if plugin.is_slow:
+            yield (
+                f"slow: {plugin.owner} takes {plugin.seconds:.1f} s to load, which delays every command; its module "
+                "should import torch and the like only where a part is used"
+            )
 
 
 @app.command()
@@ -47,7 +58,7 @@ def show(
 ) -> None:
     """Show one part: its paper, its presets, and where it differs from its authors' code."""
     from sfda_kit.plugins.discovery import registry
-    from sfda_kit.plugins.registry import KINDS
+    from sfda_kit.plugins.hookspecs import KINDS
 
     kinds = [wanted for wanted in KINDS if name in registry().names(wanted)] or ["method"]
     for wanted in [kind] if kind else kinds:

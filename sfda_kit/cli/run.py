@@ -34,12 +34,13 @@ def run(chosen: options.RunOptions) -> None:
 def execute(config: RunConfig, runs_dir: Path, resume: bool, json: bool, trackers: Sequence[str] = ()) -> Record:
     """Resolve the configuration, run it with a live view, and show the result."""
     from sfda_kit.cli.live import reporting
-    from sfda_kit.cli.output import results
+    from sfda_kit.cli.output import results, tell_failed_plugins
     from sfda_kit.cli.result_table import show_record
     from sfda_kit.runs.labelled import run_plan
     from sfda_kit.runs.plan import resolve
 
     console = results(json)
+    tell_failed_plugins()
     plan: Any = resolve(config)
     with reporting(console) as listener:
         record = run_plan(plan, runs_dir, resume, listener, trackers)

@@ -11,12 +11,13 @@ from pydantic import ValidationError
 from sfda_kit.config.explain import explain
 from sfda_kit.config.merging import merge, merge_settings
 from sfda_kit.config.models import RunConfig
+from sfda_kit.config.part_names import with_part_names
 from sfda_kit.config.presets import PRESETS, load_preset
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.plugins.discovery import registry
 
 if TYPE_CHECKING:
-    from sfda_kit.plugins.registry import Component
+    from sfda_kit.plugins.component import Component
 
 
 def _starts_pretrained(data: Mapping[str, Any]) -> bool:
@@ -47,8 +48,8 @@ def load_config(data: Mapping[str, Any]) -> RunConfig:
     """Validate ``data`` over the defaults of preset and method. Raises ``UserError`` naming every wrong key and value.
 
     The default preset depends on whether the model, or that of a source card, is pretrained. A preset of the method
-    says nothing about the model where a source card holds it. The alias of a method is replaced by its name, so that
-    both are the same run.
+    says nothing about the model where a source card holds it. The alias of a part is replaced by its name, so that both
+    are the same run.
     """
     preset = str(data.get("preset") or ("pretrained" if _starts_pretrained(data) else "scratch"))
     component = None
@@ -61,6 +62,6 @@ def load_config(data: Mapping[str, Any]) -> RunConfig:
     if isinstance(source, Mapping) and source.get("card"):
         defaults.pop("model", None)
     try:
-        return RunConfig.model_validate(merge_settings({**defaults, "preset": preset}, data))
+        return RunConfig.model_validate(merge_settings({**defaults, "preset": preset}, with_part_names(data)))
     except ValidationError as error:
         raise UserError(explain(error, "configuration", RunConfig)) from None

@@ -19,7 +19,7 @@ from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.strict_model import StrictModel
 
 if TYPE_CHECKING:
-    from sfda_kit.plugins.registry import Component
+    from sfda_kit.plugins.component import Component
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "scratch": {"source": {}, "adapt": {}},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from sfda_kit.data.checked_dataset import checked_pixels
 from sfda_kit.data.copies import refuse_copies
 from sfda_kit.data.modality import modality
 from sfda_kit.data.views import (
@@ -80,7 +81,7 @@ class ViewOpener:
         """Return the pixels of a part. All but source images stay in memory, so that they are read once."""
         if (part, kind) in self._kept:
             return self._kept[part, kind]
-        pixels = self.task.dataset.read(self.task.rows[part], kind, stored_size(self.image_size))
+        pixels = checked_pixels(self.task.dataset, self.task.rows[part], kind, stored_size(self.image_size))
         if part != "source":
             self._kept[part, kind] = pixels
         return pixels

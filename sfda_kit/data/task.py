@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sfda_kit.config.digest import digest
 from sfda_kit.config.models import DatasetConfig
+from sfda_kit.data.checked_dataset import checked_index
 from sfda_kit.data.copies import without_copies
 from sfda_kit.data.group_split import split_groups
 from sfda_kit.data.modality import modality
@@ -82,7 +83,7 @@ class Task:
 
 def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
     """Resolve sensors, split and parts without computing anything. Raises ``UserError`` or ``DataError``."""
-    index = dataset.index()
+    index = checked_index(dataset)
     source = Sensor.parse(config.source, dataset, index.domains)
     target = Sensor.parse(config.target, dataset, index.domains)
     split = choose_split(dataset, config, index)

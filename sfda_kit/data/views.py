@@ -13,6 +13,8 @@ from torch import Tensor
 
 from sfda_kit.config.models import Augmentation
 from sfda_kit.data import augment, eager
+from sfda_kit.plugins.boundary import call, is_strict, refuse
+from sfda_kit.plugins.tensors import described
 
 if TYPE_CHECKING:
     from sfda_kit.data.augment import Geometry
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _PART = 1_200_000
 """The number of values (some megabytes) that the CPU processes at a time."""
+_TOLERANCE = 1e-3
+"""What rounding may add to the values of an encoding."""
 GeometryKind = Augmentation
 
 
@@ -70,6 +74,7 @@ class ImageView:
         self.image_size = image_size
         self.normalisation = normalisation
         self.device = torch.device(device)
+        self._looks_at_values = True
 
     def __len__(self) -> int:
         return len(self._pixels)
@@ -93,11 +98,24 @@ class ImageView:
 
     def encoded(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
         """Return encoded images (B, 3, size, size) in [0, 1]."""
-        return self._in_parts(rows, geometry, lambda images: self.encoding(images, self.modality))
+        return self._in_parts(rows, geometry, self._encode)
 
     def batch(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
         """Return encoded images (B, 3, size, size), normalised for the source model."""
-        return self._in_parts(rows, geometry, lambda images: self.normalise(self.encoding(images, self.modality)))
+        return self._in_parts(rows, geometry, lambda images: self.normalise(self._encode(images)))
+
+    def _encode(self, images: Tensor) -> Tensor:
+        """Return the encoded images. Their values are looked at once, because that makes an accelerator wait."""
+        found = call(self.encoding, self.encoding, images, self.modality)
+        expected = (len(images), 3, *images.shape[2:])
+        if not isinstance(found, Tensor) or found.shape != expected or not found.is_floating_point():
+            refuse(self.encoding, described(found), f"floating point {expected}")
+        if self._looks_at_values and found.numel():
+            least, most = float(found.amin()), float(found.amax())
+            if not -_TOLERANCE <= least <= most <= 1 + _TOLERANCE:
+                refuse(self.encoding, f"values from {least:.3g} to {most:.3g}", "values in [0, 1]")
+            self._looks_at_values = is_strict()
+        return found
 
     def _in_parts(self, rows: Tensor, geometry: Geometry | None, finish: Callable[[Tensor], Tensor]) -> Tensor:
         """Apply ``finish`` to the images of the sensor. The CPU takes few at a time, so that they fit in its caches."""

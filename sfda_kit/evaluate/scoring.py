@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks, fill_bank
 from sfda_kit.data.augmented_view import AugmentedView
-from sfda_kit.errors import UserError
-from sfda_kit.events import Event, Listener
-from sfda_kit.plugins.discovery import build_part, registry
-from sfda_kit.plugins.registry import Component, build
+from sfda_kit.errors import PartError, UserError
+from sfda_kit.events import Event
+from sfda_kit.plugins.boundary import call, component_of, refuse
+from sfda_kit.plugins.building import build
+from sfda_kit.plugins.component import Component
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.reads import check_reads
+from sfda_kit.plugins.tensors import described
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from sfda_kit.interfaces.method import AdaptationContext
     from sfda_kit.interfaces.validator import Validator
 
+READABLE = ("augmented", "pairs")
+"""The names that a validator may declare in ``reads``."""
 PAIRWISE_IMAGES = 5000
 """The most images for which a pairwise validator is cheap enough to run at every epoch without being requested."""
 
@@ -35,7 +41,13 @@ def required(config: AdaptConfig) -> dict[str, Validator]:
     names = registry().names("validator") if "all" in config.validators else config.validators
     options: dict[str, Mapping[str, Any]] = {name: {} for name in names}
     options[chosen.name] = chosen.options
-    return {name: build_part("validator", name, given) for name, given in sorted(options.items())}
+    return {name: _checked(registry().get("validator", name), given) for name, given in sorted(options.items())}
+
+
+def _checked(component: Component, options: Mapping[str, Any] | None = None) -> Validator:
+    validator: Validator = build(component, options)
+    check_reads(validator, READABLE)
+    return validator
 
 
 class Scorer:
@@ -51,6 +63,7 @@ class Scorer:
         for component in registry().of_kind("validator"):
             if component.name not in self.validators and (found := self._cheap(component)):
                 self.validators[component.name] = found
+        self._without_score: set[str] = set()
         self.augmented = AugmentedView(context.target, context.config.augmentation, context.seed)
 
     def _leave_out_readers_of_pairs(self) -> None:
@@ -65,9 +78,9 @@ class Scorer:
 
     def _cheap(self, component: Component) -> Validator | None:
         try:
-            validator: Validator = build(component)
+            validator = _checked(component)
         except Exception as error:  # A validator that nobody requested must not stop a run.
-            _left_out(component.name, error, self.context.listener)
+            self._leave_out(component, error)
             return None
         too_many = validator.pairwise and len(self.source_bank.logits) > PAIRWISE_IMAGES
         readable = {"pairs"} if self.context.pairs is not None else set()
@@ -90,24 +103,39 @@ class Scorer:
         for name, validator in sorted(self.validators.items()):
             if not set(validator.reads) <= set(extra):
                 continue
-            call: Any = validator
+            given = {signal: extra[signal] for signal in validator.reads}
             try:
-                score = float(call(bank, self.source_bank, **{signal: extra[signal] for signal in validator.reads}))
+                score = _score(validator, bank, self.source_bank, **given)
             except Exception as error:
                 if name in self.required:
                     raise
                 del self.validators[name]
-                _left_out(name, error, self.context.listener)
+                self._leave_out(component_of(validator) or f"validator {name!r}", error)
                 continue
-            scores[name] = score if math.isfinite(score) else None
+            if score is None and name not in self._without_score:
+                self._without_score.add(name)
+                self._tell(f"the {component_of(validator)} gave no finite score; such an epoch is never chosen")
+            scores[name] = score
         return scores
+
+    def _leave_out(self, validator: object, error: Exception) -> None:
+        cause = error.__cause__ if isinstance(error, PartError) and error.__cause__ else error
+        reason = f"{type(cause).__name__}: {cause}"
+        self._tell(f"the {validator} failed and is left out of the rest of this run ({reason})")
+
+    def _tell(self, text: str) -> None:
+        self.context.listener(Event("notice", data={"text": text}))
+
+
+def _score(validator: Validator, bank: FeatureBank, source_bank: FeatureBank, **given: Any) -> float | None:
+    """Return the score, None where it is not finite. Raises ``PartError`` where the validator fails."""
+    came: Any = call(validator, validator, bank, source_bank, **given)
+    try:
+        score = float(came)
+    except (TypeError, ValueError, RuntimeError):
+        refuse(validator, described(came), "a finite number")
+    return score if math.isfinite(score) else None
 
 
 def _known(pairs: PairBanks | None) -> dict[str, Any]:
     return {} if pairs is None else {"pairs": pairs}
-
-
-def _left_out(name: str, error: Exception, listener: Listener) -> None:
-    reason = f"{type(error).__name__}: {error}"
-    text = f"the validator {name!r} failed and is left out of the rest of this run ({reason})"
-    listener(Event("notice", data={"text": text}))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from sfda_kit.errors import UserError, did_you_mean
+from sfda_kit.models.bridging import bridged
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import ModelConfig
@@ -174,5 +175,5 @@ class AdaptedModel(nn.Module):
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Return features (weighed in a ``Mixture``) and logits of encoded, normalised target images (B, 3, H, W)."""
-        output: NetworkOutput = self.network(self.input_bridge(images))
+        output: NetworkOutput = self.network(bridged(self.input_bridge, images))
         return NetworkOutput(self.network.weighed(output.features), output.logits)

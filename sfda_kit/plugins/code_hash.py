@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sfda_kit.plugins.registry import Component
+    from sfda_kit.plugins.component import Component
 
 CORE = "sfda_kit"
 """The core's own package. Its algorithm versions stand for what a part imports from it."""
@@ -104,8 +104,11 @@ def _is_text(body: list[ast.stmt]) -> bool:
 
 
 def part_identity(kind: str, name: str) -> list[str]:
-    """Return owner, name and code of an installed part, for the identity of what it takes part in."""
+    """Return owner, name and code of an installed part, for the identity of what it takes part in.
+
+    The name is the declared one, so that it is the same part whether or not others declare that name too.
+    """
     from sfda_kit.plugins.discovery import registry
 
     part = registry().get(kind, name)
-    return [part.owner, part.name, code_hash(part)]
+    return [part.owner, part.declared_name, code_hash(part)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sfda_kit.plugins.registry import KINDS
+from sfda_kit.plugins.hookspecs import KINDS
 
 if TYPE_CHECKING:
     from sfda_kit.plugins.registry import Registry

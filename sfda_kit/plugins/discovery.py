@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import os
+import sys
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-import pluggy
-
 from sfda_kit.errors import UserError
-from sfda_kit.plugins import hookspecs
+from sfda_kit.plugins.boundary import is_strict
+from sfda_kit.plugins.building import build
+from sfda_kit.plugins.component import Component
+from sfda_kit.plugins.core_requirement import CORE, requirement_refusal
+from sfda_kit.plugins.declarations import GROUP, check_distinct, declared_parts
 from sfda_kit.plugins.interface_version import refusal
-from sfda_kit.plugins.registry import KINDS, Component, Registry, build
-
-GROUP = "sfda_kit"
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """An installed plugin package. ``error`` says why it could not be loaded, and is empty where it was loaded."""
-
-    owner: str
-    version: str
-    error: str = ""
-    remedy: str = ""
+from sfda_kit.plugins.plugin import Plugin, failure
+from sfda_kit.plugins.registry import Registry
 
 
 @dataclass
@@ -36,78 +29,62 @@ class Installation:
     plugins: list[Plugin] = field(default_factory=list)
     registry: Registry = field(default_factory=Registry)
 
+    @property
+    def failed(self) -> list[Plugin]:
+        """The plugins that could not be loaded."""
+        return [plugin for plugin in self.plugins if plugin.error]
+
 
 @cache
 def installation() -> Installation:
     """Load plugins once per process. ``SFDA_KIT_STRICT_PLUGINS=1`` (for CI) raises ``UserError`` on any problem."""
-    found = Installation()
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
     from sfda_kit import __version__, builtin
 
-    _register(manager, found, builtin, "sfda-kit", __version__)
+    found = Installation([Plugin(CORE, __version__)])
+    parts = declared_parts(builtin, CORE, __version__)
     for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
-        _load(manager, found, entry)
-    if os.environ.get("SFDA_KIT_STRICT_PLUGINS") == "1":
+        started = time.perf_counter()
+        plugin = _load(entry, parts)
+        _note(found, replace(plugin, seconds=time.perf_counter() - started))
+    found.registry = Registry.of(parts, found.failed)
+    if is_strict():
         _raise_problems(found)
     return found
 
 
-def _load(manager: pluggy.PluginManager, found: Installation, entry: EntryPoint) -> None:
+def _load(entry: EntryPoint, parts: list[Component]) -> Plugin:
+    """Add the parts of a plugin to ``parts``, all or none of them."""
     owner = entry.dist.name if entry.dist else entry.name
     version = entry.dist.version if entry.dist else "unknown"
+    if refused := requirement_refusal(entry.dist.requires or () if entry.dist else (), owner):
+        return Plugin(owner, version, *refused)
     try:
-        module = entry.load()
-        refused = refusal(module, owner)
+        with redirect_stdout(sys.stderr):  # stdout belongs to results, which other programs may read
+            module = entry.load()
+            if refused := refusal(module, owner):
+                return Plugin(owner, version, *refused)
+            declared = declared_parts(module, owner, version)
+        check_distinct([*(part for part in parts if part.owner == owner), *declared])
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # a plugin may even call sys.exit(), which must not stop the others
-        found.plugins.append(_failure(owner, version, error))
-    else:
-        if refused:
-            found.plugins.append(Plugin(owner, version, *refused))
+        return failure(owner, version, error, entry.module)
+    parts += declared
+    return Plugin(owner, version)
+
+
+def _note(found: Installation, plugin: Plugin) -> None:
+    """Add a plugin. Several entry points of one distribution that went alike are one plugin."""
+    for number, known in enumerate(found.plugins):
+        if known == plugin:
+            found.plugins[number] = replace(known, seconds=known.seconds + plugin.seconds)
             return
-        _register(manager, found, module, owner, version)
-
-
-def _register(manager: pluggy.PluginManager, found: Installation, module: Any, owner: str, version: str) -> None:
-    name = f"{owner} {getattr(module, '__name__', module)}"  # a distribution may have several entry points
-    try:
-        manager.register(module, name=name)
-        manager.check_pending()
-        declared = [(kind, c) for kind in KINDS for c in _declared(manager, module, kind)]
-    except Exception as error:
-        if manager.has_plugin(name):
-            manager.unregister(name=name)
-        found.plugins.append(_failure(owner, version, error))
-        return
-    for kind, component in declared:
-        found.registry.add(kind, component, owner)
-    if (loaded := Plugin(owner, version)) not in found.plugins:
-        found.plugins.append(loaded)
-
-
-def _declared(manager: pluggy.PluginManager, module: Any, kind: str) -> list[Component]:
-    others = [plugin for plugin in manager.get_plugins() if plugin is not module]
-    hook = manager.subset_hook_caller(hookspecs.PREFIX + kind, others)
-    components = [component for declared in hook() for component in declared]
-    for component in components:
-        if not isinstance(component, Component):
-            raise TypeError(f"{hookspecs.PREFIX}{kind} returned {component!r}, not a sfda_kit.Component")
-    return components
-
-
-def _failure(owner: str, version: str, error: BaseException) -> Plugin:
-    text = f"{type(error).__name__}: {error}"
-    return Plugin(owner, version, text, f"pip install --upgrade {owner}, or pip uninstall {owner}")
+    found.plugins.append(plugin)
 
 
 def _raise_problems(found: Installation) -> None:
-    problems = [f"{p.owner} {p.version}: {p.error}" for p in found.plugins if p.error]
-    problems += [
-        f"the {kind} {name!r} is claimed by {' and '.join(owners)}"
-        for (kind, name), owners in found.registry.conflicts.items()
-    ]
+    problems = [f"{plugin.owner} {plugin.version}: {plugin.error}" for plugin in found.failed]
+    problems += [str(clash) for clash in found.registry.clashes.values() if clash.is_open]
     if problems:
         raise UserError("Plugin problems (strict mode): " + "; ".join(problems))
 

@@ -13,7 +13,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sfda_kit.plugins.registry import Component
+    from sfda_kit.plugins.component import Component
 
 hookspec = pluggy.HookspecMarker("sfda_kit")
 hookimpl = pluggy.HookimplMarker("sfda_kit")
@@ -64,3 +64,7 @@ def sfda_kit_register_executor() -> Sequence[Component]:  # type: ignore[empty-b
 @hookspec
 def sfda_kit_register_tracker() -> Sequence[Component]:  # type: ignore[empty-body]
     """Declare trackers, which receive the figures of a run while it goes on (``sfda_kit.Tracker``)."""
+
+
+KINDS = tuple(name.removeprefix(PREFIX) for name in list(globals()) if name.startswith(PREFIX))
+"""The kinds of parts, one for each hook, in the order in which they are listed. Another hook makes another kind."""

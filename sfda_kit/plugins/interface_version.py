@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from sfda_kit.plugins.plugin import DeclarationError
+
 INTERFACE_VERSION = "1.1"
 """The version ``major.minor`` of the plugin interface. A higher minor only adds; a higher major may break plugins."""
 
@@ -15,14 +17,16 @@ ATTRIBUTE = "SFDA_KIT_INTERFACE"
 def refusal(module: Any, owner: str) -> tuple[str, str] | None:
     """Return an error and a remedy if this core does not have the version that ``module`` of ``owner`` needs.
 
-    Returns ``None`` where it states no version, or one with the same major and no later minor.
+    Returns ``None`` where it states no version, or one with the same major and no later minor. Raises
+    ``DeclarationError`` where it states something else than a version.
     """
     asked = getattr(module, ATTRIBUTE, None)
     if asked is None:
         return None
     if not (isinstance(asked, str) and re.fullmatch(r"[0-9]+\.[0-9]+", asked)):
-        error = f"its {ATTRIBUTE} is {asked!r}; expected major.minor as text, such as {INTERFACE_VERSION!r}"
-        return error, f"pip install --upgrade {owner}, or pip uninstall {owner}"
+        raise DeclarationError(
+            f"its {ATTRIBUTE} is {asked!r}; expected major.minor as text, such as {INTERFACE_VERSION!r}"
+        )
     wanted, here = _numbers(asked), _numbers(INTERFACE_VERSION)
     if wanted[0] == here[0] and wanted[1] <= here[1]:
         return None

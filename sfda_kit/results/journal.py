@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfda_kit.config.digest import digest
-from sfda_kit.errors import SfdaKitError, UserError
+from sfda_kit.errors import PartError, SfdaKitError, UserError
 from sfda_kit.events import Event, Listener, to_all
 from sfda_kit.results.cost import peak_memory_mb
 from sfda_kit.results.record import Record, Status, read_record
@@ -77,16 +77,15 @@ class Journal:
         self._started = time.monotonic()
 
     def keep(self, work: Callable[[], None]) -> Record:
-        """Do ``work`` and write the record, even when it fails, but not on ``UserError`` (a user's error) or Ctrl-C."""
+        """Do ``work`` and write the record, even when it fails, but not on a mistake of the user or Ctrl-C."""
         self.listener(Event("run", data={"run_id": self.folder.run_id, "task": self.record.task}))
         for notice in self.record.notices:
             self.listener(Event("notice", data={"text": notice}))
         try:
             work()
-        except UserError:
-            raise
         except SfdaKitError as error:
-            self._end("failed", str(error))
+            if not isinstance(error, UserError) or isinstance(error, PartError):
+                self._end("failed", str(error))
             raise
         except Exception as error:
             self._end("failed", f"{type(error).__name__}: {error}")

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfda_kit.events import Event, Listener
+from sfda_kit.plugins.building import build
+from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import Component, build
 
 if TYPE_CHECKING:
     from sfda_kit.interfaces.tracker import Tracker

@@ -13,8 +13,10 @@ from sfda_kit.evaluate.selection import EpochCandidate, better, candidate, descr
 from sfda_kit.events import Event
 from sfda_kit.files import write_json
 from sfda_kit.models.mixture import mixing_weights
+from sfda_kit.plugins.boundary import refuse
 from sfda_kit.results.record import Alarm, Monitoring, Rollback
 from sfda_kit.runs.best_checkpoint import BestCheckpoint
+from sfda_kit.runs.checked_epochs import checked_epochs
 
 if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank
@@ -56,24 +58,27 @@ class AdaptationDriver:
         state = self._attempt(make(), evaluate)
         while state is None:
             state = self._attempt(make(), evaluate)
+        if self.applied:
+            self._check_scores()
         result = self.kept.restore(state)
         self._describe((result.phase, result.epoch))
         return result
+
+    def _check_scores(self) -> None:
+        if all(candidate(row, self.validator).score is None for row in self.journal.history):
+            refuse(self.score.required[self.validator], "no finite score in any epoch", "a finite score to select by")
 
     def _attempt(self, method: Method, evaluate: Evaluate) -> EpochState | None:
         """Return the last state, None where the run was rolled back and must go on."""
         if self.rollbacks:
             self._start_lower()
         state: EpochState | None = None
-        epochs = method.adapt(self.context)
+        epochs = checked_epochs(method, self.context)
         for state in epochs:
             row = self._epoch(state, evaluate)
             if "collapse" in row["signals"]["alarms"] and self.config.on_collapse != "warn":
-                if close := getattr(epochs, "close", None):
-                    close()  # Before the collapsed epoch is saved, so that the checkpoint is that of the epoch before.
+                epochs.close()  # before the collapsed epoch is saved: the checkpoint is that of the epoch before
                 return self._collapsed(state, row)
-        if state is None:
-            raise RuntimeError(f"the method {type(method).__name__!r} yielded no state")
         return state
 
     def _epoch(self, state: EpochState, evaluate: Evaluate) -> dict[str, Any]:

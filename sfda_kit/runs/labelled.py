@@ -66,10 +66,10 @@ def run_plan(plan: Plan, runs_dir: Path, resume: bool, listener: Listener, track
 
 
 def run_label(config: RunConfig) -> str:
-    """Return the beginning of the name of a run's folder."""
+    """Return the beginning of the name of a run's folder; ``owner:name`` of a part is ``owner.name`` in it."""
     dataset = config.dataset
     label = f"{config.method}-{dataset.name}-{dataset.source}-{dataset.target}-s{config.seed}"
-    return label.replace("@", "_")
+    return label.replace("@", "_").replace(":", ".")
 
 
 def run_identity(plan: Plan, task: Task) -> dict[str, Any]:

@@ -13,14 +13,18 @@ from sfda_kit.adaptation.changing_terms import changed_aligners
 from sfda_kit.config.explain import explain
 from sfda_kit.config.merging import merge_part, merge_recipe, spelt_out
 from sfda_kit.config.models import RunConfig
+from sfda_kit.config.part_names import renamed_recipe
 from sfda_kit.data.modality import MODALITIES
 from sfda_kit.datasets.open_dataset import open_dataset
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.encoding import not_of
 from sfda_kit.interfaces.recipe import BridgeConfig, Phase, Recipe
+from sfda_kit.plugins.boundary import call
+from sfda_kit.plugins.building import build
 from sfda_kit.plugins.code_hash import part_identity
+from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import build_part, registry
-from sfda_kit.plugins.registry import Component, build
+from sfda_kit.plugins.reads import check_reads
 from sfda_kit.versions import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -139,9 +143,16 @@ def resolve_method(config: RunConfig) -> MethodPlan:
 
 def recipe_of(component: Component, config: RunConfig) -> Recipe:
     """Return the recipe of a method with the user's changes. Raises ``UserError`` for a change that does not fit."""
+    return apply_overrides(own_recipe(component), config.recipe, component.name)
+
+
+def own_recipe(component: Component) -> Recipe:
+    """Return the recipe of a method. A name in it means a part of the same owner, where others declare it too."""
     part = component.load()
     recipe = part if isinstance(part, Recipe) else getattr(part, "recipe", Recipe())
-    return apply_overrides(recipe, config.recipe, component.name)
+    data = recipe.model_dump()
+    named = renamed_recipe(data, lambda kind, name: registry().own_name(kind, name, component.owner))
+    return recipe if named == data else Recipe.model_validate(named)
 
 
 def with_card_model(config: RunConfig) -> RunConfig:
@@ -168,7 +179,7 @@ def check_parts(recipe: Recipe, config: RunConfig, method: Method) -> None:
         _check_bridge(bridge, is_joint=role == recipe.joint_bridge)
     for phase in recipe.phases:
         _check_phase(phase, network, config.model)
-    method.check(network)
+    call(method, method.check, network)
 
 
 def _untrained(config: RunConfig) -> Network:
@@ -213,8 +224,11 @@ def _check_phase(phase: Phase, network: Network, model: ModelConfig) -> None:
 def _checked_aligner(name: str, phase: Phase, network: Network) -> Aligner:
     """Build an aligner in each of its forms, and return the first."""
     config = phase.aligners[name]
+    from sfda_kit.adaptation.step_signals import READABLE
+
     aligner: Aligner = build_part("aligner", name, config.options)
-    aligner.check(network)
+    check_reads(aligner, READABLE)
+    call(aligner, aligner.check, network)
     if "pseudo_labels" in aligner.reads and not phase.labeler:
         raise UserError(
             f"The aligner {name!r} learns from pseudo-labels and the recipe has no labeler. Add one "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sfda_kit.events import Listener
     from sfda_kit.interfaces.method import EpochState, Method
     from sfda_kit.models.network import Network
-    from sfda_kit.plugins.registry import Component
+    from sfda_kit.plugins.component import Component
     from sfda_kit.results.record import Record
     from sfda_kit.results.store import RunFolder
     from sfda_kit.runs.plan import MethodPlan

@@ -118,7 +118,7 @@ def _identity(plan: MethodPlan, card: SourceCard, task: FolderTask) -> dict[str,
 def _label(plan: MethodPlan, folders: ImageFolders) -> str:
     name = re.sub(r"[^A-Za-z0-9_]+", "_", Path(folders.target_dir or "").absolute().name)
     pair = f"{folders.source_modality}-{folders.target_modality}"
-    return f"{plan.component.name}-{name}-{pair}-s{plan.config.seed}"
+    return f"{plan.component.name.replace(':', '.')}-{name}-{pair}-s{plan.config.seed}"
 
 
 class UnlabelledRun(Run):

@@ -12,7 +12,7 @@ from sfda_kit.results.record import Record
 from sfda_kit.submissions.findings import shown
 
 if TYPE_CHECKING:
-    from sfda_kit.plugins.registry import Component
+    from sfda_kit.plugins.component import Component
     from sfda_kit.submissions.schema import Facts
 
 CORE = "sfda-kit"
@@ -110,10 +110,10 @@ def wrong_method(facts: Facts, third_party: Mapping[str, str]) -> Iterator[str]:
 def is_own(method: str) -> bool:
     """Return whether a method of this name belongs to the project, installed here or not."""
     from sfda_kit.plugins.discovery import registry
-    from sfda_kit.plugins.registry import SHIPPED
+    from sfda_kit.plugins.shipped import SHIPPED
 
     component = registry().components.get(("method", method))
-    return method in SHIPPED or (component is not None and component.owner == CORE)
+    return ("method", method) in SHIPPED or (component is not None and component.owner == CORE)
 
 
 def is_labelled(component: Component) -> bool:
@@ -126,9 +126,8 @@ def wrong_recipe(facts: Facts) -> tuple[str, str]:
 
     The two are compared only where the same version of the method's package is installed.
     """
-    from sfda_kit.interfaces.recipe import Recipe
     from sfda_kit.plugins.discovery import installation
-    from sfda_kit.runs.plan import apply_overrides
+    from sfda_kit.runs.plan import recipe_of
 
     found, name = installation(), facts.record.method
     component = found.registry.components.get(("method", name))
@@ -137,10 +136,8 @@ def wrong_recipe(facts: Facts) -> tuple[str, str]:
         return "", f"the method {shown(name)!r} is not installed here: its recipe was not compared"
     if facts.record.versions.get(component.owner) != versions.get(component.owner):
         return "", f"it was made with another version of {component.owner}: its recipe was not compared"
-    part = component.load()
-    recipe = part if isinstance(part, Recipe) else getattr(part, "recipe", Recipe())
     try:
-        expected = apply_overrides(recipe, facts.config.recipe, name)
+        expected = recipe_of(component, facts.config)
     except UserError as error:
         return f"its changes of the recipe do not fit the method {shown(name)!r}: {error}", ""
     if _compared(expected) != _compared(facts.recipe):

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from sfda_kit.interfaces.executor import Executor, Job, Outcome
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.building import build
 from sfda_kit.results.record import read_record
 from sfda_kit.testing.declaration import PartConformance
 from sfda_kit.testing.jobs import (

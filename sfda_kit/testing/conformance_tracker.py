@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from sfda_kit.events import Event
 from sfda_kit.interfaces.tracker import Tracker
-from sfda_kit.plugins.registry import build
+from sfda_kit.plugins.building import build
 from sfda_kit.results.record import Record
 from sfda_kit.results.tracking import describe
 from sfda_kit.testing.declaration import PartConformance

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from sfda_kit.errors import UserError
+from sfda_kit.plugins.building import build
+from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import Component, build
 
 
 class DeclarationConformance:
@@ -31,7 +32,7 @@ class DeclarationConformance:
     def test_declaration_says_what_it_is(self) -> None:
         """A declaration has a lower-case name and a summary that fits a table row."""
         component = self.component()
-        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", component.name), component.name
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", component.declared_name), component.declared_name
         assert 0 < len(component.summary) <= 80, "the summary is one line of at most 80 characters"
 
     def test_listing_imports_no_torch(self) -> None:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.errors import DataError
+from sfda_kit.data.checked_dataset import check_pixels
+from sfda_kit.data.modality import modality as modality_of
+from sfda_kit.errors import DataError, PartError
+from sfda_kit.plugins.boundary import call
 from sfda_kit.verify.duplicates import SamplePlace
 from sfda_kit.verify.file_checks import FileFacts, check_values, facts_of
 from sfda_kit.verify.findings import split_message
@@ -75,10 +78,11 @@ def _read(dataset: Dataset, rows: NDArray[np.int64], modality: str) -> Iterator[
 
 
 def _pixels(dataset: Dataset, rows: NDArray[np.int64], modality: str) -> NDArray[Any]:
-    pixels = np.asarray(dataset.peek(rows, modality, _SIZE))
-    if len(pixels) != len(rows):
-        what = f"{len(rows)} samples were asked for, and {len(pixels)} {modality} images came"
-        raise DataError(f"{what}. Tell the authors of the data set's plugin.")
+    try:
+        pixels = np.asarray(call(dataset, dataset.peek, rows, modality, _SIZE))
+        check_pixels(dataset, pixels, modality_of(modality), (len(rows), _SIZE, _SIZE))
+    except PartError as error:
+        raise DataError(str(error)) from None
     return pixels
 
 

@@ -21,8 +21,9 @@ from sfda_kit.adaptation.recipe_method import pseudo_label_loss
 from sfda_kit.adaptation.step_signals import BridgeSignals, StepSignals
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.data import augment
+from sfda_kit.plugins.building import build
+from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import Component, build
 from sfda_kit.testing.conformance_aligner import with_own_module
 from sfda_kit.testing.networks import CLASSES, small_network, small_source_network
 from sfda_kit.testing.signals import small_bank, small_inputs, small_memory

@@ -16,7 +16,7 @@ from sfda_kit.bench.cells import Resolver, expand
 from sfda_kit.bench.suite import load_suite, shipped_suites
 from sfda_kit.config.digest import digest
 from sfda_kit.data.task import build_task
-from sfda_kit.plugins.registry import SHIPPED
+from sfda_kit.plugins.shipped import SHIPPED
 from sfda_kit.runs.plan import resolve
 from sfda_kit.source.source_stage import source_identity
 

@@ -37,7 +37,7 @@ def test_a_set_that_cannot_be_imported_costs_only_its_own_lines(sfda_kit, monkey
     broken = type(part)("eurosat", "no.such.module:Set", "a summary", kind="dataset", owner="somebody")
     monkeypatch.setitem(registry().components, ("dataset", "eurosat"), broken)
     shown = sfda_kit("data", "list").stdout
-    assert "error: dataset 'eurosat' of somebody declares" in shown and "sun-rgbd" in shown
+    assert "error: The dataset 'eurosat' of somebody declares" in shown and "sun-rgbd" in shown
 
 
 def test_show_renders_the_samples_it_draws_and_no_part(sfda_kit, tmp_path, monkeypatch):

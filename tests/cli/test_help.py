@@ -16,7 +16,7 @@ from sfda_kit.cli.app import app
 from sfda_kit.cli.options import SETTINGS
 from sfda_kit.config.models import RunConfig
 from sfda_kit.config.presets import PRESETS
-from sfda_kit.plugins.registry import KINDS
+from sfda_kit.plugins.hookspecs import KINDS
 
 pytestmark = pytest.mark.slow
 

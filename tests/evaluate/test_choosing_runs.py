@@ -380,10 +380,11 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_validator_that_fails_costs_only_itself_unless_it_was_asked_for(sink, sfda_kit, on_pairs, monkeypatch):
     broken(monkeypatch)
     ran = sink()
-    assert ran.output.count("the validator 'broken' failed and is left out") == 1
+    assert ran.output.count("the validator 'broken' of a-stranger failed and is left out") == 1
     assert all("broken" not in row["signals"]["validators"] for row in ran.history)
-    with pytest.raises(ZeroDivisionError, match="no images of that kind"):
-        sfda_kit("run", "--method", "sinking", *on_pairs, "--select", "broken")
+    result = sfda_kit("run", "--method", "sinking", *on_pairs, "--select", "broken")
+    expected = "The validator 'broken' of a-stranger failed: ZeroDivisionError: no images of that kind"
+    assert result.exit_code == 2 and str(result.exception).startswith(expected)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from sfda_kit.bench.cell import decode, encode, execute
 from sfda_kit.cli import flags, options
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event
+from sfda_kit.plugins.building import build
+from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import Component, build
 from sfda_kit.results.tracking import find_trackers, tracked
 from sfda_kit.testing import TrackerConformance
 from sfda_kit.testing.conformance_tracker import run_events, small_record

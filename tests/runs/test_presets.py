@@ -49,7 +49,6 @@ def method(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         owner="a-stranger",
     )
     monkeypatch.setitem(registry().components, ("method", "published"), part)
-    monkeypatch.setitem(registry().claims, ("method", "published"), part)
     load = Component.load
     recipe = Recipe.model_validate({"aligners": {"infomax": 1.0}})
     monkeypatch.setattr(Component, "load", lambda self: recipe if self.name == "published" else load(self))
@@ -97,9 +96,8 @@ def test_show_of_an_unknown_part_is_a_users_mistake(sfda_kit: Any):
 
 
 def test_the_table_has_one_row_for_each_deviation():
-    found = Registry()
-    found.add("method", Component("m", "a:b", "m", deviations=(DEVIATION, DEVIATION)), "owner")
-    found.add("aligner", Component("a", "a:b", "a", deviations=(DEVIATION,)), "owner")
+    method = Component("m", "a:b", "m", deviations=(DEVIATION, DEVIATION), kind="method", owner="owner")
+    found = Registry.of([method, Component("a", "a:b", "a", deviations=(DEVIATION,), kind="aligner", owner="owner")])
     lines = deviations_table(found).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| `m`", "| `m`", "| `a`"]
     assert "a sum \\| all" in lines[2]

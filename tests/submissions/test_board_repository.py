@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from sfda_kit import __version__
-from sfda_kit.plugins.registry import SHIPPED
+from sfda_kit.plugins.shipped import SHIPPED
 
 BOARD = Path(__file__).parents[2] / "docs" / "board-repository"
 WORKFLOWS = sorted((BOARD / ".github" / "workflows").glob("*.yml"))

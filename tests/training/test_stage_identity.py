@@ -15,8 +15,8 @@ from sfda_kit.config.models import ModelConfig
 from sfda_kit.data.modality import Modality
 from sfda_kit.data.task import build_task
 from sfda_kit.interfaces.recipe import PartConfig
+from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import Component
 from sfda_kit.runs.plan import resolve, resolve_method
 from sfda_kit.source.held_out import hold_out
 from sfda_kit.source.source_card import SourceCard

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sfda_kit.leaderboard.site.names import page_name
 from sfda_kit.leaderboard.site.wording import web_link
 from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.registry import SHIPPED
+from sfda_kit.plugins.shipped import SHIPPED
 
 if TYPE_CHECKING:
     from sfda_kit.leaderboard.board import Board, BoardRow, TaskTable
@@ -49,7 +49,8 @@ def _page(name: str, recipe: dict[str, Any], rows: list[tuple[TaskTable, BoardRo
     found = registry().components.get(("method", name))
     if found is None:
         summary = ORACLE if any(row.kind == "oracle" for _, row in rows) else ""
-        return MethodPage(name, page_name(name), summary, "", SHIPPED.get(name, ""), "", recipe, tuple(rows))
+        owner = SHIPPED.get(("method", name), "")
+        return MethodPage(name, page_name(name), summary, "", owner, "", recipe, tuple(rows))
     docs = _documentation(found.owner)
     return MethodPage(name, page_name(name), found.summary, found.paper, found.owner, docs, recipe, tuple(rows))
 

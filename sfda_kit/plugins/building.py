@@ -1,0 +1,37 @@
+"""Building of parts from their declarations and the options of the user."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from typing import Any
+
+from sfda_kit.errors import PartError, UserError, did_you_mean
+from sfda_kit.plugins.boundary import call, mark
+from sfda_kit.plugins.component import Component
+
+
+def build(component: Component, options: Mapping[str, Any] | None = None, **given: Any) -> Any:
+    """Instantiate the class of a component with ``given`` (from the core) and ``options`` (from the user).
+
+    Raises ``UserError`` naming the options that the class accepts where one is unknown, and ``PartError`` where the
+    class fails.
+    """
+    part = component.load()
+    options = dict(options or {})
+    if not callable(part):
+        raise PartError(f"The {component} is {component.target!r}, which is a {type(part).__name__}; expected a class.")
+    parameters = inspect.signature(part).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    accepted = [n for n in parameters if n not in given]
+    for option in options:
+        if not open_ended and option not in accepted:
+            raise UserError(
+                f"The {component.kind} {component.name!r} has no option {option!r}. {did_you_mean(option, accepted)}"
+            )
+    with redirect_stdout(sys.stderr):
+        built = call(component, part, **given, **options)
+    mark(built, component)
+    return built
