@@ -66,7 +66,7 @@ class Outcomes:
 
 
 def judged(work: Callable[[], Any], longest: int) -> tuple[str, str]:
-    """Return ``taken``, ``refused`` (an expected error), ``traceback`` or ``hang`` (``longest`` seconds), and a text."""
+    """Return ``taken``, ``refused`` (an expected error), ``traceback`` or ``hang`` (too many seconds), and a text."""
     try:
         with _limited(longest):
             work()

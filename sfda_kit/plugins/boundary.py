@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
-from sfda_kit.errors import PartError, SfdaKitError, printable
+from sfda_kit.errors import PartError, SfdaKitError, brief
 from sfda_kit.plugins.component import Component
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def explained(error: BaseException, module: str) -> str:
     """Return an exception as one line, with the last place in the package of ``module`` that it came through."""
     lines = str(error).strip().splitlines()
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    return cut(text) + _place(error, module.partition(":")[0].partition(".")[0])
+    return brief(text, LONGEST, quoted=False) + _place(error, module.partition(":")[0].partition(".")[0])
 
 
 def _place(error: BaseException, package: str) -> str:
@@ -82,15 +82,11 @@ def refuse(part: Any, came: str, expected: str) -> NoReturn:
     """Raise ``PartError``: ``part`` returned ``came`` where its contract has ``expected``."""
     component = component_of(part)
     name = str(component or f"part {type(part).__name__!r}")
-    raise PartError(f"The {name} returned {cut(came)}; expected {expected}. {_remedy(component)}")
+    raise PartError(
+        f"The {name} returned {brief(came, LONGEST, quoted=False)}; expected {expected}. {_remedy(component)}"
+    )
 
 
 def _remedy(component: Component | None) -> str:
     authors = f"the authors of {component.owner}" if component and component.owner else "its authors"
     return f"Choose another part, or report this to {authors}."
-
-
-def cut(text: str) -> str:
-    """Return ``text`` without control characters, at most ``LONGEST`` characters long."""
-    shown = printable(text)
-    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sfda_kit.plugins.boundary import cut, explained
+from sfda_kit.errors import brief
+from sfda_kit.plugins.boundary import LONGEST, explained
 
 SLOW_IMPORT = 1.0
 """The seconds from which on the import of a plugin is said to be slow, because it delays every command."""
@@ -38,7 +39,7 @@ class DeclarationError(Exception):
 
 def failure(owner: str, version: str, error: BaseException, module: str) -> Plugin:
     """Return the plugin whose ``module`` raised ``error`` on import or in a hook."""
-    text = cut(str(error)) if isinstance(error, DeclarationError) else explained(error, module)
+    text = brief(error, LONGEST, quoted=False) if isinstance(error, DeclarationError) else explained(error, module)
     return Plugin(owner, version, text, _remedy(owner, error, module))
 
 
