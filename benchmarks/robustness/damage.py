@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from child import FAILED, REFUSED, Ended, ended, in_child
-from kills import SECONDS
+from kills import SECONDS, work
 from outcomes import Outcomes, timed
-from small_run import result_of, small_run
+from small_run import result_of
 from typer.testing import CliRunner
 
 Damage = Callable[[bytes, random.Random], bytes]
@@ -41,7 +41,7 @@ def damage_unfinished(outcomes: Outcomes, folder: Path, expected: dict[str, Any]
         for name, kind in _chosen(stopped, most, seed):
             place = _copied(stopped, folder / "damaged")
             _apply(place / name, kind, seed)
-            done = ended(in_child(lambda: _resume(place), folder / "log"), folder / "log", SECONDS)  # noqa: B023
+            done = ended(in_child(lambda: work(place), folder / "log"), folder / "log", SECONDS)  # noqa: B023
             outcomes.add(f"{kind}, under way", _outcome(done, place, expected), f"{name}: {done.text}")
 
 
@@ -52,7 +52,7 @@ def damage_finished(outcomes: Outcomes, folder: Path, expected: dict[str, Any], 
         for name, kind in _chosen(finished / "runs", most, seed):
             place = _copied(finished, folder / "damaged")
             _apply(place / "runs" / name, kind, seed)
-            done = ended(in_child(lambda: _resume(place), folder / "log"), folder / "log", SECONDS)  # noqa: B023
+            done = ended(in_child(lambda: work(place), folder / "log"), folder / "log", SECONDS)  # noqa: B023
             outcomes.add(f"{kind}, finished run", _outcome(done, place, expected), f"{name}: {done.text}")
             place = _copied(finished, folder / "damaged")
             _apply(place / "runs" / name, kind, seed)
@@ -60,11 +60,6 @@ def damage_finished(outcomes: Outcomes, folder: Path, expected: dict[str, Any], 
                 done = ended(in_child(lambda: command(place), folder / "log"), folder / "log", 60)  # noqa: B023
                 outcome = {0: "taken", REFUSED: "refused", FAILED: "traceback"}.get(done.code, "hang")
                 outcomes.add(f"{kind}, `{command.__name__[1:]}`", outcome, f"{name}: {done.text}")
-
-
-def _resume(place: Path) -> None:
-    os.environ["SFDA_KIT_CACHE"] = str(place / "cache")
-    small_run(place / "runs", resume=True)
 
 
 def _query(place: Path) -> None:
@@ -106,7 +101,7 @@ def _stopped(place: Path, log: Path) -> Path:
 
         journal.Journal.epoch = last  # type: ignore[method-assign]
 
-    ended(in_child(lambda: _resume(place), log, stop_late), log)
+    ended(in_child(lambda: work(place), log, stop_late), log)
     return place
 
 

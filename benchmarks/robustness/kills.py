@@ -19,34 +19,35 @@ SECONDS = 120
 
 def kill_runs(outcomes: Outcomes, folder: Path, most: int, seed: int = 0) -> dict[str, Any]:
     """Kill up to ``most`` runs. Returns the result of an undisturbed run, which every continued run must repeat."""
-    place = _empty(folder / "undisturbed")
+    place = emptied(folder / "undisturbed")
     counted = folder / "writes"
-    ended(in_child(lambda: _work(place), folder / "log", killed_at_write(0, counted)), folder / "log")
+    ended(in_child(lambda: work(place), folder / "log", killed_at_write(0, counted)), folder / "log")
     expected, writes = result_of(place / "runs"), counted.stat().st_size
     rng = random.Random(seed)
     chosen = range(1, writes + 1) if writes <= most // 2 else sorted(rng.sample(range(1, writes + 1), most // 2))
     with timed(outcomes, "kills before writes"):
         for number in chosen:
-            place = _empty(folder / "killed")
-            ended(in_child(lambda: _work(place), folder / "log", killed_at_write(number)), folder / "log")  # noqa: B023
-            _continue(outcomes, "kill before a write", place, expected, folder / "log", f"write {number} of {writes}")
+            place = emptied(folder / "killed")
+            ended(in_child(lambda: work(place), folder / "log", killed_at_write(number)), folder / "log")  # noqa: B023
+            continued(outcomes, "kill before a write", place, expected, folder / "log", f"write {number} of {writes}")
     with timed(outcomes, "kills at random moments"):
         for number in range(most - len(chosen)):
-            place = _empty(folder / "killed")
+            place = emptied(folder / "killed")
             sent = signal.SIGTERM if number % 5 == 4 else signal.SIGINT if number % 5 == 3 else signal.SIGKILL
-            ended(in_child(lambda: _work(place), folder / "log"), folder / "log", rng.uniform(0.05, 6), sent)  # noqa: B023
-            _continue(outcomes, f"{sent.name} at a random moment", place, expected, folder / "log", str(number))
+            ended(in_child(lambda: work(place), folder / "log"), folder / "log", rng.uniform(0.05, 6), sent)  # noqa: B023
+            continued(outcomes, f"{sent.name} at a random moment", place, expected, folder / "log", str(number))
     return expected
 
 
-def _work(place: Path) -> None:
+def work(place: Path) -> None:
+    """Run, or continue, in ``place``."""
     os.environ["SFDA_KIT_CACHE"] = str(place / "cache")
     small_run(place / "runs", resume=True)
 
 
-def _continue(outcomes: Outcomes, fault: str, place: Path, expected: dict[str, Any], log: Path, example: str) -> None:
+def continued(outcomes: Outcomes, fault: str, place: Path, expected: dict[str, Any], log: Path, example: str) -> None:
     """Continue the run in ``place`` undisturbed, and judge it."""
-    done = ended(in_child(lambda: _work(place), log), log, SECONDS)
+    done = ended(in_child(lambda: work(place), log), log, SECONDS)
     if done.code == 0:
         same = result_of(place / "runs") == expected
         left = _left_behind(place)
@@ -63,7 +64,8 @@ def _left_behind(place: Path) -> list[str]:
     return scraps + runs
 
 
-def _empty(place: Path) -> Path:
+def emptied(place: Path) -> Path:
+    """Return ``place`` as an empty folder."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     return place

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from crowding import fill_disks, run_twice
 from damage import damage_finished, damage_unfinished
 from fuzzers import fuzz, fuzzers
 from hostile import give_hostile_inputs
@@ -26,8 +27,8 @@ from outcomes import Outcomes
 
 from sfda_kit.submissions.pack import pack
 
-FULL = {"kills": 250, "damage": 120, "hostile": 600, "fuzz": 200_000}
-QUICK = {"kills": 3, "damage": 6, "hostile": 40, "fuzz": 1500}
+FULL = {"kills": 250, "disks": 20, "twice": 20, "damage": 120, "hostile": 600, "fuzz": 200_000}
+QUICK = {"kills": 3, "disks": 0, "twice": 1, "damage": 6, "hostile": 40, "fuzz": 1500}
 
 
 def main() -> None:
@@ -50,6 +51,8 @@ def measure(folder: Path, tries: dict[str, int], outcomes: Outcomes) -> Outcomes
     torch.set_num_threads(1)  # a forked process must not inherit threads
     os.environ["NO_COLOR"] = "1"
     expected = kill_runs(outcomes, folder, tries["kills"])
+    fill_disks(outcomes, folder, expected, tries["disks"])
+    run_twice(outcomes, folder, expected, tries["twice"])
     damage_unfinished(outcomes, folder, expected, tries["damage"])
     damage_finished(outcomes, folder, expected, tries["damage"] // 3)
     finished = folder / "undisturbed"
