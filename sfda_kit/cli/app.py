@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -27,17 +29,47 @@ from sfda_kit.cli import (
 )
 from sfda_kit.cli.groups import Command
 from sfda_kit.cli.output import errors
-from sfda_kit.errors import InterruptError, SfdaKitError, UserError
+from sfda_kit.errors import InterruptError, RenamedWarning, SfdaKitError, UserError
+
+RENAMED = {"--depth-unit": "--unit"}
+"""Options by an older name, which still work."""
 
 
 class _Root(TyperGroup):
     """Turns Ctrl-C into ``InterruptError``, because Typer's own handling differs between its versions."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        return super().parse_args(ctx, [_present_name(argument) for argument in args])
+
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("once", RenamedWarning)
+                warnings.showwarning = _shown(warnings.showwarning)
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             raise InterruptError("Interrupted") from None
+
+
+def _present_name(argument: str) -> str:
+    """Return an option by its present name, with a notice where it was given by an older one."""
+    name, equals, value = argument.partition("=")
+    if name not in RENAMED:
+        return argument
+    errors().print(f"notice: {name} is called {RENAMED[name]} now; the old name will go", markup=False)
+    return f"{RENAMED[name]}{equals}{value}"
+
+
+def _shown(otherwise: Callable[..., None]) -> Callable[..., None]:
+    """Return a way to show warnings: keys by an older name are notices."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, RenamedWarning):
+            errors().print(f"notice: {message}", markup=False, soft_wrap=True)
+        else:
+            otherwise(message, category, *place, **more)
+
+    return show
 
 
 app = typer.Typer(

@@ -64,7 +64,7 @@ def show(
     domain: Annotated[str | None, typer.Option(help="One sensor only.")] = None,
     number: Annotated[int, typer.Option(min=1, help="Samples to draw.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Which samples.")] = 0,
-    depth_unit: Annotated[str | None, typer.Option(help="mm, m or sun-rgbd-bits.")] = None,
+    unit: options.Unit = None,
     encoding: Annotated[str | None, typer.Option(help="Show this encoding too: jet, normals, hha, ...")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="dataset.options.KEY=VALUE, ...")] = None,
 ) -> None:
@@ -73,7 +73,7 @@ def show(
     from sfda_kit.datasets.open_dataset import open_dataset
     from sfda_kit.datasets.sample_sheet import draw_pairs
 
-    given = {"dataset": dataset, "data_root": data_root, "depth_unit": depth_unit}
+    given = {"dataset": dataset, "data_root": data_root, "unit": unit}
     config = flags.without_method(given | {"encoding": encoding or "copy"}, set_)
     opened = open_dataset(config.dataset)
     encode = _encoding(config) if encoding else None

@@ -24,7 +24,7 @@ def stats(
     seed: Annotated[int, typer.Option(min=0, help="Which images.")] = 0,
     source: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, where the loader needs a task.")] = None,
     target: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, with --source.")] = None,
-    depth_unit: options.DepthUnit = None,
+    unit: options.Unit = None,
     set_: options.Assignments = None,
     json: options.AsJson = False,
 ) -> None:
@@ -33,7 +33,7 @@ def stats(
     from sfda_kit.datasets.channel_statistics import draw, statistics
     from sfda_kit.datasets.open_dataset import open_dataset
 
-    given = {"dataset": dataset, "data_root": data_root, "source": source, "target": target, "depth_unit": depth_unit}
+    given = {"dataset": dataset, "data_root": data_root, "source": source, "target": target, "unit": unit}
     with flags.json_of_error(json, status="failed", dataset=dataset):
         opened = open_dataset(flags.without_method(given, set_).dataset)
         found = statistics(opened, modality or opened.modalities, number, seed)
@@ -62,6 +62,6 @@ def show(console: Console, found: DatasetStatistics) -> None:
     console.print(f"{found.groups:,} groups", markup=False)
     for one in found.histograms:
         sensor = printable(f"{one.modality}@{one.domain}")
-        gaps = f", {one.missing:.1%} missing" if one.missing else ""
-        line = f"{sensor}: mean {one.mean:.3g}, standard deviation {one.std:.3g}{gaps} ({one.images} images)"
+        gaps = f", {one.missing:.2%} missing" if one.missing else ""
+        line = f"{sensor}: mean {one.mean:.3g}, standard deviation {one.std:.3g} {one.unit}{gaps} ({one.images} images)"
         console.print(line, soft_wrap=True, markup=False)

@@ -13,10 +13,10 @@ from sfda_kit.config.digest import digest
 from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.copies import without_copies
 from sfda_kit.data.group_split import split_groups
-from sfda_kit.data.modality import modality
 from sfda_kit.data.subsample import subsample
 from sfda_kit.errors import DataError, UserError, did_you_mean
 from sfda_kit.interfaces.dataset import PARTS, Dataset, Index, Split
+from sfda_kit.plugins.modalities import check_unit, modality
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,9 +84,10 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
     index = dataset.index()
     source = Sensor.parse(config.source, dataset, index.domains)
     target = Sensor.parse(config.target, dataset, index.domains)
+    check_unit(config.unit, (source.modality, target.modality))
     split = choose_split(dataset, config, index)
     keep, notices = _without_bad(dataset, config, source, target, len(index.label))
-    parts = split_groups(index, config.split_seed)
+    parts = split_groups(index, config.split_seed, config.shares)
     rows, classes, left_out = _rows_by_role(index, split, parts, source, target, config.minimum_images, keep)
     if config.skip_bad:
         rows, copied = without_copies(dataset, rows, source.modality, target.modality)

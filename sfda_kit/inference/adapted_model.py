@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
+from pydantic import AliasChoices, ConfigDict, Field, ValidationError
 
 from sfda_kit.config.explain import explain
 from sfda_kit.errors import UserError
@@ -20,7 +20,9 @@ from sfda_kit.source.source_cards import untrained
 
 class AdaptedCard(StrictModel):
     """A card describes an adapted model; its normalisation, image size and classes are those of ``source``.
-    ``modality`` and ``depth_unit`` describe the images that it takes."""
+    ``modality`` and ``unit`` describe the images that it takes; cards of version 0.2 call the unit ``depth_unit``."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     format: int = 1
     method: str
@@ -28,7 +30,7 @@ class AdaptedCard(StrictModel):
     input_bridge: BridgeConfig
     encoding: PartConfig
     modality: str
-    depth_unit: str | None = None
+    unit: str | None = Field(default=None, validation_alias=AliasChoices("unit", "depth_unit"))
     epochs: int = 0
     weights_sha256: str = ""
 

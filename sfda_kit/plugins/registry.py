@@ -10,7 +10,18 @@ from typing import Any
 
 from sfda_kit.errors import UserError, did_you_mean
 
-KINDS = ("bridge", "aligner", "labeler", "method", "dataset", "encoding", "validator", "executor", "tracker")
+KINDS = (
+    "bridge",
+    "aligner",
+    "labeler",
+    "method",
+    "dataset",
+    "modality",
+    "encoding",
+    "validator",
+    "executor",
+    "tracker",
+)
 
 _PARTS = {
     "sfda-kit-shot": "shot-im shot shot-plus-plus relative-rotation mixmatch entropy-split",

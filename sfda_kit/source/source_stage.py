@@ -11,9 +11,9 @@ import torch
 
 from sfda_kit.config.digest import digest
 from sfda_kit.config.models import RunConfig
-from sfda_kit.data.modality import modality
 from sfda_kit.errors import RunError, UserError
 from sfda_kit.plugins.code_hash import part_identity
+from sfda_kit.plugins.modalities import modality, strange_modalities
 from sfda_kit.source.source_card import SourceCard, load_card, save_source
 from sfda_kit.source.source_cards import load_joint_card
 from sfda_kit.source.source_training import channel_statistics, measure_normalisation, train_network
@@ -70,6 +70,7 @@ def source_identity(config: RunConfig, task: Task, encoding: Encoding) -> dict[s
         "code": [
             part_identity("dataset", config.dataset.name),
             None if free else part_identity("encoding", config.encoding.name),
+            *(part_identity(kind, name) for kind, name in sorted(strange_modalities(str(task.source)))),
         ],
     }
 

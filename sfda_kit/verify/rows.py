@@ -47,7 +47,7 @@ def row_places(dataset: Dataset, index: Index, rows: NDArray[np.int64]) -> list[
     from sfda_kit.data.group_split import split_groups
     from sfda_kit.interfaces.dataset import PARTS
 
-    parts = split_groups(index, dataset.config.split_seed)
+    parts = split_groups(index, dataset.config.split_seed, dataset.config.shares)
     return [
         SamplePlace(
             index.names[row],

@@ -50,7 +50,7 @@ def test_shares_hold_for_each_class_with_single_groups():
     count = 400
     index = an_index(list(range(count)), [i % 3 for i in range(count)], [0] * count)
     part = split_groups(index, 0)
-    for code, share in enumerate(SHARES.values()):
+    for code, share in enumerate(SHARES):
         for label in range(3):
             found = ((part == code) & (index.label == label)).sum() / (index.label == label).sum()
             assert found == pytest.approx(share, abs=0.02)

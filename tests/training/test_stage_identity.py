@@ -12,8 +12,8 @@ from sfda_kit.builtin.encodings import ChannelCopy, Jet
 from sfda_kit.cli.flags import configuration
 from sfda_kit.config.digest import digest
 from sfda_kit.config.models import ModelConfig
-from sfda_kit.data.modality import Modality
 from sfda_kit.data.task import build_task
+from sfda_kit.interfaces.modality import Modality
 from sfda_kit.interfaces.recipe import PartConfig
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.registry import Component
