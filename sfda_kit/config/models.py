@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +18,7 @@ from pydantic import (
 
 from sfda_kit.config.digest import digest
 from sfda_kit.config.renamed import with_present_names
+from sfda_kit.errors import RenamedWarning
 from sfda_kit.interfaces.recipe import PartConfig
 from sfda_kit.interfaces.strict_model import DigestStableModel, StrictModel
 from sfda_kit.plugins.modalities import modality, modality_names
@@ -80,6 +82,12 @@ class DatasetConfig(DigestStableModel, _Strict):
         unit = data.pop("unit", None)
         is_depth = unit is None or unit in DEPTH_UNITS
         return data | ({"depth_unit": unit} if is_depth else {"depth_unit": None, "unit": unit})
+
+    @property
+    def depth_unit(self) -> str | None:
+        """``unit`` by its older name."""
+        warnings.warn("depth_unit is called unit now", RenamedWarning, stacklevel=2)
+        return self.unit
 
     @field_validator("unit")
     @classmethod

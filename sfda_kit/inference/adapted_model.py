@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
 from pydantic import AliasChoices, ConfigDict, Field, ValidationError
 
 from sfda_kit.config.explain import explain
-from sfda_kit.errors import UserError
+from sfda_kit.errors import RenamedWarning, UserError
 from sfda_kit.files import write_json
 from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
 from sfda_kit.interfaces.strict_model import StrictModel
@@ -33,6 +34,12 @@ class AdaptedCard(StrictModel):
     unit: str | None = Field(default=None, validation_alias=AliasChoices("unit", "depth_unit"))
     epochs: int = 0
     weights_sha256: str = ""
+
+    @property
+    def depth_unit(self) -> str | None:
+        """``unit`` by its older name."""
+        warnings.warn("depth_unit is called unit now", RenamedWarning, stacklevel=2)
+        return self.unit
 
 
 def save_adapted(model: AdaptedModel, card: AdaptedCard, folder: Path) -> None:

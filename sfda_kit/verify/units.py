@@ -32,7 +32,9 @@ def doubtful_units(facts: Collection[FileFacts], unit: str | None) -> Iterator[F
             continue
         what = f"the middle of {len(medians)} {kind.name} images is at {middle:.3g} {kind.unit}"
         if unit is None:
-            remedy = f"Its loader has to return {kind.unit} as the data set's contract says; tell its authors."
+            remedy = (
+                "Its loader must return what the contract of data sets says, for depth millimetres; tell its authors."
+            )
             yield Finding("doubtful-unit", ".", what, remedy)
             continue
         read_as = kind.chosen_unit(unit)
