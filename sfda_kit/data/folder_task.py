@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sfda_kit.data.task import LEAST_IMAGES
 from sfda_kit.data.unlabelled_folder import find_pairs, find_unlabelled, load_pairs
 from sfda_kit.data.views import ImageView, Normalisation, PairView, TargetView, stored_size
 from sfda_kit.data.walk import require_folder
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from sfda_kit.interfaces.encoding import Encoding
 
 _ORDER_SEED = 1
-_LEAST_IMAGES = 2
-"""Batch normalisation has no variance over one image."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +112,8 @@ def _shuffled(files: ImageFiles) -> ImageFiles:
 
 
 def _enough(count: int, option: str, folder: Path) -> None:
-    if count < _LEAST_IMAGES:
-        raise DataError(f"{option} {folder} holds {count} image; training needs at least {_LEAST_IMAGES}.")
+    if count < LEAST_IMAGES:
+        raise DataError(f"{option} {folder} holds {count} image; training needs at least {LEAST_IMAGES}.")
 
 
 def _fingerprint(folders: ImageFolders, names: Iterable[str], arrays: Iterable[NDArray[Any]]) -> str:

@@ -27,8 +27,8 @@ def modality(name: str) -> Modality:
 
 
 def modality_names() -> tuple[str, ...]:
-    """Return the names of all installed modalities."""
-    return tuple(registry().names("modality"))
+    """Return the names of all installed modalities, rgb first."""
+    return tuple(sorted(registry().names("modality"), key=lambda name: (name != "rgb", name)))
 
 
 def is_modality(name: str) -> bool:
