@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import stat
-import unicodedata
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +54,13 @@ def read_image(path: Stored, modality: str, unit: str = "") -> Pixels:
         raise DataError(f"{path} ({modality}) {error}") from None
 
 
-def unread(names: Iterable[str], stem: str) -> str | None:
-    """Return the name among ``names`` of an image called ``stem`` whose format is not read; None without one."""
-    return next((name for name in names if name.lower().endswith(UNREAD_SUFFIXES) and _stem(name) == stem), None)
-
-
-def _stem(name: str) -> str:
-    return unicodedata.normalize("NFC", name[: name.rindex(".")])
+def missing_half(held: Path, expected: Path) -> str:
+    """Return a sentence for an image whose other half ``expected`` (a path without a suffix) is in no format read."""
+    suffixes = ", ".join(IMAGE_SUFFIXES)
+    others = (expected.with_name(expected.name + suffix) for suffix in UNREAD_SUFFIXES)
+    if found := next((other for other in others if other.exists()), None):
+        return f"{found} has a format that is not read. Convert it to one of {suffixes}"
+    return f"{held} has no other half: expected {expected} with one of {suffixes}"
 
 
 def _refuse_unreadable(path: Stored) -> None:

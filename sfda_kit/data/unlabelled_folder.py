@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sfda_kit.data.decode_cache import ImageFiles, listing
-from sfda_kit.data.images import IMAGE_SUFFIXES, is_image_name
+from sfda_kit.data.images import IMAGE_SUFFIXES, is_image_name, missing_half
 from sfda_kit.data.walk import require_folder, walk
 from sfda_kit.errors import DataError
 
@@ -108,7 +108,7 @@ def _lonely(root: Path, folders: tuple[str, str], halves: list[dict[str, str]]) 
     for here, there in ((0, 1), (1, 0)):
         for stem in sorted(halves[here].keys() - halves[there].keys()):
             held, expected = root / folders[here] / halves[here][stem], root / folders[there] / stem
-            found.append(f"{held} has no other half: expected {expected} with one of {', '.join(IMAGE_SUFFIXES)}")
+            found.append(missing_half(held, expected))
     return found
 
 

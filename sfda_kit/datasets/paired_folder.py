@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sfda_kit.data.images import IMAGE_SUFFIXES, is_image_name
+from sfda_kit.data.images import IMAGE_SUFFIXES, is_image_name, missing_half
 from sfda_kit.data.walk import list_folder, require_folder
 from sfda_kit.datasets.folder_dataset import FolderDataset, Scan, SceneRow
 from sfda_kit.datasets.groups import told_groups
@@ -170,7 +170,7 @@ def _pair(root: Path, domain: str, scene_class: str, files: dict[str, dict[str, 
         if lacking:
             held = next(root / domain / m / scene_class / names[stem] for m, names in files.items() if stem in names)
             expected = root / domain / lacking[0] / scene_class / stem
-            problems.append(f"{held} has no other half: expected {expected} with one of {_suffixes()}")
+            problems.append(missing_half(held, expected))
             continue
         paths = {name: f"{domain}/{name}/{scene_class}/{names[stem]}" for name, names in files.items()}
         rows.append(SceneRow(f"{domain}/{scene_class}/{stem}", domain, scene_class, paths))
@@ -181,10 +181,6 @@ def _stem(name: str) -> str:
     """Return the name without folder and suffix, in form NFC: some systems store accents apart from their letters."""
     last = name.rpartition("/")[2]
     return unicodedata.normalize("NFC", last[: last.rindex(".")] if last.lower().endswith(IMAGE_SUFFIXES) else last)
-
-
-def _suffixes() -> str:
-    return ", ".join(IMAGE_SUFFIXES)
 
 
 def _nothing_found(root: Path) -> str:

@@ -154,7 +154,7 @@ def test_a_unit_of_no_image_here_is_refused():
     check_unit("mm,celsius", ("depth", "thermal"))
     with pytest.raises(UserError, match="--unit 12-bit: no image here has this unit"):
         check_unit("12-bit", ("rgb", "thermal"))
-    with pytest.raises(UserError, match="expected one of mm"):
+    with pytest.raises(UserError, match="expected one of full-scale, mm"):
         load_config({"method": "source-only", "dataset": {"unit": "fahrenheit"}})
 
 

@@ -104,6 +104,15 @@ def test_an_encoding_decides_a_source_model_where_it_changes_its_images(on_pairs
     assert named("copy", ChannelCopy(), "depth@cam") != named("jet", Jet(), "depth@cam")
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_only_group_of_a_class_is_never_held_out(seed: int):
+    groups = torch.arange(40) // 4
+    labels = (groups == 7).long()  # one class is one group
+    training, held_out = hold_out(groups, 0.3, seed, labels)
+    assert set(labels[training].tolist()) == {0, 1} and 1 not in labels[held_out]
+    assert not len(hold_out(groups, 0.1, seed, groups)[1]), "each group is all that there is of a class"
+
+
 @pytest.mark.parametrize("size", [1, 4, 38, 40])
 @pytest.mark.parametrize("seed", range(4))
 def test_some_images_are_held_out_and_most_are_not(size: int, seed: int):
