@@ -97,8 +97,8 @@ class Monitor:
             return ""
         return (
             f"for {PATIENCE} epochs both halves of a TI pair were predicted alike clearly less often, now for "
-            f"{agreements[-1]:.1%} of the pairs, than by the source model, not adapted, for {reference:.1%}: adaptation "
-            "may be making the model worse"
+            f"{agreements[-1]:.1%} of the pairs, than by the source model, not adapted, for {reference:.1%}: "
+            "adaptation may be making the model worse"
         )
 
     def _negative_transfer(self, epochs: Sequence[Diagnostics]) -> str:
