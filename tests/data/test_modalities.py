@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,17 +176,9 @@ def test_other_pictures_that_pillow_reads(tmp_path: Path, rgb: NDArray[Any], suf
     assert (read_image(tmp_path / f"a{suffix}", "rgb") == rgb).all()
 
 
-SAR = """
-from sfda_kit import Component, Modality, Unit, hookimpl
-
-UNITS = {"decibels": Unit(), "centibels": Unit(0.1)}
-SAR = Modality("sar", unit="decibels", valid=(-40, 10), units=UNITS, encoding="stretch")
-
-
-@hookimpl
-def sfda_kit_register_modality():
-    return [Component("sar", "sar_sensor:SAR", "radar backscatter")]
-"""
+PAGE = Path(__file__).parents[2] / "docs" / "write-a-plugin.md"
+(SAR,) = re.findall(r"```python\n(# sar_sensor\.py.*?)```", PAGE.read_text(), flags=re.DOTALL)
+"""The plugin of the documentation."""
 
 
 def test_a_stranger_declares_a_modality_in_a_few_lines(install_plugin: Callable[[str, str], None], tmp_path: Path):
