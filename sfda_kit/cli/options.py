@@ -45,7 +45,9 @@ Unit = Annotated[
     Text,
     Setting("dataset.unit", "What files hold: mm, m, centikelvin, celsius, 12-bit, ...", "the data set's own, else mm"),
 ]
-Shares = Annotated[Text, Setting("dataset.shares", "Of source, target training and target test images.", "45,30,25")]
+Shares = Annotated[
+    Text, Setting("dataset.shares", "Of source, target training and target test images: A,B,C.", "(0.45, 0.3, 0.25)")
+]
 SkipBad = Annotated[
     bool, Setting("dataset.skip_bad", "Leave out and record unreadable images and held-out copies.", flag="--skip-bad")
 ]

@@ -97,7 +97,6 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
         rows, copied = without_copies(dataset, rows, source.modality, target.modality)
         left_out += copied
     rows, thinned = subsample(rows, index, config)
-    _refuse_single_image(rows)
     ti = tuple(sorted({index.classes[int(c)] for c in index.label[rows["ti"]]}))
     notices = [*index.notices, *notices, *left_out, *thinned]
     hashes = {part: digest([index.names[int(r)] for r in selected]) for part, selected in rows.items()}
@@ -105,7 +104,8 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
     return Task(dataset, index, source, target, classes, ti, rows, tuple(notices), fingerprint)
 
 
-def _refuse_single_image(rows: Mapping[str, Rows]) -> None:
+def refuse_single_image(rows: Mapping[str, Rows]) -> None:
+    """Raise ``DataError`` where the target has too few training images to train on."""
     if len(rows["target-train"]) < LEAST_IMAGES:
         raise DataError(
             f"The target has {len(rows['target-train'])} training image; training needs at least {LEAST_IMAGES}: batch "

@@ -27,7 +27,6 @@ IN_WORDS = {
     "split": "by data set",
     "tr_classes": "from --split",
     "ti_classes": "from --split",
-    "shares": "45,30,25",
     "unit": "the data set's own, else mm",
     "source_epochs": "by source.steps",
     "source_floor": "twice chance",
