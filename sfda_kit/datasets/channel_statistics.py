@@ -126,13 +126,14 @@ def _missing(dataset: Dataset, rows: NDArray[np.int64], name: str, small: NDArra
 
 
 def held(dataset: Dataset) -> tuple[str, ...]:
-    """Return the modalities that most samples have together; all of them where the set is no ``FolderDataset``."""
+    """Return the most modalities that samples have together; all of them where the set is no ``FolderDataset``."""
     from sfda_kit.datasets.folder_dataset import FolderDataset
 
     if not isinstance(dataset, FolderDataset):
         return dataset.modalities
-    usual = Counter(frozenset(row.files) for row in dataset.scanned.rows).most_common(1)
-    return tuple(name for name in dataset.modalities if usual and name in usual[0][0])
+    together = Counter(frozenset(row.files) for row in dataset.scanned.rows)
+    most = max(together, key=lambda names: (len(names), together[names]), default=frozenset())
+    return tuple(name for name in dataset.modalities if name in most)
 
 
 def holding(dataset: Dataset, rows: NDArray[np.int64], name: str) -> NDArray[np.int64]:
