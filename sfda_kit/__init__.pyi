@@ -25,7 +25,6 @@ from .config.models import ModelConfig as ModelConfig
 from .config.models import RunConfig as RunConfig
 from .config.models import SourceConfig as SourceConfig
 from .data.folder_task import ImageFolders as ImageFolders
-from .data.modality import Modality as Modality
 from .data.views import ImageView as ImageView
 from .data.views import Normalisation as Normalisation
 from .data.views import PairView as PairView
@@ -57,6 +56,9 @@ from .interfaces.executor import Outcome as Outcome
 from .interfaces.method import AdaptationContext as AdaptationContext
 from .interfaces.method import EpochState as EpochState
 from .interfaces.method import Method as Method
+from .interfaces.modality import FullScale as FullScale
+from .interfaces.modality import Modality as Modality
+from .interfaces.modality import Unit as Unit
 from .interfaces.pseudo_labeler import PseudoLabeler as PseudoLabeler
 from .interfaces.pseudo_labeler import PseudoLabels as PseudoLabels
 from .interfaces.recipe import AlignerConfig as AlignerConfig

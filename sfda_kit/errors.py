@@ -38,6 +38,10 @@ class InterruptError(SfdaKitError):
     """The user pressed Ctrl-C (exit code 130)."""
 
 
+class RenamedWarning(DeprecationWarning):
+    """Something has another name now; the command line shows it as a notice."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a sentence with the known names closest to ``name``, or with all of them where none is close."""
     names = sorted(known)

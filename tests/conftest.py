@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -67,6 +67,25 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     monkeypatch.setenv("CI", "true")
     monkeypatch.chdir(home)
     return home
+
+
+@pytest.fixture
+def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Put a plugin of one file with its metadata on the path, as pip would."""
+    from sfda_kit.plugins.discovery import installation
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def put(name: str, code: str) -> None:
+        (tmp_path / f"{name}.py").write_text(code)
+        info = tmp_path / f"{name}-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[sfda_kit]\n{name} = {name}\n")
+        installation.cache_clear()
+
+    yield put
+    installation.cache_clear()
 
 
 @pytest.fixture(scope="session")

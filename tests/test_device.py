@@ -13,10 +13,10 @@ from sfda_kit.adaptation.recipe_method import pseudo_label_loss
 from sfda_kit.adaptation.step_inputs import StepInputs
 from sfda_kit.adaptation.step_signals import BridgeSignals, StepSignals
 from sfda_kit.data.augment import color_jitter
-from sfda_kit.data.modality import modality
 from sfda_kit.data.views import ImageView, Normalisation
 from sfda_kit.models.network import Network
 from sfda_kit.plugins.discovery import build_part, registry
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.testing.networks import small_network, small_source_network
 from sfda_kit.testing.signals import IMAGES, small_inputs, small_memory
 

@@ -35,12 +35,12 @@ from sfda_kit import AdaptationContext, Recipe
 from sfda_kit.adaptation.recipe_method import PhaseTraining, RecipeMethod
 from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.config.models import AdaptConfig, ModelConfig
-from sfda_kit.data.modality import modality
 from sfda_kit.data.views import ImageView, Normalisation, PairView, TargetView
 from sfda_kit.events import silent
 from sfda_kit.models.network import build_network, frozen_copy, frozen_running_statistics
 from sfda_kit.plugins.building import build
 from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.versions import versions
 
 METHODS = ("shot-im", "shot", "socket", "tgkt")

@@ -32,8 +32,8 @@ from rich.console import Console
 
 from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.data.decode_cache import ImageFiles
-from sfda_kit.data.modality import modality
 from sfda_kit.data.views import GeometryKind, ImageView, Normalisation, stored_size
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.versions import versions
 
 SIZE, BATCH = 224, 64

@@ -30,11 +30,11 @@ from rich.console import Console
 
 from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.config.models import DatasetConfig
-from sfda_kit.data.modality import modality
 from sfda_kit.data.shared_map import open_mapped
 from sfda_kit.data.task import build_task
 from sfda_kit.data.views import ImageView
 from sfda_kit.datasets import paired_folder
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.versions import versions
 
 TARGET = 300

@@ -22,12 +22,12 @@ from rich.console import Console
 
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.config.loading import load_config
-from sfda_kit.data.modality import modality
 from sfda_kit.data.open_views import stored_size
 from sfda_kit.data.task import build_task
 from sfda_kit.data.views import ImageView, Normalisation
 from sfda_kit.inference.adapted_model import load_model
 from sfda_kit.metrics import accuracy, mean_class_accuracy
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.results.collection import StoredRun, load_runs
 from sfda_kit.runs.plan import resolve
 

@@ -30,13 +30,13 @@ import torch
 
 from sfda_kit.config.loading import load_config
 from sfda_kit.config.models import RunConfig
-from sfda_kit.data.modality import modality
 from sfda_kit.data.open_views import ViewOpener, stored_size
 from sfda_kit.data.task import Task, build_task
 from sfda_kit.data.views import ImageView, LabelledView, Normalisation
 from sfda_kit.events import Event
 from sfda_kit.metrics import accuracy, mean_class_accuracy
 from sfda_kit.models import network as networks
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.runs.plan import resolve
 from sfda_kit.source import source_training
 

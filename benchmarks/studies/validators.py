@@ -1,11 +1,12 @@
 """How well each validator chooses: regret, rank correlation with held-out accuracy, collapsed picks; and which alarms
-told of runs that ended below their source model.
+told of runs that ended below their source model, and of epochs below it.
 
     python benchmarks/studies/validators.py RECORDS... [--out DIR]
 
 RECORDS are folders of finished runs (`sfda-kit run`, `sfda-kit bench`). Nothing is run again: scores and metrics
-of every epoch are in the histories. Writes `validators.csv` and `validators.md`. Labels judge the validators here;
-no run used one. To have expensive validators scored too, make the runs with `--set adapt.validators=all`.
+of every epoch are in the histories. Writes `validators.csv`, `alarms.csv`, `alarms_per_epoch.csv` and `validators.md`;
+with `--alarms` only `alarms_per_epoch.csv` and the same table as `alarms_per_epoch.md`. Labels judge the validators
+here; no run used one. To have expensive validators scored too, make the runs with `--set adapt.validators=all`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import math
+import re
 import statistics
 import warnings
 from collections import defaultdict
@@ -23,6 +25,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from scipy.stats import ConstantInputWarning, spearmanr
 
+from sfda_kit.evaluate.pair_alarm import disagreement_stands
 from sfda_kit.evaluate.selection import RANKED_BY, EpochCandidate, candidate, choose
 from sfda_kit.results.collection import StoredRun, load_runs
 
@@ -54,6 +57,24 @@ ALARM_HEADINGS = {
     "loss_caught": "points lost, raised",
     "loss_missed": "points lost, silent",
 }
+
+
+EPOCH_HEADINGS = {
+    "alarm": "alarm",
+    "epochs": "epochs",
+    "caught": "raised, below source",
+    "missed": "silent, below source",
+    "false": "raised, not below source",
+    "silent": "silent, not below source",
+    "false_share": "false, % of epochs not below",
+    "missed_share": "missed, % of epochs below",
+    "first": "false in a first epoch",
+}
+OTHER_ALARMS = ("collapse", "drift", "negative-transfer", "unsure")
+PAIRS = "pair-disagreement"
+PRESENT = f"{PAIRS} (present rule)"
+_REFERENCE = re.compile(r"not adapted, for ([\d.]+)%")
+"""The source model's agreement in the text of an alarm; histories of version 0.1 have it nowhere else."""
 
 
 class Pick(NamedTuple):
@@ -195,6 +216,95 @@ def _alarm_row(name: str, ends: Sequence[tuple[float, frozenset[str]]]) -> dict[
     }
 
 
+class Epoch(NamedTuple):
+    """One epoch of one run: whether it is below the source model, whether it is the run's first, and its alarms."""
+
+    below: bool
+    first: bool
+    alarms: frozenset[str]
+
+
+def judge_epochs(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+    """One row an alarm, over all epochs; of `pair-disagreement` also one for the present rule, tried on them."""
+    methods = [run for run in runs if run.record.method != "source-only"]
+    references = _references(methods)
+    recorded = [epoch for run in methods for epoch in _recorded(run)]
+    rows = [_epoch_row(name, recorded) for name in OTHER_ALARMS]
+    read = [run for run in methods if _source_key(run) in references and _agreements(run)]
+    if read:
+        rows.append(
+            _epoch_row(PAIRS, [epoch for run in read for epoch in _recorded(run)]) | {"alarm": f"{PAIRS} (as recorded)"}
+        )
+        rows.append(_epoch_row(PRESENT, [epoch for run in read for epoch in _by_present_rule(run, references)]))
+    return rows
+
+
+def _recorded(run: StoredRun) -> list[Epoch]:
+    least = run.record.baselines["source-only"][RANKED_BY]
+    return [
+        Epoch(row["metrics"][RANKED_BY] < least, not number, frozenset(row["signals"].get("alarms", {})))
+        for number, row in enumerate(run.history)
+    ]
+
+
+def _by_present_rule(run: StoredRun, references: Mapping[tuple[Any, ...], float]) -> list[Epoch]:
+    """The rule sees shares of pairs and their number, and no label; a phase begins anew."""
+    reference, pairs = references[_source_key(run)], run.record.task["images"]["ti"]
+    found, seen = [], defaultdict(list)
+    for row, epoch in zip(run.history, _recorded(run), strict=True):
+        seen[row["phase"]].append(row["signals"].get("pair_agreement"))
+        stands = disagreement_stands(seen[row["phase"]], reference, pairs)
+        found.append(epoch._replace(alarms=frozenset({PRESENT} if stands else ())))
+    return found
+
+
+def _agreements(run: StoredRun) -> list[float]:
+    return [row["signals"]["pair_agreement"] for row in run.history if "pair_agreement" in row["signals"]]
+
+
+def _source_key(run: StoredRun) -> tuple[Any, ...]:
+    return run.record.task.get("fingerprint"), run.record.source.get("weights_sha256")
+
+
+def _references(runs: Sequence[StoredRun]) -> dict[tuple[Any, ...], float]:
+    """The agreement of each source model: from its figure, or else from the text of an alarm of any of its runs."""
+    found: dict[tuple[Any, ...], float] = {}
+    for run in runs:
+        for row in run.history:
+            told = _REFERENCE.search(row["signals"].get("alarms", {}).get(PAIRS, ""))
+            known = row["signals"].get("source_pair_agreement", float(told[1]) / 100 if told else None)
+            if known is not None:
+                found[_source_key(run)] = known
+    return found
+
+
+def _epoch_row(name: str, epochs: Sequence[Epoch]) -> dict[str, Any]:
+    raised = [epoch for epoch in epochs if name in epoch.alarms]
+    below = sum(epoch.below for epoch in epochs)
+    caught = sum(epoch.below for epoch in raised)
+    false, above = len(raised) - caught, len(epochs) - below
+    return {
+        "alarm": name,
+        "epochs": len(epochs),
+        "caught": caught,
+        "missed": below - caught,
+        "false": false,
+        "silent": above - false,
+        "false_share": 100 * false / above if above else None,
+        "missed_share": 100 * (below - caught) / below if below else None,
+        "first": sum(epoch.first and not epoch.below for epoch in raised),
+    }
+
+
+def epochs_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    note = (
+        "Every epoch of runs of methods; below source: held-out accuracy under that of the source model, not adapted. "
+        "As recorded: by the rule of the version that made the run (0.1: any fall, at once). Present rule: a fall by "
+        "two standard errors in two epochs in a row, tried on the same histories. Labels judge here; no rule reads one."
+    )
+    return "\n".join(["## Alarms epoch by epoch", "", *_table(EPOCH_HEADINGS, rows), "", note, ""])
+
+
 def _table(headings: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["| " + " | ".join(headings.values()) + " |", "| --- |" + " ---: |" * (len(headings) - 1)]
     return lines + ["| " + " | ".join(_cell(row[name]) for name in headings) + " |" for row in rows]
@@ -222,29 +332,39 @@ def _cell(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def write(rows: Sequence[Mapping[str, Any]], alarms: Sequence[Mapping[str, Any]], text: str, folder: Path) -> None:
-    """``validators.csv``, ``alarms.csv`` and ``validators.md`` in ``folder``."""
+Table = tuple[Mapping[str, str], Sequence[Mapping[str, Any]]]
+"""Headings by key, and rows."""
+
+
+def write(tables: Mapping[str, Table], name: str, text: str, folder: Path) -> None:
+    """Each table as CSV, and ``text`` as ``<name>.md``, in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, headings, found in (("validators", HEADINGS, rows), ("alarms", ALARM_HEADINGS, alarms)):
-        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+    for table, (headings, found) in tables.items():
+        with (folder / f"{table}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(headings), lineterminator="\n")
             writer.writeheader()
             writer.writerows(found)
-    (folder / "validators.md").write_text(text, encoding="utf-8")
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("records", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, default=Path())
+    parser.add_argument("--alarms", action="store_true", help="write the table of alarms epoch by epoch alone")
     given = parser.parse_args(arguments)
     found = load_runs(given.records)
     runs = [run for run in found if usable(run)]
     if not runs:
         raise SystemExit(f"None of the {len(found)} records has a history with metrics; give finished runs.")
-    rows, alarms = summarise(runs), judge_alarms(runs)
-    text = markdown(rows, alarms, len(found) - len(runs))
-    write(rows, alarms, text, given.out)
+    epochs = judge_epochs(runs)
+    tables: dict[str, Table] = {"alarms_per_epoch": (EPOCH_HEADINGS, epochs)}
+    name, text = "alarms_per_epoch", epochs_markdown(epochs)
+    if not given.alarms:
+        rows, alarms = summarise(runs), judge_alarms(runs)
+        tables |= {"validators": (HEADINGS, rows), "alarms": (ALARM_HEADINGS, alarms)}
+        name, text = "validators", f"{markdown(rows, alarms, len(found) - len(runs))}\n{text}"
+    write(tables, name, text, given.out)
     Console(width=200).print(text, markup=False)
 
 

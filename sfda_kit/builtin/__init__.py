@@ -58,11 +58,24 @@ def sfda_kit_register_dataset() -> list[Component]:
 
 
 @hookimpl
+def sfda_kit_register_modality() -> list[Component]:
+    module = "sfda_kit.builtin.modalities"
+    return [
+        Component("rgb", f"{module}:RGB", "colour, three channels of 8 bits"),
+        Component("depth", f"{module}:DEPTH", "distance in metres, 0 is missing"),
+        Component("nir", f"{module}:NIR", "near-infrared brightness"),
+        Component("swir", f"{module}:SWIR", "short-wave infrared brightness"),
+        Component("thermal", f"{module}:THERMAL", "temperature, or an 8-bit picture of it"),
+    ]
+
+
+@hookimpl
 def sfda_kit_register_encoding() -> list[Component]:
     module, depth = "sfda_kit.builtin.encodings", "sfda_kit.builtin.depth_encodings"
     return [
         Component("copy", f"{module}:ChannelCopy", "the value in all three channels"),
         Component("jet", f"{module}:Jet", "colour map over the valid range"),
+        Component("range", f"{module}:Range", "values from low to high, in the unit of the modality"),
         Component("stretch", f"{module}:Stretch", "each image over its own range"),
         Component("disparity", f"{depth}:Disparity", "near over metres, of depth"),
         Component("normals", f"{depth}:Normals", "surface normals, of depth"),

@@ -27,7 +27,7 @@ from sfda_kit.interfaces.encoding import Encoding, not_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.data.modality import Modality
+    from sfda_kit.interfaces.modality import Modality
 
 Missing = Literal["zero", "mask", "inpaint"]
 FOCAL_X, FOCAL_Y = 0.81, 1.08

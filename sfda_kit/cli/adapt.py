@@ -55,9 +55,21 @@ class AdaptOptions(
 def adapt(chosen: AdaptOptions) -> None:
     """Adapt a source model to your own unlabelled images; no label is needed anywhere."""
     with flags.json_on_failure(chosen.json, chosen.method, chosen.runs_dir):
-        record = execute(flags.configuration(options.given(chosen), chosen.config, chosen.set_), chosen)
+        config = flags.configuration(options.given(chosen), chosen.config, chosen.set_)
+        record = execute(_with_encoding(config, chosen.modality), chosen)
     if chosen.json:
         flags.print_json(record.summary())
+
+
+def _with_encoding(config: RunConfig, modality: str) -> RunConfig:
+    """Return ``config`` with the default encoding of the images, where nobody named another."""
+    from sfda_kit.config.loading import default_encoding
+    from sfda_kit.interfaces.recipe import PartConfig
+
+    wanted = default_encoding({"target": modality, "unit": config.dataset.unit})
+    if not wanted or "encoding" in config.model_fields_set:
+        return config
+    return config.model_copy(update={"encoding": PartConfig(name=wanted["encoding"])})
 
 
 def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
@@ -72,7 +84,7 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     console = results(chosen.json)
     tell_failed_plugins()
     plan, data = resolve_method(config), config.dataset
-    where = ImageFolders(chosen.target_dir, chosen.ti_dir, chosen.modality, data.depth_unit or "mm", data.skip_bad)
+    where = ImageFolders(chosen.target_dir, chosen.ti_dir, chosen.modality, data.unit or "mm", data.skip_bad)
     with reporting(console) as listener:
         record = adapt_plan(plan, where, chosen.runs_dir, chosen.resume, listener, chosen.tracker or ())
     show_label_free(console, record)

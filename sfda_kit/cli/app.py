@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +30,10 @@ from sfda_kit.cli import (
 )
 from sfda_kit.cli.groups import Command
 from sfda_kit.cli.output import errors, print_error
-from sfda_kit.errors import InterruptError, SfdaKitError, UserError, brief
+from sfda_kit.errors import InterruptError, RenamedWarning, SfdaKitError, UserError, brief
+
+RENAMED = {"--depth-unit": "--unit"}
+"""Options by an older name, which still work."""
 
 
 class _Root(TyperGroup):
@@ -37,15 +42,42 @@ class _Root(TyperGroup):
     A name that is longer than the file system takes is a user's mistake, wherever it is noticed.
     """
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        return super().parse_args(ctx, [_present_name(argument) for argument in args])
+
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("once", RenamedWarning)
+                warnings.showwarning = _shown(warnings.showwarning)
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             raise InterruptError("Interrupted") from None
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
             raise UserError(f"The name {brief(error.filename)} is longer than the file system takes.") from None
+
+
+def _present_name(argument: str) -> str:
+    """Return an option by its present name, with a notice where it was given by an older one."""
+    name, equals, value = argument.partition("=")
+    if name not in RENAMED:
+        return argument
+    errors().print(f"notice: {name} is called {RENAMED[name]} now; the old name will go", markup=False)
+    return f"{RENAMED[name]}{equals}{value}"
+
+
+def _shown(otherwise: Callable[..., None]) -> Callable[..., None]:
+    """Return a way to show warnings: keys by an older name are notices."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, RenamedWarning):
+            errors().print(f"notice: {message}", markup=False, soft_wrap=True)
+        else:
+            otherwise(message, category, *place, **more)
+
+    return show
 
 
 app = typer.Typer(

@@ -19,7 +19,6 @@ app.command("make-crops")(data_crops.make_crops)
 app.command("make-shards")(data_shards.make_shards)
 app.command("verify")(data_verify.verify)
 app.command("stats")(data_stats.stats)
-USUAL = ("rgb", "depth")
 
 
 @app.command("list")
@@ -58,29 +57,27 @@ def show(
     dataset: Annotated[str, typer.Argument(help="As `sfda-kit data list` names it.")],
     out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("sheet.png"),
     data_root: Annotated[Path | None, typer.Option(help="Folder of the data set on this disk.")] = None,
-    modality: Annotated[
-        list[str] | None, typer.Option(help="Rows of the sheet; default: rgb and depth, else the first two.")
-    ] = None,
+    modality: Annotated[list[str] | None, typer.Option(help="Rows of the sheet; default: all of the set.")] = None,
     domain: Annotated[str | None, typer.Option(help="One sensor only.")] = None,
     number: Annotated[int, typer.Option(min=1, help="Samples to draw.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Which samples.")] = 0,
-    depth_unit: Annotated[str | None, typer.Option(help="mm, m or sun-rgbd-bits.")] = None,
+    unit: options.Unit = None,
     encoding: Annotated[str | None, typer.Option(help="Show this encoding too: jet, normals, hha, ...")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="dataset.options.KEY=VALUE, ...")] = None,
 ) -> None:
     """Draw a sheet of samples as the loader delivers them, each in every modality, with class names."""
+    from sfda_kit.cli.data_look import open_to_look
     from sfda_kit.cli.output import results
-    from sfda_kit.datasets.open_dataset import open_dataset
+    from sfda_kit.datasets.channel_statistics import held
     from sfda_kit.datasets.sample_sheet import draw_pairs
 
-    given = {"dataset": dataset, "data_root": data_root, "depth_unit": depth_unit}
+    given = {"dataset": dataset, "data_root": data_root, "unit": unit}
     config = flags.without_method(given | {"encoding": encoding or "copy"}, set_)
-    opened = open_dataset(config.dataset)
+    opened = open_to_look(config, modality)
     encode = _encoding(config) if encoding else None
-    usual = USUAL if set(USUAL) <= set(opened.modalities) else opened.modalities[:2]
-    rows = draw_pairs(opened, out, modality or usual, domain, number, seed, encoding=encode)
+    rows = draw_pairs(opened, out, modality or held(opened), domain, number, seed, encoding=encode)
     index = opened.index()
-    for notice in index.notices:
+    for notice in (one for one in index.notices if not one.startswith("left out: ")):
         results().print(f"notice: {notice}", soft_wrap=True, markup=False)
     line = (
         f"{len(index.names)} samples of {len(index.classes)} classes by {', '.join(index.domains)}; {len(rows)} drawn"

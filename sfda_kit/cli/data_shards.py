@@ -23,7 +23,7 @@ def make_shards(
     source: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, where only that task is complete.")] = None,
     target: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, with --source.")] = None,
     group_pattern: options.GroupPattern = None,
-    depth_unit: options.DepthUnit = None,
+    unit: options.Unit = None,
     skip_bad: options.SkipBad = False,
     set_: options.Assignments = None,
 ) -> None:
@@ -43,8 +43,8 @@ def make_shards(
         made = make(opened, out, shard_size * 10**6, lambda done, total: status.update(f"sample {done:,} of {total:,}"))
     line = f"{made.samples:,} samples written to {out}; shards: {made.shards:,}"
     results().print(line, soft_wrap=True, markup=False)
-    unit = opened.depth_unit if "depth" in {modality for modality, _ in made.sensors} else "mm"
-    results().print(f"try: sfda-kit run --method shot {_flags(made, out, config, unit)}", soft_wrap=True, markup=False)
+    told = config.unit or (opened.default_unit if "depth" in {modality for modality, _ in made.sensors} else "mm")
+    results().print(f"try: sfda-kit run --method shot {_flags(made, out, config, told)}", soft_wrap=True, markup=False)
 
 
 def _flags(made: Made, out: Path, config: DatasetConfig, unit: str) -> str:
@@ -53,7 +53,7 @@ def _flags(made: Made, out: Path, config: DatasetConfig, unit: str) -> str:
 
     source, target = most_used(made.sensors)
     words = ["--dataset", "webdataset", "--data-root", str(out), "--source", source, "--target", target]
-    words += ["--depth-unit", unit] if unit != "mm" else []
+    words += ["--unit", unit] if unit != "mm" else []
     if made.splits:
         words += ["--set", f"dataset.options.splits={out / SPLITS}", "--split", config.split or made.splits[0]]
     elif config.name == "paired-folder":

@@ -22,20 +22,20 @@ def stats(
     modality: Annotated[list[str] | None, typer.Option(help="Repeatable; default: all of the set.")] = None,
     number: Annotated[int, typer.Option(min=1, help="Images of each sensor for the histograms.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Which images.")] = 0,
-    source: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, where the loader needs a task.")] = None,
+    source: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, to look at one task.")] = None,
     target: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, with --source.")] = None,
-    depth_unit: options.DepthUnit = None,
+    unit: options.Unit = None,
     set_: options.Assignments = None,
     json: options.AsJson = False,
 ) -> None:
     """Count samples by class and domain, and draw how bright or far the images of each sensor are."""
+    from sfda_kit.cli.data_look import open_to_look
     from sfda_kit.cli.output import results
     from sfda_kit.datasets.channel_statistics import draw, statistics
-    from sfda_kit.datasets.open_dataset import open_dataset
 
-    given = {"dataset": dataset, "data_root": data_root, "source": source, "target": target, "depth_unit": depth_unit}
+    given = {"dataset": dataset, "data_root": data_root, "source": source, "target": target, "unit": unit}
     with flags.json_of_error(json, status="failed", dataset=dataset):
-        opened = open_dataset(flags.without_method(given, set_).dataset)
+        opened = open_to_look(flags.without_method(given, set_), modality, told=bool(source or target))
         found = statistics(opened, modality or opened.modalities, number, seed)
         draw(found, out, f"{'synthetic: ' * opened.synthetic}{opened.summary}")
     show(results(json), found)
@@ -62,6 +62,6 @@ def show(console: Console, found: DatasetStatistics) -> None:
     console.print(f"{found.groups:,} groups", markup=False)
     for one in found.histograms:
         sensor = printable(f"{one.modality}@{one.domain}")
-        gaps = f", {one.missing:.1%} missing" if one.missing else ""
-        line = f"{sensor}: mean {one.mean:.3g}, standard deviation {one.std:.3g}{gaps} ({one.images} images)"
+        gaps = f", {one.missing:.2%} missing" if one.missing else ""
+        line = f"{sensor}: mean {one.mean:.3g}, standard deviation {one.std:.3g} {one.unit}{gaps} ({one.images} images)"
         console.print(line, soft_wrap=True, markup=False)

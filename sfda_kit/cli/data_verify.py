@@ -31,8 +31,9 @@ def verify(
     tr_classes: Annotated[str | None, typer.Option(help="Task-relevant classes: A,B,...")] = None,
     ti_classes: Annotated[str | None, typer.Option(help="Task-irrelevant classes: C,D,...")] = None,
     split_seed: options.SplitSeed = None,
+    shares: options.Shares = None,
     group_pattern: options.GroupPattern = None,
-    depth_unit: options.DepthUnit = None,
+    unit: options.Unit = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="No error where a run with --skip-bad leaves the sample out.")
     ] = False,

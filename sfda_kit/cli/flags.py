@@ -50,8 +50,10 @@ def without_method(given: Mapping[str, Any], assignments: Sequence[str] | None =
 
 def _of_a_run(data: dict[str, Any]) -> dict[str, Any]:
     """Return the settings in the ``config.yaml`` of a run folder, which holds more than them, or in a plain file."""
+    from sfda_kit.config.renamed import with_present_names
+
     inner = data.get("config")
-    return inner if isinstance(inner, dict) else data
+    return with_present_names(inner)[0] if isinstance(inner, dict) else data
 
 
 @contextmanager

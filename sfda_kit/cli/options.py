@@ -41,7 +41,13 @@ SplitSeed = Annotated[Whole, Setting("dataset.split_seed", "Fixes which images a
 GroupPattern = Annotated[
     Text, Setting("dataset.group_pattern", "Regex on file names: images with equal matches stay together.")
 ]
-DepthUnit = Annotated[Text, Setting("dataset.depth_unit", "mm, m or sun-rgbd-bits.", "the data set's own, else mm")]
+Unit = Annotated[
+    Text,
+    Setting("dataset.unit", "What files hold: mm, m, centikelvin, celsius, 12-bit, ...", "the data set's own, else mm"),
+]
+Shares = Annotated[
+    Text, Setting("dataset.shares", "Of source, target training and target test images: A,B,C.", "(0.45, 0.3, 0.25)")
+]
 SkipBad = Annotated[
     bool, Setting("dataset.skip_bad", "Leave out and record unreadable images and held-out copies.", flag="--skip-bad")
 ]
@@ -73,12 +79,13 @@ class TaskOptions(OptionGroup):
     tr_classes: Annotated[Text, Setting("dataset.tr_classes", "Task-relevant (TR): A,B,...", "from --split", names)]
     ti_classes: Annotated[Text, Setting("dataset.ti_classes", "Task-irrelevant (TI): C,D,...", "from --split", names)]
     split_seed: SplitSeed
+    shares: Shares
     group_pattern: GroupPattern
 
 
 class ImageOptions(OptionGroup):
     panel = "Data"
-    depth_unit: DepthUnit
+    unit: Unit
     skip_bad: SkipBad = False
     encoding: Annotated[Text, Setting("encoding.name", "Sensor values to three channels: copy, jet, ...", "copy")]
 

@@ -13,7 +13,6 @@ from sfda_kit.cli.output import errors, stdout
 from sfda_kit.errors import DataError, UserError
 
 if TYPE_CHECKING:
-    from sfda_kit.data.depth_units import DepthUnit
     from sfda_kit.inference.adapted_model import AdaptedCard
     from sfda_kit.inference.predictor import Prediction
 
@@ -25,7 +24,7 @@ def predict(
     run: Annotated[Path, typer.Option(help="Run folder of `sfda-kit run` or `sfda-kit adapt`.")],
     format_: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",
     out: Annotated[Path | None, typer.Option(help="File to write instead of stdout.")] = None,
-    depth_unit: Annotated[str | None, typer.Option(help="mm, m or sun-rgbd-bits; default: as adapted.")] = None,
+    unit: Annotated[str | None, typer.Option(help="What files hold: mm, celsius, ...; default: as adapted.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report unreadable images and go on.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")] = "auto",
@@ -39,7 +38,7 @@ def predict(
     check_choice("--format", format_, FORMATS)
     chosen = choose_device(ComputeConfig(device=device))
     model, card = load_model(run, chosen)
-    predictor = Predictor(model, card, _unit(depth_unit, card), chosen)
+    predictor = Predictor(model, card, _unit(unit, card), chosen)
     found = find_images(images)
     skipped = []
 
@@ -60,15 +59,15 @@ def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
         raise UserError(f"{option} {value!r}: expected {' or '.join(choices)}.")
 
 
-def _unit(wanted: str | None, card: AdaptedCard) -> DepthUnit | None:
+def _unit(wanted: str | None, card: AdaptedCard) -> str | None:
     """Return the given unit, or None for that of the model; print a notice where millimetres are assumed."""
-    from sfda_kit.data.depth_units import DEPTH_UNITS
+    from sfda_kit.plugins.modalities import modality
 
     if wanted is not None:
-        check_choice("--depth-unit", wanted, DEPTH_UNITS)
-    elif card.modality == "depth" and card.depth_unit is None:
-        errors().print("notice: depth is read as millimetres (--depth-unit says otherwise)")
-    return next((unit for unit in DEPTH_UNITS if unit == wanted), None)
+        check_choice("--unit", wanted, tuple(modality(card.modality).units))
+    elif card.modality == "depth" and card.unit is None:
+        errors().print("notice: depth is read as millimetres (--unit says otherwise)")
+    return wanted
 
 
 @contextmanager

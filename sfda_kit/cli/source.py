@@ -157,7 +157,7 @@ def import_(
 ) -> None:
     """Make a source card of a timm classifier, or of the three files of SHOT, and print its folder."""
     from sfda_kit.cli.output import errors
-    from sfda_kit.data.modality import modality as known
+    from sfda_kit.plugins.modalities import modality as known
     from sfda_kit.source.foreign_weights import read_states
     from sfda_kit.source.importing import check, match, network_for, normalisation_of, save_imported
 

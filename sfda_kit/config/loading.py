@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,10 @@ from sfda_kit.config.merging import merge, merge_settings
 from sfda_kit.config.models import RunConfig
 from sfda_kit.config.part_names import with_part_names
 from sfda_kit.config.presets import PRESETS, load_preset
-from sfda_kit.errors import UserError, did_you_mean
+from sfda_kit.config.renamed import with_present_names
+from sfda_kit.errors import RenamedWarning, UserError, did_you_mean
 from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.modalities import is_modality, modality
 
 if TYPE_CHECKING:
     from sfda_kit.plugins.component import Component
@@ -44,13 +47,25 @@ def _defaults(preset: str, component: Component | None) -> dict[str, Any]:
     return merge_settings(defaults, load_preset(component, preset).settings)
 
 
+def default_encoding(dataset: Any) -> dict[str, Any]:
+    """Return the encoding of the target's modality and unit as a setting, empty where it is the general default."""
+    values = dataset if isinstance(dataset, Mapping) else {}
+    name = str(values.get("target", "")).partition("@")[0]
+    encoding = modality(name).default_encoding(str(values.get("unit") or "")) if is_modality(name) else "copy"
+    return {} if encoding == "copy" else {"encoding": encoding}
+
+
 def load_config(data: Mapping[str, Any]) -> RunConfig:
     """Validate ``data`` over the defaults of preset and method. Raises ``UserError`` naming every wrong key and value.
 
     The default preset depends on whether the model, or that of a source card, is pretrained. A preset of the method
     says nothing about the model where a source card holds it. The alias of a part is replaced by its name, so that both
-    are the same run.
+    are the same run. Where nobody names an encoding, it is that of the target's modality. Keys by an older name work,
+    with a ``RenamedWarning``.
     """
+    data, renamed = with_present_names(data)
+    for text in renamed:
+        warnings.warn(text, RenamedWarning, stacklevel=2)
     preset = str(data.get("preset") or ("pretrained" if _starts_pretrained(data) else "scratch"))
     component = None
     if isinstance(method := data.get("method"), str):
@@ -61,7 +76,8 @@ def load_config(data: Mapping[str, Any]) -> RunConfig:
     source = data.get("source")
     if isinstance(source, Mapping) and source.get("card"):
         defaults.pop("model", None)
+    merged = merge_settings({**defaults, "preset": preset}, with_part_names(data))
     try:
-        return RunConfig.model_validate(merge_settings({**defaults, "preset": preset}, with_part_names(data)))
+        return RunConfig.model_validate(default_encoding(merged.get("dataset")) | merged)
     except ValidationError as error:
         raise UserError(explain(error, "configuration", RunConfig)) from None

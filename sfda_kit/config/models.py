@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from sfda_kit.config.digest import digest
+from sfda_kit.config.renamed import with_present_names
+from sfda_kit.errors import RenamedWarning
 from sfda_kit.interfaces.recipe import PartConfig
 from sfda_kit.interfaces.strict_model import DigestStableModel, StrictModel
+from sfda_kit.plugins.modalities import modality, modality_names
 
 
 class _Strict(StrictModel):
@@ -19,6 +31,11 @@ class _Strict(StrictModel):
 Augmentation = Literal["crop-flip", "strong", "eager-crop-flip", "eager-strong"]
 """The crops of training images: at whole pixels, or 50 to 100 % of the area; ``eager``: one by one by torchvision."""
 
+SHARES: tuple[float, float, float] = (0.45, 0.30, 0.25)
+"""The shares of source, target-train and target-test in a split by groups."""
+
+DEPTH_UNITS = ("mm", "m", "sun-rgbd-bits")
+
 SUBSAMPLING = ("ti_pairs", "target_images")
 """The settings of ``DatasetConfig`` that leave images out. They are recorded only where they are given."""
 
@@ -27,12 +44,14 @@ class DatasetConfig(DigestStableModel, _Strict):
     """The data set of a run, its sensors, and the roles of its classes.
 
     ``source`` and ``target`` are ``modality@domain``. Only ``split_seed`` decides how groups are split into parts, not
-    the ``seed`` of the run. A relevant class with fewer than ``minimum_images`` in a part is left out; with 0 only the
-    source needs images of it. ``ti_pairs`` and ``target_images`` (training images of the target; the test images stay)
-    ask for fewer images than there are, for studies: see ``data/subsample.py``.
+    the ``seed`` of the run. ``shares``: those of source, target training and target test images, where the data set has
+    no official parts. A relevant class with fewer than ``minimum_images`` in a part is left out; with 0 only the source
+    needs images of it. ``unit``: what the files hold (``mm``, ``centikelvin``, ``12-bit``), a unit of a modality in
+    use, or one for each sensor (``mm,centikelvin``). ``ti_pairs`` and ``target_images`` (training images of the target;
+    the test images stay) ask for fewer images than there are, for studies: see ``data/subsample.py``.
     """
 
-    _later_keys: ClassVar[tuple[str, ...]] = SUBSAMPLING
+    _later_keys: ClassVar[tuple[str, ...]] = (*SUBSAMPLING, "shares", "unit")
 
     name: str = "rooms"
     root: Path | None = None
@@ -43,12 +62,52 @@ class DatasetConfig(DigestStableModel, _Strict):
     ti_classes: tuple[str, ...] | None = None
     split_seed: int = 0
     group_pattern: str | None = None
-    depth_unit: Literal["mm", "m", "sun-rgbd-bits"] | None = None
+    unit: str | None = None
     skip_bad: bool = False
     minimum_images: int = Field(default=5, ge=0)
     ti_pairs: int | None = Field(default=None, ge=0)
     target_images: int | None = Field(default=None, ge=2)
+    shares: tuple[float, float, float] = SHARES
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_names(cls, value: Any) -> Any:
+        return with_present_names({"dataset": value})[0]["dataset"]
+
+    @model_serializer(mode="wrap")
+    def _unit_by_its_older_name(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Store units of depth as ``depth_unit``, as all older configurations have it: it keeps their digests."""
+        data = super()._without_later_defaults(handler)
+        unit = data.pop("unit", None)
+        is_depth = unit is None or unit in DEPTH_UNITS
+        return data | ({"depth_unit": unit} if is_depth else {"depth_unit": None, "unit": unit})
+
+    @property
+    def depth_unit(self) -> str | None:
+        """``unit`` by its older name."""
+        warnings.warn("depth_unit is called unit now", RenamedWarning, stacklevel=2)
+        return self.unit
+
+    @field_validator("unit")
+    @classmethod
+    def _known_unit(cls, value: str | None) -> str | None:
+        units = dict.fromkeys(unit for name in modality_names() for unit in modality(name).units)
+        if value is not None and not set(value.split(",")) <= set(units):
+            raise ValueError(f"expected one of {', '.join(units)}")
+        return value
+
+    @field_validator("shares", mode="before")
+    @classmethod
+    def _parts_of_a_whole(cls, value: Any) -> Any:
+        """Turn ``45,30,25`` and ``[45, 30, 25]`` into shares of 1."""
+        try:
+            shares = [float(one) for one in (value.split(",") if isinstance(value, str) else value)]
+        except (TypeError, ValueError):
+            shares = []
+        if len(shares) != len(SHARES) or not all(0 < one < math.inf for one in shares):
+            raise ValueError("expected three numbers above 0: the shares of source, target-train and target-test")
+        return shares if abs(sum(shares) - 1) < 1e-9 else [one / sum(shares) for one in shares]
 
     @field_validator("ti_pairs", "target_images", mode="before")
     @classmethod

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.data.modality import Modality, modality
 from sfda_kit.interfaces.dataset import PARTS, Index
+from sfda_kit.interfaces.modality import Modality
 from sfda_kit.plugins.boundary import call, component_of, refuse
 from sfda_kit.plugins.core_requirement import CORE
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.plugins.tensors import described
 
 if TYPE_CHECKING:
@@ -54,15 +55,16 @@ def checked_pixels(dataset: Dataset, rows: NDArray[np.int64], kind: str, size: i
 
 
 def check_pixels(dataset: Dataset, pixels: NDArray[np.generic], kind: Modality, shape: tuple[int, int, int]) -> None:
-    """Raise ``PartError`` unless ``pixels`` have the type of their modality and the shape (N, S, S)."""
+    """Raise ``PartError`` unless ``pixels`` have a type of their modality and the shape (N, S, S)."""
     expected = (*shape, 3) if kind.channels == 3 else shape
-    dtype = np.dtype(np.uint16 if kind.zero_is_missing else np.uint8)
-    if pixels.dtype != dtype or pixels.shape != expected:
-        refuse(dataset, f"{kind.name} pixels {described(pixels)}", f"{dtype} {expected}")
+    if pixels.dtype not in kind.dtypes or pixels.shape != expected:
+        refuse(dataset, f"{kind.name} pixels {described(pixels)}", f"{' or '.join(map(str, kind.dtypes))} {expected}")
 
 
 def _check_range(dataset: Dataset, pixels: NDArray[np.generic], kind: Modality) -> None:
     """Raise ``PartError`` for values that were hardly meant: fractions as whole numbers, depth not in millimetres."""
+    if pixels.dtype.kind == "f":
+        return
     most = int(pixels[:_LOOKED_AT].max(initial=0))
     least_of_most, unit = (_FEW_MM, "millimetres") if kind.zero_is_missing else (2, "values from 0 to 255")
     if 0 < most < least_of_most:

@@ -22,16 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.data.cache_limit import PIXELS, REASONS, make_room, sole, touch
-from sfda_kit.data.depth_units import DepthUnit
 from sfda_kit.data.images import read_image
-from sfda_kit.data.modality import modality as modality_of
 from sfda_kit.data.resize import resize
 from sfda_kit.data.shared_map import open_mapped
 from sfda_kit.data.stored import Stored
+from sfda_kit.data.stored_values import as_dtype, stacked, widest
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.paths import cache_dir
+from sfda_kit.plugins.modalities import modality as modality_of
 
-_DECODER = 1
+_DECODER = 2
 """The version of the decoder. Raise it when the same files decode to other pixels, so that old entries are not used."""
 _CHUNK = 256
 _WRITING = ".writing-"
@@ -41,10 +41,18 @@ LISTED = 20
 """The number of bad files that one message names."""
 
 
+class _WiderError(Exception):
+    """An image needs the wider ``dtype``."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        super().__init__(str(dtype))
+        self.dtype = dtype
+
+
 class PixelReader(Protocol):
     """A pixel reader turns one file into pixels, as ``read_image`` does. Its ``repr`` is part of the cache key."""
 
-    def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[Any]:
+    def __call__(self, path: Path, modality: str, unit: str) -> NDArray[Any]:
         """Return the pixels of ``path``. Raises ``DataError`` that names the path and what to do."""
 
 
@@ -56,9 +64,9 @@ class FileReader:
         """Return where the bytes of ``path`` are."""
         return path
 
-    def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[Any]:
+    def __call__(self, path: Path, modality: str, unit: str) -> NDArray[Any]:
         """See ``read_image``."""
-        return read_image(self.stored(path), modality, depth_unit)
+        return read_image(self.stored(path), modality, unit)
 
 
 def stored(path: Path, reader: PixelReader) -> Stored:
@@ -73,7 +81,7 @@ class ImageFiles:
     root: Path
     files: Sequence[str]
     modality: str
-    depth_unit: DepthUnit
+    unit: str
     reader: PixelReader = FileReader()
 
     def load(self, size: int) -> NDArray[Any]:
@@ -92,22 +100,32 @@ class ImageFiles:
 
     def _kept(self, entry: Path, size: int) -> NDArray[Any] | None:
         cached = open_mapped(entry)
-        if cached is None or cached.shape != self._shape(size) or cached.dtype != self._dtype():
+        if cached is None or cached.shape != self._shape(size) or cached.dtype not in modality_of(self.modality).dtypes:
             return None
         touch(entry)
         return cached
 
     def _fill(self, entry: Path, size: int) -> None:
-        make_room(entry.parent.parent, int(np.prod(self._shape(size))) * self._dtype().itemsize)
+        dtype = self._first_dtype(size)
+        make_room(entry.parent.parent, int(np.prod(self._shape(size))) * dtype.itemsize)
         about = {
             "root": str(self.root),
             "images": len(self.files),
             "size": size,
             "modality": self.modality,
-            "depth_unit": self.depth_unit,
+            "unit": self.unit,
         }
         _write_whole(entry.with_name(ABOUT), lambda path: path.write_text(json.dumps(about), encoding="utf-8"))
-        _write_whole(entry, lambda path: self._decode(path, size))
+        while (wider := self._filled(entry, size, dtype)) is not None:
+            dtype = wider
+
+    def _filled(self, entry: Path, size: int, dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+        """Write the entry; where an image needs a wider dtype, write nothing and return that dtype."""
+        try:
+            _write_whole(entry, lambda path: self._decode(path, size, dtype))
+        except _WiderError as found:
+            return found.dtype
+        return None
 
     def decode(self, size: int) -> NDArray[Any]:
         """Return pixels as ``load`` does, without the cache, for a few files needed once. Raises ``DataError``."""
@@ -116,7 +134,12 @@ class ImageFiles:
         if bad := [one for one in decoded if isinstance(one, str)]:
             raise DataError(listing(bad, len(self.files)))
         squares = [one for one in decoded if not isinstance(one, str)]
-        return np.stack(squares) if squares else np.zeros(self._shape(size), self._dtype())
+        return stacked(squares) if squares else np.zeros(self._shape(size), modality_of(self.modality).dtypes[0])
+
+    def whole(self) -> Iterator[NDArray[Any]]:
+        """Yield the pixels of each file at its full resolution. Raises ``DataError`` on a file that cannot be used."""
+        for name in self.files:
+            yield self.reader(self.root / name, self.modality, self.unit)
 
     def bad(self) -> dict[int, str]:
         """Return the reason for each row whose file cannot be decoded. The cache keeps it until a file changes."""
@@ -133,22 +156,30 @@ class ImageFiles:
         channels = (3,) if modality_of(self.modality).channels == 3 else ()
         return (len(self.files), size, size, *channels)
 
-    def _dtype(self) -> np.dtype[Any]:
-        return np.dtype(np.uint16 if modality_of(self.modality).zero_is_missing else np.uint8)
+    def _meaning(self) -> tuple[object, str]:
+        """Return the modality, which is compared by value, and its unit."""
+        kind = modality_of(self.modality)
+        return kind, kind.chosen_unit(self.unit)
+
+    def _first_dtype(self, size: int) -> np.dtype[Any]:
+        """Return the only dtype of the modality, else that of the first file."""
+        allowed = modality_of(self.modality).dtypes
+        first = self._square(self.files[0], size) if self.files and len(allowed) > 1 else ""
+        return allowed[0] if isinstance(first, str) else first.dtype
 
     def _key(self, size: int) -> str:
         digest = hashlib.sha256(
-            repr((_DECODER, self.reader, str(self.root.resolve()), self.modality, self.depth_unit, size)).encode()
+            repr((_DECODER, self.reader, str(self.root.resolve()), *self._meaning(), size)).encode()
         )
         for name in self.files:
             state = _state_of(stored(self.root / name, self.reader))
             digest.update(f"{name}\0{state}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()[:32]
 
-    def _decode(self, path: Path, size: int) -> None:
+    def _decode(self, path: Path, size: int, dtype: np.dtype[Any]) -> None:
         """Write the pixels chunk by chunk with plain writes, so that a full disk is an error and not a crash."""
         bad: list[str] = []
-        header = {"descr": self._dtype().str, "fortran_order": False, "shape": self._shape(size)}
+        header = {"descr": dtype.str, "fortran_order": False, "shape": self._shape(size)}
         with path.open("wb") as out, _pool() as pool:
             np.lib.format.write_array_header_1_0(out, header)
             for start in range(0, len(self.files), _CHUNK):
@@ -156,15 +187,17 @@ class ImageFiles:
                 for one in pool.map(lambda name: self._square(name, size), names):  # written while others decode
                     if isinstance(one, str):
                         bad.append(one)
+                    elif (wider := widest([one], dtype)) != dtype:
+                        raise _WiderError(wider)
                     elif not bad:
-                        out.write(np.ascontiguousarray(one).data)
+                        out.write(np.ascontiguousarray(as_dtype(one, dtype)).data)
         if bad:
             raise DataError(listing(bad, len(self.files)))
 
     def _square(self, name: str, size: int) -> NDArray[Any] | str:
         missing_zero = modality_of(self.modality).zero_is_missing
         try:
-            pixels = self.reader(self.root / name, self.modality, self.depth_unit)
+            pixels = self.reader(self.root / name, self.modality, self.unit)
         except DataError as error:
             return str(error)
         return resize(pixels, size, missing_zero=missing_zero)
@@ -172,7 +205,7 @@ class ImageFiles:
     def _reasons(self) -> dict[int, str]:
         def reason(name: str) -> str | None:
             try:
-                self.reader(self.root / name, self.modality, self.depth_unit)
+                self.reader(self.root / name, self.modality, self.unit)
             except DataError as error:
                 return str(error)
             return None

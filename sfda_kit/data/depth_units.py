@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,14 @@ def to_millimetres(stored: NDArray[np.generic], unit: DepthUnit) -> NDArray[np.u
     return _storable(stored)
 
 
+def seen_millimetres(stored: NDArray[Any], unit: str) -> NDArray[np.uint16]:
+    """Return what ``to_millimetres`` does for a whole image. Raises ``DataError`` where every pixel is missing."""
+    millimetres = to_millimetres(stored, cast("DepthUnit", unit))
+    if not millimetres.any():
+        raise DataError("is missing (zero) in every pixel. The sensor saw nothing; remove the pair.")
+    return millimetres
+
+
 def _refuse_pictures(stored: NDArray[np.generic]) -> None:
     if stored.ndim != 2:
         raise DataError(
@@ -61,21 +69,21 @@ def _refuse_pictures(stored: NDArray[np.generic]) -> None:
 
 def _from_sun_rgbd_bits(stored: NDArray[np.generic]) -> NDArray[np.uint16]:
     if stored.dtype.kind == "f":
-        raise DataError("holds floats, but unit sun-rgbd-bits means 16-bit integers. Use --depth-unit m.")
+        raise DataError("holds floats, but unit sun-rgbd-bits means 16-bit integers. Use --unit m.")
     return decode_sun_rgbd_bits(_storable(stored)).clip(max=SUN_RGBD_FAR_MM)
 
 
 def _from_metres(stored: NDArray[np.generic]) -> NDArray[np.uint16]:
     if stored.dtype.kind != "f":
         raise DataError(
-            f"holds {stored.dtype} values, but unit m means float metres. For integer millimetres use --depth-unit mm."
+            f"holds {stored.dtype} values, but unit m means float metres. For integer millimetres use --unit mm."
         )
     millimetres = _finite(stored) * 1000.0
     valid = millimetres[millimetres > 0]
     if valid.size and float(np.median(valid)) > _STORABLE_MM:
         raise DataError(
             f"holds a median of {np.median(valid) / 1000:.0f}, too far for metres. If these are millimetres, "
-            "use --depth-unit mm."
+            "use --unit mm."
         )
     return _rounded(millimetres)
 
@@ -85,8 +93,7 @@ def _from_float_millimetres(stored: NDArray[np.generic]) -> NDArray[np.uint16]:
     farthest = float(np.max(millimetres, initial=0.0))
     if 0 < farthest < _IMPLAUSIBLY_NEAR_MM:
         raise DataError(
-            f"holds float values up to {farthest:.3g}, too near for millimetres. "
-            "If these are metres, use --depth-unit m."
+            f"holds float values up to {farthest:.3g}, too near for millimetres. If these are metres, use --unit m."
         )
     return _rounded(millimetres)
 

@@ -3,45 +3,52 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.data.modality import modality
+from sfda_kit.data.task import LEAST_IMAGES
 from sfda_kit.data.unlabelled_folder import find_pairs, find_unlabelled, load_pairs
 from sfda_kit.data.views import ImageView, Normalisation, PairView, TargetView, stored_size
 from sfda_kit.data.walk import require_folder
-from sfda_kit.errors import DataError
+from sfda_kit.errors import DataError, RenamedWarning
+from sfda_kit.plugins.modalities import modality
 
 if TYPE_CHECKING:
     import torch
 
     from sfda_kit.data.decode_cache import ImageFiles
-    from sfda_kit.data.depth_units import DepthUnit
     from sfda_kit.interfaces.encoding import Encoding
 
 _ORDER_SEED = 1
-_LEAST_IMAGES = 2
-"""Batch normalisation has no variance over one image."""
 
 
 @dataclass(frozen=True)
 class ImageFolders:
     """The folders of the images and their modalities. Without ``ti_dir`` there are no pairs.
 
-    ``source_modality`` is the modality of the source card. The folder of the source halves has its name (``rgb/``).
+    ``unit``: what the files hold, as ``--unit`` says. ``source_modality`` is the modality of the source card; the
+    folder of the source halves has its name (``rgb/``).
     """
 
     target_dir: Path | None
     ti_dir: Path | None
     target_modality: str
-    depth_unit: DepthUnit = "mm"
+    unit: str = "mm"
     skip_bad: bool = False
     source_modality: str = "rgb"
+    depth_unit: InitVar[str | None] = None
+
+    def __post_init__(self, depth_unit: str | None) -> None:
+        """Take ``unit`` by its older name."""
+        if depth_unit is not None:
+            warnings.warn("depth_unit is called unit now", RenamedWarning, stacklevel=3)
+            object.__setattr__(self, "unit", depth_unit)
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class FolderTask:
 def open_folders(folders: ImageFolders, image_size: int) -> FolderTask:
     """Find and decode the images. Raises ``DataError`` naming what is missing or cannot be read."""
     modality(folders.target_modality)
-    unit, skip_bad = folders.depth_unit, folders.skip_bad
+    unit, skip_bad = folders.unit, folders.skip_bad
     target_dir = require_folder(folders.target_dir, "--target-dir")
     found = find_unlabelled(target_dir, folders.target_modality, unit, skip_bad=skip_bad)
     files, notices = _shuffled(found[0]), found[1]
@@ -105,8 +112,8 @@ def _shuffled(files: ImageFiles) -> ImageFiles:
 
 
 def _enough(count: int, option: str, folder: Path) -> None:
-    if count < _LEAST_IMAGES:
-        raise DataError(f"{option} {folder} holds {count} image; training needs at least {_LEAST_IMAGES}.")
+    if count < LEAST_IMAGES:
+        raise DataError(f"{option} {folder} holds {count} image; training needs at least {LEAST_IMAGES}.")
 
 
 def _fingerprint(folders: ImageFolders, names: Iterable[str], arrays: Iterable[NDArray[Any]]) -> str:

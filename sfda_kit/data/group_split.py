@@ -8,15 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sfda_kit.config.models import SHARES
 from sfda_kit.interfaces.dataset import PARTS, Index
 
-SHARES = {"source": 0.45, "target-train": 0.30, "target-test": 0.25}
-_SOURCE_SHARE = 0.6
-"""Share of the source among the frames that are not test frames: 45 to 30, as in ``SHARES``."""
 
-
-def split_groups(index: Index, split_seed: int) -> NDArray[np.int8]:
-    """Return the part of each row: the official one where declared, else whole groups 45/30/25 by ``split_seed``.
+def split_groups(index: Index, split_seed: int, shares: Sequence[float] = SHARES) -> NDArray[np.int8]:
+    """Return the part of each row: the official one where declared, else whole groups by ``shares`` and ``split_seed``.
 
     The shares hold for each class in each domain (a kind of images) as far as groups allow. Kinds are handled in turn,
     the one in the fewest groups first, and its groups go, largest first, to the part that lacks most of that kind. A
@@ -31,14 +28,12 @@ def split_groups(index: Index, split_seed: int) -> NDArray[np.int8]:
         )
         counts = np.zeros((len(groups), len(kinds[0])))
         np.add.at(counts, (inverse, kinds[1]), 1)
-        part[rows] = _split(counts, np.random.default_rng(split_seed))[inverse]
+        part[rows] = _split(counts, np.array(shares), np.random.default_rng(split_seed))[inverse]
     return part
 
 
-def _split(counts: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int8]:
+def _split(counts: NDArray[np.float64], share: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int8]:
     """Return the part code of each group, from the image counts (groups, kinds)."""
-    share = np.array(list(SHARES.values()))
-    codes = np.array([PARTS.index(name) for name in SHARES], dtype=np.int8)
     filled = np.zeros((len(share), counts.shape[1]))
     chosen = np.full(len(counts), -1)
     shuffled = rng.permutation(len(counts))
@@ -51,20 +46,24 @@ def _split(counts: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.
             best = np.lexsort((overall, lack, filled[:, kind] == 0))[-1]
             chosen[group] = best
             filled[best] += counts[group]
-    parts: NDArray[np.int8] = codes[chosen]
-    return parts
+    return chosen.astype(np.int8)
 
 
 def split_around_test(
-    strata: Sequence[str], groups: Sequence[str], is_test: NDArray[np.bool_], seed: int
+    strata: Sequence[str],
+    groups: Sequence[str],
+    is_test: NDArray[np.bool_],
+    seed: int,
+    shares: Sequence[float] = SHARES,
 ) -> tuple[list[int], list[str]]:
-    """Split frames by group into source (60 %) and target-train where official lists name the test frames.
+    """Split frames by group into source and target-train, as ``shares`` say, where official lists name the test frames.
 
     Returns the parts, and groups that are cut where the lists cut them. Each argument has one entry per frame.
     """
     groups = [f"{group} (test)" if tested else group for group, tested in zip(groups, is_test, strict=True)]
+    of_source = shares[0] / (shares[0] + shares[1])
     rest = [int(row) for row in np.flatnonzero(~is_test)]
-    to_source = split_in_two([strata[row] for row in rest], [groups[row] for row in rest], _SOURCE_SHARE, seed)
+    to_source = split_in_two([strata[row] for row in rest], [groups[row] for row in rest], of_source, seed)
     codes = {True: PARTS.index("source"), False: PARTS.index("target-train")}
     test = PARTS.index("target-test")
     parts = [test if tested else codes[to_source[group]] for group, tested in zip(groups, is_test, strict=True)]

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.data.depth_units import DepthUnit, to_millimetres
 from sfda_kit.data.stored import Stored, source_of
+from sfda_kit.data.stored_values import pixels_of
 from sfda_kit.errors import DataError
+from sfda_kit.plugins.modalities import modality as modality_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".npy")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".npy", ".webp", ".bmp", ".pgm", ".ppm")
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "PPM")
+"""The same as Pillow calls them; ``PPM`` is PGM too."""
+UNREAD_SUFFIXES = (".exr", ".npz", ".mat", ".pfm", ".hdr", ".gif", ".jp2", ".heic", ".avif", ".dng", ".raw", ".bin")
+"""Images in formats that are not read. They are told apart from images that are not there."""
 MAXIMUM_PIXELS = 89_000_000
 """Larger images are refused before they are unpacked, because a file of a few kilobytes can claim gigapixels."""
 
@@ -31,21 +36,31 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
 
 
-def read_image(path: Stored, modality: str, depth_unit: DepthUnit = "mm") -> Pixels:
-    """Decode a JPEG, PNG (8, 16 bit), TIFF (8, 16 bit, float32) or NPY file.
+def read_image(path: Stored, modality: str, unit: str = "") -> Pixels:
+    """Decode a JPEG, PNG (8, 16 bit), TIFF (8, 16 bit, float32), NPY, WebP, BMP or PGM file.
 
-    Returns ``rgb``: uint8 (H, W, 3); ``depth``: uint16 (H, W) millimetres, 0 = missing; any other modality: uint8
-    (H, W), the first channel, with 16-bit values scaled to 8 bits. Rotation tags are ignored: they may turn one half of
-    a pair only. Raises ``DataError`` (missing, empty, truncated, oversized or pickled file; wrong dtype or channels).
+    Returns the pixels of the modality in its own dtype and unit, as ``Modality`` describes: ``rgb`` uint8 (H, W, 3);
+    ``depth`` uint16 (H, W), millimetres, 0 = missing; others (H, W), the first channel, as uint8 or uint16 fractions of
+    full scale, or float32 in their unit. ``unit``: what the file holds (``A,B``: that of each sensor); "" is the
+    default. Rotation tags are ignored: they may turn one half of a pair only. Raises ``DataError`` (missing, empty,
+    truncated, oversized or pickled file; wrong dtype, channels or values).
     """
+    kind = modality_of(modality)
     try:
         _refuse_unreadable(path)
         stored = _load_npy(path) if path.suffix.lower() == ".npy" else _load_picture(path)
-        if modality == "depth":
-            return _seen(to_millimetres(stored, depth_unit))
-        return _rgb(stored) if modality == "rgb" else _single_channel(stored)
+        return pixels_of(stored, kind, unit)
     except DataError as error:
         raise DataError(f"{path} ({modality}) {error}") from None
+
+
+def missing_half(held: Path, expected: Path) -> str:
+    """Return a sentence for an image whose other half ``expected`` (a path without a suffix) is in no format read."""
+    suffixes = ", ".join(IMAGE_SUFFIXES)
+    others = (expected.with_name(expected.name + suffix) for suffix in UNREAD_SUFFIXES)
+    if found := next((other for other in others if other.exists()), None):
+        return f"{found} has a format that is not read. Convert it to one of {suffixes}"
+    return f"{held} has no other half: expected {expected} with one of {suffixes}"
 
 
 def _refuse_unreadable(path: Stored) -> None:
@@ -54,7 +69,7 @@ def _refuse_unreadable(path: Stored) -> None:
     except OSError as error:
         raise DataError(f"cannot be opened ({error.strerror}). Put the file there.") from None
     if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise DataError(f"is no image this kit reads. Known: {', '.join(IMAGE_SUFFIXES)}.")
+        raise DataError(f"has a format that is not read. Known: {', '.join(IMAGE_SUFFIXES)}.")
     if not stat.S_ISREG(status.st_mode):
         raise DataError("is not a regular file. Put an image file there.")
     if status.st_size == 0:
@@ -83,16 +98,18 @@ def _load_picture(path: Stored) -> Pixels:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with source_of(path) as source, Image.open(source, formats=("JPEG", "PNG", "TIFF")) as image:
+        with source_of(path) as source, Image.open(source, formats=FORMATS) as image:
             _refuse_size(*image.size)
             if image.format == "TIFF" and image.mode in ("RGB", "RGBA", "RGBX") and max(image.tag_v2[_BITS]) > 8:
                 return _load_deep_tiff(path)
+            largest = _largest_grey(image)
             image.load()
-            return np.asarray(_plain_mode(image))
+            pixels: Pixels = np.asarray(_plain_mode(image))
+            return pixels if largest is None else _unscaled(pixels, largest)
     except DataError:
         raise
     except UnidentifiedImageError:
-        raise DataError("is not a JPEG, PNG or TIFF inside. Save it as one of these.") from None
+        raise DataError(f"is not a {', '.join(FORMATS)} inside. Save it as one of these.") from None
     except Image.DecompressionBombError as error:
         raise DataError(f"claims too many pixels ({_first_line(error)}). Scale it down.") from None
     except Exception as error:
@@ -100,6 +117,19 @@ def _load_picture(path: Stored) -> Pixels:
             raise DataError("is compressed in a way that needs `pip install imagecodecs`; or save it plain.") from None
         # Decoders raise many kinds of errors on broken bytes: OSError, SyntaxError, struct.error ...
         raise DataError(f"is truncated or damaged ({_first_line(error)}). Copy it again from where it came.") from None
+
+
+def _largest_grey(image: Image) -> int | None:
+    """Return the largest grey value that a PGM states, where Pillow scales the values to 65535 for it; else None."""
+    tile: Any = getattr(image, "tile", None)
+    if image.format != "PPM" or image.mode != "I" or not isinstance(details := tile[0][3], tuple):
+        return None
+    return int(details[1])
+
+
+def _unscaled(pixels: NDArray[Any], largest: int) -> NDArray[np.uint16]:
+    """Return the values of a PGM as it stores them: millimetres or centikelvin must not be scaled."""
+    return np.rint(pixels * (largest / 65535)).astype(np.uint16)
 
 
 def _load_deep_tiff(path: Stored) -> Pixels:
@@ -125,53 +155,6 @@ def _refuse_size(width: int, height: int) -> None:
         raise DataError(f"claims {width} x {height} pixels; the limit is {MAXIMUM_PIXELS}. Scale it down.")
     if width * height == 0:
         raise DataError("has no pixels. Copy it again from where it came.")
-
-
-def _rgb(stored: Pixels) -> NDArray[np.uint8]:
-    if stored.ndim == 2:
-        if stored.dtype != np.uint8:
-            raise DataError(
-                f"holds one channel of {stored.dtype}, but rgb has three of 8 bits. Is it the depth half of "
-                "the pair? Swap the two."
-            )
-        return np.repeat(stored[..., None], 3, axis=2)
-    return _eight_bit(stored)
-
-
-def _single_channel(stored: Pixels) -> NDArray[np.uint8]:
-    return _eight_bit(stored if stored.ndim == 2 else stored[..., 0])
-
-
-def _eight_bit(stored: Pixels) -> NDArray[np.uint8]:
-    """Scale to 0..255: the full scale of the dtype becomes 255, and floats must lie in 0..1."""
-    if stored.dtype == np.uint8:
-        return np.ascontiguousarray(stored, dtype=np.uint8)
-    if stored.dtype.kind == "f":
-        return _eight_bit_of_floats(stored.astype(np.float32))
-    if stored.dtype.kind not in "iu":
-        raise DataError(f"holds {stored.dtype} values; expected 8-bit, 16-bit or float pixels.")
-    values = stored.astype(np.int64)
-    low, high = int(np.min(values)), int(np.max(values))
-    if low < 0 or high > 65535:
-        raise DataError(f"holds values {low}..{high}; expected 16-bit pixels (0..65535).")
-    scaled: NDArray[np.uint8] = ((values + 128) // 257).astype(np.uint8)
-    return scaled
-
-
-def _eight_bit_of_floats(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    finite = np.where(np.isfinite(values), values, np.float32(0))
-    if finite.min() < 0 or finite.max() > 1:
-        raise DataError(
-            f"holds floats {finite.min():.3g}..{finite.max():.3g}; expected 0..1. Divide by the sensor's full scale."
-        )
-    scaled: NDArray[np.uint8] = np.rint(finite * 255).astype(np.uint8)
-    return scaled
-
-
-def _seen(millimetres: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    if not millimetres.any():
-        raise DataError("is missing (zero) in every pixel. The sensor saw nothing; remove the pair.")
-    return millimetres
 
 
 def _first_line(error: BaseException) -> str:

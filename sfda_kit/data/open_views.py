@@ -9,7 +9,6 @@ import torch
 
 from sfda_kit.data.checked_dataset import checked_pixels
 from sfda_kit.data.copies import refuse_copies
-from sfda_kit.data.modality import modality
 from sfda_kit.data.views import (
     EvaluationView,
     ImageView,
@@ -19,13 +18,14 @@ from sfda_kit.data.views import (
     TargetView,
     stored_size,
 )
+from sfda_kit.plugins.modalities import modality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sfda_kit.data.modality import Modality
     from sfda_kit.data.task import Task
     from sfda_kit.interfaces.encoding import Encoding
+    from sfda_kit.interfaces.modality import Modality
 
 
 class ViewOpener:
@@ -39,7 +39,9 @@ class ViewOpener:
         """Read all target images and pairs. Raises ``DataError`` for bad files, before anything is trained."""
         source, target = self.task.source.modality, self.task.target.modality
         for part, kind in (("target-train", target), ("target-test", target), ("ti", target), ("ti", source)):
-            self._pixels(part, kind)
+            pixels = self._pixels(part, kind)
+            if len(pixels):  # an encoding that does not fit the values should stop before anything is trained
+                ImageView(pixels, modality(kind), self.encoding, self.image_size).encoded(torch.tensor([0]))
         refuse_copies(self.task)
 
     def source(self) -> LabelledView:

@@ -14,7 +14,7 @@ _LEAST_VALID = 0.5 - 1e-4
 
 
 def resize(image: NDArray[Any], size: int, *, missing_zero: bool = False, box: bool = False) -> NDArray[Any]:
-    """Resize an image, uint8 (H, W, 3) or (H, W) or uint16 (H, W), to (size, size) with the same dtype.
+    """Resize an image, uint8 (H, W, 3) or (H, W), uint16 or float32 (H, W), to (size, size) with the same dtype.
 
     The filter is antialiased bilinear; with ``box`` each pixel is the plain mean of the pixels under it. With
     ``missing_zero`` an output pixel is the mean of the non-zero pixels under it, and 0 where less than half of them are
@@ -28,7 +28,7 @@ def resize(image: NDArray[Any], size: int, *, missing_zero: bool = False, box: b
         return _resize_measured(image, size, box)
     if image.dtype == np.uint8:
         return _filtered(image, size, box)
-    return _stored(np.rint(_filtered(image.astype(np.float32), size, box)), image.dtype)
+    return _stored(_filtered(image.astype(np.float32), size, box), image.dtype)
 
 
 def resize_batch(images: NDArray[Any], size: int, *, missing_zero: bool = False) -> NDArray[Any]:
@@ -51,9 +51,14 @@ def _resize_measured(image: NDArray[Any], size: int, box: bool) -> NDArray[Any]:
     measured = (image > 0).astype(np.float32)
     share = _filtered(measured, size, box).astype(np.float64)
     total = _filtered(image.astype(np.float32), size, box).astype(np.float64)
-    mean = np.rint(total / np.maximum(share, _LEAST_VALID))
-    return _stored(np.where(share >= _LEAST_VALID, np.maximum(mean, 1), 0), image.dtype)
+    mean = total / np.maximum(share, _LEAST_VALID)
+    if image.dtype.kind != "f":
+        mean = np.maximum(np.rint(mean), 1)
+    return _stored(np.where(share >= _LEAST_VALID, mean, 0), image.dtype)
 
 
 def _stored(values: NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
-    return np.asarray(values.clip(0, np.iinfo(dtype).max).astype(dtype))
+    """Return ``values`` in ``dtype``; integers are rounded."""
+    if dtype.kind == "f":
+        return np.asarray(values.astype(dtype))
+    return np.asarray(np.rint(values).clip(0, np.iinfo(dtype).max).astype(dtype))

@@ -15,15 +15,18 @@ from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.checked_dataset import checked_index
 from sfda_kit.data.copies import without_copies
 from sfda_kit.data.group_split import split_groups
-from sfda_kit.data.modality import modality
+from sfda_kit.data.lone_groups import refuse_lone_groups
 from sfda_kit.data.subsample import subsample
 from sfda_kit.errors import DataError, UserError, did_you_mean
 from sfda_kit.interfaces.dataset import PARTS, Dataset, Index, Split
+from sfda_kit.plugins.modalities import check_unit, modality
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Rows = NDArray[np.int64]
+LEAST_IMAGES = 2
+"""Batch normalisation has no variance over one image."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,11 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
     index = checked_index(dataset)
     source = Sensor.parse(config.source, dataset, index.domains)
     target = Sensor.parse(config.target, dataset, index.domains)
+    check_unit(config.unit, (source.modality, target.modality))
     split = choose_split(dataset, config, index)
     keep, notices = _without_bad(dataset, config, source, target, len(index.label))
-    parts = split_groups(index, config.split_seed)
+    parts = split_groups(index, config.split_seed, config.shares)
+    refuse_lone_groups(dataset, index, split.tr_classes, parts, (source, target))
     rows, classes, left_out = _rows_by_role(index, split, parts, source, target, config.minimum_images, keep)
     if config.skip_bad:
         rows, copied = without_copies(dataset, rows, source.modality, target.modality)
@@ -99,6 +104,15 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
     hashes = {part: digest([index.names[int(r)] for r in selected]) for part, selected in rows.items()}
     fingerprint = digest([dataset.fingerprint(), str(source), str(target), classes, hashes])
     return Task(dataset, index, source, target, classes, ti, rows, tuple(notices), fingerprint)
+
+
+def refuse_single_image(rows: Mapping[str, Rows]) -> None:
+    """Raise ``DataError`` where the target has too few training images to train on."""
+    if len(rows["target-train"]) < LEAST_IMAGES:
+        raise DataError(
+            f"The target has {len(rows['target-train'])} training image; training needs at least {LEAST_IMAGES}: batch "
+            "normalisation has no variance over one image. Add images, or give it a larger share (--shares)."
+        )
 
 
 def choose_split(dataset: Dataset, config: DatasetConfig, index: Index) -> Split:

@@ -10,8 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sfda_kit.data.decode_cache import ImageFiles, listing
-from sfda_kit.data.depth_units import DepthUnit
-from sfda_kit.data.images import IMAGE_SUFFIXES, is_image_name
+from sfda_kit.data.images import IMAGE_SUFFIXES, is_image_name, missing_half
 from sfda_kit.data.walk import require_folder, walk
 from sfda_kit.errors import DataError
 
@@ -38,7 +37,7 @@ def list_images(folder: Path) -> list[str]:
 def find_unlabelled(
     folder: Path,
     modality: str,
-    depth_unit: DepthUnit = "mm",
+    unit: str = "mm",
     option: str = "--target-dir",
     skip_bad: bool = False,
 ) -> tuple[ImageFiles, tuple[str, ...]]:
@@ -48,12 +47,12 @@ def find_unlabelled(
     ``DataError`` where the folder is missing or holds no image.
     """
     root = require_folder(folder, option)
-    files = ImageFiles(root, list_images(root), modality, depth_unit)
+    files = ImageFiles(root, list_images(root), modality, unit)
     notices: tuple[str, ...] = ()
     if skip_bad:
         bad = files.bad()
         kept = [name for row, name in enumerate(files.files) if row not in bad]
-        files = ImageFiles(root, kept, modality, depth_unit)
+        files = ImageFiles(root, kept, modality, unit)
         notices = tuple(f"left out: {reason}" for reason in bad.values())
     if not files.files:
         raise DataError(_no_image(root, option))
@@ -64,7 +63,7 @@ def find_pairs(
     folder: Path,
     source_modality: str,
     target_modality: str,
-    depth_unit: DepthUnit = "mm",
+    unit: str = "mm",
     skip_bad: bool = False,
 ) -> PairFiles:
     """Find TI pairs ``<folder>/<source modality>/**`` and ``<folder>/target/**`` with the same relative stem.
@@ -79,8 +78,8 @@ def find_pairs(
     if lonely and not skip_bad:
         raise DataError(listing(lonely, len(stems) + len(lonely)))
     pairs = PairFiles(
-        ImageFiles(root / source_modality, [halves[0][s] for s in stems], source_modality, depth_unit),
-        ImageFiles(root / "target", [halves[1][s] for s in stems], target_modality, depth_unit),
+        ImageFiles(root / source_modality, [halves[0][s] for s in stems], source_modality, unit),
+        ImageFiles(root / "target", [halves[1][s] for s in stems], target_modality, unit),
         tuple(f"left out: {reason}" for reason in lonely),
     )
     pairs = _without_bad(pairs) if skip_bad else pairs
@@ -109,7 +108,7 @@ def _lonely(root: Path, folders: tuple[str, str], halves: list[dict[str, str]]) 
     for here, there in ((0, 1), (1, 0)):
         for stem in sorted(halves[here].keys() - halves[there].keys()):
             held, expected = root / folders[here] / halves[here][stem], root / folders[there] / stem
-            found.append(f"{held} has no other half: expected {expected} with one of {', '.join(IMAGE_SUFFIXES)}")
+            found.append(missing_half(held, expected))
     return found
 
 
@@ -117,7 +116,7 @@ def _without_bad(pairs: PairFiles) -> PairFiles:
     bad = {**pairs.target.bad(), **pairs.source.bad()}
     kept = [row for row in range(len(pairs.source.files)) if row not in bad]
     halves = [
-        ImageFiles(half.root, [half.files[row] for row in kept], half.modality, half.depth_unit)
+        ImageFiles(half.root, [half.files[row] for row in kept], half.modality, half.unit)
         for half in (pairs.source, pairs.target)
     ]
     notices = tuple(f"left out: {reason}" for reason in bad.values())

@@ -18,8 +18,8 @@ from sfda_kit.plugins.tensors import described
 
 if TYPE_CHECKING:
     from sfda_kit.data.augment import Geometry
-    from sfda_kit.data.modality import Modality
     from sfda_kit.interfaces.encoding import Encoding
+    from sfda_kit.interfaces.modality import Modality
 
 _PART = 1_200_000
 """The number of values (some megabytes) that the CPU processes at a time."""
@@ -56,7 +56,8 @@ class Normalisation:
 class ImageView:
     """An image view makes normalised three-channel batches from N stored images of one modality.
 
-    ``pixels``: uint8 or uint16 (N, S, S) or (N, S, S, 3), as ``Dataset.read`` returns them.
+    ``pixels``: uint8, uint16 or float32, (N, S, S) or (N, S, S, 3), as ``Dataset.read`` returns them. They keep their
+    values until the encoding makes three channels of them.
     """
 
     def __init__(
@@ -69,7 +70,8 @@ class ImageView:
         device: str | torch.device = "cpu",
     ) -> None:
         self._pixels = pixels
-        self.modality = modality
+        self.modality = modality.held_in(pixels.dtype)
+        self._divisor = modality.divisor(pixels.dtype)
         self.encoding = encoding
         self.image_size = image_size
         self.normalisation = normalisation
@@ -93,7 +95,7 @@ class ImageView:
         """Convert stored (B, S, S) or (B, S, S, 3) to (B, C, S, S) in the unit of the modality, on the device."""
         if images.dtype is not torch.uint8:  # few accelerators support other unsigned types
             images = images.float()
-        images = images.to(self.device).float().div_(self.modality.scale)
+        images = images.to(self.device).float().div_(self._divisor)
         return images.movedim(-1, 1) if images.ndim == 4 else images[:, None]
 
     def encoded(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.data.depth_units import DepthUnit
 from sfda_kit.data.images import MAXIMUM_PIXELS
 from sfda_kit.errors import DataError
 
@@ -25,12 +24,12 @@ class BandReader:
     band_count: int
     remedy: str = field(repr=False)
 
-    def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[np.uint8]:
+    def __call__(self, path: Path, modality: str, unit: str) -> NDArray[np.uint8]:
         """Return uint8 (H, W, 3), or (H, W) for one band: stored values over the full scale, clipped.
 
         Raises ``DataError`` on a file that is missing, empty, truncated, or has other bands or dtype.
         """
-        del depth_unit
+        del unit
         chosen, full_scale = next((bands, scale) for name, bands, scale in self.bands if name == modality)
         try:
             stored = self._channels_last(_load(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.data.modality import modality as modality_of
+from sfda_kit.data.stored_values import as_dtype, widest
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.interfaces.dataset import Dataset, Index
+from sfda_kit.interfaces.modality import FRACTION, Modality
+from sfda_kit.plugins.modalities import modality as modality_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,9 +28,10 @@ _FEW = 128
 
 @dataclass(frozen=True)
 class Histogram:
-    """Shares of pixels (sum 1) between ``edges`` (BINS + 1), in the unit of the modality.
+    """Shares of pixels (sum 1) between ``edges`` (BINS + 1), in ``unit``.
 
-    ``missing``: share of pixels that the sensor did not measure; they are in no bin. ``images``: number of images read.
+    ``missing``: share of pixels that the sensor did not measure, counted in whole files; they are in no bin.
+    ``images``: number of images read.
     """
 
     domain: str
@@ -38,6 +42,7 @@ class Histogram:
     mean: float
     std: float
     missing: float
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -83,20 +88,52 @@ def _histogram(dataset: Dataset, index: Index, domain: int, name: str, number: i
     rows = holding(dataset, rows, name)[:number]
     if not rows.size:
         return None
-    pixels = np.concatenate(
-        [np.asarray(dataset.peek(rows[start : start + _FEW], name, _SIZE)) for start in range(0, len(rows), _FEW)]
-    )
-    kind = modality_of(name)
+    read = [np.asarray(dataset.peek(rows[start : start + _FEW], name, _SIZE)) for start in range(0, len(rows), _FEW)]
+    pixels = np.concatenate([as_dtype(one, widest(read)) for one in read])
+    kind = modality_of(name).held_in(pixels.dtype)
     measured = pixels[pixels > 0] if kind.zero_is_missing else pixels.ravel()
-    values = measured.astype(np.float64) / kind.scale
-    far = max(float(np.max(values, initial=0.0)), 1e-3) if kind.zero_is_missing else 1.0
-    counted, edges = np.histogram(values, bins=BINS, range=(0.0, far))
+    values = measured.astype(np.float64) / kind.divisor(pixels.dtype)
+    counted, edges = np.histogram(values, bins=BINS, range=_span(kind, values))
     shares = counted / max(counted.sum(), 1)
     mean, std = (float(values.mean()), float(values.std())) if values.size else (0.0, 0.0)
-    missing = 1 - measured.size / pixels.size
-    return Histogram(
-        index.domains[domain], name, len(rows), tuple(map(float, edges)), tuple(map(float, shares)), mean, std, missing
-    )
+    missing = _missing(dataset, rows, name, pixels) if kind.zero_is_missing else 0.0
+    bars = tuple(map(float, edges)), tuple(map(float, shares))
+    return Histogram(index.domains[domain], name, len(rows), *bars, mean, std, missing, kind.unit)
+
+
+def _span(kind: Modality, values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the range of a histogram: that of brightness, distances from 0 on, other values from the least on."""
+    if kind.unit == FRACTION:
+        return 0.0, 1.0
+    far = float(np.max(values, initial=0.0))
+    low = 0.0 if kind.zero_is_missing or not values.size else float(values.min())
+    return low, max(far, low + 1e-3)
+
+
+def _missing(dataset: Dataset, rows: NDArray[np.int64], name: str, small: NDArray[Any]) -> float:
+    """Return the share of missing pixels in whole files: in resized images small holes are gone.
+
+    Of a set without files it is that of the resized images ``small``.
+    """
+    from sfda_kit.datasets.folder_dataset import FolderDataset
+
+    if not isinstance(dataset, FolderDataset):
+        return 1 - np.count_nonzero(small) / small.size
+    measured, pixels = 0, 0
+    for image in dataset.image_files(rows, name).whole():
+        measured, pixels = measured + np.count_nonzero(image), pixels + image.size
+    return 1 - measured / pixels
+
+
+def held(dataset: Dataset) -> tuple[str, ...]:
+    """Return the most modalities that samples have together; all of them where the set is no ``FolderDataset``."""
+    from sfda_kit.datasets.folder_dataset import FolderDataset
+
+    if not isinstance(dataset, FolderDataset):
+        return dataset.modalities
+    together = Counter(frozenset(row.files) for row in dataset.scanned.rows)
+    most = max(together, key=lambda names: (len(names), together[names]), default=frozenset())
+    return tuple(name for name in dataset.modalities if name in most)
 
 
 def holding(dataset: Dataset, rows: NDArray[np.int64], name: str) -> NDArray[np.int64]:
@@ -144,7 +181,7 @@ def _draw_histograms(axis: Axes, histograms: Sequence[Histogram]) -> None:
     for one in histograms:
         axis.stairs(one.shares, one.edges, label=one.domain)
     kind = modality_of(histograms[0].modality)
-    axis.set_xlabel(f"{kind.name}, {kind.unit}", fontsize=8)
+    axis.set_xlabel(f"{kind.name}, {' or '.join(dict.fromkeys(one.unit for one in histograms))}", fontsize=8)
     axis.set_ylabel("share of measured pixels" if kind.zero_is_missing else "share of pixels", fontsize=8)
     axis.tick_params(labelsize=7)
     _legend(axis)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.strict_model import StrictModel
+from sfda_kit.plugins.modalities import is_modality, modality_names
+
+
+def _known(name: str) -> str:
+    if not is_modality(name):
+        raise ValueError(f"there is no modality of this name; write one of {', '.join(modality_names())}")
+    return name
+
+
+ModalityName = Annotated[str, AfterValidator(_known)]
 
 
 class DatasetOptions(StrictModel):

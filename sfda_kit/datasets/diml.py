@@ -102,7 +102,7 @@ class Diml(SplitFolder):
         if self.options.parts == "groups" or not is_test.any() or is_test.all():
             return None, groups
         strata = [f"{pair.place.domain} {pair.place.scene}" for pair in pairs]
-        return split_around_test(strata, groups, is_test, self.config.split_seed)
+        return split_around_test(strata, groups, is_test, self.config.split_seed, self.config.shares)
 
 
 def _row(pair: Pair) -> SceneRow:

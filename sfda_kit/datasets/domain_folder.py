@@ -13,7 +13,7 @@ from pydantic import Field
 from sfda_kit.data.group_split import split_in_two
 from sfda_kit.data.images import is_image_name
 from sfda_kit.data.walk import list_folder, require_folder
-from sfda_kit.datasets.dataset_options import DatasetOptions
+from sfda_kit.datasets.dataset_options import DatasetOptions, ModalityName
 from sfda_kit.datasets.folder_dataset import Scan, SceneRow
 from sfda_kit.datasets.groups import groups_or_own
 from sfda_kit.datasets.image_lists import class_of, find_list, read_list
@@ -39,7 +39,7 @@ class DomainFolderOptions(DatasetOptions):
     a domain to the images that they name.
     """
 
-    modality: Literal["rgb", "depth", "nir", "swir", "thermal"] = Field(default="rgb")
+    modality: ModalityName = Field(default="rgb")
     held_out: Literal["one"] | Annotated[float, Field(gt=0, lt=1)] = Field(default=0.2)
     lists: bool = Field(default=True)
 

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.data.decode_cache import FileReader, ImageFiles, PixelReader, listing, stored
-from sfda_kit.data.depth_units import DepthUnit
 from sfda_kit.datasets.packed_rows import PackedRows, PackedWords, SceneRow
 from sfda_kit.errors import DataError
 from sfda_kit.interfaces.dataset import Dataset, Index
@@ -42,7 +41,7 @@ class FolderDataset(Dataset):
     samples out of its scan with a notice, and ``bad_rows`` finds those that do not decode.
     """
 
-    default_unit: ClassVar[DepthUnit] = "mm"
+    default_unit: ClassVar[str] = "mm"
     root: Path
     reader: PixelReader = FileReader()
     merged_classes: Mapping[str, str] = MappingProxyType({})
@@ -55,9 +54,9 @@ class FolderDataset(Dataset):
         """Find all samples below the root without decoding an image. This is called once."""
 
     @property
-    def depth_unit(self) -> DepthUnit:
-        """The unit of depth files: the configured one, else that of the layout."""
-        return self.config.depth_unit or self.default_unit
+    def unit(self) -> str:
+        """What the files hold: the configured unit, else that of depth in this layout. Others have their default."""
+        return self.config.unit or self.default_unit
 
     @property
     def scanned(self) -> Scan:
@@ -106,12 +105,12 @@ class FolderDataset(Dataset):
         return reasons
 
     def fingerprint(self) -> str:
-        """Return a digest of names, classes, groups, parts, depth unit, and path and size of each file.
+        """Return a digest of names, classes, groups, parts, unit, and path and size of each file.
 
         Contents and times are left out, so that it is quick and that copies on two computers agree.
         """
         scan, parts = self._scan, self._scan.parts
-        digest = hashlib.sha256(f"{type(self).__name__} {self.depth_unit} {self.reader!r}\n".encode())
+        digest = hashlib.sha256(f"{type(self).__name__} {self.unit} {self.reader!r}\n".encode())
         for number, row in enumerate(scan.rows):
             sizes = [(name, path, self._size(path)) for name, path in sorted(row.files.items())]
             part = -1 if parts is None else parts[number]
@@ -131,7 +130,7 @@ class FolderDataset(Dataset):
         lacking = sorted({row.domain for row in chosen if modality not in row.files})
         if lacking:
             raise DataError(f"{self.root}: no {modality} images in domain {', '.join(lacking)}. Choose another.")
-        return ImageFiles(self.root, [row.files[modality] for row in chosen], modality, self.depth_unit, self.reader)
+        return ImageFiles(self.root, [row.files[modality] for row in chosen], modality, self.unit, self.reader)
 
     def mark_synthetic(self) -> None:
         """Set ``synthetic`` where the root is that of a twin. A subclass calls this once the root is known."""

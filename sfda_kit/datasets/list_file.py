@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from sfda_kit.data.modality import MODALITIES
 from sfda_kit.data.walk import require_folder
 from sfda_kit.datasets.dataset_options import DatasetOptions
 from sfda_kit.datasets.folder_dataset import Scan, SceneRow
 from sfda_kit.datasets.list_table import Line, read_table
 from sfda_kit.datasets.role_folder import RoleFolder, part_codes
 from sfda_kit.errors import DataError
+from sfda_kit.plugins.modalities import EveryModality
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import DatasetConfig
@@ -32,7 +32,7 @@ class ListFile(RoleFolder):
 
     name = "list-file"
     summary = "a CSV or TSV table: path, class, domain, modality, pair, role, group"
-    modalities = tuple(MODALITIES)
+    modalities = EveryModality()
     options_model = ListFileOptions
     options: ListFileOptions
 

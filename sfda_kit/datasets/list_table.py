@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from sfda_kit.data.modality import MODALITIES
 from sfda_kit.errors import DataError, brief
 from sfda_kit.interfaces.dataset import PARTS
+from sfda_kit.plugins.modalities import is_modality, modality_names
 
 COLUMNS = ("path", "class", "domain", "modality", "pair", "role", "group")
 """``path`` and ``class`` are required."""
@@ -104,8 +104,8 @@ def _wrong(line: Line, images: Path) -> str:
     """Return what makes the line unusable and what to do; empty where it is usable."""
     if not line.path or not line.scene_class:
         return "has no path or no class; fill it in"
-    if line.modality not in MODALITIES:
-        return f"unknown modality {brief(line.modality)}; write one of {', '.join(MODALITIES)}"
+    if not is_modality(line.modality):
+        return f"unknown modality {brief(line.modality)}; write one of {', '.join(modality_names())}"
     if line.role and line.role not in PARTS:
         return f"unknown role {brief(line.role)}; write one of {', '.join(PARTS)}, or nothing"
     path = PurePosixPath(line.path)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.data.decode_cache import FileReader
-from sfda_kit.data.depth_units import DepthUnit, to_millimetres
+from sfda_kit.data.depth_units import to_millimetres
 from sfda_kit.data.stored import Stored
 from sfda_kit.errors import DataError, UserError
 
@@ -166,9 +166,9 @@ class MatReader(FileReader):
         """Return the whole file, so that decoded pixels of a frame are dropped when the file changes."""
         return path.parent
 
-    def __call__(self, path: Path, modality: str, depth_unit: DepthUnit) -> NDArray[Any]:
+    def __call__(self, path: Path, modality: str, unit: str) -> NDArray[Any]:
         """Return a frame's pixels as ``sfda_kit.data.decode_cache.PixelReader`` says; frames are numbered from 1."""
-        del depth_unit
+        del unit
         with open_labelled(path.parent) as mat:
             number = int(path.name) - 1
             if modality == "rgb":

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sfda_kit.data.images import IMAGE_SUFFIXES, is_image_name
-from sfda_kit.data.modality import MODALITIES
+from sfda_kit.data.images import IMAGE_SUFFIXES, is_image_name, missing_half
 from sfda_kit.data.walk import list_folder, require_folder
 from sfda_kit.datasets.folder_dataset import FolderDataset, Scan, SceneRow
 from sfda_kit.datasets.groups import told_groups
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.interfaces.dataset import Split
+from sfda_kit.plugins.modalities import EveryModality, is_modality, modality_names
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import DatasetConfig
@@ -51,10 +51,10 @@ class PairedFolder(FolderDataset):
     """The user names TR and TI classes. Groups come from groups.csv or a pattern; else each stem is its own group."""
 
     summary = "your own cameras: <root>/<domain>/<modality>/<class>/<stem>.<ext>, paired by stem"
-    modalities = tuple(MODALITIES)
+    modalities = EveryModality()
 
     def __init__(self, config: DatasetConfig) -> None:
-        """``config.root`` holds one folder per domain; ``config.depth_unit`` is mm unless given."""
+        """``config.root`` holds one folder per domain; ``config.unit`` is mm unless given."""
         super().__init__(config)
         self.root = require_folder(config.root, "--data-root")
         self.mark_synthetic()
@@ -107,7 +107,7 @@ class PairedFolder(FolderDataset):
     def _require(self, domain: str, found: Sequence[str]) -> None:
         for sensor in (self.config.source, self.config.target):
             wanted, _, of = sensor.partition("@")
-            if of == domain and wanted in MODALITIES and wanted not in found:
+            if of == domain and is_modality(wanted) and wanted not in found:
                 raise DataError(
                     f"{sensor}: {self.root / domain} has no folder {wanted!r}; it holds {', '.join(found) or 'none'}."
                 )
@@ -128,12 +128,12 @@ def _held(names: Sequence[str], classes: Sequence[str]) -> int:
 
 def _modalities(root: Path, domain: str, notices: list[str]) -> list[str]:
     folders = list_folder(root / domain).folders
-    unknown = [name for name in folders if name not in MODALITIES]
+    unknown = [name for name in folders if not is_modality(name)]
     if unknown:
         notices.append(
-            f"{root / domain}: passed over {', '.join(unknown)}; modality folders are {', '.join(MODALITIES)}."
+            f"{root / domain}: passed over {', '.join(unknown)}; modality folders are {', '.join(modality_names())}."
         )
-    return [name for name in folders if name in MODALITIES]
+    return [name for name in folders if is_modality(name)]
 
 
 def _pairings(root: Path, domain: str, modalities: list[str], notices: list[str]) -> Iterator[_Pairing]:
@@ -170,7 +170,7 @@ def _pair(root: Path, domain: str, scene_class: str, files: dict[str, dict[str, 
         if lacking:
             held = next(root / domain / m / scene_class / names[stem] for m, names in files.items() if stem in names)
             expected = root / domain / lacking[0] / scene_class / stem
-            problems.append(f"{held} has no other half: expected {expected} with one of {_suffixes()}")
+            problems.append(missing_half(held, expected))
             continue
         paths = {name: f"{domain}/{name}/{scene_class}/{names[stem]}" for name, names in files.items()}
         rows.append(SceneRow(f"{domain}/{scene_class}/{stem}", domain, scene_class, paths))
@@ -183,13 +183,9 @@ def _stem(name: str) -> str:
     return unicodedata.normalize("NFC", last[: last.rindex(".")] if last.lower().endswith(IMAGE_SUFFIXES) else last)
 
 
-def _suffixes() -> str:
-    return ", ".join(IMAGE_SUFFIXES)
-
-
 def _nothing_found(root: Path) -> str:
     found = ", ".join(list_folder(root).folders[:8]) or "no folder"
     return (
         f"{root} holds no image laid out as <domain>/<modality>/<class>/<stem>.<ext> with a modality of "
-        f"{', '.join(MODALITIES)}; found {found}. Move the files into that layout."
+        f"{', '.join(modality_names())}; found {found}. Move the files into that layout."
     )

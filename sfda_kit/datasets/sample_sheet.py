@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfda_kit.data.modality import modality as modality_of
 from sfda_kit.datasets.channel_statistics import holding
-from sfda_kit.errors import UserError
+from sfda_kit.errors import UserError, printable
 from sfda_kit.interfaces.dataset import Dataset, Index
+from sfda_kit.interfaces.modality import FRACTION, Modality
+from sfda_kit.plugins.modalities import modality as modality_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 MISSING_COLOUR = "#ff00ff"
 """The colour of depth that was not measured; no colour of the scale is near it."""
 _CELL_INCHES = 1.25
+_LONGEST = 24
+"""Characters of a file name that fit above a sample."""
 
 
 def draw_pairs(
@@ -37,7 +40,8 @@ def draw_pairs(
 ) -> NDArray[np.int64]:
     """Draw ``number`` random samples, one column per sample and one row per modality; return their rows.
 
-    Depth is coloured by distance over the sheet's own range, and missing pixels are ``MISSING_COLOUR``. With
+    Above each sample stand its class and its file name. Brightness is shown from 0 to full scale. Values in a unit have
+    the colours of their modality over the sheet's own range, and missing pixels are ``MISSING_COLOUR``. With
     ``encoding`` each modality but RGB has another row: the three channels of a network's input as colours. Samples have
     all ``modalities`` and are spread over the classes. Raises ``UserError`` on an unknown domain or an unwritable path,
     ``DataError`` on a bad file.
@@ -54,7 +58,8 @@ def draw_pairs(
         pixels[name] = np.asarray(dataset.peek(rows, name, size))
         if encoding is not None and name != "rgb":
             pixels[f"{name} encoded"] = _encoded(pixels[name], name, encoding)
-    figure = _figure(dataset, [index.classes[index.label[row]] for row in rows], pixels)
+    labels = [_label(index.classes[index.label[row]], index.names[row]) for row in rows]
+    figure = _figure(dataset, labels, pixels)
     try:
         out_png.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out_png, dpi=100, format="png")
@@ -108,15 +113,17 @@ def _figure(dataset: Dataset, names: Sequence[str], pixels: dict[str, NDArray[An
     for axis in axes.flat:
         axis.set_axis_off()
     for line, (modality, images) in enumerate(pixels.items()):
-        scale = _scale(images) if images.ndim == 3 and modality_of(modality).zero_is_missing else None
-        for number, image in enumerate(images):
+        kind = modality_of(modality).held_in(images.dtype) if images.ndim == 3 else None
+        values = images / kind.divisor(images.dtype) if kind else images
+        scale = _scale(values, kind) if kind else None
+        for number, image in enumerate(values):
             axis = axes[number // columns * len(pixels) + line, number % columns]
-            shown = _draw(axis, image, scale)
+            shown = _draw(axis, image, kind, scale)
             if line == 0:
-                axis.set_title(names[number].replace("_", " "), fontsize=7)
-        if scale:
+                axis.set_title(names[number], fontsize=6, parse_math=False)
+        if kind and kind.unit != FRACTION:
             bar = figure.colorbar(shown, ax=axes, shrink=0.6, aspect=40)
-            bar.set_label("metres; magenta: missing", fontsize=7)
+            bar.set_label(f"{kind.unit}; magenta: missing" if kind.zero_is_missing else kind.unit, fontsize=7)
             bar.ax.tick_params(labelsize=7)
     return figure
 
@@ -126,19 +133,29 @@ def _title(dataset: Dataset, pixels: dict[str, NDArray[Any]]) -> str:
     return f"{synthetic}{dataset.summary}\n{' over '.join(pixels)}"
 
 
-def _scale(depth: NDArray[Any]) -> tuple[float, float]:
-    measured = depth[depth > 0] / 1000.0
+def _scale(values: NDArray[Any], kind: Modality) -> tuple[float, float]:
+    """Return the values that the two ends of the colour map stand for."""
+    if kind.unit == FRACTION:
+        return 0.0, 1.0
+    measured = values[values > 0] if kind.zero_is_missing else values
     if not measured.size:
         return 0.0, 1.0
-    near, far = np.percentile(measured, (1, 99))
-    return float(near), float(max(far, near + 0.01))
+    low, high = np.percentile(measured, (1, 99))
+    return float(low), float(max(high, low + 0.01))
 
 
-def _draw(axis: Axes, image: NDArray[Any], scale: tuple[float, float] | None) -> Any:
-    if scale is None:
-        return axis.imshow(image, cmap=None if image.ndim == 3 else "gray", vmin=0, vmax=255)
+def _draw(axis: Axes, image: NDArray[Any], kind: Modality | None, scale: tuple[float, float] | None) -> Any:
+    if kind is None or scale is None:
+        return axis.imshow(image)
     from matplotlib import colormaps
 
-    colours = colormaps["viridis_r"].with_extremes(bad=MISSING_COLOUR)
-    metres = np.ma.masked_equal(image, 0) / 1000.0
-    return axis.imshow(metres, cmap=colours, vmin=scale[0], vmax=scale[1], interpolation="nearest")
+    colours = colormaps[kind.colours].with_extremes(bad=MISSING_COLOUR)
+    values = np.ma.masked_equal(image, 0) if kind.zero_is_missing else image
+    return axis.imshow(values, cmap=colours, vmin=scale[0], vmax=scale[1], interpolation="nearest")
+
+
+def _label(scene_class: str, name: str) -> str:
+    """Return class and file name in two lines; the middle of a long name is left out."""
+    last = printable(name.rpartition("/")[2])
+    short = last if len(last) <= _LONGEST else f"{last[: _LONGEST // 2 - 1]}…{last[-_LONGEST // 2 :]}"
+    return f"{printable(scene_class).replace('_', ' ')}\n{short}"

@@ -17,7 +17,6 @@ from sfda_kit.errors import DataError
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import DatasetConfig
-    from sfda_kit.data.depth_units import DepthUnit
 
 
 class SunRgbdOptions(DatasetOptions):
@@ -35,7 +34,7 @@ class SunRgbd(SplitFolder):
     modalities = ("rgb", "depth")
     licence = "research use; see the terms of SUN RGB-D"
     citation = "Song, Lichtenberg, Xiao: SUN RGB-D: A RGB-D Scene Understanding Benchmark Suite. CVPR 2015"
-    default_unit: ClassVar[DepthUnit] = "sun-rgbd-bits"
+    default_unit: ClassVar[str] = "sun-rgbd-bits"
     options_model = SunRgbdOptions
     options: SunRgbdOptions
 
@@ -56,7 +55,7 @@ class SunRgbd(SplitFolder):
         if self.options.parts == "allsplit":
             from sfda_kit.datasets.sun_rgbd_official import official_parts
 
-            parts, groups, untold = official_parts(self.root, frames, groups, self.config.split_seed)
+            parts, groups, untold = official_parts(self.root, frames, groups, self.config)
             told += untold
         rows = [SceneRow(frame.path, frame.sensor, frame.scene, frame.files) for frame in frames]
         return Scan(rows, groups, parts, notices + told)

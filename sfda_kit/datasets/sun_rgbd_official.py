@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,14 @@ from sfda_kit.data.group_split import split_around_test
 from sfda_kit.datasets.sun_rgbd_frames import SunRgbdFrame
 from sfda_kit.errors import DataError
 
+if TYPE_CHECKING:
+    from sfda_kit.config.models import DatasetConfig
+
 ALLSPLIT = "SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat"
 
 
 def official_parts(
-    root: Path, frames: Sequence[SunRgbdFrame], groups: Sequence[str], seed: int
+    root: Path, frames: Sequence[SunRgbdFrame], groups: Sequence[str], config: DatasetConfig
 ) -> tuple[list[int], list[str], tuple[str, ...]]:
     """Make test frames target-test; split train frames by group into the other parts, per sensor and class.
 
@@ -30,7 +33,8 @@ def official_parts(
     if not is_test.any():
         raise DataError(f"{path} lists none of the {len(frames)} frames under {root} as test. Is it of another set?")
     unlisted = sum(frame.path not in train and frame.path not in test for frame in frames)
-    parts, cut = split_around_test([f"{frame.sensor} {frame.scene}" for frame in frames], groups, is_test, seed)
+    strata = [f"{frame.sensor} {frame.scene}" for frame in frames]
+    parts, cut = split_around_test(strata, groups, is_test, config.split_seed, config.shares)
     notices = (f"{path} does not list {unlisted} frames; they count as train.",) if unlisted else ()
     return parts, cut, notices
 

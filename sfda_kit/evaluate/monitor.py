@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from sfda_kit.evaluate.collapse import effective_classes, is_collapsed
 from sfda_kit.evaluate.evaluation import label_free_diagnostics
+from sfda_kit.evaluate.pair_alarm import PATIENCE, disagreement_stands
 
 if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
 
 UNSURE = 0.9
 """The share of the highest possible mean entropy, log K, above which predictions carry almost no information."""
-
-PATIENCE = 2
-"""The number of consecutive epochs with the same signs before negative transfer is reported."""
 
 ROUNDING = 1e-6
 """Tolerance for agreement by chance, which is no drift: it is exact where the reference predicts one class only."""
@@ -36,33 +34,34 @@ class Monitor:
         self.banks, self.validator = banks, validator
         self.name = "bridge" if "bridge" in banks else "source-only"
         self.reference = label_free_diagnostics(banks[self.name], banks["source-only"])
-        self.pair_agreement = None if pairs is None else pairs.agreement
+        self.pairs = pairs
 
     def diagnostics(self, bank: FeatureBank, pairs: PairBanks | None = None) -> dict[str, Any]:
         """Return ``histogram``, ``entropy`` (nats), ``source_agreement`` and ``effective_classes`` of ``bank``.
-        With a trained bridge add ``bridge_agreement``, and with ``pairs`` of the same model ``pair_agreement``."""
+        With a trained bridge add ``bridge_agreement``, and with ``pairs`` of the same model ``pair_agreement`` and
+        ``source_pair_agreement``, that of the source model."""
         found = label_free_diagnostics(bank, self.banks["source-only"])
         if "bridge" in self.banks:
             same = bank.predictions == self.banks["bridge"].predictions
             found["bridge_agreement"] = float(same.float().mean())
-        if pairs is not None:
-            found["pair_agreement"] = pairs.agreement
+        if pairs is not None and self.pairs is not None:
+            found |= {"pair_agreement": pairs.agreement, "source_pair_agreement": self.pairs.agreement}
         return found | {"effective_classes": effective_classes(found["histogram"])}
 
     def alarms(self, diagnostics: Diagnostics, before: Sequence[Diagnostics]) -> dict[str, str]:
         """Return the alarms of an epoch by name; ``before`` holds the diagnostics of the phase's earlier epochs.
 
         ``collapse``: see ``evaluate.collapse``. ``unsure``: the mean entropy is near log K and above the reference's.
-        ``drift``: the model agrees with the reference no more often than by chance. ``pair-disagreement``: on target
-        halves of TI pairs the model agrees with the source model's prediction for the source half less often than the
-        source model itself does. ``negative-transfer``: in two consecutive epochs agreement and the validator's score
-        fell while confidence rose.
+        ``drift``: the model agrees with the reference no more often than by chance. ``pair-disagreement``: in two
+        consecutive epochs the model agreed, on target halves of TI pairs, with the source model's prediction for the
+        source half clearly less often than the source model itself does (``pair_alarm``). ``negative-transfer``: in two
+        consecutive epochs agreement and the validator's score fell while confidence rose.
         """
         found = {
             "collapse": self._collapse(diagnostics),
             "unsure": self._unsure(diagnostics),
             "drift": self._drift(diagnostics),
-            "pair-disagreement": self._pair_disagreement(diagnostics),
+            "pair-disagreement": self._pair_disagreement([*before, diagnostics]),
             "negative-transfer": self._negative_transfer([*before, diagnostics]),
         }
         return {name: text for name, text in found.items() if text}
@@ -90,13 +89,16 @@ class Monitor:
             return ""
         return f"agrees with {self.name} on {agreement:.1%} of the images, by chance it would on {chance:.1%}"
 
-    def _pair_disagreement(self, diagnostics: Diagnostics) -> str:
-        agreement = diagnostics.get("pair_agreement")
-        if agreement is None or self.pair_agreement is None or agreement >= self.pair_agreement:
+    def _pair_disagreement(self, epochs: Sequence[Diagnostics]) -> str:
+        if self.pairs is None:
+            return ""
+        agreements, reference = [epoch.get("pair_agreement") for epoch in epochs], self.pairs.agreement
+        if not disagreement_stands(agreements, reference, len(self.pairs.source.logits)):
             return ""
         return (
-            f"both halves of a TI pair are predicted alike for {agreement:.1%} of the pairs, by the source model, not "
-            f"adapted, for {self.pair_agreement:.1%}: adaptation may be making the model worse"
+            f"for {PATIENCE} epochs both halves of a TI pair were predicted alike clearly less often, now for "
+            f"{agreements[-1]:.1%} of the pairs, than by the source model, not adapted, for {reference:.1%}: "
+            "adaptation may be making the model worse"
         )
 
     def _negative_transfer(self, epochs: Sequence[Diagnostics]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
 
-from sfda_kit.errors import UserError
+from sfda_kit.errors import RenamedWarning, UserError
 from sfda_kit.files import write_json
 from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
 from sfda_kit.models.network import AdaptedModel
@@ -18,16 +19,22 @@ from sfda_kit.source.source_cards import untrained
 
 class AdaptedCard(SealedCard):
     """A card describes an adapted model; its normalisation, image size and classes are those of ``source``.
-    ``modality`` and ``depth_unit`` describe the images that it takes."""
+    ``modality`` and ``unit`` describe the images that it takes."""
 
     method: str
     source: SourceCard
     input_bridge: BridgeConfig
     encoding: PartConfig
     modality: str
-    depth_unit: str | None = None
+    unit: str | None = None
     epochs: int = 0
     weights_sha256: str = ""
+
+    @property
+    def depth_unit(self) -> str | None:
+        """``unit`` by its older name."""
+        warnings.warn("depth_unit is called unit now", RenamedWarning, stacklevel=2)
+        return self.unit
 
 
 def save_adapted(model: AdaptedModel, card: AdaptedCard, folder: Path) -> None:

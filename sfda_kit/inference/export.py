@@ -63,7 +63,8 @@ def metadata(card: AdaptedCard) -> dict[str, str]:
         "mean": source.mean,
         "std": source.std,
         "modality": card.modality,
-        "depth_unit": card.depth_unit,
+        "unit": card.unit,
+        "depth_unit": card.unit,  # the name of version 0.2
         "encoding": card.encoding.model_dump(),
         "input_bridge": card.input_bridge.model_dump(),
         "backbone": source.model.backbone,

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.config.models import ComputeConfig
-from sfda_kit.data.depth_units import DEPTH_UNITS, DepthUnit
 from sfda_kit.data.images import read_image
-from sfda_kit.data.modality import modality
 from sfda_kit.data.resize import resize
+from sfda_kit.data.stored_values import stacked
 from sfda_kit.data.unlabelled_folder import list_images
 from sfda_kit.data.views import ImageView, Normalisation, stored_size
 from sfda_kit.device import choose_device
-from sfda_kit.errors import DataError
+from sfda_kit.errors import DataError, RenamedWarning
 from sfda_kit.inference.adapted_model import AdaptedCard, load_model
 from sfda_kit.plugins.discovery import build_part
+from sfda_kit.plugins.modalities import modality
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from sfda_kit.models.network import AdaptedModel
@@ -49,12 +50,9 @@ def refuse(error: DataError) -> None:
 class Predictor:
     """A predictor reads images as ``card`` describes, applies the test transform, and classifies them in batches."""
 
-    def __init__(
-        self, model: AdaptedModel, card: AdaptedCard, depth_unit: DepthUnit | None, device: torch.device
-    ) -> None:
+    def __init__(self, model: AdaptedModel, card: AdaptedCard, unit: str | None, device: torch.device) -> None:
         self.model, self.card, self.device = model, card, device
-        named = depth_unit or card.depth_unit
-        self.depth_unit: DepthUnit = next((unit for unit in DEPTH_UNITS if unit == named), "mm")
+        self.unit = unit or card.unit or ""
         self.encoding = build_part("encoding", card.encoding.name, card.encoding.options)
         self.modality = modality(card.modality)
         self.normalisation = Normalisation(card.source.mean, card.source.std)
@@ -64,7 +62,7 @@ class Predictor:
         readable = self._readable(paths, bad)
         while chunk := list(islice(readable, batch_size)):
             names = [path for path, _ in chunk]
-            yield from self._classify(names, np.stack([pixels for _, pixels in chunk]))
+            yield from self._classify(names, stacked([pixels for _, pixels in chunk]))
 
     def _readable(self, paths: Iterable[Path], bad: BadImage) -> Iterator[tuple[Path, NDArray[np.generic]]]:
         for path in paths:
@@ -74,7 +72,7 @@ class Predictor:
                 bad(error)
 
     def _pixels(self, path: Path) -> NDArray[Any]:
-        image = read_image(path, self.card.modality, self.depth_unit)
+        image = read_image(path, self.card.modality, self.unit)
         size = stored_size(self.card.source.model.image_size)
         return resize(image, size, missing_zero=self.modality.zero_is_missing)
 
@@ -90,20 +88,23 @@ def predict(
     run: Path,
     images: Sequence[Path],
     *,
-    depth_unit: DepthUnit | None = None,
+    unit: str | None = None,
     batch_size: int = 64,
     device: str = "auto",
     bad: BadImage = refuse,
+    depth_unit: str | None = None,
 ) -> Iterator[Prediction]:
     """Do what ``sfda-kit predict`` does: classify ``images``, files or folders, with the model of a run folder.
 
-    ``depth_unit`` None: the unit that the model was adapted with. ``bad`` is called with the error of each image that
-    cannot be read; by default it is raised. Raises ``UserError`` where the run folder holds no model, and ``DataError``
-    where a folder of ``images`` is empty.
+    ``unit`` None: the unit that the model was adapted with (``depth_unit`` is its older name). ``bad`` is called with
+    the error of each image that cannot be read; by default it is raised. Raises ``UserError`` where the run folder
+    holds no model, and ``DataError`` where a folder of ``images`` is empty.
     """
+    if depth_unit is not None:
+        warnings.warn("depth_unit is called unit now", RenamedWarning, stacklevel=2)
     chosen = choose_device(ComputeConfig(device=device))
     model, card = load_model(run, chosen)
-    return Predictor(model, card, depth_unit, chosen).predict(find_images(images), batch_size, bad)
+    return Predictor(model, card, unit or depth_unit, chosen).predict(find_images(images), batch_size, bad)
 
 
 def find_images(given: Sequence[Path]) -> list[Path]:

@@ -59,7 +59,8 @@ class Dataset(ABC):
 
     * ``rgb``: uint8 (N, size, size, 3);
     * ``depth``: uint16 (N, size, size), millimetres, 0 = missing (never averaged in);
-    * ``nir`` and others: uint8 (N, size, size).
+    * ``nir`` and others: (N, size, size), uint8 or uint16 fractions of full scale, or float32 in the unit of the
+      modality (thermal: degrees Celsius). Nothing is cut to 8 bits: an encoding does that, if at all.
 
     Example::
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfda_kit.data.modality import Modality
+    from sfda_kit.interfaces.modality import Modality
 
 
 class Encoding(ABC):
     """An encoding maps a batch in sensor units to three channels in [0, 1].
 
     Required: ``__call__(images, modality)``, which takes ``images``, float (B, 1, H, W) or, for RGB, (B, 3, H, W), in
-    ``modality.unit`` (depth: metres, 0 = missing) and returns (B, 3, H, W) in [0, 1]. It must treat each pixel or image
-    on its own, never the batch. It must not change its input, nor RGB (unless it always changes RGB). Missing depth
+    ``modality.unit`` (depth: metres, 0 = missing; thermal: degrees Celsius, or a fraction of full scale where the files
+    tell no temperature) and returns (B, 3, H, W) in [0, 1]. It must treat each pixel or image on its own, never the
+    batch. It must not change its input, nor RGB (unless it always changes RGB). Missing depth
     must not leak into measured pixels.
 
     Optional: ``modalities``, those that it can encode besides RGB (None: any); a run on others is refused.

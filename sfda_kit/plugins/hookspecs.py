@@ -47,6 +47,11 @@ def sfda_kit_register_dataset() -> Sequence[Component]:  # type: ignore[empty-bo
 
 
 @hookspec
+def sfda_kit_register_modality() -> Sequence[Component]:  # type: ignore[empty-body]
+    """Declare modalities, what sensors measure and how files hold it (``sfda_kit.Modality``)."""
+
+
+@hookspec
 def sfda_kit_register_encoding() -> Sequence[Component]:  # type: ignore[empty-body]
     """Declare encodings, which map sensor units to three channels (``sfda_kit.Encoding``)."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfda_kit.data.open_views import ViewOpener
-from sfda_kit.data.task import Task, build_task
+from sfda_kit.data.task import Task, build_task, refuse_single_image
 from sfda_kit.data.views import Normalisation
 from sfda_kit.evaluate.evaluation import Evaluator, flat_scores
 from sfda_kit.evaluate.oracle import Oracle
@@ -119,6 +119,7 @@ class LabelledRun(Run):
 
     def source_model(self) -> tuple[Network, SourceCard]:
         self.opener.read_target()
+        refuse_single_image(self.task.rows)
         sources = source_folders(self.config, self.task, self.opener, self.listener, self.autocast)
         return load_joint_source_model(sources, self.device)
 

@@ -14,7 +14,6 @@ from sfda_kit.config.explain import explain
 from sfda_kit.config.merging import merge_part, merge_recipe, spelt_out
 from sfda_kit.config.models import RunConfig
 from sfda_kit.config.part_names import renamed_recipe
-from sfda_kit.data.modality import MODALITIES
 from sfda_kit.datasets.open_dataset import open_dataset
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.encoding import not_of
@@ -24,6 +23,7 @@ from sfda_kit.plugins.building import build
 from sfda_kit.plugins.code_hash import part_identity
 from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import build_part, registry
+from sfda_kit.plugins.modalities import is_modality, strange_modalities
 from sfda_kit.plugins.reads import check_reads
 from sfda_kit.versions import ALGORITHMS
 
@@ -57,9 +57,9 @@ class MethodPlan:
         return self.config.encoding.model_dump()
 
     @property
-    def depth_unit(self) -> str | None:
-        """The unit of depth files, None where it is not configured."""
-        return self.config.dataset.depth_unit
+    def unit(self) -> str | None:
+        """What the files hold, None where it is not configured."""
+        return self.config.dataset.unit
 
     def identity(self) -> dict[str, Any]:
         """Return the values that determine the result: configuration, resolved recipe, and the code of every part."""
@@ -90,12 +90,13 @@ class Plan(MethodPlan):
 
     def parts(self) -> set[tuple[str, str]]:
         """Return kind and name of each part that decides the result, the data set among them."""
-        return super().parts() | {("dataset", self.config.dataset.name)}
+        sensors = (self.config.dataset.source, self.config.dataset.target)
+        return super().parts() | {("dataset", self.config.dataset.name)} | strange_modalities(*sensors)
 
     @property
-    def depth_unit(self) -> str | None:
-        """The configured unit of depth files, else the unit of the data set where it has files, else None."""
-        return self.config.dataset.depth_unit or getattr(self.dataset, "depth_unit", None)
+    def unit(self) -> str | None:
+        """The configured unit of files, else the unit of the data set where it has files, else None."""
+        return self.config.dataset.unit or getattr(self.dataset, "unit", None)
 
 
 def resolve(config: RunConfig) -> Plan:
@@ -108,7 +109,7 @@ def resolve(config: RunConfig) -> Plan:
 
 def _check_encoding(found: MethodPlan, modality: str) -> None:
     allowed = found.encoding.modalities
-    if modality in MODALITIES and modality != "rgb" and allowed is not None and modality not in allowed:
+    if is_modality(modality) and modality != "rgb" and allowed is not None and modality not in allowed:
         raise UserError(not_of(found.config.encoding.name, allowed, modality))
 
 

@@ -81,9 +81,9 @@ class Run(ABC):
         """Write the evaluation of the resulting state into the record and the run folder."""
 
     @property
-    def depth_unit(self) -> str | None:
-        """The unit of the depth files that the adapted model takes, None where it is not configured."""
-        return self.plan.depth_unit
+    def unit(self) -> str | None:
+        """What the files hold that the adapted model takes, None where it is not configured."""
+        return self.plan.unit
 
     def go(self) -> Record:
         """Run to the end and return the record."""
@@ -120,7 +120,7 @@ class Run(ABC):
             input_bridge=self.plan.recipe.input_bridge,
             encoding=self.config.encoding,
             modality=self.target_modality,
-            depth_unit=self.depth_unit,
+            unit=self.unit,
             epochs=state.epoch,
         )
         save_adapted(state.model, card, self.folder.path / "model")

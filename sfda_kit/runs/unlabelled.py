@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sfda_kit.runs.plan import MethodPlan
     from sfda_kit.source.source_card import SourceCard
 
-FOLDER_KEYS = {"depth_unit", "skip_bad"}
+FOLDER_KEYS = {"unit", "skip_bad"}
 """The keys of ``dataset`` that apply to a folder."""
 
 
@@ -109,7 +109,7 @@ def _identity(plan: MethodPlan, card: SourceCard, task: FolderTask) -> dict[str,
         "ti_dir": folders.ti_dir and str(folders.ti_dir),
         "source_modality": folders.source_modality,
         "modality": folders.target_modality,
-        "depth_unit": folders.depth_unit,
+        "unit": folders.unit,
         "fingerprint": task.fingerprint,
     }
     return {**identity, "source": card.fingerprint(), "data": data}
@@ -130,8 +130,8 @@ class UnlabelledRun(Run):
         super().__init__(plan, *rest)
 
     @property
-    def depth_unit(self) -> str | None:
-        return self.task.folders.depth_unit if self.target_modality == "depth" else self.plan.depth_unit
+    def unit(self) -> str | None:
+        return self.task.folders.unit
 
     def facts(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         task, card = self.task, self.card

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from sfda_kit.data.modality import MODALITIES
 from sfda_kit.data.walk import require_folder
-from sfda_kit.datasets.dataset_options import DatasetOptions
+from sfda_kit.datasets.dataset_options import DatasetOptions, ModalityName
 from sfda_kit.datasets.folder_dataset import Scan
 from sfda_kit.datasets.role_folder import RoleFolder, part_codes
 from sfda_kit.errors import DataError
+from sfda_kit.plugins.modalities import EveryModality
 from sfda_kit.shards.class_list import read_class_list
 from sfda_kit.shards.find import ANY, Found, find_shards
 from sfda_kit.shards.index_cache import prepare, shard_index
@@ -32,7 +32,7 @@ class WebDatasetOptions(DatasetOptions):
     """
 
     shards: str = Field(default=ANY)
-    modality: Literal["rgb", "depth", "nir", "swir", "thermal"] = Field(default="rgb")
+    modality: ModalityName = Field(default="rgb")
     classes: Path | None = Field(default=None)
 
 
@@ -41,7 +41,7 @@ class WebDataset(RoleFolder):
 
     name = "webdataset"
     summary = "tar shards in the WebDataset convention: <key>.rgb.jpg, <key>.depth.png, <key>.json"
-    modalities = tuple(MODALITIES)
+    modalities = EveryModality()
     options_model = WebDatasetOptions
     options: WebDatasetOptions
 

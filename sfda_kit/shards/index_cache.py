@@ -19,6 +19,7 @@ from pathlib import Path
 from sfda_kit.errors import UserError
 from sfda_kit.files import atomic
 from sfda_kit.paths import cache_dir
+from sfda_kit.plugins.modalities import modality_names
 from sfda_kit.shards.index_columns import from_columns, to_columns
 from sfda_kit.shards.shard_index import ShardIndex, scan_shard
 
@@ -102,7 +103,8 @@ def _is_kept(path: Path) -> bool:
 
 def _entry(path: Path) -> Path:
     status = path.stat()
-    state = repr((VERSION, str(path.resolve()), status.st_size, status.st_mtime_ns))
+    # Which members are images follows from the installed modalities.
+    state = repr((VERSION, modality_names(), str(path.resolve()), status.st_size, status.st_mtime_ns))
     return cache_dir() / FOLDER / f"{hashlib.sha256(state.encode(errors='surrogateescape')).hexdigest()[:32]}.json"
 
 

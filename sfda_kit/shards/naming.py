@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from sfda_kit.data.images import IMAGE_SUFFIXES
-from sfda_kit.data.modality import MODALITIES
+from sfda_kit.plugins.modalities import is_modality
 
 LABELS = ("json", "cls")
 """Endings of members that give the class; ``json`` also gives domain, group and role."""
@@ -26,7 +26,7 @@ class Name(NamedTuple):
     def modality(self) -> str | None:
         """The modality; ``UNNAMED`` where the ending is only a suffix, None where the member is no usable image."""
         kind, _, suffix = self.ending.rpartition(".")
-        if f".{suffix}" not in IMAGE_SUFFIXES or (kind and kind not in MODALITIES):
+        if f".{suffix}" not in IMAGE_SUFFIXES or (kind and not is_modality(kind)):
             return None
         return kind or UNNAMED
 

@@ -14,16 +14,19 @@ STILL_FALLING = 0.05
 """The fall of the training loss, as a share of its whole fall, that counts as still falling (``still_falling``)."""
 
 
-def hold_out(groups: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+def hold_out(groups: Tensor, share: float, seed: int, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return training rows and held-out rows. Whole groups with about ``share`` of the images are held out.
 
-    Single images are held out where groups are so large that over half of the images would be held out.
+    Single images are held out where groups are so large that over half of the images would be held out. With ``labels``
+    no image of a class is held out that would have none left to train on, so that nothing may be held out at all.
     """
     generator = seeded_generator(seed, "hold-out")
     order = torch.randperm(int(groups.max()) + 1, generator=generator)
     held_out = _last(order[groups], share)
     if 2 * held_out.sum() > len(groups):
         held_out = _last(torch.randperm(len(groups), generator=generator), share)
+    if labels is not None:
+        held_out &= torch.isin(labels, labels[~held_out])
     return (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
 
 

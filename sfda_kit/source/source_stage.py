@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from sfda_kit.config.digest import digest
 from sfda_kit.config.models import RunConfig
-from sfda_kit.data.modality import modality
-from sfda_kit.errors import RunError, UserError
+from sfda_kit.data.lone_groups import group_name
+from sfda_kit.data.task import LEAST_IMAGES
+from sfda_kit.errors import DataError, RunError, UserError
 from sfda_kit.plugins.code_hash import part_identity
+from sfda_kit.plugins.modalities import modality, strange_modalities
+from sfda_kit.source.held_out import hold_out
 from sfda_kit.source.source_card import SourceCard, load_card, save_source
 from sfda_kit.source.source_cards import load_joint_card
 from sfda_kit.source.source_training import channel_statistics, measure_normalisation, train_network
@@ -70,6 +74,7 @@ def source_identity(config: RunConfig, task: Task, encoding: Encoding) -> dict[s
         "code": [
             part_identity("dataset", config.dataset.name),
             None if free else part_identity("encoding", config.encoding.name),
+            *(part_identity(kind, name) for kind, name in sorted(strange_modalities(str(task.source)))),
         ],
     }
 
@@ -115,6 +120,24 @@ def _check_floor(card: SourceCard, floor: float | None, name: str) -> None:
         )
 
 
+def _refuse_too_few(task: Task, training: Tensor, held_out: Tensor) -> None:
+    """Raise ``DataError`` where too few source images are left to train on, or none can be held out."""
+    if len(training) < LEAST_IMAGES:
+        raise DataError(
+            f"{len(training)} of {len(training) + len(held_out)} source images is left for training when "
+            f"{len(held_out)} is held out; training needs at least {LEAST_IMAGES}. Add images, or give the source a "
+            "larger share (--shares 70,15,15)."
+        )
+    if not len(held_out):
+        row = int(task.rows["source"][0])
+        name, group = task.classes[task.labels("source")[0]], group_name(task.dataset, task.index, row)
+        raise DataError(
+            f"No source image can be held out: each group of them holds all source images of a class, such as "
+            f"{group!r} those of {name!r}, and without it the class could not be learnt. Film each class in more "
+            "places, give finer groups (groups.csv, --group-pattern), or use a source card (--source-card)."
+        )
+
+
 def _train(
     config: RunConfig,
     task: Task,
@@ -129,6 +152,7 @@ def _train(
     mean, std = channel_statistics(view)
     view.normalisation = normalisation
     groups = torch.unique(torch.tensor(task.groups("source")), return_inverse=True)[1]
+    _refuse_too_few(task, *hold_out(groups, config.source.held_out, config.seed, view.labels))
     network, accuracy, count = train_network(
         view, groups, config.model, config.source, len(task.classes), config.seed, folder, listener, autocast
     )

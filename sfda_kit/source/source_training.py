@@ -82,7 +82,7 @@ def train_network(
     autocast: Callable[[], AbstractContextManager[Any]],
 ) -> tuple[Network, float, int]:
     """Train on ``view`` (normalised). Returns the network, its held-out accuracy in percent and the held-out count."""
-    rows, held_out = hold_out(groups, config.held_out, seed)
+    rows, held_out = hold_out(groups, config.held_out, seed, view.labels)
     seeded_generator(seed, "source-initialisation")
     network = build_network(model, classes).to(view.device)
     trainer = SupervisedTrainer(network, view, rows, config, seed, autocast)

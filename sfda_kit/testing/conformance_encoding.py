@@ -7,7 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sfda_kit.data.modality import MODALITIES, Modality
+from sfda_kit.interfaces.modality import Modality
+from sfda_kit.plugins.modalities import modality, modality_names
 from sfda_kit.testing.declaration import PartConformance
 
 
@@ -19,7 +20,7 @@ class EncodingConformance(PartConformance):
     def kinds(self) -> list[Modality]:
         """Return RGB and the modalities that the encoding is for."""
         allowed = self.part().modalities
-        return [kind for kind in MODALITIES.values() if kind.name == "rgb" or allowed is None or kind.name in allowed]
+        return [modality(name) for name in modality_names() if name == "rgb" or allowed is None or name in allowed]
 
     @staticmethod
     def images(kind: Modality, batch: int = 3, height: int = 12, width: int = 16) -> Tensor:
@@ -27,7 +28,8 @@ class EncodingConformance(PartConformance):
         generator = torch.Generator().manual_seed(0)
         noise = torch.rand(batch, kind.channels, height, width, generator=generator)
         if not kind.zero_is_missing:
-            return noise
+            low, high = kind.usual or kind.valid
+            return low + (high - low) * noise
         slant = torch.linspace(1.5, 3.0, height)[:, None] + 0.02 * noise
         slant[..., 3:6, 4:8] = 0
         return slant

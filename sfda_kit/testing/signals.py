@@ -14,9 +14,9 @@ from sfda_kit.adaptation.step_signals import BridgeSignals, StepSignals
 from sfda_kit.adaptation.target_memory import TargetMemory
 from sfda_kit.builtin.bridges import Copy
 from sfda_kit.builtin.encodings import ChannelCopy
-from sfda_kit.data.modality import modality
 from sfda_kit.data.views import ImageView, Normalisation, PairView, TargetView, stored_size
 from sfda_kit.interfaces.pseudo_labeler import PseudoLabels
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.testing.networks import CLASSES, SIDE, small_network, small_source_network
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from sfda_kit.datasets.folder_dataset import FolderDataset, SceneRow
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.verify.classes import check_split, empty_classes
 from sfda_kit.verify.counts import check_counts
-from sfda_kit.verify.depth import doubtful_unit
 from sfda_kit.verify.duplicates import SamplePlace, duplicates, near_duplicates
 from sfda_kit.verify.file_checks import FileCheck, FileFacts, Look
 from sfda_kit.verify.findings import Finding, split_message
@@ -26,6 +25,7 @@ from sfda_kit.verify.report import Report
 from sfda_kit.verify.scanning import Scanned, scan_folder
 from sfda_kit.verify.sensors import assumed_sensors
 from sfda_kit.verify.tree import Tree, look_at_tree
+from sfda_kit.verify.units import doubtful_units, small_parts
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import DatasetConfig
@@ -135,7 +135,7 @@ def _look_at_files(
 
     dataset = found.dataset if found.scan else None
     reader = dataset.reader if dataset else FileReader()
-    look = Look(str(root), reader, dataset.depth_unit if dataset else "mm", request.deep)
+    look = Look(str(root), reader, dataset.unit if dataset else "", request.deep)
     workers = os.cpu_count() or 1 if request.workers is None else request.workers
     what = "decoding" if request.deep else "reading headers"
     return {one.path: one for one in look_at_all(jobs, look, workers, lambda done, all_: tell(what, done, all_))}
@@ -164,7 +164,8 @@ def _look_at_samples(
         places = _places(dataset, rows)
         report.add(duplicates(places, facts))
         report.add(near_duplicates(places, facts))
-        report.add(doubtful_unit(facts.values(), dataset.depth_unit))
+        report.add(doubtful_units(facts.values(), dataset.unit))
+        report.add(small_parts(facts.values(), dataset.unit))
     _keep_manifest(dataset, dataset.root, facts, dataset.holds, request, report)
 
 
@@ -173,7 +174,7 @@ def _places(dataset: FolderDataset, rows: Sequence[SceneRow]) -> list[SamplePlac
     from sfda_kit.interfaces.dataset import PARTS
 
     index = dataset.index()
-    parts = split_groups(index, dataset.config.split_seed)
+    parts = split_groups(index, dataset.config.split_seed, dataset.config.shares)
     return [
         SamplePlace(row.name, PARTS[part], int(group), row.scene_class, row.files)
         for row, part, group in zip(rows, parts, index.group, strict=True)

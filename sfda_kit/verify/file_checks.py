@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from sfda_kit.data.decode_cache import FileReader, PixelReader, stored
 from sfda_kit.data.depth_units import DepthUnit, to_millimetres
 from sfda_kit.data.images import read_image
 from sfda_kit.data.stored import Stored, sha256_of, source_of
+from sfda_kit.data.stored_values import check_container
 from sfda_kit.errors import DataError
+from sfda_kit.plugins.modalities import modality as modality_of
 from sfda_kit.verify.findings import Finding, split_message
 from sfda_kit.verify.headers import SUFFIXES, Header, TooLargeError, read_header
 from sfda_kit.verify.perceptual_hash import perceptual_hash
@@ -33,7 +35,7 @@ class Look:
 
     root: str
     reader: PixelReader
-    depth_unit: DepthUnit
+    unit: str
     deep: bool
 
 
@@ -47,13 +49,15 @@ class FileCheck:
 
 @dataclass(frozen=True)
 class PixelFacts:
-    """Range and ``perceptual_hash`` of decoded pixels; for depth also the share of zeros and the median of the rest."""
+    """Range, median and ``perceptual_hash`` of decoded pixels. ``missing``: share of zeros, where 0 is missing; they
+    are not in the median. ``full``: the largest value that the pixels could have, None for floats in a unit."""
 
-    least: int
-    most: int
+    least: float
+    most: float
     missing: float
     median: float
     perceptual_hash: bytes
+    full: int | None = None
 
 
 @dataclass
@@ -144,7 +148,7 @@ def _check_header(path: Path, job: FileCheck, look: Look, facts: FileFacts) -> N
 
 def _refused(path: Path, job: FileCheck, look: Look, facts: FileFacts) -> None:
     try:
-        look.reader(path, next(iter(job.modalities), "rgb"), look.depth_unit)
+        look.reader(path, next(iter(job.modalities), "rgb"), look.unit)
     except DataError as error:
         _tell(error, path, facts)
     else:
@@ -163,22 +167,28 @@ def _check_form(header: Header, facts: FileFacts) -> None:
 
 
 def _check_modality(header: Header, modality: str, look: Look, facts: FileFacts) -> None:
-    if modality == "depth":
-        # One pixel of the stored dtype meets the same rules as the whole file.
-        shape = (1, 1) if header.channels == 1 else (1, 1, header.channels)
-        value = min(1000, np.iinfo(header.dtype).max) if header.dtype.kind in "iu" else 1000
-        if look.depth_unit == "m" and header.dtype.kind == "f":
-            value = 1
-        try:
-            to_millimetres(np.full(shape, value).astype(header.dtype), look.depth_unit)
-        except DataError as error:
-            facts.add("unusable-file", *split_message(f"(depth) {error}"))
-    elif modality == "rgb" and header.channels == 1 and header.mode != "P":
+    try:
+        if modality == "depth":
+            _check_depth(header, modality_of(modality).chosen_unit(look.unit))
+        elif modality != "rgb" and modality_of(modality).decode is None:
+            check_container(header.dtype, modality_of(modality), look.unit)
+    except DataError as error:
+        facts.add("unusable-file", *split_message(f"({modality}) {error}"))
+    if modality == "rgb" and header.channels == 1 and header.mode != "P":
         if header.dtype == np.uint8:
             facts.add("grey-as-rgb", "is a grey picture, but rgb has three channels")
         else:
             what = f"(rgb) holds one channel of {header.dtype}, but rgb has three of 8 bits"
             facts.add("unusable-file", what, "Is it the depth half of the pair? Swap the two.")
+
+
+def _check_depth(header: Header, unit: str) -> None:
+    """Raise ``DataError`` where one pixel of the stored dtype does not meet the rules of the whole file."""
+    shape = (1, 1) if header.channels == 1 else (1, 1, header.channels)
+    value = min(1000, np.iinfo(header.dtype).max) if header.dtype.kind in "iu" else 1000
+    if unit == "m" and header.dtype.kind == "f":
+        value = 1
+    to_millimetres(np.full(shape, value).astype(header.dtype), cast("DepthUnit", unit))
 
 
 def _decode(path: Path, job: FileCheck, look: Look, facts: FileFacts) -> None:
@@ -198,7 +208,7 @@ def _decode(path: Path, job: FileCheck, look: Look, facts: FileFacts) -> None:
 
 def _pixels(path: Path, modality: str, look: Look) -> NDArray[Any]:
     if modality:
-        return look.reader(path, modality, look.depth_unit)
+        return look.reader(path, modality, look.unit)
     try:
         return read_image(path, "nir")
     except DataError as error:
@@ -209,14 +219,15 @@ def _pixels(path: Path, modality: str, look: Look) -> NDArray[Any]:
 
 def facts_of(pixels: NDArray[Any], modality: str) -> PixelFacts:
     """Return the facts of decoded pixels (H, W) or (H, W, 3); depth is in millimetres."""
-    missing = median = 0.0
-    if modality == "depth":
-        step = max(1, int(np.sqrt(pixels.size / _SAMPLED)))
-        measured = pixels[::step, ::step]
+    kind, missing = modality_of(modality), 0.0
+    step = max(1, int(np.sqrt(pixels.size / _SAMPLED)))
+    measured = pixels[::step, ::step]
+    if kind.zero_is_missing:
         measured = measured[measured > 0]
         missing = 1 - np.count_nonzero(pixels) / pixels.size
-        median = float(np.median(measured)) if measured.size else 0.0
-    return PixelFacts(int(np.min(pixels)), int(np.max(pixels)), missing, median, perceptual_hash(pixels))
+    median = float(np.median(measured)) if measured.size and kind.channels == 1 else 0.0
+    full = None if pixels.dtype.kind == "f" or kind.scale is not None else int(np.iinfo(pixels.dtype).max)
+    return PixelFacts(pixels.min().item(), pixels.max().item(), missing, median, perceptual_hash(pixels), full)
 
 
 def check_values(modality: str, facts: FileFacts) -> None:

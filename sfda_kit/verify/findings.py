@@ -61,9 +61,10 @@ RULES: dict[str, Rule] = {
     ),
     "constant": Rule("notice", "images of one value", "It shows nothing; remove the sample."),
     "not-finite": Rule("notice", "images with NaN or infinite values", "They count as missing (0); export it anew."),
-    # Depth.
+    # Values.
+    "doubtful-unit": Rule("notice", "values in a doubtful unit", "State it: --unit."),
+    "small-part": Rule("notice", "images that use a small part of what their files can hold", "State it: --unit."),
     "mostly-missing": Rule("notice", "depth that is mostly missing", "Remove the pair, or fill its depth."),
-    "doubtful-unit": Rule("notice", "depth in a doubtful unit", "State it: --depth-unit mm, m or sun-rgbd-bits."),
     # Pairs and duplicates.
     "rotation-tag": Rule("notice", "rotation tags, which are not applied", "Save the pixels upright, without the tag."),
     "halves-turned": Rule("error", "pairs of which one half is turned", "Save both halves the same way round."),

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from sfda_kit.datasets.folder_dataset import FolderDataset
 from sfda_kit.verify.classes import check_split
 from sfda_kit.verify.counts import check_counts
-from sfda_kit.verify.depth import doubtful_unit
 from sfda_kit.verify.duplicates import duplicates, near_duplicates
 from sfda_kit.verify.file_checks import FileFacts
 from sfda_kit.verify.findings import Finding, split_message
 from sfda_kit.verify.report import Report
 from sfda_kit.verify.rows import Progress, look_at_rows, row_name, row_places
+from sfda_kit.verify.units import doubtful_units
 
 if TYPE_CHECKING:
     from sfda_kit.interfaces.dataset import Dataset, Index
@@ -51,7 +51,7 @@ def look_at_foreign(dataset: Dataset, report: Report, progress: Progress) -> dic
     places = row_places(dataset, index, good)
     report.add(duplicates(places, facts))
     report.add(near_duplicates(places, facts))
-    report.add(doubtful_unit(facts.values(), None))
+    report.add(doubtful_units(facts.values(), None))
     return facts | _unusable(dataset, index, bad)
 
 

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfda_kit.data.images import MAXIMUM_PIXELS
+from sfda_kit.data.images import FORMATS, MAXIMUM_PIXELS
 from sfda_kit.data.stored import Stored, source_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",), "TIFF": (".tif", ".tiff"), "NPY": (".npy",)}
+SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "TIFF": (".tif", ".tiff"),
+    "NPY": (".npy",),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "PPM": (".pgm", ".ppm"),
+}
 _BITS, _ORIENTATION = 258, 274
 """TIFF and EXIF tags."""
 _DTYPES = {"I;16": np.uint16, "I;16B": np.uint16, "I;16L": np.uint16, "I;16N": np.uint16, "I": np.int32}
@@ -65,7 +73,7 @@ def _of_picture(path: Stored) -> Header:
     from PIL import Image
 
     try:
-        with source_of(path) as source, Image.open(source, formats=("JPEG", "PNG", "TIFF")) as image:
+        with source_of(path) as source, Image.open(source, formats=FORMATS) as image:
             return _described(image)
     except Image.DecompressionBombError as error:
         raise TooLargeError(f"claims too many pixels ({error})") from None

@@ -21,7 +21,7 @@ _FLAT = 2.0
 
 
 def perceptual_hash(pixels: NDArray[np.generic]) -> bytes:
-    """Return ``BYTES`` bytes for uint8 or uint16 (H, W) or (H, W, 3); none for an image that is nearly flat."""
+    """Return ``BYTES`` bytes for (H, W) or (H, W, 3) of any dtype; none for an image that is nearly flat."""
     small = _small(pixels)
     if float(small.std()) < _FLAT:
         return b""
@@ -31,7 +31,7 @@ def perceptual_hash(pixels: NDArray[np.generic]) -> bytes:
 
 
 def _small(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Return the grey picture (SIDE, SIDE) in 0..255; depth is scaled by its own range."""
+    """Return the grey picture (SIDE, SIDE) in 0..255; 16 bits by their largest value, floats by their range."""
     from PIL import Image
 
     image = Image.fromarray(_eight_bit(pixels))
@@ -45,6 +45,9 @@ def _small(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
 def _eight_bit(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     if pixels.dtype == np.uint8:
         return np.asarray(pixels, dtype=np.uint8)
+    if pixels.dtype.kind == "f":
+        above = pixels.astype(np.float32) - np.float32(np.min(pixels))
+        return np.asarray(above * np.float32(255 / max(float(np.max(above)), 1e-6)), dtype=np.uint8)
     farthest = max(int(np.max(pixels)), 1)
     scaled: NDArray[np.uint8] = (pixels.astype(np.float32) * np.float32(255 / farthest)).astype(np.uint8)
     return scaled

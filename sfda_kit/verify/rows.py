@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.data.checked_dataset import check_pixels
-from sfda_kit.data.modality import modality as modality_of
 from sfda_kit.errors import DataError, PartError
 from sfda_kit.plugins.boundary import call
+from sfda_kit.plugins.modalities import modality as modality_of
 from sfda_kit.verify.duplicates import SamplePlace
 from sfda_kit.verify.file_checks import FileFacts, check_values, facts_of
 from sfda_kit.verify.findings import split_message
@@ -50,7 +50,7 @@ def row_places(dataset: Dataset, index: Index, rows: NDArray[np.int64]) -> list[
     from sfda_kit.data.group_split import split_groups
     from sfda_kit.interfaces.dataset import PARTS
 
-    parts = split_groups(index, dataset.config.split_seed)
+    parts = split_groups(index, dataset.config.split_seed, dataset.config.shares)
     return [
         SamplePlace(
             index.names[row],

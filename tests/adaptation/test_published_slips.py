@@ -49,7 +49,6 @@ from sfda_kit.builtin.bridges import Copy
 from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.config.models import AdaptConfig, BridgeStageConfig, DatasetConfig
 from sfda_kit.data.augment import Geometry
-from sfda_kit.data.modality import modality
 from sfda_kit.data.task import build_task
 from sfda_kit.data.unlabelled_folder import find_pairs
 from sfda_kit.data.views import TargetView
@@ -59,6 +58,7 @@ from sfda_kit.events import silent
 from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import build_part
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.runs.best_checkpoint import BestCheckpoint
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import small_network

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from sfda_kit.builtin.depth_encodings import Disparity, Hha, Normals
 from sfda_kit.data.depth_geometry import back_project, fill_nearest, surface_normals, up_direction
-from sfda_kit.data.modality import modality
 from sfda_kit.errors import UserError
+from sfda_kit.plugins.modalities import modality
 
 DEPTH, RGB, NIR = modality("depth"), modality("rgb"), modality("nir")
 FOCAL = (0.9, 1.2)

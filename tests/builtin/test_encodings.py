@@ -7,9 +7,9 @@ import torch
 
 from sfda_kit import Encoding
 from sfda_kit.builtin.encodings import ChannelCopy, Jet, Stretch
-from sfda_kit.data.modality import modality
 from sfda_kit.errors import UserError
 from sfda_kit.plugins.discovery import build_part
+from sfda_kit.plugins.modalities import modality
 
 DEPTH, RGB, NIR = modality("depth"), modality("rgb"), modality("nir")
 

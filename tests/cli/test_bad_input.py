@@ -175,9 +175,9 @@ def test_copies_across_parts_stop_the_run_or_are_left_out_and_recorded(sfda_kit,
 
 
 def test_a_bad_target_image_stops_the_run_before_anything_is_trained(sfda_kit, own_pairs):
-    flags = flags_for(own_pairs, depth_unit="m", source_floor="0")
+    flags = flags_for(own_pairs, unit="m", source_floor="0")
     result = sfda_kit("run", "--method", "source-only", *flags)
-    assert result.exit_code == 2 and "--depth-unit mm" in str(result.exception)
+    assert result.exit_code == 2 and "--unit mm" in str(result.exception)
     assert "source:" not in result.output
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from sfda_kit.config.models import DatasetConfig
 from sfda_kit.datasets.channel_statistics import statistics
 from sfda_kit.datasets.paired_folder import PairedFolder
+from sfda_kit.datasets.sample_sheet import draw_pairs
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.rooms.dataset import Rooms
@@ -51,7 +52,7 @@ def test_show_renders_the_samples_it_draws_and_no_part(sfda_kit, tmp_path, monke
     )
     monkeypatch.setattr(rooms, "cached_part", lambda *_: pytest.fail("a whole part was asked for"))
     assert sfda_kit("data", "show", "rooms", "--out", tmp_path / "s.png", "--number", "3").exit_code == 0
-    assert rendered == [1] * 6 and not (Path(os.environ["SFDA_KIT_CACHE"]) / "rooms").exists()
+    assert rendered == [1] * 9 and not (Path(os.environ["SFDA_KIT_CACHE"]) / "rooms").exists()
 
 
 def test_peeking_is_reading(monkeypatch):
@@ -101,6 +102,49 @@ def test_missing_depth_is_in_no_bin(tmp_path):
         PairedFolder(DatasetConfig(name="paired-folder", root=tmp_path, source="", target="")), ["depth"]
     ).histograms
     assert (one.mean, one.std, one.missing) == (2.0, 0.0, 0.5) and one.shares[-1] == 1.0
+
+
+def test_missing_depth_is_counted_in_whole_files(tmp_path):
+    folder = tmp_path / "cam" / "depth" / "cup"
+    folder.mkdir(parents=True)
+    depth = np.full((300, 300), 2000, np.uint16)
+    depth[::6, ::6] = 0  # holes of one pixel, which are gone in a small image
+    Image.fromarray(depth).save(folder / "a.png")
+    config = DatasetConfig(name="paired-folder", root=tmp_path, source="", target="")
+    assert statistics(PairedFolder(config), ["depth"]).histograms[0].missing == pytest.approx(1 / 36)
+
+
+@pytest.fixture
+def cameras(tmp_path: Path) -> Path:
+    """RGB and centikelvin of two scenes, and a thermal image alone."""
+    for number, kind in enumerate(("cat", "dog")):
+        folders = [tmp_path / "pairs" / "cam" / name / kind for name in ("rgb", "thermal")]
+        for folder in folders:
+            folder.mkdir(parents=True)
+        Image.fromarray(np.full((20, 20, 3), 90, np.uint8)).save(folders[0] / "walk_7.png")
+        for name in ("walk_7", "alone")[: 2 - number]:
+            Image.fromarray(np.arange(29315, 29715).reshape(20, 20).astype(np.uint16)).save(folders[1] / f"{name}.png")
+    return tmp_path / "pairs"
+
+
+def test_any_modality_is_looked_at_without_a_target(sfda_kit, cameras, tmp_path):
+    flags = ("--data-root", cameras, "--unit", "centikelvin")
+    seen = sfda_kit("data", "stats", "paired-folder", *flags, "--out", tmp_path / "s.png")
+    assert "thermal@cam: mean 22, standard deviation" in seen.stdout and "degrees Celsius (2 images)" in seen.stdout
+    assert "1 incomplete samples left out, such as: " in seen.stderr and "alone.png has no other half" in seen.stderr
+    assert "2 drawn" in sfda_kit("data", "show", "paired-folder", *flags, "--out", tmp_path / "x.png").stdout
+    alone = sfda_kit("data", "show", "paired-folder", *flags, "--modality", "thermal", "--out", tmp_path / "t.png")
+    assert "3 drawn" in alone.stdout and alone.stderr == ""
+    wrong = sfda_kit("data", "stats", "paired-folder", "--data-root", cameras, "--out", tmp_path / "s.png")
+    assert "--unit centikelvin or decikelvin" in str(wrong.exception)
+
+
+def test_a_sheet_carries_class_and_file_name(cameras, tmp_path, monkeypatch):
+    drawn: list[str] = []
+    monkeypatch.setattr("matplotlib.axes.Axes.set_title", lambda axis, text, **more: drawn.append(text))
+    config = DatasetConfig(name="paired-folder", root=cameras, source="rgb@", target="rgb@")
+    draw_pairs(PairedFolder(config), tmp_path / "x.png", ["rgb"])
+    assert drawn == ["cat\nwalk_7", "dog\nwalk_7"]
 
 
 def test_stats_of_a_modality_that_is_not_there(pairs_root, tmp_path, sfda_kit):

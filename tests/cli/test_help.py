@@ -27,7 +27,7 @@ IN_WORDS = {
     "split": "by data set",
     "tr_classes": "from --split",
     "ti_classes": "from --split",
-    "depth_unit": "the data set's own, else mm",
+    "unit": "the data set's own, else mm",
     "source_epochs": "by source.steps",
     "source_floor": "twice chance",
     "bridge_epochs": f"{RunConfig(method='m').bridge_training.epochs_factor} times --epochs",

@@ -23,7 +23,8 @@ GIVEN: dict[str, Any] = {
     "tr_classes": "a, b,",
     "ti_classes": "c",
     "split_seed": 7,
-    "depth_unit": "m",
+    "shares": "50,30,20",
+    "unit": "m",
     "skip_bad": True,
     "no_pictures": True,
     "source_floor": 12.5,
@@ -41,6 +42,7 @@ GIVEN: dict[str, Any] = {
 """What a user may give; every other option takes a name."""
 READ = {
     "no_pictures": False,
+    "shares": (0.5, 0.3, 0.2),
     "tr_classes": ("a", "b"),
     "ti_classes": ("c",),
     "source_card": (Path("card"), Path("other")),
@@ -101,7 +103,7 @@ def test_each_command_offers_what_it_can_use() -> None:
     assert names("adapt") - names("run") == own
     assert names("run") - names("adapt") == {
         *("dataset", "data_root", "source", "target", "split", "tr_classes", "ti_classes", "split_seed"),
-        *("group_pattern", "backbone", "pretrained", "image_size", "source_epochs"),
+        *("shares", "group_pattern", "backbone", "pretrained", "image_size", "source_epochs"),
     }
     assert names("run") - names("ablate") == {"seed", "select", "on_collapse", "no_pictures", "resume", "json"}
     assert names("source train") - names("run") == {"out"}

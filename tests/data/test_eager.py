@@ -18,8 +18,8 @@ from torchvision.transforms import v2
 from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.data.augment import RESIZED_CROP_SCALE, Geometry, WholePixels, color_jitter, crop_flip, resized_crop
 from sfda_kit.data.eager import Boxes, crop_flip_boxes, resized_boxes
-from sfda_kit.data.modality import modality
 from sfda_kit.data.views import ImageView, Normalisation
+from sfda_kit.plugins.modalities import modality
 
 from ..conftest import last_json
 

@@ -59,9 +59,11 @@ def test_rotated_depth(tmp_path, write_image, depth):
 def test_near_infrared_is_the_first_channel_scaled_by_dtype(tmp_path, write_image, rgb):
     assert (read_image(write_image(tmp_path / "n.png", rgb), "nir") == rgb[..., 0]).all()
     wide = rgb[..., 0].astype(np.uint16) * 257
-    assert (read_image(write_image(tmp_path / "w.png", wide), "nir") == rgb[..., 0]).all()
     share = rgb[..., 0].astype(np.float32) / 255
-    assert (read_image(write_image(tmp_path / "f.tif", share), "thermal") == rgb[..., 0]).all()
+    for name, stored in (("w.png", wide), ("f.tif", share)):
+        read = read_image(write_image(tmp_path / name, stored), "nir")
+        assert read.dtype == stored.dtype and (read == stored).all(), "every bit is kept"
+    assert (read_image(tmp_path / "f.tif", "thermal") == wide).all(), "floats of thermal images are degrees"
 
 
 def _refusal(path, modality="rgb", unit="mm") -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,10 +53,52 @@ def test_shares_hold_for_each_class_with_single_groups():
     count = 400
     index = an_index(list(range(count)), [i % 3 for i in range(count)], [0] * count)
     part = split_groups(index, 0)
-    for code, share in enumerate(SHARES.values()):
+    for code, share in enumerate(SHARES):
         for label in range(3):
             found = ((part == code) & (index.label == label)).sum() / (index.label == label).sum()
             assert found == pytest.approx(share, abs=0.02)
+
+
+def test_shares_are_those_asked_for():
+    count = 400
+    index = an_index(list(range(count)), [0] * count, [0] * count)
+    part = split_groups(index, 0, DatasetConfig(shares="60,20,20").shares)
+    assert np.bincount(part).tolist() == [240, 80, 80]
+
+
+def test_shares_are_a_setting_that_older_digests_do_not_know():
+    assert DatasetConfig(shares="45,30,25") == DatasetConfig() and "shares" not in DatasetConfig().model_dump()
+    for wrong in ("60,40", "1,2,x", (0.5, 0.5, 0), 7):
+        with pytest.raises(ValueError, match="expected three numbers above 0"):
+            DatasetConfig(shares=wrong)
+
+
+def in_groups(pairs_root: Path, tmp_path: Path, group_of: Callable[[str], str]) -> DatasetConfig:
+    """The set of pairs with other groups."""
+    root = Path(shutil.copytree(pairs_root, tmp_path / "pairs"))
+    stems = sorted({path.stem for path in root.rglob("*.png")})
+    lines = [f"{stem},{group_of(stem)}" for stem in stems]
+    (root / "groups.csv").write_text("\n".join(["stem,group", *lines]) + "\n")
+    sensors = {"source": "rgb@cam", "target": "depth@cam"}
+    return DatasetConfig(name="paired-folder", root=root, tr_classes=TR, ti_classes=TI, **sensors)
+
+
+def test_a_class_that_was_filmed_in_one_go_is_an_error_that_names_it(pairs_root, tmp_path):
+    config = in_groups(pairs_root, tmp_path, lambda stem: "one go" if stem.startswith("disc") else stem)
+    with pytest.raises(DataError) as refused:
+        build_task(PairedFolder(config), config)
+    said = str(refused.value)
+    assert (
+        "leaves target-train and target-test without class 'disc'" in said and "its 24 images lie in the group" in said
+    )
+    assert "'one go'" in said and "--group-pattern" in said and "--tr-classes" in said
+
+
+def test_fewer_images_than_a_part_needs_leave_a_class_out_as_before(pairs_root, tmp_path):
+    config = in_groups(pairs_root, tmp_path, lambda stem: "one go" if stem.startswith("disc") else stem)
+    config = config.model_copy(update={"minimum_images": 25})
+    with pytest.raises(DataError, match="Fewer than two TR classes"):
+        build_task(PairedFolder(config), config)
 
 
 def test_a_rare_class_reaches_every_part():

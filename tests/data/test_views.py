@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.data import views
 from sfda_kit.data.augment import Geometry, center_crop, color_jitter, crop_flip, resized_crop
-from sfda_kit.data.modality import modality
 from sfda_kit.data.views import GeometryKind, ImageView, Normalisation, TargetView, stored_size
+from sfda_kit.plugins.modalities import modality
 
 NORMAL = Normalisation((0.5, 0.4, 0.3), (0.2, 0.1, 0.3))
 

@@ -118,6 +118,16 @@ def test_half_a_pair_is_listed_with_the_path_expected_or_left_out(root):
     assert any("left out" in notice and "no other half" in notice for notice in index.notices)
 
 
+@pytest.mark.parametrize("suffix", [".exr", ".npz", ".mat"])
+def test_a_half_in_a_format_that_is_not_read_is_not_said_to_be_missing(root, suffix):
+    half = root / "front" / "depth" / "dog" / f"{NAMES[0]}.png"
+    half.rename(half.with_suffix(suffix))
+    with pytest.raises(DataError) as refused:
+        load(root).index()
+    assert f"{half.with_suffix(suffix)} has a format that is not read. Convert it to" in str(refused.value)
+    assert "no other half" not in str(refused.value)
+
+
 def test_a_third_camera_may_have_gaps(root, write_image, rgb):
     write_image(root / "front" / "thermal" / "cat" / f"{NAMES[0]}.png", rgb[..., 0])
     assert len(load(root).index().names) == 9

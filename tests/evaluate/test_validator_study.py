@@ -99,6 +99,36 @@ def test_alarms_are_held_against_what_became_of_the_run(study, records, tmp_path
     assert "| collapse | 1 | 1 | 1 | 3 | 30.00 | 10.00 |" in (tmp_path / "out" / "validators.md").read_text()
 
 
+def test_alarms_are_counted_epoch_by_epoch(study, records, tmp_path):
+    """By hand, of 7 epochs: run two collapsed in its third, at 10 of 40; no other is below 40."""
+    study.main([str(records), "--out", str(tmp_path / "out"), "--alarms"])
+    rows = {row["alarm"]: row for row in csv.DictReader((tmp_path / "out" / "alarms_per_epoch.csv").open())}
+    counts = ("epochs", "caught", "missed", "false", "silent", "first")
+    assert [rows["collapse"][name] for name in counts] == ["7", "1", "0", "0", "6", "0"]
+    assert [rows["drift"][name] for name in counts] == ["7", "0", "1", "0", "6", "0"]
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == [
+        "alarms_per_epoch.csv",
+        "alarms_per_epoch.md",
+    ]
+
+
+def test_the_present_rule_is_tried_on_what_older_runs_recorded(study, tmp_path):
+    """0.50 of 200 pairs at the start; 0.30 is a clear fall, 0.48 is none, and one epoch is no evidence."""
+    shares = [0.48, 0.30, 0.30, 0.48]
+    task = {"images": {"ti": 200}, "fingerprint": "f"}
+    write_run(tmp_path / "runs", "one", [50.0, 30.0, 30.0, 50.0], {}, task=task)
+    path = tmp_path / "runs" / "one" / "history.json"
+    rows = json.loads(path.read_text())
+    for row, share in zip(rows, shares, strict=True):
+        text = "alike for 1.0% of the pairs, by the source model, not adapted, for 50.0%: adaptation may be"
+        row["signals"] |= {"pair_agreement": share, "alarms": {"pair-disagreement": text}}
+    path.write_text(json.dumps(rows))
+    *_, recorded, present = study.judge_epochs(study.load_runs([tmp_path]))
+    counts = ("caught", "missed", "false", "silent", "first")
+    assert [recorded[name] for name in counts] == [2, 0, 2, 0, 1]
+    assert [present[name] for name in counts] == [1, 1, 0, 2, 0]
+
+
 def test_runs_of_other_tasks_and_seeds_are_not_ranked_together(study, tmp_path):
     for k, name in enumerate("abcd"):
         write_run(tmp_path, name, [50.0 + k], {"v": [k]}, seed=k % 2)

@@ -103,7 +103,9 @@ def test_metres_and_millimetres_of_one_scene_predict_alike(sfda_kit, here):
     millimetres = np.asarray(Image.open("target/ring/0.png"))
     np.save("metres.npy", millimetres.astype(np.float32) / 1000)
     first = rows_of(sfda_kit("predict", "--run", "run", "target/ring/0.png").stdout)[0]
-    second = rows_of(sfda_kit("predict", "--run", "run", "metres.npy", "--depth-unit", "m").stdout)[0]
+    asked = sfda_kit("predict", "--run", "run", "metres.npy", "--depth-unit", "m")
+    second = rows_of(asked.stdout)[0]
+    assert "notice: --depth-unit is called --unit now" in asked.stderr
     assert first["class"] == second["class"]
     assert float(first["probability"]) == pytest.approx(float(second["probability"]), abs=1e-4)
 
@@ -120,7 +122,7 @@ def test_an_unreadable_image_stops_or_is_reported(sfda_kit, here):
 def test_an_unknown_depth_unit_is_assumed_aloud(sfda_kit, tmp_path, here):
     run = write_run(tmp_path, unit=None)
     assert "read as millimetres" in sfda_kit("predict", "--run", run, "target/bar").stderr
-    assert sfda_kit("predict", "--run", run, "target/bar", "--depth-unit", "mm").stderr == ""
+    assert sfda_kit("predict", "--run", run, "target/bar", "--unit", "mm").stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -129,10 +131,10 @@ def test_an_unknown_depth_unit_is_assumed_aloud(sfda_kit, tmp_path, here):
         (("--run", "nowhere", "target"), "nowhere holds no adapted model"),
         (("--run", "run", "nothing.png"), "nothing.png"),
         (("--run", "run", "empty"), "empty holds no image"),
-        (("--run", "run", "notes.txt"), "no image this kit reads"),
+        (("--run", "run", "notes.txt"), "has a format that is not read"),
         (("--run", "run", "ti/rgb/bar-0.png"), "ti/rgb/bar-0.png"),
         (("--run", "run", "target", "--format", "xml"), "expected csv or json"),
-        (("--run", "run", "target", "--depth-unit", "cm"), "expected mm or m"),
+        (("--run", "run", "target", "--unit", "cm"), "expected mm or m"),
         (("--run", "run", "nothing.png", "--skip-bad"), "None of the 1 images"),
         (("--run", "run", "target", "--out", "notes.txt/p.csv"), "choose another folder with --out"),
     ],

@@ -16,12 +16,12 @@ from sfda_kit.adaptation.checked_labels import checked_labels
 from sfda_kit.adaptation.checked_terms import CheckedTerm
 from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.checked_dataset import checked_index, checked_pixels
-from sfda_kit.data.modality import modality
 from sfda_kit.data.views import ImageView
 from sfda_kit.errors import PartError, UserError
 from sfda_kit.evaluate.scoring import _score
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import build_part
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.runs.checked_epochs import checked_epochs
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import SIDE, small_network

@@ -22,9 +22,9 @@ from sfda_kit import Bridge, Event, Recipe, RecipeMethod
 from sfda_kit.adaptation.bridge_stage import BridgeTraining
 from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.config.models import AdaptConfig, BridgeStageConfig, SourceConfig
-from sfda_kit.data.modality import modality
 from sfda_kit.data.views import LabelledView, Normalisation, stored_size
 from sfda_kit.interfaces.bridge import BridgeObjective
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.source.source_training import SupervisedTrainer
 from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.networks import CLASSES, SIDE, small_network, small_source_network

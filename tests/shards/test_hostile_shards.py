@@ -212,14 +212,14 @@ def test_no_shard_and_no_sample(tmp_path):
 
 
 def test_what_is_passed_over_is_told(root):
-    more = {"README": b"x", "__meta__.json": b"{}", "._k.rgb.png": b"x", "k.txt": b"a caption", "k.rgb.webp": b"x"}
+    more = {"README": b"x", "__meta__.json": b"{}", "._k.rgb.png": b"x", "k.txt": b"a caption", "k.rgb.exr": b"x"}
     write_tar(root / "more.tar", {**more, **sample("k")})
     write_tar(root / "empty.tar", {})
     write_tar(root / "folders.tar", special("a", tarfile.DIRTYPE))
     dataset = WebDataset(config(root))
     assert len(dataset.index().names) == 2
     told = "\n".join(dataset.index().notices)
-    assert "(no ending) 2" in told and "json 1" in told and "txt 1" in told and "rgb.webp 1" in told
+    assert "(no ending) 2" in told and "json 1" in told and "txt 1" in told and "rgb.exr 1" in told
     assert "2 shards hold no file, such as empty.tar" in told
 
 

@@ -14,11 +14,11 @@ from torch import nn
 from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.config.loading import load_config
 from sfda_kit.config.models import ModelConfig, SourceConfig
-from sfda_kit.data.modality import modality
 from sfda_kit.data.views import LabelledView, Normalisation, stored_size
 from sfda_kit.events import Event, silent
 from sfda_kit.metrics import accuracy
 from sfda_kit.models.network import build_network
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.source import source_training
 from sfda_kit.source.held_out import Course
 from sfda_kit.source.source_training import EVALUATIONS, SupervisedTrainer, train_network

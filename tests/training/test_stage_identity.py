@@ -12,8 +12,8 @@ from sfda_kit.builtin.encodings import ChannelCopy, Jet
 from sfda_kit.cli.flags import configuration
 from sfda_kit.config.digest import digest
 from sfda_kit.config.models import ModelConfig
-from sfda_kit.data.modality import Modality
 from sfda_kit.data.task import build_task
+from sfda_kit.interfaces.modality import Modality
 from sfda_kit.interfaces.recipe import PartConfig
 from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import registry
@@ -102,6 +102,15 @@ def test_an_encoding_decides_a_source_model_where_it_changes_its_images(on_pairs
     assert named("copy", ChannelCopy()) == named("jet", Jet())
     assert named("copy", ChannelCopy()) != named("grey", Grey())
     assert named("copy", ChannelCopy(), "depth@cam") != named("jet", Jet(), "depth@cam")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_only_group_of_a_class_is_never_held_out(seed: int):
+    groups = torch.arange(40) // 4
+    labels = (groups == 7).long()  # one class is one group
+    training, held_out = hold_out(groups, 0.3, seed, labels)
+    assert set(labels[training].tolist()) == {0, 1} and 1 not in labels[held_out]
+    assert not len(hold_out(groups, 0.1, seed, groups)[1]), "each group is all that there is of a class"
 
 
 @pytest.mark.parametrize("size", [1, 4, 38, 40])
