@@ -14,6 +14,18 @@ from typing import Any
 from sfda_kit.errors import UserError
 
 RESUME = "(--runs-dir for runs, SFDA_KIT_CACHE for the shared cache), then run the same command with --resume."
+_REASONS = {
+    errno.ENOSPC: "the disk is full, or it has no room for more files: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EFBIG: "the file would be larger than is allowed here: choose another folder",
+    errno.EIO: "the disk reports an error: check it, or choose another folder",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.EACCES: "permission denied: choose a folder you may write to",
+    errno.EPERM: "not permitted: choose a folder you may write to",
+    errno.ENOTDIR: "a part of the path is a file: choose another folder",
+    errno.ENOENT: "the folder is gone and none can be made there: choose another one",
+    errno.EEXIST: "a file of that name is in the way: choose another folder",
+}
 
 
 @contextmanager
@@ -30,11 +42,22 @@ def atomic(path: Path, advice: str = RESUME) -> Iterator[Path]:
         try:
             yield work
             work.chmod(0o644)
-            with work.open("rb") as written:
-                os.fsync(written.fileno())
+            sync(work)
             work.replace(path)
         finally:
             work.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until the content of ``path`` is on the disk, so that a rename cannot reach it first."""
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
+
+
+def remove_unfinished_writes(folder: Path) -> None:
+    """Remove what ``atomic`` left below ``folder`` in a process that was killed. No process may write there now."""
+    for left in folder.rglob(".*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -43,19 +66,9 @@ def explain_write_errors(path: Path, advice: str = RESUME) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reasons = {
-            errno.ENOSPC: "the disk is full: free some space",
-            errno.EDQUOT: "the disk quota is used up: free some space",
-            errno.EROFS: "the file system is read-only: choose another folder",
-            errno.EACCES: "permission denied: choose a folder you may write to",
-            errno.EPERM: "not permitted: choose a folder you may write to",
-            errno.ENOTDIR: "a part of the path is a file: choose another folder",
-            errno.ENOENT: "no folder can be made there: choose another one",
-            errno.EEXIST: "a file of that name is in the way: choose another folder",
-        }
-        if error.errno not in reasons:
+        if error.errno not in _REASONS:
             raise
-        raise UserError(f"Cannot write {path}: {reasons[error.errno]} {advice}") from error
+        raise UserError(f"Cannot write {path}: {_REASONS[error.errno]} {advice}") from error
 
 
 def write_json(path: Path, value: Any) -> None:

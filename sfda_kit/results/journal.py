@@ -101,8 +101,8 @@ class Journal:
         diagnostics: dict[str, Any],
         figures: Mapping[str, float],
         metrics: Mapping[str, float] | None = None,
-    ) -> None:
-        """Record an epoch once; an epoch that is repeated after a resume replaces its old row."""
+    ) -> dict[str, Any]:
+        """Record an epoch once and return its row, which replaces that of an epoch repeated after a resume."""
         row = {
             "phase": state.phase,
             "epoch": state.epoch,
@@ -111,10 +111,13 @@ class Journal:
             "wall_s": self._elapsed(),
         }
         key = (state.phase, state.epoch)
-        self.history = [old for old in self.history if (old["phase"], old["epoch"]) != key] + [row]
+        keys = [(old["phase"], old["epoch"]) for old in self.history]
+        at = keys.index(key) if key in keys else len(keys)
+        self.history = [*self.history[:at], row, *self.history[at + 1 :]]
         self.folder.write_history(self.history)
         self.listener(Event("epoch", state.phase, {"epoch": state.epoch, "figures": figures, "signals": diagnostics}))
         self.record.signals = diagnostics
+        return row
 
     def _end(self, status: Status, error: str = "") -> None:
         self.record.status, self.record.error, self.record.finished = status, error, now()
