@@ -8,6 +8,7 @@ import shutil
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sfda_kit.files import atomic, explain_write_errors, write_json
 
@@ -52,16 +53,26 @@ def write_checksums(folder: Path, names: Iterable[str], later: Mapping[str, byte
     write_json(folder / CHECKSUMS, {"crc32": found})
 
 
-def damaged_files(folder: Path, below: str = "") -> list[str]:
+def damaged_files(folder: Path) -> list[str]:
     """Return the names of the files in ``folder`` that differ from their checksum or are missing.
-
-    ``below``: only names that begin so. The name of the file of checksums itself is returned where it cannot be read.
-    """
-    try:
-        expected = dict(json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))["crc32"])
-    except (OSError, ValueError, KeyError, TypeError):
+    The file of checksums itself is named where it cannot be read."""
+    expected = _expected(folder)
+    if expected is None:
         return [CHECKSUMS]
-    return [name for name, known in expected.items() if name.startswith(below) and _checksum(folder / name) != known]
+    return [name for name, known in expected.items() if _checksum(folder / name) != known]
+
+
+def is_whole(folder: Path, name: str) -> bool | None:
+    """Return whether the file ``name`` in ``folder`` has its checksum, None where none is known."""
+    known = (_expected(folder) or {}).get(name)
+    return None if known is None else _checksum(folder / name) == known
+
+
+def _expected(folder: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))["crc32"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def set_aside(path: Path) -> Path:

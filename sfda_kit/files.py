@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sfda_kit.errors import UserError
+from sfda_kit.errors import RunError, SfdaKitError, UserError
 
 RESUME = "(--runs-dir for runs, SFDA_KIT_CACHE for the shared cache), then run the same command with --resume."
 _REASONS = {
@@ -26,6 +26,8 @@ _REASONS = {
     errno.ENOENT: "the folder is gone and none can be made there: choose another one",
     errno.EEXIST: "a file of that name is in the way: choose another folder",
 }
+_USED_UP = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
 
 
 @contextmanager
@@ -60,6 +62,22 @@ def remove_unfinished_writes(folder: Path) -> None:
         left.unlink(missing_ok=True)
 
 
+def scarcity(error: BaseException) -> SfdaKitError | None:
+    """Return a message where memory or a disk was used up, wherever that was, else None."""
+    words = str(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(map(words.__contains__, _NO_MEMORY))):
+        return RunError(
+            "There is not enough memory. Use a smaller batch or smaller images (--batch-size, --image-size), or end "
+            "other programs, then run the same command with --resume."
+        )
+    if isinstance(error, OSError) and error.errno in _USED_UP:
+        where = error.filename or "a file"
+        return UserError(f"Cannot write {where}: {_REASONS[error.errno]} {RESUME}")
+    if isinstance(error, RuntimeError) and "PytorchStreamWriter failed writing" in words:  # torch hides the reason
+        return UserError(f"Cannot write a file: {_REASONS[errno.ENOSPC]} {RESUME}")
+    return None
+
+
 @contextmanager
 def explain_write_errors(path: Path, advice: str = RESUME) -> Iterator[None]:
     """Turn errors of the file system into ``UserError`` that says what to do."""
@@ -71,7 +89,12 @@ def explain_write_errors(path: Path, advice: str = RESUME) -> Iterator[None]:
         raise UserError(f"Cannot write {path}: {_REASONS[error.errno]} {advice}") from error
 
 
+def json_text(value: Any) -> str:
+    """Return ``value`` as indented JSON."""
+    return json.dumps(value, indent=2, default=str) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
     with atomic(path) as work:
-        work.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
+        work.write_text(json_text(value), encoding="utf-8")

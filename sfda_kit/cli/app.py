@@ -28,16 +28,22 @@ from sfda_kit.cli import (
 from sfda_kit.cli.groups import Command
 from sfda_kit.cli.output import errors
 from sfda_kit.errors import InterruptError, SfdaKitError, UserError
+from sfda_kit.files import scarcity
 
 
 class _Root(TyperGroup):
-    """Turns Ctrl-C into ``InterruptError``, because Typer's own handling differs between its versions."""
+    """Turns Ctrl-C into ``InterruptError``, because Typer's own handling differs between its versions.
+    A full disk and too little memory become messages, wherever they were met."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise InterruptError("Interrupted") from None
+        except (MemoryError, RuntimeError, OSError) as error:
+            if (told := scarcity(error)) is None:
+                raise
+            raise told from error
 
 
 app = typer.Typer(

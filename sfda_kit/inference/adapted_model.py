@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
+from sfda_kit.checksums import is_whole
 from sfda_kit.config.explain import explain
-from sfda_kit.errors import UserError
+from sfda_kit.errors import DataError, UserError
 from sfda_kit.files import write_json
 from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
 from sfda_kit.interfaces.strict_model import StrictModel
@@ -41,9 +42,13 @@ def save_adapted(model: AdaptedModel, card: AdaptedCard, folder: Path) -> None:
 
 
 def load_model(run: Path, device: torch.device | str = "cpu") -> tuple[AdaptedModel, AdaptedCard]:
-    """Return model (in evaluation mode) and card of a run folder; ``UserError`` when it holds no complete model."""
+    """Return model (in evaluation mode) and card of a run folder.
+    Raises ``UserError`` when it holds no complete model, and ``DataError`` when a file of it is damaged."""
     folder = run / "model" if (run / "model").is_dir() else run
     file = folder / CARD_FILE
+    for path in (file, folder / WEIGHTS_FILE):
+        if is_whole(folder.parent, f"{folder.name}/{path.name}") is False:
+            raise DataError(f"{path} is damaged: it has changed since the run ended. Run it again with --resume.")
     try:
         card = AdaptedCard.model_validate_json(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):

@@ -90,7 +90,8 @@ class AdaptationDriver:
         before = [row["signals"] for row in earlier if row["phase"] == state.phase]
         diagnostics["alarms"] = self.monitor.alarms(diagnostics, before)
         figures, metrics = evaluate(state, diagnostics)
-        row = self.journal.epoch(state, diagnostics, figures, metrics)
+        self.journal.epoch(state, diagnostics, figures, metrics)
+        row = self.journal.row(state.phase, state.epoch)
         self._tell(row, earlier[-1]["signals"]["alarms"] if earlier else {})
         self._keep(state, candidate(row, self.validator))
         return row
@@ -168,7 +169,7 @@ class AdaptationDriver:
     def _describe(self, result: tuple[str, int]) -> None:
         """Record diagnostics of the result, selection and alarms from the history, which a resumed run has in full."""
         record, history = self.journal.record, self.journal.history
-        record.signals = next(dict(row["signals"]) for row in history if (row["phase"], row["epoch"]) == result)
+        record.signals = dict(self.journal.row(*result)["signals"])
         record.selection = describe_selection(history, self.validator, result, self.applied)
         alarms = [
             Alarm(phase=row["phase"], epoch=row["epoch"], name=name, text=text)

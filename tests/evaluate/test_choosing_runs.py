@@ -300,7 +300,7 @@ def test_killed_after_a_rollback_it_goes_on_with_the_lower_rate(sink, sfda_kit, 
 
     undisturbed = sink("--on-collapse", "rollback", "--runs-dir", "undisturbed").outcome()
     with monkeypatch.context() as patch:
-        patch.setattr(watch, "write_json", stopping(watch.write_json, 1))
+        patch.setattr(watch, "write_sealed", stopping(watch.write_sealed, 1))
         arguments = ["--method", "sinking", *on_pairs, "--epochs", str(EPOCHS), "--on-collapse", "rollback"]
         assert sfda_kit("run", *arguments).exit_code != 0
     assert sink("--on-collapse", "rollback", "--resume").outcome() == undisturbed

@@ -135,5 +135,5 @@ def test_a_kept_state_that_is_damaged_while_the_run_goes_on_is_not_used(tmp_path
     kept.path.write_bytes(content)
     with pytest.raises(DamagedFileError):
         _ = BestCheckpoint(kept.path).epoch
-    with pytest.raises(RunError, match="is damaged.*--resume"):
+    with pytest.raises(RunError, match=r"is damaged.*--resume"):
         kept.restore(a_state(3, seed=1))

@@ -114,7 +114,7 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path):
     other = nn.Linear(3, 3)
     checkpoint = Checkpoint(tmp_path / "toy.pt")
     checkpoint.save(1, {"layer": other}, torch.optim.SGD(other.parameters(), lr=0.1))
-    with pytest.raises(UserError, match="does not belong to this run.*Delete it"):
+    with pytest.raises(UserError, match=r"does not belong to this run.*Delete it"):
         list(train_stage(stage(1), checkpoint, silent))
 
 
