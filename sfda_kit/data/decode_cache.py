@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,18 +21,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sfda_kit.checksums import DamagedFileError, read_sealed, write_sealed
 from sfda_kit.data.cache_limit import PIXELS, REASONS, make_room, sole, touch
+from sfda_kit.data.checked_array import damaged_set_aside, open_checked, write_rows
 from sfda_kit.data.depth_units import DepthUnit
 from sfda_kit.data.images import read_image
 from sfda_kit.data.modality import modality as modality_of
 from sfda_kit.data.resize import resize
-from sfda_kit.data.shared_map import open_mapped
 from sfda_kit.data.stored import Stored
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.paths import cache_dir
 
-_DECODER = 1
-"""The version of the decoder. Raise it when the same files decode to other pixels, so that old entries are not used."""
+_DECODER = 2
+"""The version of the decoder and of the file, raised so that old entries are not used."""
 _CHUNK = 256
 _WRITING = ".writing-"
 ABOUT = "entry.json"
@@ -90,14 +91,20 @@ class ImageFiles:
             raise UserError(f"The cache entry {entry} cannot be read back. Check the disk and try again.")
         return cached
 
+    def _made_again(self, entry: Path, size: int) -> NDArray[Any]:
+        with _filling(entry):
+            damaged_set_aside(entry)  # unless another process has done so
+        return self.load(size)
+
     def _kept(self, entry: Path, size: int) -> NDArray[Any] | None:
-        cached = open_mapped(entry)
+        cached = open_checked(entry, lambda: self._made_again(entry, size))
         if cached is None or cached.shape != self._shape(size) or cached.dtype != self._dtype():
             return None
         touch(entry)
         return cached
 
     def _fill(self, entry: Path, size: int) -> None:
+        damaged_set_aside(entry)
         make_room(entry.parent.parent, int(np.prod(self._shape(size))) * self._dtype().itemsize)
         about = {
             "root": str(self.root),
@@ -107,7 +114,7 @@ class ImageFiles:
             "depth_unit": self.depth_unit,
         }
         _write_whole(entry.with_name(ABOUT), lambda path: path.write_text(json.dumps(about), encoding="utf-8"))
-        _write_whole(entry, lambda path: self._decode(path, size))
+        _write_whole(entry, lambda path: write_rows(path, self._squares(size), self._shape(size), self._dtype()))
 
     def decode(self, size: int) -> NDArray[Any]:
         """Return pixels as ``load`` does, without the cache, for a few files needed once. Raises ``DataError``."""
@@ -121,13 +128,15 @@ class ImageFiles:
     def bad(self) -> dict[int, str]:
         """Return the reason for each row whose file cannot be decoded. The cache keeps it until a file changes."""
         entry = cache_dir() / "decoded" / self._key(0) / REASONS
-        if not entry.is_file():
+        reasons = _kept_reasons(entry)
+        if reasons is None:
             with _filling(entry):
-                if not entry.is_file():
-                    text = json.dumps(self._reasons())
-                    _write_whole(entry, lambda path: path.write_text(text, encoding="utf-8"))
+                reasons = _kept_reasons(entry)
+                if reasons is None:
+                    reasons = self._reasons()
+                    write_sealed(entry, json.dumps(reasons).encode())
         touch(entry)
-        return {int(row): str(why) for row, why in json.loads(entry.read_text(encoding="utf-8")).items()}
+        return reasons
 
     def _shape(self, size: int) -> tuple[int, ...]:
         channels = (3,) if modality_of(self.modality).channels == 3 else ()
@@ -145,19 +154,17 @@ class ImageFiles:
             digest.update(f"{name}\0{state}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()[:32]
 
-    def _decode(self, path: Path, size: int) -> None:
-        """Write the pixels chunk by chunk with plain writes, so that a full disk is an error and not a crash."""
+    def _squares(self, size: int) -> Iterator[NDArray[Any]]:
+        """Yield the pixels of each file in order. Raises ``DataError`` at the end where files are bad."""
         bad: list[str] = []
-        header = {"descr": self._dtype().str, "fortran_order": False, "shape": self._shape(size)}
-        with path.open("wb") as out, _pool() as pool:
-            np.lib.format.write_array_header_1_0(out, header)
+        with _pool() as pool:
             for start in range(0, len(self.files), _CHUNK):
                 names = self.files[start : start + _CHUNK]
                 for one in pool.map(lambda name: self._square(name, size), names):  # written while others decode
                     if isinstance(one, str):
                         bad.append(one)
                     elif not bad:
-                        out.write(np.ascontiguousarray(one).data)
+                        yield one
         if bad:
             raise DataError(listing(bad, len(self.files)))
 
@@ -179,6 +186,12 @@ class ImageFiles:
 
         with _pool() as pool:
             return {row: why for row, why in enumerate(pool.map(reason, self.files)) if why}
+
+
+def _kept_reasons(entry: Path) -> dict[int, str] | None:
+    with suppress(DamagedFileError):  # a missing one too
+        return {int(row): str(why) for row, why in json.loads(read_sealed(entry)).items()}
+    return None
 
 
 def listing(bad: Sequence[str], total: int) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfda_kit.config.digest import digest
 from sfda_kit.errors import SfdaKitError, UserError
-from sfda_kit.events import Event, Listener, to_all
+from sfda_kit.events import Event, Listener, hearing, to_all
 from sfda_kit.files import remove_unfinished_writes, scarcity
 from sfda_kit.results.cost import peak_memory_mb
 from sfda_kit.results.record import Record, Status, read_record
@@ -48,7 +48,8 @@ def in_run_folder(
             listener(Event("notice", data={"text": text}))
             return finished
         try:
-            return work(folder, tell)
+            with hearing(tell):
+                return work(folder, tell)
         except UserError:
             folder.remove_if_unused()
             raise
