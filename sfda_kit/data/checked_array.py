@@ -76,17 +76,16 @@ def open_checked(path: Path, remake: Callable[[], NDArray[Any]] | None = None) -
     return array
 
 
-def damaged_set_aside(path: Path) -> bool:
-    """Check all rows of the array in ``path``; set the file aside and say so where it is damaged.
-    Return whether it was. Nobody else may write the file meanwhile."""
-    if not path.exists():
-        return False
+def array_is_damaged(path: Path) -> bool:
+    """Return whether there is a file that is no array with checksums, or of which a row is damaged."""
     array = open_checked(path)
-    if array is not None and array.damaged(np.arange(len(array))) is None:
-        return False
-    del array  # Windows renames no mapped file
-    say(f"{path} is damaged: it is set aside as {set_aside(path).name}, and made again when it is needed")
-    return True
+    return path.exists() if array is None else array.damaged(np.arange(len(array))) is not None
+
+
+def set_damaged_aside(path: Path) -> None:
+    """Set the file aside and say so where it is damaged. Nobody else may write it meanwhile."""
+    if array_is_damaged(path):
+        say(f"{path} is damaged: it is set aside as {set_aside(path).name}, and made again")
 
 
 def write_rows(path: Path, rows: Iterable[NDArray[Any]], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

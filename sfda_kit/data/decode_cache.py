@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sfda_kit.checksums import DamagedFileError, read_sealed, write_sealed
 from sfda_kit.data.cache_limit import PIXELS, REASONS, make_room, sole, touch
-from sfda_kit.data.checked_array import damaged_set_aside, open_checked, write_rows
+from sfda_kit.data.checked_array import open_checked, set_damaged_aside, write_rows
 from sfda_kit.data.depth_units import DepthUnit
 from sfda_kit.data.images import read_image
 from sfda_kit.data.modality import modality as modality_of
@@ -93,7 +93,7 @@ class ImageFiles:
 
     def _made_again(self, entry: Path, size: int) -> NDArray[Any]:
         with _filling(entry):
-            damaged_set_aside(entry)  # unless another process has done so
+            set_damaged_aside(entry)  # unless another process has done so
         return self.load(size)
 
     def _kept(self, entry: Path, size: int) -> NDArray[Any] | None:
@@ -104,7 +104,7 @@ class ImageFiles:
         return cached
 
     def _fill(self, entry: Path, size: int) -> None:
-        damaged_set_aside(entry)
+        set_damaged_aside(entry)
         make_room(entry.parent.parent, int(np.prod(self._shape(size))) * self._dtype().itemsize)
         about = {
             "root": str(self.root),

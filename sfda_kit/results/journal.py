@@ -11,6 +11,7 @@ from sfda_kit.config.digest import digest
 from sfda_kit.errors import SfdaKitError, UserError
 from sfda_kit.events import Event, Listener, hearing, to_all
 from sfda_kit.files import remove_unfinished_writes, scarcity
+from sfda_kit.results.abandoned import remove_abandoned
 from sfda_kit.results.cost import peak_memory_mb
 from sfda_kit.results.record import Record, Status, read_record
 from sfda_kit.results.store import RunFolder, now, open_run
@@ -33,6 +34,7 @@ def in_run_folder(
 ) -> Record:
     """Return the record of a matching finished run if ``resume``, else the record that ``work`` makes in a run folder.
     A ``UserError`` is passed on; the folder is then removed if nothing was computed in it."""
+    remove_abandoned(runs_dir)
     folder = open_run(runs_dir, label, identity, resume)
     with folder.locked():
         remove_unfinished_writes(folder.path)

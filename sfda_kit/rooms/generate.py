@@ -16,7 +16,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from sfda_kit.data.cache_limit import touch
-from sfda_kit.data.checked_array import CheckedArray, damaged_set_aside, open_checked, write_rows
+from sfda_kit.data.checked_array import CheckedArray, open_checked, set_damaged_aside, write_rows
 from sfda_kit.errors import DataError, RunError
 from sfda_kit.rooms.layout import MODALITY_CODES, Layout, View
 from sfda_kit.rooms.render import render
@@ -53,7 +53,7 @@ def cached_part(folder: Path, layout: Layout, view: View, progress: Progress | N
 
     def made_again() -> NDArray[np.generic]:
         with lock:
-            damaged_set_aside(path)  # unless another process has done so
+            set_damaged_aside(path)  # unless another process has done so
         return cached_part(folder, layout, view, progress)
 
     array = open_checked(path, made_again)
@@ -63,7 +63,7 @@ def cached_part(folder: Path, layout: Layout, view: View, progress: Progress | N
             with lock:
                 array = open_checked(path, made_again)
                 if array is None:
-                    damaged_set_aside(path)
+                    set_damaged_aside(path)
                     (folder / OPTIONS).write_text(layout.options.model_dump_json(), encoding="utf-8")
                     _write(path, _render_all(layout, view, progress, path.with_suffix(".rendering")))
                     array = open_checked(path, made_again)
