@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,11 +25,29 @@ class Event:
 
 
 Listener = Callable[[Event], None]
+_LOGGER = logging.getLogger("sfda_kit")
 
 
 def silent(event: Event) -> None:
     """Ignore ``event``."""
     del event
+
+
+def say(text: str) -> None:
+    """Tell ``text`` where no listener is at hand: those of ``hearing`` get it as a notice, else it goes to stderr."""
+    _LOGGER.warning(text)
+
+
+@contextmanager
+def hearing(listener: Listener) -> Iterator[None]:
+    """Pass on what is said meanwhile, by any thread, to ``listener``."""
+    handler = logging.Handler()
+    handler.emit = lambda record: listener(Event("notice", data={"text": record.getMessage()}))  # type: ignore[method-assign]
+    _LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        _LOGGER.removeHandler(handler)
 
 
 def to_all(*listeners: Listener) -> Listener:

@@ -12,11 +12,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sfda_kit.errors import UserError
+from sfda_kit.errors import RunError, SfdaKitError, UserError
 
 RESUME = "(--runs-dir for runs, SFDA_KIT_CACHE for the shared cache), then run the same command with --resume."
 MAX_TEXT = 2_000_000
 """The largest size of a text that people write, such as settings, in bytes."""
+_REASONS = {
+    errno.ENOSPC: "the disk is full, or it has no room for more files: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EFBIG: "the file would be larger than is allowed here: choose another folder",
+    errno.EIO: "the disk reports an error: check it, or choose another folder",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.EACCES: "permission denied: choose a folder you may write to",
+    errno.EPERM: "not permitted: choose a folder you may write to",
+    errno.ENOTDIR: "a part of the path is a file: choose another folder",
+    errno.ENOENT: "the folder is gone and none can be made there: choose another one",
+    errno.EEXIST: "a file of that name is in the way: choose another folder",
+}
+_USED_UP = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
 
 
 @contextmanager
@@ -33,11 +47,38 @@ def atomic(path: Path, advice: str = RESUME) -> Iterator[Path]:
         try:
             yield work
             work.chmod(0o644)
-            with work.open("rb") as written:
-                os.fsync(written.fileno())
+            sync(work)
             work.replace(path)
         finally:
             work.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until the content of ``path`` is on the disk, so that a rename cannot reach it first."""
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
+
+
+def remove_unfinished_writes(folder: Path) -> None:
+    """Remove what ``atomic`` left below ``folder`` in a process that was killed. No process may write there now."""
+    for left in folder.rglob(".*.tmp"):
+        left.unlink(missing_ok=True)
+
+
+def scarcity(error: BaseException) -> SfdaKitError | None:
+    """Return a message where memory or a disk was used up, wherever that was, else None."""
+    words = str(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(map(words.__contains__, _NO_MEMORY))):
+        return RunError(
+            "There is not enough memory. Use a smaller batch or smaller images (--batch-size, --image-size), or end "
+            "other programs, then run the same command with --resume."
+        )
+    if isinstance(error, OSError) and error.errno in _USED_UP:
+        where = error.filename or "a file"
+        return UserError(f"Cannot write {where}: {_REASONS[error.errno]} {RESUME}")
+    if isinstance(error, RuntimeError) and "PytorchStreamWriter failed writing" in words:  # torch hides the reason
+        return UserError(f"Cannot write a file: {_REASONS[errno.ENOSPC]} {RESUME}")
+    return None
 
 
 @contextmanager
@@ -46,19 +87,14 @@ def explain_write_errors(path: Path, advice: str = RESUME) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reasons = {
-            errno.ENOSPC: "the disk is full: free some space",
-            errno.EDQUOT: "the disk quota is used up: free some space",
-            errno.EROFS: "the file system is read-only: choose another folder",
-            errno.EACCES: "permission denied: choose a folder you may write to",
-            errno.EPERM: "not permitted: choose a folder you may write to",
-            errno.ENOTDIR: "a part of the path is a file: choose another folder",
-            errno.ENOENT: "no folder can be made there: choose another one",
-            errno.EEXIST: "a file of that name is in the way: choose another folder",
-        }
-        if error.errno not in reasons:
+        if error.errno not in _REASONS:
             raise
-        raise UserError(f"Cannot write {path}: {reasons[error.errno]} {advice}") from error
+        raise UserError(f"Cannot write {path}: {_REASONS[error.errno]} {advice}") from error
+
+
+def json_text(value: Any) -> str:
+    """Return ``value`` as indented JSON."""
+    return json.dumps(value, indent=2, default=str) + "\n"
 
 
 def read_text(path: Path, limit: int = MAX_TEXT) -> str:
@@ -87,4 +123,4 @@ def _open_at_once(name: str, flags: int) -> int:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
     with atomic(path) as work:
-        work.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
+        work.write_text(json_text(value), encoding="utf-8")

@@ -102,7 +102,7 @@ class BridgeTraining:
         for done in train_stage(stage, checkpoint, self.listener):
             self.listener(Event("epoch", "bridge", {"epoch": done, "figures": dict(call(bridge, bridge.figures))}))
         save_weights(bridge, folder / WEIGHTS_FILE)
-        checkpoint.path.unlink(missing_ok=True)
+        checkpoint.remove()
 
     def _steps_per_epoch(self) -> int:
         assert self.pairs is not None

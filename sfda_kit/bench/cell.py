@@ -6,19 +6,17 @@ The cell ends when this input closes, so that no cell keeps running after its ru
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfda_kit.errors import BusyError, SfdaKitError
+from sfda_kit.parent import end_with_parent
 
 if TYPE_CHECKING:
     from sfda_kit.interfaces.executor import Job
 
-ORPHANED = 143
 LOOK_AGAIN_S = 2.0
 """Seconds between two attempts to start a run that another process works on."""
 
@@ -26,7 +24,7 @@ LOOK_AGAIN_S = 2.0
 def main() -> None:
     """Run the job; if it fails in an expected way, exit with 1 and one message."""
     job = decode(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         execute(job)
     except SfdaKitError as error:
@@ -69,12 +67,6 @@ def decode(line: str) -> Job:
 
     data = json.loads(line)
     return Job(**{**data, "runs_dir": Path(data["runs_dir"]), "trackers": tuple(data["trackers"])})
-
-
-def _end_with_parent() -> None:
-    while sys.stdin.readline():
-        pass
-    os._exit(ORPHANED)
 
 
 if __name__ == "__main__":

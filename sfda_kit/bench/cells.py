@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -14,7 +15,7 @@ from sfda_kit.config.digest import digest
 from sfda_kit.config.loading import load_config
 from sfda_kit.config.merging import merge_settings
 from sfda_kit.config.models import RunConfig
-from sfda_kit.errors import UserError
+from sfda_kit.errors import DataError, UserError
 from sfda_kit.results.record import Record, read_record
 from sfda_kit.results.store import RunFolder, find_run
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sfda_kit.data.task import Task
     from sfda_kit.runs.plan import Plan
 
-State = Literal["done", "failed", "skipped", "unfinished", "missing"]
+State = Literal["done", "failed", "skipped", "unfinished", "missing", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,22 @@ class ResolvedCell:
         return find_run(runs_dir, self.label, self.key)
 
     def record(self, runs_dir: Path) -> Record | None:
-        """Return its record, or None while there is none."""
+        """Return its record, or None while there is none that can be read."""
         folder = self.folder(runs_dir)
-        return read_record(folder.path) if folder else None
+        with suppress(DataError):
+            return read_record(folder.path) if folder else None
+        return None
+
+    def damage(self, runs_dir: Path) -> str:
+        """Return what is wrong with its record or history, with the path, or nothing."""
+        folder = self.folder(runs_dir)
+        try:
+            if folder:
+                read_record(folder.path)
+                folder.history()
+        except DataError as error:
+            return str(error)
+        return ""
 
     def state(self, runs_dir: Path) -> State:
         """Return its state, which its run folder tells; a cell that cannot run here is skipped."""
@@ -72,6 +86,8 @@ class ResolvedCell:
         folder = self.folder(runs_dir)
         if folder is None:
             return "missing"
+        if self.damage(runs_dir):
+            return "damaged"
         record = read_record(folder.path)
         if record is None:
             return "unfinished"

@@ -16,15 +16,15 @@ from sfda_kit.config.digest import digest
 from sfda_kit.errors import UserError
 from sfda_kit.files import explain_write_errors
 from sfda_kit.interfaces.executor import Executor, Job, Outcome
-from sfda_kit.results.record import Record, Status, read_record
+from sfda_kit.results.record import Record, Status
 from sfda_kit.results.store import RunFolder, find_run, now, open_run
 from sfda_kit.versions import versions
 
 Overwrite = Literal["never", "failed", "always"]
 BEGUN_AGAIN: dict[str, tuple[State, ...]] = {
-    "never": ("missing", "unfinished"),
-    "failed": ("missing", "unfinished", "failed"),
-    "always": ("missing", "unfinished", "failed", "done"),
+    "never": ("missing", "unfinished", "damaged"),
+    "failed": ("missing", "unfinished", "damaged", "failed"),
+    "always": ("missing", "unfinished", "damaged", "failed", "done"),
 }
 """The states of the cells to run, for each value of ``--overwrite``."""
 
@@ -112,7 +112,7 @@ def _job(cell: ResolvedCell, runs_dir: Path, timeout_s: float | None, trackers: 
 def _record(cell: ResolvedCell, runs_dir: Path, outcome: Outcome) -> Record:
     """Return the record that the run wrote; if it wrote none or its time ran out, write one with the reason."""
     folder = cell.folder(runs_dir) or open_run(runs_dir, cell.label, dict(cell.identity), resume=False)
-    record = read_record(folder.path)
+    record = cell.record(runs_dir)
     if record is None or (outcome.timed_out and record.status != "ok"):
         status: Status = "timed_out" if outcome.timed_out else "failed"
         reason = outcome.error or "it did not end within the suite's limit of time; it can be continued"

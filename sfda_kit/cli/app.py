@@ -31,6 +31,7 @@ from sfda_kit.cli import (
 from sfda_kit.cli.groups import Command
 from sfda_kit.cli.output import errors, print_error
 from sfda_kit.errors import InterruptError, RenamedWarning, SfdaKitError, UserError, brief
+from sfda_kit.files import scarcity
 
 RENAMED = {"--depth-unit": "--unit"}
 """Options by an older name, which still work."""
@@ -39,7 +40,7 @@ RENAMED = {"--depth-unit": "--unit"}
 class _Root(TyperGroup):
     """Turns Ctrl-C into ``InterruptError``, because Typer's own handling differs between its versions.
 
-    A name that is longer than the file system takes is a user's mistake, wherever it is noticed.
+    A full disk, too little memory and a name that is too long become messages, wherever they were met.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
@@ -53,10 +54,12 @@ class _Root(TyperGroup):
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             raise InterruptError("Interrupted") from None
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
+        except (MemoryError, RuntimeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+                raise UserError(f"The name {brief(error.filename)} is longer than the file system takes.") from None
+            if (told := scarcity(error)) is None:
                 raise
-            raise UserError(f"The name {brief(error.filename)} is longer than the file system takes.") from None
+            raise told from error
 
 
 def _present_name(argument: str) -> str:

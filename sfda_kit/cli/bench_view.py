@@ -31,6 +31,7 @@ STATES: dict[State, str] = {
     "skipped": "yellow",
     "unfinished": "cyan",
     "missing": "dim",
+    "damaged": "magenta",
 }
 
 
@@ -87,7 +88,15 @@ class SuiteView:
 def begins(progress: Progress) -> str:
     """Return the line before the first cell."""
     where = str(progress.runs_dir)
-    return f"{len(progress.cells)} cells: {counts(progress.count())}; {len(progress.todo)} to run in {escape(where)}"
+    line = f"{len(progress.cells)} cells: {counts(progress.count())}; {len(progress.todo)} to run in {escape(where)}"
+    return "\n".join([line, *map(escape, damaged(progress))])
+
+
+def damaged(progress: Progress) -> list[str]:
+    """Return what is wrong with each damaged run and what to do."""
+    cells = [cell for cell in progress.cells if progress.states[cell.key] == "damaged"]
+    advice = "`sfda-kit bench run` makes the run again."
+    return [f"{cell.cell.name}: {cell.damage(progress.runs_dir)} {advice}" for cell in cells]
 
 
 def counts(found: Counter[State]) -> str:
@@ -121,6 +130,8 @@ def show_status(console: Console, progress: Progress, suite: Suite) -> None:
                 escape(method), counts(Counter(progress.states[c.key] for c in cells)), _accuracy(progress, cells)
             )
         console.print(table)
+    for text in damaged(progress):
+        console.print(text, soft_wrap=True, markup=False)
     for (method, reason), number in _reasons(progress).items():
         console.print(f"{escape(method)}, {number} of its cells: {escape(reason)}", soft_wrap=True)
     console.print(f"{counts(progress.count())}. {_next(progress, suite)}", soft_wrap=True)

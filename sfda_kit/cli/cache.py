@@ -1,7 +1,8 @@
-"""``sfda-kit cache``: list what the cache holds, and clear it."""
+"""``sfda-kit cache``: list what the cache holds, verify and clear it."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -82,6 +83,29 @@ def clear(
         results().print(f"stays, in use: {entry.what} ({entry.path})", soft_wrap=True, markup=False)
 
 
+@app.command("verify")
+def verify(as_json: options.AsJson = False) -> None:
+    """Compare everything with its checksums; what is damaged is set aside and made again when a run needs it."""
+    import time
+
+    from sfda_kit.cli.output import errors, results
+    from sfda_kit.data.cache_contents import entries
+    from sfda_kit.data.cache_verify import verify as check
+
+    begin = time.monotonic()
+    with errors().status("reading ...") as status:
+        found = check(entries(), lambda entry: status.update(f"reading {WORDS[entry.kind]} ..."))
+    console = results(as_json)
+    for path in found.damaged:
+        console.print(f"damaged, set aside: {path}", soft_wrap=True, markup=False)
+    said = f"{found.files} files and stages ({size_text(found.size)}) read in {time.monotonic() - begin:.1f} s"
+    console.print(f"{said}, {len(found.damaged)} damaged", soft_wrap=True)
+    if as_json:
+        typer.echo(json.dumps({"files": found.files, "damaged": list(map(str, found.damaged))}))
+    if found.damaged:
+        raise typer.Exit(1)
+
+
 def size_text(size: int) -> str:
     """Return a size in bytes as text: ``1234567`` -> ``1.2 MB``."""
     value = float(size)
@@ -121,7 +145,6 @@ def _ago(moment: float) -> str:
 
 
 def _print_json(found: Sequence[CacheEntry], limit: int | None) -> None:
-    import json
     from dataclasses import asdict
 
     from sfda_kit.paths import cache_dir

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfda_kit.cli import options
 from sfda_kit.errors import InterruptError, SfdaKitError, UserError
+from sfda_kit.files import scarcity
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
@@ -63,15 +64,15 @@ def json_on_failure(wanted: bool, method: str | None, runs_dir: Path) -> Iterato
         yield
     except (Exception, KeyboardInterrupt) as error:
         was_stopped = isinstance(error, KeyboardInterrupt)
-        raised = InterruptError("Interrupted; continue with --resume") if was_stopped else error
+        raised = InterruptError("Interrupted; continue with --resume") if was_stopped else scarcity(error) or error
         if wanted:
             from sfda_kit.results.record import Record
 
             reason = str(raised) if isinstance(raised, SfdaKitError) else f"{type(error).__name__}: {error}"
             failed = Record(run_id="", status="failed", method=method or "", run_dir=str(runs_dir), error=reason)
             print_json(failed.summary())
-        if was_stopped:
-            raise raised from None
+        if raised is not error:
+            raise raised from (None if was_stopped else error)
         raise
 
 

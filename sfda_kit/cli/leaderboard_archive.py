@@ -43,6 +43,8 @@ def pack(
     packed = write(runs, out, about, with_failed, pictures)
     console = results()
     _show_notices(console, packed.findings)
+    for text in packed.damaged:
+        console.print(f"left out: {text}", soft_wrap=True, markup=False, emoji=False)
     count = len(packed.findings.runs)
     line = f"{count} run{'s' if count != 1 else ''} packed to {out} ({packed.size / 2**20:.1f} MiB)"
     console.print(line, soft_wrap=True, markup=False, emoji=False)

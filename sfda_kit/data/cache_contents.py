@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from sfda_kit.checksums import ASIDE
 from sfda_kit.data.cache_limit import (
     PIXELS,
     entry_folders,
@@ -81,6 +82,8 @@ def _stages(root: Path) -> Iterator[CacheEntry]:
         what = f"{folder.parent.name}{_stage_words(_read(about))}"
         if folder.suffix == UNFINISHED:
             what += ", unfinished: a run with --resume continues it"
+        elif folder.suffix == ASIDE:
+            what += ", damaged and set aside"
         yield CacheEntry("stages", folder, what, size_of(folder), used, is_locked(folder.with_suffix(".lock")))
 
 
@@ -131,7 +134,8 @@ def _remove_stage(folder: Path) -> bool:
         shutil.rmtree(leaving, ignore_errors=True)
         folder.rename(leaving)
         shutil.rmtree(leaving, ignore_errors=True)
-        folder.with_suffix(".json").unlink(missing_ok=True)
+        if folder.suffix != ASIDE:
+            folder.with_suffix(".json").unlink(missing_ok=True)
     except FileNotFoundError:
         return True
     except OSError:

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,10 +21,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sfda_kit.checksums import DamagedFileError, read_sealed, write_sealed
 from sfda_kit.data.cache_limit import PIXELS, REASONS, make_room, sole, touch
+from sfda_kit.data.checked_array import open_checked, set_damaged_aside, write_rows
 from sfda_kit.data.images import read_image
 from sfda_kit.data.resize import resize
-from sfda_kit.data.shared_map import open_mapped
 from sfda_kit.data.stored import Stored
 from sfda_kit.data.stored_values import as_dtype, stacked, widest
 from sfda_kit.errors import DataError, UserError
@@ -32,7 +33,7 @@ from sfda_kit.paths import cache_dir
 from sfda_kit.plugins.modalities import modality as modality_of
 
 _DECODER = 2
-"""The version of the decoder. Raise it when the same files decode to other pixels, so that old entries are not used."""
+"""The version of the decoder and of its files. Raise it when the same files decode to other pixels."""
 _CHUNK = 256
 _WRITING = ".writing-"
 ABOUT = "entry.json"
@@ -98,14 +99,20 @@ class ImageFiles:
             raise UserError(f"The cache entry {entry} cannot be read back. Check the disk and try again.")
         return cached
 
+    def _made_again(self, entry: Path, size: int) -> NDArray[Any]:
+        with _filling(entry):
+            set_damaged_aside(entry)  # unless another process has done so
+        return self.load(size)
+
     def _kept(self, entry: Path, size: int) -> NDArray[Any] | None:
-        cached = open_mapped(entry)
+        cached = open_checked(entry, lambda: self._made_again(entry, size))
         if cached is None or cached.shape != self._shape(size) or cached.dtype not in modality_of(self.modality).dtypes:
             return None
         touch(entry)
         return cached
 
     def _fill(self, entry: Path, size: int) -> None:
+        set_damaged_aside(entry)
         dtype = self._first_dtype(size)
         make_room(entry.parent.parent, int(np.prod(self._shape(size))) * dtype.itemsize)
         about = {
@@ -122,7 +129,7 @@ class ImageFiles:
     def _filled(self, entry: Path, size: int, dtype: np.dtype[Any]) -> np.dtype[Any] | None:
         """Write the entry; where an image needs a wider dtype, write nothing and return that dtype."""
         try:
-            _write_whole(entry, lambda path: self._decode(path, size, dtype))
+            _write_whole(entry, lambda path: write_rows(path, self._squares(size, dtype), self._shape(size), dtype))
         except _WiderError as found:
             return found.dtype
         return None
@@ -144,13 +151,15 @@ class ImageFiles:
     def bad(self) -> dict[int, str]:
         """Return the reason for each row whose file cannot be decoded. The cache keeps it until a file changes."""
         entry = cache_dir() / "decoded" / self._key(0) / REASONS
-        if not entry.is_file():
+        reasons = _kept_reasons(entry)
+        if reasons is None:
             with _filling(entry):
-                if not entry.is_file():
-                    text = json.dumps(self._reasons())
-                    _write_whole(entry, lambda path: path.write_text(text, encoding="utf-8"))
+                reasons = _kept_reasons(entry)
+                if reasons is None:
+                    reasons = self._reasons()
+                    write_sealed(entry, json.dumps(reasons).encode())
         touch(entry)
-        return {int(row): str(why) for row, why in json.loads(entry.read_text(encoding="utf-8")).items()}
+        return reasons
 
     def _shape(self, size: int) -> tuple[int, ...]:
         channels = (3,) if modality_of(self.modality).channels == 3 else ()
@@ -176,12 +185,13 @@ class ImageFiles:
             digest.update(f"{name}\0{state}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()[:32]
 
-    def _decode(self, path: Path, size: int, dtype: np.dtype[Any]) -> None:
-        """Write the pixels chunk by chunk with plain writes, so that a full disk is an error and not a crash."""
+    def _squares(self, size: int, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+        """Yield the pixels of each file in order, as ``dtype``.
+
+        Raises ``_WiderError`` where an image needs a wider one, and ``DataError`` at the end where files are bad.
+        """
         bad: list[str] = []
-        header = {"descr": dtype.str, "fortran_order": False, "shape": self._shape(size)}
-        with path.open("wb") as out, _pool() as pool:
-            np.lib.format.write_array_header_1_0(out, header)
+        with _pool() as pool:
             for start in range(0, len(self.files), _CHUNK):
                 names = self.files[start : start + _CHUNK]
                 for one in pool.map(lambda name: self._square(name, size), names):  # written while others decode
@@ -190,7 +200,7 @@ class ImageFiles:
                     elif (wider := widest([one], dtype)) != dtype:
                         raise _WiderError(wider)
                     elif not bad:
-                        out.write(np.ascontiguousarray(as_dtype(one, dtype)).data)
+                        yield as_dtype(one, dtype)
         if bad:
             raise DataError(listing(bad, len(self.files)))
 
@@ -212,6 +222,12 @@ class ImageFiles:
 
         with _pool() as pool:
             return {row: why for row, why in enumerate(pool.map(reason, self.files)) if why}
+
+
+def _kept_reasons(entry: Path) -> dict[int, str] | None:
+    with suppress(DamagedFileError):  # a missing one too
+        return {int(row): str(why) for row, why in json.loads(read_sealed(entry)).items()}
+    return None
 
 
 def listing(bad: Sequence[str], total: int) -> str:

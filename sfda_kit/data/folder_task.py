@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sfda_kit.data.checked_array import checked
 from sfda_kit.data.task import LEAST_IMAGES
 from sfda_kit.data.unlabelled_folder import find_pairs, find_unlabelled, load_pairs
 from sfda_kit.data.views import ImageView, Normalisation, PairView, TargetView, stored_size
@@ -91,13 +92,14 @@ def open_folders(folders: ImageFolders, image_size: int) -> FolderTask:
     target_dir = require_folder(folders.target_dir, "--target-dir")
     found = find_unlabelled(target_dir, folders.target_modality, unit, skip_bad=skip_bad)
     files, notices = _shuffled(found[0]), found[1]
-    pixels = files.load(stored_size(image_size))
+    pixels = checked(files.load(stored_size(image_size)))  # all are read for the fingerprint
     _enough(len(pixels), "--target-dir", target_dir)
     pair_pixels = None
     hashed = [pixels]
     if folders.ti_dir is not None:
         pairs = find_pairs(folders.ti_dir, folders.source_modality, folders.target_modality, unit, skip_bad)
-        pair_pixels = load_pairs(pairs, stored_size(image_size))
+        source_pixels, target_pixels = load_pairs(pairs, stored_size(image_size))
+        pair_pixels = checked(source_pixels), checked(target_pixels)
         _enough(len(pair_pixels[0]), "--ti-dir", folders.ti_dir)
         notices += pairs.notices
         hashed += pair_pixels

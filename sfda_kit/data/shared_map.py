@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,16 +17,33 @@ if sys.platform != "win32":
     import fcntl
 
 
-def open_mapped(path: Path) -> NDArray[np.generic] | None:
+def array_in(file: BinaryIO) -> NDArray[np.generic]:
+    """Map the array at the beginning of ``file``, and leave the file at its first value."""
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, column_major, dtype = read_header(file)
+    if dtype.hasobject:
+        raise ValueError("holds objects")
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    begin = file.tell()
+    # mmap duplicates the descriptor together with its lock, so closing the file does not release the lock.
+    array = np.memmap(file, dtype, "r", offset=begin, shape=shape, order="F" if column_major else "C")
+    file.seek(begin)
+    return array
+
+
+def open_mapped(path: Path, read: Callable[[BinaryIO], NDArray[np.generic]] = array_in) -> NDArray[np.generic] | None:
     """Map the array in ``path`` read-only. Returns None where no complete NPY file without objects is there.
 
-    A shared lock marks the file as in use until the last array on it is gone or the process ends in any way.
+    A shared lock marks the file as in use until the last array on it is gone or the process ends in any way. ``read``
+    makes the array of the opened file.
     """
     try:
         with path.open("rb") as file:
             _lock_shared(file)
             # Another process may have removed or replaced the file between opening and locking.
-            return _array(file) if _lies_at(file, path) else None
+            return read(file) if _lies_at(file, path) else None
     except (OSError, ValueError, EOFError):
         return None
 
@@ -73,15 +91,3 @@ def _lock_shared(file: BinaryIO) -> None:
 def _lies_at(file: BinaryIO, path: Path) -> bool:
     opened, found = os.fstat(file.fileno()), path.stat()
     return (opened.st_dev, opened.st_ino) == (found.st_dev, found.st_ino)
-
-
-def _array(file: BinaryIO) -> NDArray[np.generic]:
-    version = np.lib.format.read_magic(file)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, column_major, dtype = read_header(file)
-    if dtype.hasobject:
-        raise ValueError("holds objects")
-    if 0 in shape:
-        return np.empty(shape, dtype)
-    # mmap duplicates the descriptor together with its lock, so closing the file does not release the lock.
-    return np.memmap(file, dtype, "r", offset=file.tell(), shape=shape, order="F" if column_major else "C")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sfda_kit.config.models import Augmentation
 from sfda_kit.data import augment, eager
+from sfda_kit.data.checked_array import checked
 from sfda_kit.plugins.boundary import call, is_strict, refuse
 from sfda_kit.plugins.tensors import described
 
@@ -83,6 +84,7 @@ class ImageView:
 
     def sensor(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
         """Return images (B, C, size, size) in the unit of the modality, by default with the test transform."""
+        self._pixels = checked(self._pixels, rows.numpy())
         crop = geometry.crop if geometry and self.device.type == "cpu" else None
         if crop and (crop.stored, crop.size) == (self._pixels.shape[1], self.image_size):
             return self._in_units(augment.cut(self._pixels, rows.numpy(), crop))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from sfda_kit.errors import RenamedWarning, UserError
+from sfda_kit.checksums import is_whole
+from sfda_kit.errors import DataError, RenamedWarning, UserError
 from sfda_kit.files import write_json
 from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
 from sfda_kit.models.network import AdaptedModel
@@ -45,9 +46,13 @@ def save_adapted(model: AdaptedModel, card: AdaptedCard, folder: Path) -> None:
 
 
 def load_model(run: Path, device: torch.device | str = "cpu") -> tuple[AdaptedModel, AdaptedCard]:
-    """Return model (in evaluation mode) and card of a run folder; ``UserError`` when it holds no complete model."""
+    """Return model (in evaluation mode) and card of a run folder.
+    Raises ``UserError`` when it holds no complete model, and ``DataError`` when a file of it is damaged."""
     folder = run / "model" if (run / "model").is_dir() else run
     file = folder / CARD_FILE
+    for path in (file, folder / WEIGHTS_FILE):
+        if is_whole(folder.parent, f"{folder.name}/{path.name}") is False:
+            raise DataError(f"{path} is damaged: it has changed since the run ended. Run it again with --resume.")
     try:
         card = read_card(AdaptedCard, file, "model card")
     except (OSError, ValueError):

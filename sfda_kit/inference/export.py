@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
@@ -79,8 +79,9 @@ def metadata(card: AdaptedCard) -> dict[str, str]:
 def export_safetensors(model: AdaptedModel, card: AdaptedCard, path: Path) -> None:
     """Write the weights by the module names of input bridge and network, with ``metadata`` in the header."""
     state = {name: tensor.contiguous() for name, tensor in plain(model).state_dict().items()}
+    content = save(state, metadata=metadata(card))  # in memory, so that a full disk is an ``OSError``
     with atomic(path, OUT) as work:
-        save_file(state, work, metadata=metadata(card))
+        work.write_bytes(content)
 
 
 def export_onnx(model: AdaptedModel, card: AdaptedCard, path: Path) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from sfda_kit.errors import DataError
-from sfda_kit.results.record import Record
+from sfda_kit.checksums import is_whole
+from sfda_kit.errors import DataError, printable
+from sfda_kit.results.record import Record, read_history, read_record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,28 +25,49 @@ class StoredRun:
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
-        """One row for each epoch, empty where the file is missing."""
-        path = self.path / "history.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        """One row for each epoch, empty where the file is missing. Raises ``DataError`` where it is damaged."""
+        return read_history(self.path)
 
     @cached_property
     def predictions(self) -> pa.Table | None:
-        """The per-sample predictions (``results/predictions.py``), None where there are none."""
+        """The per-sample predictions (``results/predictions.py``), None where there are none.
+        Raises ``DataError`` where the file is damaged."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         path = self.path / "predictions.parquet"
-        return pq.read_table(path) if path.exists() else None
+        try:
+            return pq.read_table(path) if path.exists() else None
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path} is damaged ({printable(str(error))[:200]}). Run it again with --resume.") from None
+
+    def check(self) -> None:
+        """Raise ``DataError`` where the history or the predictions are damaged."""
+        _ = self.history
+        if self.predictions is not None and is_whole(self.path, "predictions.parquet") is False:
+            raise DataError(f"{self.path} is damaged (its predictions have changed). Run it again with --resume.")
 
 
-def load_runs(folders: Sequence[Path]) -> list[StoredRun]:
-    """Return every run below ``folders`` by run id; ``DataError`` names a missing folder or an unreadable record."""
+def refuse(error: DataError) -> None:
+    """Raise the error of a damaged record; this is the default reaction."""
+    raise error
+
+
+def load_runs(folders: Sequence[Path], damaged: Callable[[DataError], object] = refuse) -> list[StoredRun]:
+    """Return every run below ``folders`` by run id; ``damaged`` is called with the error of each unreadable record.
+    Raises ``DataError`` where a folder is missing."""
     found: dict[str, StoredRun] = {}
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"There is no folder {folder}. Name one that holds run folders, such as runs/.")
         for path in sorted(folder.rglob("record.json")):
-            run = StoredRun(path.parent, _read(path))
-            found[run.record.run_id] = run
+            try:
+                record = read_record(path.parent)
+            except DataError as error:
+                damaged(error)
+                continue
+            if record is not None:
+                found[record.run_id] = StoredRun(path.parent, record)
     return [found[run_id] for run_id in sorted(found)]
 
 
@@ -62,11 +81,3 @@ def found_runs(folders: Sequence[Path]) -> list[StoredRun]:
             "`sfda-kit bench run` wrote to (its --runs-dir; runs/ by default)."
         )
     return runs
-
-
-def _read(path: Path) -> Record:
-    try:
-        return Record.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path} is not a record of this version ({reason}). Remove it or its folder.") from None

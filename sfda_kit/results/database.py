@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from sfda_kit.checksums import is_whole
 from sfda_kit.results.columns import (
     PREDICTIONS,
     history_columns,
@@ -22,8 +23,6 @@ from sfda_kit.results.listing import RECORD, run_folders
 FORMAT = 1
 EPOCHS = "history.json"
 IMAGES = "predictions.parquet"
-PARQUET = b"PAR1"
-"""The first and the last bytes of a complete parquet file."""
 VIEWS = ("runs", "history", "predictions")
 NUMBERS = {"DOUBLE", "BIGINT", "UBIGINT", "NULL", None}
 
@@ -33,6 +32,9 @@ FOREIGN = f"""CASE
     WHEN json_type(content, ['/run_id', '/method']) <> ['VARCHAR', 'VARCHAR'] THEN 'it is no record of a run'
     WHEN json_extract_string(content, '/format') IS DISTINCT FROM '{FORMAT}'
       THEN 'it has another format than {FORMAT}, which this version reads' END"""
+NAMELESS = """CASE
+    WHEN contains(content, '"":') AND regexp_matches(content, '[^\\\\]"":')
+      THEN 'a figure has an empty name' END"""
 COPY = """CASE
     WHEN EXISTS (FROM records AS other WHERE other.run_id = mine.run_id AND other.folder > mine.folder)
       THEN 'the same run lies in another folder too' END"""
@@ -49,6 +51,7 @@ class Records:
         self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         self._load("records", RECORD)
         self._leave_out("records", RECORD, FOREIGN)
+        self._leave_out("records", RECORD, NAMELESS)
         self.connection.execute("ALTER TABLE records ADD COLUMN run_id VARCHAR")
         self.connection.execute("UPDATE records SET run_id = json_extract_string(content, '/run_id')")
         self._leave_out("records", RECORD, COPY)
@@ -113,6 +116,7 @@ class Records:
     def _create_history(self) -> None:
         self._load("histories", EPOCHS)
         self._leave_out("histories", EPOCHS, NO_LIST)
+        self._leave_out("histories", EPOCHS, NAMELESS)
         rows = "unnest(from_json(histories.content, '[\"JSON\"]')) AS row_json"
         self.connection.execute(
             f"CREATE TABLE epochs AS SELECT run_id, {rows} FROM histories JOIN records USING (folder)"
@@ -127,7 +131,8 @@ class Records:
         places = _list(pointer(group.split("/")) for group in groups)
         found = self.connection.execute(f"SELECT DISTINCT json_keys({json}, {places}) FROM {table}").fetchall()
         return {
-            group: sorted({key for (row,) in found for key in row[number] or ()}) for number, group in enumerate(groups)
+            group: sorted({key for (row,) in found for key in row[number] or () if key})
+            for number, group in enumerate(groups)
         }
 
     def _numbers(self, table: str, json: str, group: str, keys: Sequence[str]) -> list[str]:
@@ -152,13 +157,19 @@ class Records:
         )
 
     def _is_whole(self, path: Path) -> bool:
-        with path.open("rb") as file:
-            begins = file.read(len(PARQUET))
-            file.seek(max(file.seek(0, 2) - len(PARQUET), 0))
-            whole = begins == file.read() == PARQUET and file.tell() > 2 * len(PARQUET)
+        whole = is_whole(path.parent, IMAGES)
+        if whole is None:  # a run of an earlier version, or of an archive
+            whole = self._has_footer(path)
         if not whole:
             self._notice(path, "it is not a whole parquet file")
         return whole
+
+    def _has_footer(self, path: Path) -> bool:
+        try:
+            self.connection.execute("SELECT count(*) FROM parquet_schema($1)", [str(path)]).fetchall()
+        except duckdb.Error:
+            return False
+        return True
 
 
 def _list(places: Iterable[str]) -> str:

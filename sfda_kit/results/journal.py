@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from sfda_kit.config.digest import digest
 from sfda_kit.errors import PartError, SfdaKitError, UserError
-from sfda_kit.events import Event, Listener, to_all
+from sfda_kit.events import Event, Listener, hearing, to_all
+from sfda_kit.files import remove_unfinished_writes, scarcity
+from sfda_kit.results.abandoned import remove_abandoned
 from sfda_kit.results.cost import peak_memory_mb
 from sfda_kit.results.record import Record, Status, read_record
 from sfda_kit.results.store import RunFolder, now, open_run
@@ -32,8 +34,15 @@ def in_run_folder(
 ) -> Record:
     """Return the record of a matching finished run if ``resume``, else the record that ``work`` makes in a run folder.
     A ``UserError`` is passed on; the folder is then removed if nothing was computed in it."""
+    remove_abandoned(runs_dir)
     folder = open_run(runs_dir, label, identity, resume)
     with folder.locked():
+        remove_unfinished_writes(folder.path)
+        tell = to_all(folder.log, listener)
+        if damaged := folder.damaged():
+            folder.begin_again(damaged, identity)
+            text = f"{', '.join(damaged)} of {folder.path} is damaged: it is set aside, and the run is made again"
+            tell(Event("notice", data={"text": text}))
         finished = read_record(folder.path)
         if resume and finished and finished.status == "ok":
             folder.remove_checkpoints()  # A kill between the record and this removal leaves them.
@@ -41,7 +50,8 @@ def in_run_folder(
             listener(Event("notice", data={"text": text}))
             return finished
         try:
-            return work(folder, to_all(folder.log, listener))
+            with hearing(tell):
+                return work(folder, tell)
         except UserError:
             folder.remove_if_unused()
             raise
@@ -88,7 +98,8 @@ class Journal:
                 self._end("failed", str(error))
             raise
         except Exception as error:
-            self._end("failed", f"{type(error).__name__}: {error}")
+            told = scarcity(error)
+            self._end("failed", str(told) if told else f"{type(error).__name__}: {error}")
             raise
         self._end("ok")
         self.folder.remove_checkpoints()
@@ -109,13 +120,21 @@ class Journal:
             "signals": diagnostics,
             "wall_s": self._elapsed(),
         }
+        self.folder.check_there()
         key = (state.phase, state.epoch)
-        self.history = [old for old in self.history if (old["phase"], old["epoch"]) != key] + [row]
+        keys = [(old["phase"], old["epoch"]) for old in self.history]
+        at = keys.index(key) if key in keys else len(keys)
+        self.history = [*self.history[:at], row, *self.history[at + 1 :]]
         self.folder.write_history(self.history)
         self.listener(Event("epoch", state.phase, {"epoch": state.epoch, "figures": figures, "signals": diagnostics}))
         self.record.signals = diagnostics
 
+    def row(self, phase: str, epoch: int) -> dict[str, Any]:
+        """Return the recorded row of an epoch."""
+        return next(row for row in self.history if (row["phase"], row["epoch"]) == (phase, epoch))
+
     def _end(self, status: Status, error: str = "") -> None:
+        self.folder.check_there()
         self.record.status, self.record.error, self.record.finished = status, error, now()
         self.record.cost["wall_s"] = round(self._elapsed(), 2)
         self.record.cost["peak_memory_mb"] = round(peak_memory_mb(self.device), 1)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from sfda_kit.errors import DataError, printable
 
 Status = Literal["ok", "failed", "skipped", "timed_out"]
+Name = Annotated[str, StringConstraints(min_length=1)]
+"""The name of a metric."""
 
 
 class _Strict(BaseModel):
@@ -93,12 +98,12 @@ class Record(_Strict):
     synthetic: bool = False
     seed: int = 0
     task: dict[str, Any] = {}
-    metrics: dict[str, float] = {}
-    baselines: dict[str, dict[str, float]] = {}
+    metrics: dict[Name, float] = {}
+    baselines: dict[Name, dict[Name, float]] = {}
     signals: dict[str, Any] = {}
     selection: Selection | None = None
     monitor: Monitoring | None = None
-    cost: dict[str, float] = {}
+    cost: dict[Name, float] = {}
     source: dict[str, Any] = {}
     config: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
@@ -133,6 +138,31 @@ class Record(_Strict):
 
 
 def read_record(run_dir: Path) -> Record | None:
-    """Return the record in ``run_dir``, None while there is none."""
+    """Return the record in ``run_dir``, None while there is none. Raises ``DataError`` where it is damaged."""
     path = run_dir / "record.json"
-    return Record.model_validate_json(path.read_text(encoding="utf-8")) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError) as error:
+        reason = _first_problem(error) if isinstance(error, ValidationError) else error.strerror
+        raise DataError(f"{path} is damaged, or no record of this version ({reason}).") from None
+
+
+def read_history(run_dir: Path) -> list[dict[str, Any]]:
+    """Return one row for each finished epoch, empty without a file. Raises ``DataError`` where it is damaged."""
+    path = run_dir / "history.json"
+    if not path.exists():
+        return []
+    try:
+        rows = json.loads(path.read_bytes())
+    except (ValueError, RecursionError, OSError) as error:
+        raise DataError(f"{path} is damaged ({printable(str(error))[:200]}).") from None
+    if not isinstance(rows, list):
+        raise DataError(f"{path} is damaged (it is no list of epochs).")
+    return rows
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_input=False, include_url=False)[0]
+    return printable(": ".join(filter(None, (".".join(map(str, problem["loc"])), problem["msg"]))))[:200]

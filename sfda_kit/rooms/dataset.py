@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sfda_kit.data.checked_array import checked
 from sfda_kit.data.resize import resize_batch
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.dataset import PARTS, Dataset, Index, Split
@@ -57,7 +58,7 @@ class Rooms(Dataset):
 
     def read(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[np.generic]:
         """See ``Dataset``. This renders the parts that ``rows`` belong to if the cache lacks them."""
-        return self._filled(rows, modality, size, lambda view, scenes: self._native(*view)[scenes])
+        return self._filled(rows, modality, size, lambda view, scenes: checked(self._native(*view), scenes)[scenes])
 
     def peek(self, rows: NDArray[np.int64], modality: str, size: int) -> NDArray[np.generic]:
         """See ``Dataset``. This renders only these scenes if the cache lacks their part."""
@@ -65,7 +66,7 @@ class Rooms(Dataset):
 
     def _few(self, view: View, scenes: NDArray[np.int64]) -> NDArray[np.generic]:
         kept = existing_part(self._folder(), view)
-        if kept is not None:
+        if kept is not None and kept.damaged(scenes) is None:
             few: NDArray[np.generic] = kept[scenes]
             return few
         return np.concatenate([render_scenes(self._layout, view, int(k), int(k) + 1) for k in scenes])

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from sfda_kit.checksums import ASIDE, DamagedFileError, read_sealed, set_aside, write_sealed
 from sfda_kit.evaluate.monitor import Monitor
 from sfda_kit.evaluate.pair_reader import PairReader
 from sfda_kit.evaluate.scoring import Scorer, deciding
 from sfda_kit.evaluate.selection import EpochCandidate, better, candidate, describe_selection
 from sfda_kit.events import Event
-from sfda_kit.files import write_json
 from sfda_kit.models.mixture import mixing_weights
 from sfda_kit.plugins.boundary import refuse
 from sfda_kit.results.record import Alarm, Monitoring, Rollback
@@ -47,10 +47,12 @@ class AdaptationDriver:
         self.score = Scorer(context, banks["source-only"])
         self.pairs = PairReader(context) if context.pairs is not None else None
         self.monitor = Monitor(banks, self.validator, self.pairs(context.source_network) if self.pairs else None)
-        self.kept = BestCheckpoint(context.checkpoint_dir / "kept.safetensors")
         self.rollbacks_file = context.checkpoint_dir / "rollbacks.json"
-        self.rollbacks = self._read_rollbacks()
         self.stopped = False
+        try:
+            self._read_progress()
+        except DamagedFileError as error:
+            self._begin_again(str(error))
 
     def run(self, make: Callable[[], Method], evaluate: Evaluate) -> EpochState:
         """Adapt to the end and return the state that is the result; selection and alarms are in the record.
@@ -75,9 +77,13 @@ class AdaptationDriver:
         state: EpochState | None = None
         epochs = checked_epochs(method, self.context)
         for state in epochs:
+            if self._fell_back_behind_a_rollback(state):
+                _close(epochs)
+                self._begin_again("epochs before a rollback would be trained again with the lower rate")
+                return None
             row = self._epoch(state, evaluate)
             if "collapse" in row["signals"]["alarms"] and self.config.on_collapse != "warn":
-                epochs.close()  # before the collapsed epoch is saved: the checkpoint is that of the epoch before
+                _close(epochs)  # Before the collapsed epoch is saved, so that the checkpoint is of the epoch before.
                 return self._collapsed(state, row)
         return state
 
@@ -91,7 +97,7 @@ class AdaptationDriver:
         diagnostics["alarms"] = self.monitor.alarms(diagnostics, before)
         figures, metrics = evaluate(state, diagnostics)
         self.journal.epoch(state, diagnostics, figures, metrics)
-        row = self.journal.history[-1]
+        row = self.journal.row(state.phase, state.epoch)
         self._tell(row, earlier[-1]["signals"]["alarms"] if earlier else {})
         self._keep(state, candidate(row, self.validator))
         return row
@@ -114,7 +120,7 @@ class AdaptationDriver:
     def _keep(self, state: EpochState, new: EpochCandidate) -> None:
         """Save the state if it could become the result, as the best one or as the last one without collapse."""
         if self.applied:
-            kept = self.kept.kept()
+            kept = self.kept.epoch
             best = None if kept is None else EpochCandidate(kept.phase, kept.epoch, kept.score, collapsed=False)
             if better(new, best):
                 self.kept.save(state, new.score)
@@ -124,7 +130,7 @@ class AdaptationDriver:
     def _collapsed(self, state: EpochState, row: Mapping[str, Any]) -> EpochState | None:
         if self.config.on_collapse == "stop" or len(self.rollbacks) == MOST_ROLLBACKS:
             self.stopped = True
-            found = self.kept.kept()
+            found = self.kept.epoch
             kept = f"that of {found.phase} epoch {found.epoch}" if found else "its last: no epoch was healthy"
             self._notice(f"stopped after {state.phase} epoch {state.epoch}; the run keeps its state: {kept}")
             return state
@@ -132,7 +138,7 @@ class AdaptationDriver:
         text = row["signals"]["alarms"]["collapse"]
         rollback = Rollback(phase=state.phase, epoch=state.epoch, name="collapse", text=text, lr_factor=factor)
         self.rollbacks.append(rollback)
-        write_json(self.rollbacks_file, [done.model_dump() for done in self.rollbacks])
+        write_sealed(self.rollbacks_file, json.dumps([done.model_dump() for done in self.rollbacks]).encode())
         self._notice(f"rolled back to before {state.phase} epoch {state.epoch}; learning rate times {factor}")
         return None
 
@@ -142,15 +148,34 @@ class AdaptationDriver:
         self.context.config = self.config.model_copy(update={"lr": self.config.lr * factor})
         self.context.start_over()
 
-    def _read_rollbacks(self) -> list[Rollback]:
-        if not self.rollbacks_file.exists():
-            return []
-        return [Rollback(**done) for done in json.loads(self.rollbacks_file.read_text(encoding="utf-8"))]
+    def _read_progress(self) -> None:
+        """Read the kept epoch and the rollbacks so far. Raises ``DamagedFileError``."""
+        self.kept = BestCheckpoint(self.context.checkpoint_dir / "kept.state")
+        self.rollbacks: list[Rollback] = []
+        if self.rollbacks_file.exists():
+            self.rollbacks = [Rollback(**done) for done in json.loads(read_sealed(self.rollbacks_file))]
+        _ = self.kept.epoch
+
+    def _fell_back_behind_a_rollback(self, state: EpochState) -> bool:
+        """Return whether a damaged checkpoint made the method repeat an epoch that had the rate before a rollback."""
+        if not self.rollbacks or not any(self.context.checkpoint_dir.glob(f"*{ASIDE}")):
+            return False
+        keys = [(row["phase"], row["epoch"]) for row in self.journal.history]
+        now, last = (state.phase, state.epoch), (self.rollbacks[-1].phase, self.rollbacks[-1].epoch)
+        return now in keys and last in keys and keys.index(now) < keys.index(last)
+
+    def _begin_again(self, reason: str) -> None:
+        """Set all checkpoints aside, because what they hold cannot be continued bit for bit."""
+        aside = set_aside(self.context.checkpoint_dir)
+        self._notice(f"a checkpoint is damaged ({reason}): all are set aside as {aside}, and adaptation begins again")
+        self.context.config = self.config
+        self.context.start_over()
+        self._read_progress()
 
     def _describe(self, result: tuple[str, int]) -> None:
         """Record diagnostics of the result, selection and alarms from the history, which a resumed run has in full."""
         record, history = self.journal.record, self.journal.history
-        record.signals = next(dict(row["signals"]) for row in history if (row["phase"], row["epoch"]) == result)
+        record.signals = dict(self.journal.row(*result)["signals"])
         record.selection = describe_selection(history, self.validator, result, self.applied)
         alarms = [
             Alarm(phase=row["phase"], epoch=row["epoch"], name=name, text=text)
@@ -160,3 +185,9 @@ class AdaptationDriver:
         record.monitor = Monitoring(
             on_collapse=self.config.on_collapse, stopped=self.stopped, alarms=alarms, rollbacks=self.rollbacks
         )
+
+
+def _close(epochs: Iterator[EpochState]) -> None:
+    """Stop a method, which may return a generator or any other iterator."""
+    if close := getattr(epochs, "close", None):
+        close()

@@ -16,15 +16,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from sfda_kit.checksums import read_sealed, write_sealed
 from sfda_kit.errors import UserError
-from sfda_kit.files import atomic
 from sfda_kit.paths import cache_dir
 from sfda_kit.plugins.modalities import modality_names
 from sfda_kit.shards.index_columns import from_columns, to_columns
 from sfda_kit.shards.shard_index import ShardIndex, scan_shard
 
-VERSION = 1
-"""Raised whenever the same shard would get another index."""
+VERSION = 2
+"""Raised whenever the same shard would get another index, or the file of an entry changes."""
 FOLDER = "shards"
 _PATIENCE = 2.0
 """Seconds of work left above which other processes start: less is done before they have started."""
@@ -110,14 +110,14 @@ def _entry(path: Path) -> Path:
 
 def _keep(entry: Path, path: Path, index: ShardIndex) -> None:
     shard = os.fsencode(path).decode(errors="backslashreplace")
-    with suppress(UserError), atomic(entry) as work:  # a cache that cannot be written costs only time
-        work.write_text(json.dumps({"shard": shard, "index": to_columns(index)}), encoding="utf-8")
+    with suppress(UserError):  # a cache that cannot be written costs only time
+        write_sealed(entry, json.dumps({"shard": shard, "index": to_columns(index)}).encode())
 
 
 def _kept(entry: Path) -> ShardIndex | None:
     """Return the index in the cache, None where there is no whole entry."""
     with suppress(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
-        return from_columns(json.loads(entry.read_text(encoding="utf-8"))["index"])
+        return from_columns(json.loads(read_sealed(entry))["index"])
     return None
 
 

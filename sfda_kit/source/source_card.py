@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import torch
 from pydantic import Field, FiniteFloat, field_validator
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from sfda_kit.config.models import ModelConfig
@@ -70,8 +70,9 @@ def weights_hash(module: nn.Module) -> str:
 def save_weights(module: nn.Module, path: Path) -> None:
     """Write the state dict of ``module`` as safetensors, atomically."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    content = save(state)  # in memory, so that a full disk is an ``OSError``
     with atomic(path) as work:
-        save_file(state, work)
+        work.write_bytes(content)
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

@@ -95,7 +95,7 @@ def train_network(
         listener(Event("epoch", "source", {"epoch": done, "figures": figures}))
         if config.epochs is None and course.flat(config.patience) and not course.still_falling():
             break
-    checkpoint.path.unlink(missing_ok=True)
+    checkpoint.remove()
     _tell(course, listener)
     return network.eval(), course.result(network), len(held_out)
 

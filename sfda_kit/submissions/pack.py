@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from sfda_kit import __version__
 from sfda_kit.config.explain import explain
-from sfda_kit.errors import UserError
+from sfda_kit.errors import DataError, UserError
 from sfda_kit.files import atomic
 from sfda_kit.results.collection import StoredRun, load_runs
 from sfda_kit.results.record import Record
@@ -47,11 +47,13 @@ ADVICE = "(--out for the archive), then run the same command again."
 
 @dataclass(frozen=True)
 class Packed:
-    """Describes an archive that was written, with the findings of its own check."""
+    """Describes an archive that was written, with the findings of its own check, and the runs that were left out
+    because they are ``damaged``."""
 
     path: Path
     size: int
     findings: ArchiveFindings
+    damaged: tuple[str, ...] = ()
 
 
 def pack(
@@ -64,7 +66,7 @@ def pack(
     """
     if out.suffix != ".zip":
         raise UserError(f"--out {out}: an archive is a zip file; name it like submission.zip.")
-    runs = _chosen(folders, with_failed)
+    runs, damaged = _chosen(folders, with_failed)
     data = archive_bytes(runs, _about(about, runs), pictures)
     findings = verify(data, Rules(suite=about.get("suite")))
     if not findings.accepted:
@@ -75,7 +77,7 @@ def pack(
         )
     with atomic(out, ADVICE) as work:
         work.write_bytes(data)
-    return Packed(out, len(data), findings)
+    return Packed(out, len(data), findings, damaged)
 
 
 def archive_bytes(runs: Sequence[StoredRun], about: About, pictures: bool = False) -> bytes:
@@ -103,19 +105,32 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-def _chosen(folders: Sequence[Path], with_failed: bool) -> list[StoredRun]:
-    """Return the runs to pack. Raises ``UserError`` naming every run that cannot be packed."""
+def _chosen(folders: Sequence[Path], with_failed: bool) -> tuple[list[StoredRun], tuple[str, ...]]:
+    """Return the runs to pack, and what is wrong with those that are damaged and left out.
+    Raises ``UserError`` naming every other run that cannot be packed."""
     for folder in folders:
         if (folder / CONFIG).exists() and not (folder / RECORD).exists():
             raise UserError(f"{folder} has not finished. Continue it: sfda-kit run ... --resume")
-    runs = load_runs(folders)
+    damaged: list[DataError] = []
+    runs = [run for run in load_runs(folders, damaged.append) if _is_whole(run, damaged)]
+    told = tuple(map(str, damaged))
     if not runs:
         where = ", ".join(map(str, folders)) or "the command"
-        raise UserError(f"There is no finished run in {where}. Name run folders, such as runs/RUN.")
+        said = "\n".join([f"There is no finished run in {where}. Name run folders, such as runs/RUN.", *told])
+        raise UserError(said)
     reasons = [f"  {run.path}: {reason}" for run in runs if (reason := _reason(run, with_failed))]
     if reasons:
         raise UserError("These runs cannot be packed:\n" + "\n".join(reasons))
-    return runs
+    return runs, told
+
+
+def _is_whole(run: StoredRun, damaged: list[DataError]) -> bool:
+    try:
+        run.check()
+    except DataError as error:
+        damaged.append(error)
+        return False
+    return True
 
 
 def _reason(run: StoredRun, with_failed: bool) -> str:

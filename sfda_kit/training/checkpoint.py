@@ -2,47 +2,91 @@
 
 from __future__ import annotations
 
-import pickle
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from sfda_kit.checksums import ASIDE, DamagedFileError, read_sealed, set_aside, write_sealed
 from sfda_kit.errors import UserError
-from sfda_kit.files import atomic
+from sfda_kit.events import Event, Listener, silent
+from sfda_kit.files import explain_write_errors
 from sfda_kit.training.optimizers import Optimizer
+
+
+def save_state(state: Mapping[str, Any], path: Path) -> None:
+    """Write ``state`` with its checksum, atomically. It is serialised in memory, so a full disk is an ``OSError``."""
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    write_sealed(path, buffer.getbuffer())
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Return what ``save_state`` wrote, on the CPU. Raises ``DamagedFileError``."""
+    state: dict[str, Any] = torch.load(io.BytesIO(read_sealed(path)), map_location="cpu", weights_only=True)
+    return state
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a stage after its last finished epoch. Epochs draw random numbers from (seed, stage, epoch)."""
+    """The state of a stage after its last finished epoch. Epochs draw random numbers from (seed, stage, epoch).
+
+    The state of the epoch before is kept beside it, for the case that this one is damaged.
+    """
 
     path: Path
 
+    @property
+    def previous(self) -> Path:
+        """The file of the epoch before."""
+        return self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")
+
     def save(self, epochs_done: int, modules: Mapping[str, nn.Module], optimizer: Optimizer) -> None:
-        """Write the state atomically, so that a kill at any moment leaves the previous state."""
+        """Write the state, so that a kill at any moment leaves this state or that of the epoch before."""
+        with explain_write_errors(self.path):
+            if self.path.exists():
+                self.path.replace(self.previous)
         state = {
             "epochs_done": epochs_done,
             "modules": {name: module.state_dict() for name, module in modules.items()},
             "optimizer": optimizer.state_dict(),
         }
-        with atomic(self.path) as work:
-            torch.save(state, work)
+        save_state(state, self.path)
 
-    def load(self, modules: Mapping[str, nn.Module], optimizer: Optimizer) -> int:
-        """Restore the state and return the epochs done (0 without a checkpoint). Raises ``UserError`` if invalid."""
-        if not self.path.exists():
-            return 0
+    def load(self, modules: Mapping[str, nn.Module], optimizer: Optimizer, listener: Listener = silent) -> int:
+        """Restore the state and return the epochs done (0 without a checkpoint).
+
+        A damaged file is set aside with a notice, and the state of the epoch before is used, or none. Raises
+        ``UserError`` where a whole file does not fit the modules.
+        """
+        for path in (self.path, self.previous):
+            if path.exists():
+                try:
+                    return self._restore(path, modules, optimizer)
+                except DamagedFileError as error:
+                    text = f"the checkpoint {path} is damaged ({error}): set aside as {set_aside(path).name}"
+                    listener(Event("notice", data={"text": f"{text}; its epochs are trained again"}))
+        return 0
+
+    def remove(self) -> None:
+        """Remove all files of a stage that has ended."""
+        for path in (self.path, self.previous):
+            path.unlink(missing_ok=True)
+            path.with_name(path.name + ASIDE).unlink(missing_ok=True)
+
+    def _restore(self, path: Path, modules: Mapping[str, nn.Module], optimizer: Optimizer) -> int:
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            state = load_state(path)
             for name, module in modules.items():
                 module.load_state_dict(state["modules"][name])
             optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            return int(state["epochs_done"])
+        except (RuntimeError, LookupError, TypeError, AttributeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(
-                f"The checkpoint {self.path} does not belong to this run or is damaged "
-                f"({str(error).splitlines()[0]}). Delete it to start this stage again."
+                f"The checkpoint {path} does not belong to this run ({reason}). Delete it to start this stage again."
             ) from None
-        return int(state["epochs_done"])

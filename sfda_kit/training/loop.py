@@ -51,7 +51,7 @@ def train_stage(stage: TrainingStage, checkpoint: Checkpoint, listener: Listener
     ``RunError`` on a loss or weight that is not finite. The last good checkpoint stays.
     """
     rates = [group["lr"] for group in stage.optimizer.param_groups]
-    done = checkpoint.load(stage.modules, stage.optimizer)
+    done = checkpoint.load(stage.modules, stage.optimizer, listener)
     for group, rate in zip(stage.optimizer.param_groups, rates, strict=True):
         group["initial_lr"] = rate  # from the configuration, not the checkpoint, because a rollback lowers it
     listener(Event("stage", stage.name, {"epochs": stage.epochs, "steps": stage.steps, "done": done}))

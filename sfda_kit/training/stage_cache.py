@@ -10,32 +10,57 @@ from typing import Any
 
 from filelock import FileLock
 
+from sfda_kit.checksums import CHECKSUMS, damaged_files, set_aside, write_checksums
 from sfda_kit.config.digest import digest
 from sfda_kit.events import Event, Listener, silent
-from sfda_kit.files import explain_write_errors
+from sfda_kit.files import explain_write_errors, remove_unfinished_writes
 from sfda_kit.paths import cache_dir
 
 
 def cached_stage(
     kind: str, identity: dict[str, Any], make: Callable[[Path], None], listener: Listener = silent
 ) -> Path:
-    """Return the folder of the stage that ``identity`` describes. ``make(folder)`` fills it if it is new.
+    """Return the folder of the stage that ``identity`` describes. ``make(folder)`` fills it if it is new or damaged.
 
-    ``listener`` gets a notice if the stage is already there. ``make`` writes into a working folder that survives a kill
-    (its checkpoint continues there); one rename makes it the final folder. While one process trains, others wait.
+    ``listener`` gets a notice if the stage is already there, and one if it is damaged and set aside. ``make`` writes
+    into a working folder that survives a kill (its checkpoint continues there); one rename makes it the final folder.
+    While one process trains, others wait. A stage that is whole needs no lock, so a read-only cache serves it.
     """
     final = cache_dir() / "stages" / kind / digest(identity)
-    with _locked(final):
-        if final.exists():
-            listener(Event("notice", kind, {"text": f"{kind} taken from the cache ({final.name})"}))
-        else:
-            work = final.with_suffix(".partial")
-            work.mkdir(parents=True, exist_ok=True)
-            make(work)
-            with explain_write_errors(final):
-                work.rename(final)
-        _note_use(final, identity)
+    found = _is_whole(final)
+    if not found:
+        with _locked(final):
+            found = _is_whole(final)  # another process may have made it meanwhile
+            if not found:
+                _make(kind, final, make, listener)
+    if found:
+        listener(Event("notice", kind, {"text": f"{kind} taken from the cache ({final.name})"}))
+    _note_use(final, identity)
     return final
+
+
+def _is_whole(final: Path) -> bool:
+    return final.exists() and not damaged_files(final)
+
+
+def _make(kind: str, final: Path, make: Callable[[Path], None], listener: Listener) -> None:
+    if final.exists():
+        text = f"{', '.join(damaged_files(final))} of the cached {kind} {final} is damaged"
+        text += f": the {kind} is set aside as {set_aside(final).name}, and made again"
+        listener(Event("notice", kind, {"text": text}))
+    work = final.with_suffix(".partial")
+    with explain_write_errors(final):
+        work.mkdir(parents=True, exist_ok=True)
+        remove_unfinished_writes(work)
+    make(work)
+    with explain_write_errors(final):
+        write_checksums(work, _files(work))
+        work.rename(final)
+
+
+def _files(folder: Path) -> list[str]:
+    found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return [name for name in found if name != CHECKSUMS]
 
 
 def _note_use(final: Path, identity: dict[str, Any]) -> None:

@@ -284,7 +284,7 @@ def test_a_millimetre_on_the_disk_is_a_difference_at_the_network(tmp_path: Path)
 
 
 def test_the_kept_state_does_not_follow_the_model_that_goes_on_training(tmp_path: Path) -> None:
-    kept, model = BestCheckpoint(tmp_path / "kept.safetensors"), AdaptedModel(Copy(), small_network())
+    kept, model = BestCheckpoint(tmp_path / "kept.state"), AdaptedModel(Copy(), small_network())
 
     def state(epoch: int) -> EpochState:
         return EpochState("adapt", epoch, 2, model, fill_bank(model, small_target()))

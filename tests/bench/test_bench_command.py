@@ -140,3 +140,19 @@ def test_only_one_runner_works_in_a_folder(sfda_kit: Call, suite_file: Write) ->
 def test_shipped_suites_are_listed(sfda_kit: Call) -> None:
     listed = sfda_kit("bench", "list").output
     assert "rooms-mini" in listed and "nyu-objects" in listed
+
+
+@pytest.mark.slow
+def test_a_damaged_run_is_told_by_its_path_and_made_again(sfda_kit: Call, suite_file: Write) -> None:
+    suite = suite_file(methods=["source-only"], seeds=[0, 1])
+    assert sfda_kit("bench", suite).exit_code == 0
+    first, second = (path.parent for path in sorted(Path("runs/tiny").glob("*/record.json")))
+    whole = records(Path("runs/tiny"))
+    (first / "record.json").write_text("{")
+    (second / "history.json").write_bytes((second / "history.json").read_bytes()[:40])
+    status = sfda_kit("bench", "status", suite)
+    assert status.exit_code == 0 and "2 damaged" in status.output
+    assert all(f"{path} is damaged" in status.output for path in (first / "record.json", second / "history.json"))
+    again = sfda_kit("bench", suite)
+    assert again.exit_code == 0 and "2 damaged; 2 to run" in again.output and "2 done" in again.output
+    assert [record["metrics"] for record in records(Path("runs/tiny"))] == [record["metrics"] for record in whole]

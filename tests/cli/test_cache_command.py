@@ -107,5 +107,25 @@ def test_an_unfinished_stage_is_told_and_can_be_cleared(sfda_kit):
     assert not entries()
 
 
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
+def test_everything_is_verified_and_what_is_damaged_is_made_again(sfda_kit, filled, on_pairs):
+    whole = sfda_kit("cache", "verify")
+    assert whole.exit_code == 0 and ", 0 damaged" in whole.stdout
+    bridge = next((filled / "stages" / "bridge").rglob("*.safetensors"))
+    files = [next((filled / "decoded").rglob("pixels.npy")), next((filled / "rooms").rglob("*.npy")), bridge]
+    for path in files:
+        with path.open("r+b") as file:
+            file.seek(path.stat().st_size // 2)
+            byte = file.read(1)[0]
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte ^ 1]))
+    found = sfda_kit("cache", "verify", "--json")
+    assert found.exit_code == 1 and set(last_json(found)["damaged"]) == {*map(str, files[:2]), str(bridge.parent)}
+    assert "damaged and set aside" in " ".join(entry["what"] for entry in told(sfda_kit)["stages"])
+    assert sfda_kit("cache", "verify").exit_code == 0
+    assert sfda_kit("run", "--method", "tgmb", *on_pairs).exit_code == 0
+    assert bridge.exists()
+
+
 def test_sizes_are_told_in_decimal_units():
     assert [size_text(size) for size in (12, 1234, 20_300_000, 5 * 10**13)] == ["12 B", "1.2 kB", "20.3 MB", "50.0 TB"]

@@ -23,6 +23,7 @@ from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.results.journal import Journal
 from sfda_kit.runs.best_checkpoint import BestCheckpoint
+from sfda_kit.training.checkpoint import Checkpoint
 
 from ..conftest import last_json
 
@@ -75,6 +76,23 @@ class Sinking(Method):
         bias -= fill_bank(model, context.target).logits.mean(dim=0)
 
 
+class Drifting(Sinking):
+    """As above, with the core's checkpoints and steps of the size of the rate."""
+
+    def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
+        model = AdaptedModel(context.input_bridge, context.network.eval())
+        bias: Any = context.network.classifier.bias
+        optimizer, checkpoint = torch.optim.SGD([bias], lr=1.0), Checkpoint(context.checkpoint_dir / "drifting.pt")
+        for epoch in range(checkpoint.load({"model": model}, optimizer, context.listener) + 1, EPOCHS + 1):
+            with torch.no_grad():
+                if epoch == 1:
+                    self.spread(context, model)
+                bias[epoch % len(bias)] += 10 * context.config.lr * fill_bank(model, context.target).logits.std()
+                bias[0] += 500 * (epoch >= self.at and context.config.lr > self.bearable)
+            yield EpochState("sink", epoch, EPOCHS, model, fill_bank(model, context.target))
+            checkpoint.save(epoch, {"model": model}, optimizer)
+
+
 class OneClass(Aligner):
     """A loss term that asks for class 0."""
 
@@ -92,10 +110,12 @@ def stranger(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plugin package with a method and a loss term that collapse, as if it were installed."""
     module = types.ModuleType("a_stranger")
     module.Sinking, module.OneClass, module.Broken = Sinking, OneClass, Broken  # type: ignore[attr-defined]
+    module.Drifting = Drifting  # type: ignore[attr-defined]
     module.TERM = Recipe.model_validate({"aligners": {"one-class": 1.0}})  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "a_stranger", module)
     for kind, name, target in (
         ("method", "sinking", "Sinking"),
+        ("method", "drifting", "Drifting"),
         ("method", "one-class", "TERM"),
         ("aligner", "one-class", "OneClass"),
     ):
@@ -300,10 +320,29 @@ def test_killed_after_a_rollback_it_goes_on_with_the_lower_rate(sink, sfda_kit, 
 
     undisturbed = sink("--on-collapse", "rollback", "--runs-dir", "undisturbed").outcome()
     with monkeypatch.context() as patch:
-        patch.setattr(watch, "write_json", stopping(watch.write_json, 1))
+        patch.setattr(watch, "write_sealed", stopping(watch.write_sealed, 1))
         arguments = ["--method", "sinking", *on_pairs, "--epochs", str(EPOCHS), "--on-collapse", "rollback"]
         assert sfda_kit("run", *arguments).exit_code != 0
     assert sink("--on-collapse", "rollback", "--resume").outcome() == undisturbed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damaged", ["drifting.pt", "rollbacks.json"])
+def test_an_epoch_from_before_a_rollback_is_never_trained_again_with_the_lower_rate(
+    sink, sfda_kit, on_pairs, monkeypatch, damaged
+):
+    flags = ("--on-collapse", "rollback")
+    undisturbed = sink(*flags, "--runs-dir", "undisturbed", method="drifting")
+    assert len(undisturbed.monitor["rollbacks"]) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "epoch", stopping(Journal.epoch, 4))  # epoch 3 for the second time
+        arguments = ["--method", "drifting", *on_pairs, "--epochs", str(EPOCHS), *flags]
+        assert sfda_kit("run", *arguments).exit_code != 0
+    (file,) = Path("runs").glob(f"*/checkpoints/{damaged}")
+    file.write_bytes(file.read_bytes()[:-1])
+    resumed = sink(*flags, "--resume", method="drifting")
+    assert "adaptation begins again" in resumed.output
+    assert resumed.outcome() == undisturbed.outcome()
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sfda_kit import EpochState
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.builtin.bridges import Copy
-from sfda_kit.errors import UserError
+from sfda_kit.checksums import DamagedFileError
+from sfda_kit.errors import RunError
 from sfda_kit.evaluate.selection import EpochCandidate, better, choose, describe_selection, vetoed
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.results.record import Record
@@ -110,13 +111,12 @@ def a_state(epoch: int, seed: int) -> EpochState:
 
 
 def test_the_kept_state_comes_back_bit_for_bit(tmp_path):
-    kept = BestCheckpoint(tmp_path / "kept.safetensors")
+    kept = BestCheckpoint(tmp_path / "kept.state")
     best, last = a_state(1, seed=0), a_state(3, seed=1)
-    assert kept.kept() is None and kept.restore(last) is last
+    assert kept.epoch is None and kept.restore(last) is last
     weights = {name: value.clone() for name, value in best.model.state_dict().items()}
     kept.save(best, 0.1 + 0.2)
-    found = kept.kept()
-    assert found == ("adapt", 1, 3, 0.1 + 0.2)
+    assert kept.epoch == BestCheckpoint(kept.path).epoch == ("adapt", 1, 3, 0.1 + 0.2)
     restored = kept.restore(last)
     assert restored.epoch == 1 and restored.diagnostics == {}
     assert torch.equal(restored.bank.logits, best.bank.logits)
@@ -124,10 +124,16 @@ def test_the_kept_state_comes_back_bit_for_bit(tmp_path):
     assert all(torch.equal(value, weights[name]) for name, value in restored.model.state_dict().items())
     assert torch.equal(fill_bank(restored.model, small_target()).logits, best.bank.logits)
     kept.save(a_state(2, seed=2), None)
-    assert kept.kept() == ("adapt", 2, 3, None)
+    assert BestCheckpoint(kept.path).epoch == ("adapt", 2, 3, None)
 
 
-def test_a_damaged_kept_state_says_what_to_do(tmp_path):
-    (tmp_path / "kept.safetensors").write_bytes(b"not tensors")
-    with pytest.raises(UserError, match=f"is damaged.*Delete the folder {tmp_path}"):
-        BestCheckpoint(tmp_path / "kept.safetensors").kept()
+def test_a_kept_state_that_is_damaged_while_the_run_goes_on_is_not_used(tmp_path):
+    kept = BestCheckpoint(tmp_path / "kept.state")
+    kept.save(a_state(1, seed=0), 0.3)
+    content = bytearray(kept.path.read_bytes())
+    content[len(content) // 2] ^= 1
+    kept.path.write_bytes(content)
+    with pytest.raises(DamagedFileError):
+        _ = BestCheckpoint(kept.path).epoch
+    with pytest.raises(RunError, match=r"is damaged.*--resume"):
+        kept.restore(a_state(3, seed=1))

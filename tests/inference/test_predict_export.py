@@ -38,7 +38,7 @@ def write_run(folder: Path, bridge: str = "copy", unit: str | None = "mm") -> Pa
         input_bridge=BridgeConfig(name=bridge),
         encoding="jet",
         modality="depth",
-        depth_unit=unit,
+        unit=unit,
     )
     save_adapted(model, card, folder / "run" / "model")
     return folder / "run"

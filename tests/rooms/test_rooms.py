@@ -14,6 +14,7 @@ import pytest
 from sfda_kit.config.models import DatasetConfig
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.interfaces.dataset import PARTS
+from sfda_kit.parent import ORPHANED
 from sfda_kit.rooms.dataset import Rooms
 from sfda_kit.rooms.generate import render_scenes
 from sfda_kit.rooms.layout import DOMAINS, Layout, RoomsOptions, View
@@ -101,6 +102,9 @@ def test_worker_processes_render_what_one_process_does(monkeypatch):
     monkeypatch.setattr("sfda_kit.rooms.generate.CHUNK", 9)
     rooms, calls = _rooms(scenes=0.01), []
     rooms.progress = lambda what, done, total: calls.append((what, done, total))
+    killed = rooms._folder() / "kv1-source-depth.rendering"
+    killed.mkdir(parents=True)
+    (killed / "0.npy").write_bytes(b"what a killed process left")
     rows = _rows(rooms, "kv1", "source")
     pixels = rooms.read(rows, "depth", 96)
     layout = Layout(RoomsOptions(scenes=0.01), 0)
@@ -108,6 +112,18 @@ def test_worker_processes_render_what_one_process_does(monkeypatch):
     cached = rooms._native("kv1", "source", "depth")
     np.testing.assert_array_equal(cached, native)
     assert len(pixels) == calls[-1][1] == calls[-1][2] == len(rows)
+    names = {path.name for path in killed.parent.iterdir()}
+    assert names <= {"options.json", "kv1-source-depth.npy", "kv1-source-depth.lock"}
+
+
+def test_a_worker_ends_when_the_process_that_started_it_ends(tmp_path):
+    command = [sys.executable, "-m", "sfda_kit.rooms.worker", RoomsOptions(scenes=20).model_dump_json(), "0"]
+    command += ["kv1", "source", "rgb", "0", "20000", str(tmp_path / "out.npy")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as worker:
+        assert worker.stdin is not None
+        worker.stdin.close()
+        assert worker.wait(60) == ORPHANED
+    assert not list(tmp_path.iterdir())
 
 
 SCRIPT = """

@@ -17,6 +17,7 @@ import pytest
 
 from sfda_kit.config.loading import load_config
 from sfda_kit.errors import UserError
+from sfda_kit.results.abandoned import remove_abandoned
 from sfda_kit.results.journal import Journal
 from sfda_kit.results.store import RunFolder, open_run
 
@@ -106,9 +107,10 @@ def test_killed_after_the_last_epoch_the_result_is_still_written(sfda_kit, on_pa
         raise MemoryError("no memory for pictures")
 
     arguments = ("run", "--method", method, *on_pairs, "--resume", "--json")
-    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+    with monkeypatch.context() as patch:
         patch.setattr(figures, "draw_curves", broken)
-        sfda_kit(*arguments)
+        stopped = sfda_kit(*arguments)
+    assert stopped.exit_code == 1 and "not enough memory" in json.loads(stopped.stdout.splitlines()[-1])["error"]
     result = sfda_kit(*arguments)
     assert json.loads(result.stdout.splitlines()[-1])["status"] == "ok"
     assert f"continuing after epoch {epochs}" in result.stderr
@@ -200,6 +202,27 @@ def test_a_full_disk_leaves_no_empty_folder_behind(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="disk is full"):
         open_run(tmp_path, "shot", {"config": {}}, resume=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_folders_in_which_a_killed_process_computed_nothing_do_not_stay_for_ever(tmp_path):
+    folders = {seed: open_run(tmp_path, "shot", {"seed": seed}, resume=False) for seed in range(5)}
+    (folders[1].path / "history.json").write_text("[]")
+    (folders[2].path / "notes.txt").write_text("mine")
+    (folders[3].path / ".config.yaml.x1.tmp").write_text("half")
+    (folders[3].path / "config.yaml").unlink()
+    own = tmp_path / "mine"
+    own.mkdir()
+    (own / "config.yaml").touch()
+    for path in (own, *(folders[seed].path for seed in range(4))):
+        os.utime(path, (0, 0))
+    with folders[0].locked():
+        os.utime(folders[0].path, (0, 0))
+        remove_abandoned(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert {seed for seed, folder in folders.items() if folder.run_id in left} == {0, 1, 2, 4} and "mine" in left
+    os.utime(folders[0].path, (0, 0))
+    remove_abandoned(tmp_path)
+    assert not folders[0].path.exists() and folders[4].path.exists()
 
 
 def test_a_different_configuration_is_a_different_run():

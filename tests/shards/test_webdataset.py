@@ -172,6 +172,9 @@ def test_a_broken_cache_entry_is_made_again(shards, private_cache):
     assert len(entries) == len(list(shards.glob("*.tar")))
     for entry, text in zip(entries, ("", "[]", '{"index": {"keys": "a"}}', '{"index"'), strict=False):
         entry.write_text(text)
+    content = bytearray(entries[-1].read_bytes())
+    content[content.index(b'"index"') + 40] ^= 1
+    entries[-1].write_bytes(content)
     assert list(load(shards).index().names) == before
 
 

@@ -111,10 +111,58 @@ def test_the_rate_follows_the_schedule_and_terms_are_weighted(tmp_path: Path):
 
 
 def test_a_foreign_checkpoint_is_refused(tmp_path: Path):
-    path = tmp_path / "toy.pt"
-    path.write_bytes(b"not a checkpoint")
-    with pytest.raises(UserError, match="Delete it"):
-        list(train_stage(stage(1), Checkpoint(path), silent))
+    other = nn.Linear(3, 3)
+    checkpoint = Checkpoint(tmp_path / "toy.pt")
+    checkpoint.save(1, {"layer": other}, torch.optim.SGD(other.parameters(), lr=0.1))
+    with pytest.raises(UserError, match=r"does not belong to this run.*Delete it"):
+        list(train_stage(stage(1), checkpoint, silent))
+
+
+DAMAGE = {
+    "flipped": lambda content: content[:900] + bytes([content[900] ^ 1]) + content[901:],
+    "truncated": lambda content: content[:-1],
+    "zeroed tail": lambda content: content[:-600] + bytes(600),
+    "empty": lambda content: b"",
+    "foreign": lambda content: b"not a checkpoint",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("both", [False, True])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before_bit_for_bit(tmp_path: Path, damage: Any, both: bool):
+    whole = stage(4)
+    list(train_stage(whole, Checkpoint(tmp_path / "whole.pt"), silent))
+    checkpoint, told = Checkpoint(tmp_path / "cut.pt"), []
+    running = train_stage(stage(4), checkpoint, silent)
+    assert [next(running) for _ in range(4)][-1] == 4  # so epochs 3 and 2 are on the disk
+    running.close()
+    for path in (checkpoint.path, checkpoint.previous) if both else (checkpoint.path,):
+        path.write_bytes(damage(path.read_bytes()))
+    again = stage(4)
+    done = list(train_stage(again, checkpoint, lambda event: told.append(event.data.get("text"))))
+    assert done == ([1, 2, 3, 4] if both else [3, 4])
+    assert weights(again) == weights(whole)
+    notices = [text for text in told if text]
+    assert len(notices) == 1 + both and f"{checkpoint.path} is damaged" in notices[0]
+    assert (tmp_path / "cut.pt.damaged").is_file()
+    checkpoint.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.pt", "whole.previous.pt"]
+
+
+def test_a_full_disk_while_a_checkpoint_is_written_is_a_message_and_keeps_the_last_state(tmp_path: Path):
+    """``torch.save`` raises ``RuntimeError`` on a full disk, so the state is serialised in memory."""
+    resource = pytest.importorskip("resource")
+
+    trained, checkpoint = stage(1), Checkpoint(tmp_path / "toy.pt")
+    checkpoint.save(1, trained.modules, trained.optimizer)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"Cannot write .*toy.pt: the file would be larger.*--resume"):
+            checkpoint.save(2, trained.modules, trained.optimizer)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert checkpoint.load(trained.modules, trained.optimizer) == 1
 
 
 @given(count=st.integers(1, 60), size=st.integers(1, 20), seed=st.integers(0, 99))
