@@ -20,6 +20,10 @@ from sfda_kit.errors import DataError
 from sfda_kit.events import say
 from sfda_kit.files import sync
 
+_REMAKERS: dict[Path, Callable[[], NDArray[Any]]] = {}
+"""What makes an array again, by its file. It knows names of images, and they may tell classes; so it is not kept with
+the array, which methods are handed."""
+
 
 class CheckedArray(np.ndarray[Any, np.dtype[Any]]):
     """A mapped array of which each row has a checksum. Parts of it and results of operations are plain arrays."""
@@ -27,7 +31,7 @@ class CheckedArray(np.ndarray[Any, np.dtype[Any]]):
     sums: NDArray[np.uint32] | None = None
     seen: NDArray[np.bool_]
     start: int
-    remake: Callable[[], NDArray[Any]] | None = None
+    path: Path
 
     def __getitem__(self, key: Any) -> Any:
         """Return a part as a plain array."""
@@ -60,7 +64,7 @@ def checked(pixels: NDArray[Any], rows: NDArray[np.integer[Any]] | None = None) 
     rows = np.arange(len(pixels)) if rows is None else rows
     if pixels.damaged(rows) is None:
         return pixels
-    again = pixels.remake() if pixels.remake else pixels
+    again = _REMAKERS[pixels.path]() if pixels.path in _REMAKERS else pixels
     if isinstance(again, CheckedArray) and again.damaged(rows) is not None:
         raise DataError("Cached images are damaged again just after they were made. Check the disk of the cache.")
     return again
@@ -72,7 +76,9 @@ def open_checked(path: Path, remake: Callable[[], NDArray[Any]] | None = None) -
     array = open_mapped(path, _with_sums)
     if not isinstance(array, CheckedArray):
         return None
-    array.remake = remake
+    array.path = path
+    if remake:
+        _REMAKERS[path] = remake
     return array
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sfda_kit.data.modality import modality
 
 from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.config.models import DatasetConfig
@@ -18,6 +17,7 @@ from sfda_kit.data.checked_array import checked, open_checked, write_rows
 from sfda_kit.data.decode_cache import ImageFiles
 from sfda_kit.data.views import TargetView
 from sfda_kit.errors import DataError
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.rooms.dataset import Rooms
 
 ROWS = np.random.default_rng(0).integers(0, 255, (20, 8, 8, 3), np.uint8)
