@@ -6,6 +6,7 @@ the first. Rows are images, so a damaged one is found before it is shown to a ne
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -100,7 +101,9 @@ def write_rows(path: Path, rows: Iterable[NDArray[Any]], shape: tuple[int, ...],
             data = np.ascontiguousarray(row).data
             file.write(data)
             sums.append(zlib.crc32(data, start))
-        np.lib.format.write_array(file, np.array(sums, np.uint32))
+        last = io.BytesIO()  # numpy's own writing hides why a disk takes no more
+        np.lib.format.write_array(last, np.array(sums, np.uint32))
+        file.write(last.getbuffer())
     sync(path)
 
 
