@@ -7,6 +7,7 @@ the first. Rows are images, so a damaged one is found before it is shown to a ne
 from __future__ import annotations
 
 import io
+import weakref
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,6 +22,9 @@ from sfda_kit.errors import DataError
 from sfda_kit.events import say
 from sfda_kit.files import sync
 
+_remakes: dict[int, Callable[[], NDArray[Any]]] = {}
+"""What makes an array again, by its ``id``. It knows names of files, which no view may lead to."""
+
 
 class CheckedArray(np.ndarray[Any, np.dtype[Any]]):
     """A mapped array of which each row has a checksum. Parts of it and results of operations are plain arrays."""
@@ -28,7 +32,6 @@ class CheckedArray(np.ndarray[Any, np.dtype[Any]]):
     sums: NDArray[np.uint32] | None = None
     seen: NDArray[np.bool_]
     start: int
-    remake: Callable[[], NDArray[Any]] | None = None
 
     def __getitem__(self, key: Any) -> Any:
         """Return a part as a plain array."""
@@ -61,7 +64,7 @@ def checked(pixels: NDArray[Any], rows: NDArray[np.integer[Any]] | None = None) 
     rows = np.arange(len(pixels)) if rows is None else rows
     if pixels.damaged(rows) is None:
         return pixels
-    again = pixels.remake() if pixels.remake else pixels
+    again = _remakes[id(pixels)]() if id(pixels) in _remakes else pixels
     if isinstance(again, CheckedArray) and again.damaged(rows) is not None:
         raise DataError("Cached images are damaged again just after they were made. Check the disk of the cache.")
     return again
@@ -73,7 +76,9 @@ def open_checked(path: Path, remake: Callable[[], NDArray[Any]] | None = None) -
     array = open_mapped(path, _with_sums)
     if not isinstance(array, CheckedArray):
         return None
-    array.remake = remake
+    if remake is not None:
+        _remakes[id(array)] = remake
+        weakref.finalize(array, _remakes.pop, id(array))
     return array
 
 
