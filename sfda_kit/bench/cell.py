@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfda_kit.errors import BusyError, SfdaKitError
+from sfda_kit.files import scarcity
 from sfda_kit.parent import end_with_parent
 
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ def main() -> None:
     end_with_parent()
     try:
         execute(job)
-    except SfdaKitError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    except Exception as error:
+        told = error if isinstance(error, SfdaKitError) else scarcity(error)
+        if told is None:
+            raise
+        sys.exit(f"{type(told).__name__}: {told}")
 
 
 def execute(job: Job) -> None:

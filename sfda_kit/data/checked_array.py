@@ -6,6 +6,8 @@ the first. Rows are images, so a damaged one is found before it is shown to a ne
 
 from __future__ import annotations
 
+import io
+import weakref
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,9 +22,8 @@ from sfda_kit.errors import DataError
 from sfda_kit.events import say
 from sfda_kit.files import sync
 
-_REMAKERS: dict[Path, Callable[[], NDArray[Any]]] = {}
-"""What makes an array again, by its file. It knows names of images, and they may tell classes; so it is not kept with
-the array, which methods are handed."""
+_remakes: dict[int, Callable[[], NDArray[Any]]] = {}
+"""What makes an array again, by its ``id``. It knows names of files, which no view may lead to."""
 
 
 class CheckedArray(np.ndarray[Any, np.dtype[Any]]):
@@ -31,7 +32,6 @@ class CheckedArray(np.ndarray[Any, np.dtype[Any]]):
     sums: NDArray[np.uint32] | None = None
     seen: NDArray[np.bool_]
     start: int
-    path: Path
 
     def __getitem__(self, key: Any) -> Any:
         """Return a part as a plain array."""
@@ -64,7 +64,7 @@ def checked(pixels: NDArray[Any], rows: NDArray[np.integer[Any]] | None = None) 
     rows = np.arange(len(pixels)) if rows is None else rows
     if pixels.damaged(rows) is None:
         return pixels
-    again = _REMAKERS[pixels.path]() if pixels.path in _REMAKERS else pixels
+    again = _remakes[id(pixels)]() if id(pixels) in _remakes else pixels
     if isinstance(again, CheckedArray) and again.damaged(rows) is not None:
         raise DataError("Cached images are damaged again just after they were made. Check the disk of the cache.")
     return again
@@ -76,9 +76,9 @@ def open_checked(path: Path, remake: Callable[[], NDArray[Any]] | None = None) -
     array = open_mapped(path, _with_sums)
     if not isinstance(array, CheckedArray):
         return None
-    array.path = path
-    if remake:
-        _REMAKERS[path] = remake
+    if remake is not None:
+        _remakes[id(array)] = remake
+        weakref.finalize(array, _remakes.pop, id(array))
     return array
 
 
@@ -106,7 +106,9 @@ def write_rows(path: Path, rows: Iterable[NDArray[Any]], shape: tuple[int, ...],
             data = np.ascontiguousarray(row).data
             file.write(data)
             sums.append(zlib.crc32(data, start))
-        np.lib.format.write_array(file, np.array(sums, np.uint32))
+        last = io.BytesIO()  # numpy's own writing hides why a disk takes no more
+        np.lib.format.write_array(last, np.array(sums, np.uint32))
+        file.write(last.getbuffer())
     sync(path)
 
 

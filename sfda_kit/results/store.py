@@ -84,7 +84,7 @@ class RunFolder:
 
     def begin_again(self, damaged: Sequence[str], identity: Mapping[str, Any]) -> None:
         """Set the damaged files aside, and all others that say how far the run is, so that it is computed again."""
-        for name in {*COMPUTED, CHECKSUMS, *damaged}:
+        for name in dict.fromkeys([*COMPUTED, CHECKSUMS, *damaged]):  # no checkpoint may stay without its history
             if (self.path / name).exists():
                 set_aside(self.path / name)
         self.write_config(identity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -151,4 +152,7 @@ def _run_worker(layout: Layout, view: View, start: int, stop: int, path: Path) -
         os.close(reading)
         os.close(held)
     if finished.returncode:
-        raise RunError(f"A worker rendering {'-'.join(view)} stopped: {finished.stderr.strip()[-800:]}")
+        said = finished.stderr.strip().splitlines() or [f"its exit code is {finished.returncode}"]
+        if os.strerror(errno.ENOSPC) in said[-1]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        raise RunError(f"A worker rendering {'-'.join(view)} stopped: {said[-1][-800:]}")

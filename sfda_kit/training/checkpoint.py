@@ -41,7 +41,7 @@ class Checkpoint:
     path: Path
 
     @property
-    def previous(self) -> Path:
+    def _previous(self) -> Path:
         """The file of the epoch before."""
         return self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")
 
@@ -49,7 +49,7 @@ class Checkpoint:
         """Write the state, so that a kill at any moment leaves this state or that of the epoch before."""
         with explain_write_errors(self.path):
             if self.path.exists():
-                self.path.replace(self.previous)
+                self.path.replace(self._previous)
         state = {
             "epochs_done": epochs_done,
             "modules": {name: module.state_dict() for name, module in modules.items()},
@@ -63,7 +63,7 @@ class Checkpoint:
         A damaged file is set aside with a notice, and the state of the epoch before is used, or none. Raises
         ``UserError`` where a whole file does not fit the modules.
         """
-        for path in (self.path, self.previous):
+        for path in (self.path, self._previous):
             if path.exists():
                 try:
                     return self._restore(path, modules, optimizer)
@@ -74,7 +74,7 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove all files of a stage that has ended."""
-        for path in (self.path, self.previous):
+        for path in (self.path, self._previous):
             path.unlink(missing_ok=True)
             path.with_name(path.name + ASIDE).unlink(missing_ok=True)
 

@@ -136,7 +136,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_bit_for_bit(tmp_path:
     running = train_stage(stage(4), checkpoint, silent)
     assert [next(running) for _ in range(4)][-1] == 4  # so epochs 3 and 2 are on the disk
     running.close()
-    for path in (checkpoint.path, checkpoint.previous) if both else (checkpoint.path,):
+    for path in (checkpoint.path, checkpoint._previous) if both else (checkpoint.path,):
         path.write_bytes(damage(path.read_bytes()))
     again = stage(4)
     done = list(train_stage(again, checkpoint, lambda event: told.append(event.data.get("text"))))
