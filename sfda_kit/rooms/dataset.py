@@ -21,6 +21,9 @@ from sfda_kit.rooms.shapes import CLASSES, TI_SHAPES, TR_SHAPES
 if TYPE_CHECKING:
     from sfda_kit.config.models import DatasetConfig
 
+FORMAT = 2
+"""The format of the rendered files: 2 has checksums. Files of another format lie in folders of other names."""
+
 
 class Rooms(Dataset):
     """The procedural benchmark is generated on first use; see ``docs/rooms.md``.
@@ -75,7 +78,7 @@ class Rooms(Dataset):
         return cached_part(self._folder(), self._layout, View(domain, part, modality), self.progress)
 
     def _folder(self) -> Path:
-        return cache_dir() / "rooms" / self.fingerprint()[:16]
+        return cache_dir() / "rooms" / f"{self.fingerprint()[:16]}-{FORMAT}"
 
     def _filled(
         self,
