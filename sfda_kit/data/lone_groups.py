@@ -26,11 +26,14 @@ def refuse_lone_groups(
 ) -> None:
     """Raise ``DataError`` for a class that a part lacks although there are enough images, for want of groups.
 
-    ``part``: that of each row. Parts that the data set itself declares are left as they are, and so are classes with
-    fewer images than a part needs anyway, which are left out with a notice.
+    ``classes``: those that the user named; a class of a named split is left out with a notice instead. ``part``: that
+    of each row. Parts that the data set itself declares are left as they are, and so are classes with fewer images than
+    a part needs anyway, which are left out with a notice. Where ``minimum_images`` is 0 only the source needs images of
+    a class.
     """
+    split = SPLIT if dataset.config.minimum_images else SPLIT[:1]
     source, target = (index.domains.index(sensor.domain) for sensor in sensors)
-    needed = {source: SPLIT[:1], target: SPLIT[1:]} if source != target else {source: SPLIT}
+    needed = {source: split[:1], target: split[1:]} if source != target else {source: split}
     for name in (one for one in classes if one in index.classes):
         for domain, parts in needed.items():
             rows = (index.label == index.classes.index(name)) & (index.domain == domain) & (index.part < 0)

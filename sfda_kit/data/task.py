@@ -93,7 +93,7 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
     split = choose_split(dataset, config, index)
     keep, notices = _without_bad(dataset, config, source, target, len(index.label))
     parts = split_groups(index, config.split_seed, config.shares)
-    refuse_lone_groups(dataset, index, split.tr_classes, parts, (source, target))
+    refuse_lone_groups(dataset, index, config.tr_classes or (), parts, (source, target))
     rows, classes, left_out = _rows_by_role(index, split, parts, source, target, config.minimum_images, keep)
     if config.skip_bad:
         rows, copied = without_copies(dataset, rows, source.modality, target.modality)

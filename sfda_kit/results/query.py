@@ -19,9 +19,6 @@ T = TypeVar("T")
 ORDER = {"runs": "run_id", "history": "run_id, phase, epoch", "predictions": "run_id, name"}
 FORMATS = {"csv": "FORMAT csv, HEADER", "parquet": "FORMAT parquet"}
 
-NO_FORMULAS = """* REPLACE ()"""
-"""All columns, with an apostrophe before a text that a spreadsheet would take for a formula."""
-
 PLAIN_CELL = "CASE WHEN {text} SIMILAR TO '[=+@-].*' THEN concat(chr(39), {text}) ELSE {text} END"
 
 
@@ -54,7 +51,7 @@ def export(view: str, folder: Path, out: Path, file_format: str) -> Answer:
             raise UserError(f"There is no {what} {given!r}. {did_you_mean(given, known)}")
     with Records(folder) as records, atomic(out, "with --out.") as work:
         records.open([view])
-        cells = NO_FORMULAS if file_format == "csv" else "*"
+        cells = _without_formulas(records, view) if file_format == "csv" else "*"
         rows = f"SELECT {cells} FROM (FROM {view} ORDER BY {ORDER[view]})"
         copy = f"COPY ({rows}) TO {literal(str(work))} ({FORMATS[file_format]})"
         found = _explained(lambda: records.connection.execute(copy).fetchall())

@@ -18,16 +18,20 @@ def hold_out(groups: Tensor, share: float, seed: int, labels: Tensor | None = No
     """Return training rows and held-out rows. Whole groups with about ``share`` of the images are held out.
 
     Single images are held out where groups are so large that over half of the images would be held out. With ``labels``
-    no image of a class is held out that would have none left to train on, so that nothing may be held out at all.
+    no image of a class is held out that would have none left to train on; where that leaves no image of a group, single
+    images are held out, and none where each class has one image.
     """
     generator = seeded_generator(seed, "hold-out")
     order = torch.randperm(int(groups.max()) + 1, generator=generator)
-    held_out = _last(order[groups], share)
-    if 2 * held_out.sum() > len(groups):
-        held_out = _last(torch.randperm(len(groups), generator=generator), share)
-    if labels is not None:
-        held_out &= torch.isin(labels, labels[~held_out])
+    held_out = _trainable(_last(order[groups], share), labels)
+    if 2 * held_out.sum() > len(groups) or not held_out.any():
+        held_out = _trainable(_last(torch.randperm(len(groups), generator=generator), share), labels)
     return (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
+
+
+def _trainable(held_out: Tensor, labels: Tensor | None) -> Tensor:
+    """Return which rows are held out without those of a class that would have none left to train on."""
+    return held_out if labels is None else held_out & torch.isin(labels, labels[~held_out])
 
 
 def _last(rank: Tensor, share: float) -> Tensor:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from sfda_kit.config.digest import digest
 from sfda_kit.config.models import RunConfig
-from sfda_kit.data.lone_groups import group_name
 from sfda_kit.data.task import LEAST_IMAGES
 from sfda_kit.errors import DataError, RunError, UserError
 from sfda_kit.plugins.code_hash import part_identity
@@ -129,12 +128,9 @@ def _refuse_too_few(task: Task, training: Tensor, held_out: Tensor) -> None:
             "larger share (--shares 70,15,15)."
         )
     if not len(held_out):
-        row = int(task.rows["source"][0])
-        name, group = task.classes[task.labels("source")[0]], group_name(task.dataset, task.index, row)
         raise DataError(
-            f"No source image can be held out: each group of them holds all source images of a class, such as "
-            f"{group!r} those of {name!r}, and without it the class could not be learnt. Film each class in more "
-            "places, give finer groups (groups.csv, --group-pattern), or use a source card (--source-card)."
+            f"No source image can be held out: {task.classes[task.labels('source')[0]]!r} and the other classes would "
+            "have none left to train on. Add source images, or use a source card (--source-card)."
         )
 
 
