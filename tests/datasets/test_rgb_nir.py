@@ -51,18 +51,19 @@ def test_the_twin_is_read_from_the_root_and_from_its_parent(twin):
         assert dataset.synthetic
     rows = np.arange(36)
     assert dataset.read(rows, "rgb", 24).shape == (36, 24, 24, 3)
-    assert dataset.read(rows, "nir", 24).dtype == np.uint8
+    assert dataset.read(rows, "nir", 24).dtype == np.uint16
 
 
 @pytest.mark.parametrize("planes", ["contig", "separate"])
-@pytest.mark.parametrize(("dtype", "value"), [(np.uint8, 156), (np.uint16, 156 * 257 + 40)])
-def test_infrared_is_scaled_by_its_dtype(own, planes, dtype, value):
+@pytest.mark.parametrize(("dtype", "value"), [(np.uint8, 156), (np.uint16, 40132)])
+def test_infrared_keeps_its_bits(own, planes, dtype, value):
     pixels = np.zeros((10, 10, 3), dtype)
     pixels[..., 0] = value  # the first channel counts
     stored = np.moveaxis(pixels, -1, 0) if planes == "separate" else pixels
     half = own / "nirscene1" / "country" / "0001_nir.tiff"
     tifffile.imwrite(half, stored, photometric="rgb", planarconfig=planes)
-    assert (load(own).read(np.array([0]), "nir", 10) == 156).all()
+    read = load(own).read(np.array([0]), "nir", 10)
+    assert read.dtype == dtype and (read == value).all()
 
 
 def test_splits_are_six_to_three(twin):

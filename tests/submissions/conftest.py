@@ -44,7 +44,7 @@ def packed(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> P
     from sfda_kit.submissions.pack import pack
 
     out = tmp_path_factory.mktemp("packed") / "both.zip"
-    return pack(list(runs.values()), out, {"submitter": "Ada"}).path
+    return pack(list(runs.values()), out, {"submitter": "Ada"}, pictures=True).path
 
 
 @pytest.fixture
