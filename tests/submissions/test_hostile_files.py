@@ -169,7 +169,7 @@ SCHEMA = {
     "no record": (lambda f: f.pop(f.path("record.json")), "there is no record.json"),
     "yaml differs": (raw("config: {}\nrecipe: {}\n", "config.yaml"), "not that of the record"),
     "yaml bomb": (raw("a: &a [x]\nb: [*a, *a]\n", "config.yaml"), "anchors or aliases"),
-    "yaml code": (raw("!!python/object/apply:os.system [id]\n", "config.yaml"), "it names types"),
+    "yaml code": (raw("!!python/object/apply:os.system [id]\n", "config.yaml"), "it names a type"),
     "yaml deep": (raw("[" * 500 + "]" * 500, "config.yaml"), "nested too deeply"),
     "yaml broken": (raw("a: [", "config.yaml"), "not valid YAML"),
     "yaml of others": (raw("hello: 1\nworld: 2\n", "config.yaml"), "must hold algorithms, config"),
