@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from sfda_kit.errors import DataError, brief
+from sfda_kit.files import read_text
 from sfda_kit.interfaces.dataset import PARTS
 from sfda_kit.plugins.modalities import is_modality, modality_names
 
 COLUMNS = ("path", "class", "domain", "modality", "pair", "role", "group")
 """``path`` and ``class`` are required."""
+MAX_BYTES = 1_000_000_000
 DEFAULT_DOMAIN, DEFAULT_MODALITY = "default", "rgb"
 _ALIASES = {"label": "class", "pair_id": "pair"}
 
@@ -55,17 +58,17 @@ def read_table(path: Path, images: Path) -> tuple[list[Line], list[str]]:
 def _cells(path: Path) -> Iterator[tuple[int, dict[str, str], bool]]:
     """Yield line number, cells by column, and whether there are more cells than columns."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as text:
-            header = text.readline()
-            delimiter = max(",\t;", key=header.count)
-            names = [_column(name) for name in next(csv.reader([header], delimiter=delimiter), [])]
-            _check_columns(path, names)
-            reader = csv.reader(text, delimiter=delimiter)
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    by_name = dict(zip(names, (cell.strip() for cell in cells), strict=False))
-                    yield reader.line_num + 1, by_name, len(cells) > len(names)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = StringIO(read_text(path, MAX_BYTES).removeprefix("\ufeff"), newline="")
+        header = text.readline()
+        delimiter = max(",\t;", key=header.count)
+        names = [_column(name) for name in next(csv.reader([header], delimiter=delimiter), [])]
+        _check_columns(path, names)
+        reader = csv.reader(text, delimiter=delimiter)
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                by_name = dict(zip(names, (cell.strip() for cell in cells), strict=False))
+                yield reader.line_num + 1, by_name, len(cells) > len(names)
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path} cannot be read ({error}). Save it as UTF-8 CSV or TSV.") from None
 
 

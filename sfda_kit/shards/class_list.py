@@ -6,6 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 from sfda_kit.errors import DataError, did_you_mean
+from sfda_kit.files import read_text
+
+MAX_BYTES = 100_000_000
 
 
 class ClassList:
@@ -33,9 +36,10 @@ def read_class_list(path: Path | None) -> ClassList:
         return ClassList()
     path = path.expanduser().absolute()
     try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path, MAX_BYTES).removeprefix("\ufeff").splitlines()
+    except (OSError, ValueError) as error:
         raise DataError(f"dataset.options.classes {path} cannot be read ({error}). Write one class a line.") from None
+    names = [line.strip() for line in lines if line.strip()]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice or not names:
         what = f"names {', '.join(twice[:5])} twice" if twice else "names no class"
