@@ -27,6 +27,8 @@ def checked_labels(labeler: PseudoLabeler, bank: FeatureBank) -> PseudoLabels:
         refuse(labeler, f"labels {described(labels)}", f"torch.int64 ({images},), one for each image of the bank")
     if not isinstance(weights, Tensor) or not weights.is_floating_point() or weights.shape != (images,):
         refuse(labeler, f"weights {described(weights)}", f"floating point ({images},), one for each image of the bank")
+    if labels.is_meta:  # tensors without values, in trials of the shapes
+        return found
     least, most = int(labels.min()), int(labels.max())
     if least < 0 or most >= classes:
         refuse(labeler, f"labels from {least} to {most}", f"0 to {classes - 1}; a weight of 0 leaves an image out")

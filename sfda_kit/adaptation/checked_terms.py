@@ -38,5 +38,5 @@ class CheckedTerm:
     def _check_values(self, loss: Tensor, is_first: bool) -> None:
         if not loss.requires_grad:
             refuse(self.part, "a loss without a gradient", f"{SCALAR} computed from the signals, so that it trains")
-        if is_first and not loss.isfinite():
+        if is_first and not loss.is_meta and not loss.isfinite():
             refuse(self.part, f"a loss of {loss.item()} in the first step", "a finite one")

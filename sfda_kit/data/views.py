@@ -114,7 +114,7 @@ class ImageView:
         expected = (len(images), 3, *images.shape[2:])
         if not isinstance(found, Tensor) or found.shape != expected or not found.is_floating_point():
             refuse(self.encoding, described(found), f"floating point {expected}")
-        if self._looks_at_values and found.numel():
+        if self._looks_at_values and found.numel() and not found.is_meta:
             least, most = float(found.amin()), float(found.amax())
             if not -_TOLERANCE <= least <= most <= 1 + _TOLERANCE:
                 refuse(self.encoding, f"values from {least:.3g} to {most:.3g}", "values in [0, 1]")
