@@ -17,12 +17,16 @@ SECONDS = 120
 """The number of seconds after which a run counts as hanging."""
 
 
-def kill_runs(outcomes: Outcomes, folder: Path, most: int, seed: int = 0) -> dict[str, Any]:
-    """Kill up to ``most`` runs. Returns the result of an undisturbed run, which every continued run must repeat."""
+def undisturbed(folder: Path) -> Path:
+    """Return the folder of a run that nothing disturbs; its writes are counted in ``writes``."""
     place = emptied(folder / "undisturbed")
-    counted = folder / "writes"
-    ended(in_child(lambda: work(place), folder / "log", killed_at_write(0, counted)), folder / "log")
-    expected, writes = result_of(place / "runs"), counted.stat().st_size
+    ended(in_child(lambda: work(place), folder / "log", killed_at_write(0, folder / "writes")), folder / "log")
+    return place
+
+
+def kill_runs(outcomes: Outcomes, folder: Path, expected: dict[str, Any], most: int, seed: int = 0) -> None:
+    """Kill ``most`` runs, half of them before a write; each must continue to the result of an undisturbed one."""
+    writes = (folder / "writes").stat().st_size
     rng = random.Random(seed)
     chosen = range(1, writes + 1) if writes <= most // 2 else sorted(rng.sample(range(1, writes + 1), most // 2))
     with timed(outcomes, "kills before writes"):
@@ -36,7 +40,6 @@ def kill_runs(outcomes: Outcomes, folder: Path, most: int, seed: int = 0) -> dic
             sent = signal.SIGTERM if number % 5 == 4 else signal.SIGINT if number % 5 == 3 else signal.SIGKILL
             ended(in_child(lambda: work(place), folder / "log"), folder / "log", rng.uniform(0.05, 6), sent)  # noqa: B023
             continued(outcomes, f"{sent.name} at a random moment", place, expected, folder / "log", str(number))
-    return expected
 
 
 def work(place: Path) -> None:

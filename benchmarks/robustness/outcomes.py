@@ -48,11 +48,16 @@ class Outcomes:
         return any(counts[bad] for counts in self.counts.values() for bad in BAD)
 
     def write(self, folder: Path) -> None:
-        """Write ``robustness.md`` and ``robustness.json`` to ``folder``."""
-        told = {name: dict(counts) for name, counts in self.counts.items()}
+        """Write ``robustness.md`` and ``robustness.json`` to ``folder``. Faults that were not tried stay there."""
+        file = folder / "robustness.json"
+        before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"outcomes": {}, "seconds": {}}
+        for name, counts in before["outcomes"].items():
+            if name not in self.counts:
+                self.counts[name] = Counter(counts)
         about = {"versions": versions(), "python": platform.python_version()}
-        facts = {**about, "seconds": dict(self.seconds), "outcomes": told, "examples": self.examples}
-        (folder / "robustness.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        seconds = {**before["seconds"], **self.seconds}
+        facts = {**about, "seconds": seconds, "outcomes": self.counts, "examples": self.examples}
+        file.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         (folder / "robustness.md").write_text(self.table(), encoding="utf-8")
 
     def table(self) -> str:

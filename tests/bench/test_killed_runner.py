@@ -55,7 +55,7 @@ def test_killed_again_and_again_a_suite_ends_as_undisturbed(suite_file: Write, m
     assert undisturbed.wait() == 0
     monkeypatch.setenv("SFDA_KIT_CACHE", str(Path("other-cache").absolute()))
     moments = random.Random(0)
-    for _ in range(3):
+    for _ in range(2):
         killed = bench(suite, "killed")
         time.sleep(moments.uniform(3, 9))
         killed.send_signal(signal.SIGKILL)
