@@ -46,14 +46,15 @@ LONGEST_ANSWER = 10_000
 
 
 def give_hostile_inputs(outcomes: Outcomes, folder: Path, most: int, seed: int = 0) -> None:
-    """Give up to ``most`` hostile arguments, drawn from all pairs of a parameter and a text, and every hostile file."""
+    """Give up to ``most`` hostile arguments, drawn from all pairs of a parameter and a text, and as many files."""
     place = folder / "hostile"
     place.mkdir(exist_ok=True)
     os.environ["SFDA_KIT_CACHE"] = str(place / "cache")
     arguments = list(_arguments(place))
-    chosen = random.Random(seed).sample(arguments, min(most, len(arguments)))
+    drawn = random.Random(seed)
+    chosen, files = (drawn.sample(all_, min(most, len(all_))) for all_ in (arguments, list(_files(place))))
     with timed(outcomes, "hostile inputs"):
-        for fault, words in (("hostile argument", chosen), ("hostile file", list(_files(place)))):
+        for fault, words in (("hostile argument", chosen), ("hostile file", files)):
             for given in words:
                 outcome, text = _answer(given, outcomes.longest)
                 outcomes.add(fault, outcome, f"{str(given)[:300]}\n{text}")
