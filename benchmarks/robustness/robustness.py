@@ -1,6 +1,6 @@
 """What the product does when it is killed, when its files are damaged, and when its input is hostile.
 
-    python benchmarks/robustness/robustness.py [KIND ...] [--quick] [--out DIR]
+    python benchmarks/robustness/robustness.py [KIND ...] [--quick] [--kills N] [--out DIR]
 
 Kills a run of a few seconds before its writes and at random moments, and continues it; damages files that a run keeps;
 gives hostile arguments and files to every command; reads changed settings, cards, lists, weights and archives. Writes
@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--kills", type=int, help=f"number of kills (default: {FULL['kills']}, quick {QUICK['kills']})")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     given = parser.parse_args()
     if unknown := set(given.kinds) - set(KINDS):
@@ -48,7 +49,8 @@ def main() -> None:
         os.chdir(folder)
         # the quick part must not depend on how busy the machine is
         outcomes = Outcomes(longest=120 if given.quick else 10)
-        measure(Path(folder), given.kinds or KINDS, QUICK if given.quick else FULL, outcomes)
+        tries = QUICK if given.quick else FULL
+        measure(Path(folder), given.kinds or KINDS, tries | ({"kills": given.kills} if given.kills else {}), outcomes)
     outcomes.write(out)
     print(outcomes.table())
     sys.exit(outcomes.failed)
