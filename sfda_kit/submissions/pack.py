@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from sfda_kit import __version__
 from sfda_kit.config.explain import explain
+from sfda_kit.config.yaml import read_yaml
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.files import atomic
 from sfda_kit.results.collection import StoredRun, load_runs
@@ -127,10 +128,25 @@ def _chosen(folders: Sequence[Path], with_failed: bool) -> tuple[list[StoredRun]
 def _is_whole(run: StoredRun, damaged: list[DataError]) -> bool:
     try:
         run.check()
+        _identity(run)
     except DataError as error:
         damaged.append(error)
         return False
     return True
+
+
+def _identity(run: StoredRun) -> dict[str, Any]:
+    """Return what ``config.yaml`` says, empty without one. Raises ``DataError`` where it is damaged."""
+    path = run.path / CONFIG
+    if not path.exists():
+        return {}
+    try:
+        found = read_yaml(path)
+    except UserError as error:
+        raise DataError(f"{path} is damaged. {error} Run it again with --resume.") from None
+    if not found:
+        raise DataError(f"{path} is damaged: it is empty. Run it again with --resume.")
+    return found
 
 
 def _reason(run: StoredRun, with_failed: bool) -> str:
@@ -170,8 +186,7 @@ def _files(run: StoredRun, pictures: bool) -> dict[str, bytes]:
     """Return the files of a run for the archive, by name: no weights, no events, no other file."""
     record = public_record(run.record)
     files = {RECORD: _json(record.model_dump(mode="json"))}
-    if (run.path / CONFIG).exists():
-        identity = yaml.safe_load((run.path / CONFIG).read_text(encoding="utf-8"))
+    if identity := _identity(run):
         told = {**public(identity), "config": record.config, "recipe": record.recipe}
         files[CONFIG] = yaml.safe_dump(told, sort_keys=False).encode()
     if (run.path / HISTORY).exists():

@@ -83,6 +83,10 @@ def test_a_damaged_run_is_told_and_the_others_are_packed_and_queried(sfda_kit, r
             assert query.exit_code == 0 and query.stdout.split() == ["run_id", second.name]
             assert str(first / name) in query.stderr
             shutil.copy(kept / name, first / name)
+    for content in (b"", b"\xe9", b"\0", b"- a"):
+        (first / "config.yaml").write_bytes(content)
+        assert str(first) in pack([Path("runs")], tmp_path / "out.zip", {}).damaged[0]
+    shutil.copy(kept / "config.yaml", first / "config.yaml")
     flip(first / "predictions.parquet")
     query = sfda_kit("results", "query", "select distinct run_id from predictions", "--format", "csv")
     assert query.stdout.split() == ["run_id", second.name] and "left out" in query.stderr
