@@ -100,19 +100,27 @@ def json_text(value: Any) -> str:
 def read_text(path: Path, limit: int = MAX_TEXT) -> str:
     """Return the text of a regular file of at most ``limit`` bytes.
 
-    Raises ``OSError`` where it cannot be read, and ``ValueError`` with one sentence for a pipe or a device, which could
-    hang or never end, for a larger file, and for text that is not UTF-8.
+    Raises ``OSError`` where it cannot be read, and ``ValueError`` with one sentence for a pipe or a device, for a
+    larger file, and for text that is not UTF-8.
     """
-    with open(path, "rb", opener=_open_at_once) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("it is no regular file")
-        content = file.read(limit + 1)
+    content = read_regular(path, limit + 1)
     if len(content) > limit:
         raise ValueError(f"it is larger than {limit // 1_000_000} MB")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 text (byte {error.start})") from None
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Return the first ``most`` bytes of a regular file.
+
+    Raises ``OSError`` where it cannot be read, and ``ValueError`` for a pipe or a device, which may hang or never end.
+    """
+    with open(path, "rb", opener=_open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no regular file")
+        return file.read(most)
 
 
 def _open_at_once(name: str, flags: int) -> int:

@@ -14,7 +14,7 @@ from outcomes import Outcomes, judged, timed
 from typer.testing import CliRunner
 
 from sfda_kit.cli.app import app
-from sfda_kit.errors import SfdaKitError
+from sfda_kit.errors import SfdaKitError, printable
 
 TEXTS = [
     *(
@@ -66,7 +66,7 @@ def _answer(words: list[str], longest: int) -> tuple[str, str]:
     def call() -> None:
         nonlocal shown
         result = CliRunner().invoke(app, words)
-        shown = result.output + str(result.exception or "")[:4100]
+        shown = result.output + printable(str(result.exception or "")[:4100])  # as it is shown in the end
         if result.exception and not isinstance(result.exception, (SystemExit, SfdaKitError)):
             raise result.exception
         if result.exit_code:

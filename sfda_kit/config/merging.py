@@ -75,6 +75,8 @@ def _part(key: str, value: Any) -> dict[str, Any] | None:
 
 
 def _aligner(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(name, str):
+        raise UserError(f"recipe.aligners: {name!r} is no name of an aligner; expected NAME: WEIGHT")
     return {"weight": value} if isinstance(value, (int, float)) else dict(_mapping(f"aligners.{name}", value))
 
 

@@ -36,7 +36,7 @@ def renamed_recipe(recipe: Any, rename: Rename) -> Any:
         return recipe
     named = {key: _part(_KINDS[key], value, rename) if key in _KINDS else value for key, value in recipe.items()}
     if isinstance(aligners := recipe.get("aligners"), Mapping):
-        named["aligners"] = {rename("aligner", name): value for name, value in aligners.items()}
+        named["aligners"] = {_part("aligner", name, rename): value for name, value in aligners.items()}
     phases = recipe.get("phases")
     if isinstance(phases, Mapping):
         named["phases"] = {name: renamed_recipe(phase, rename) for name, phase in phases.items()}

@@ -61,7 +61,7 @@ def _load_plain(path: Path) -> Any:
 
 
 def _refusal(path: Path, error: Exception) -> str:
-    if path.stat().st_size == 0 or not (zipfile.is_zipfile(path) or _pickled(path)):
+    if path.stat().st_size == 0 or not (_zipped(path) or _pickled(path)):
         return f"{path} is no file of weights, or is damaged. Expected safetensors, or a .pt of torch.save."
     lines = str(error).splitlines()
     reason = next((line for line in lines if "global" in line.lower()), lines[0] if lines else "").strip()
@@ -70,6 +70,13 @@ def _refusal(path: Path, error: Exception) -> str:
         "unpickled, because a pickle can run any code. Where the model was trained, save its weights alone: "
         "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors'), and import that file."
     )
+
+
+def _zipped(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # it is one, of a kind that is not read
+        return True
 
 
 def _pickled(path: Path) -> bool:

@@ -13,11 +13,11 @@ from pathlib import Path
 from filelock import FileLock
 
 from sfda_kit.errors import UserError
-from sfda_kit.files import explain_write_errors
+from sfda_kit.files import explain_write_errors, read_regular
 from sfda_kit.submissions.archive import read_archive
 from sfda_kit.submissions.findings import ArchiveFindings
-from sfda_kit.submissions.layout import MANIFEST
-from sfda_kit.submissions.sandbox import read_bounded, verify_in_sandbox
+from sfda_kit.submissions.layout import MANIFEST, MAX_ARCHIVE
+from sfda_kit.submissions.sandbox import verify_in_sandbox
 from sfda_kit.submissions.verify import Rules, read_manifest
 
 SUBMISSION = "submission.json"
@@ -58,9 +58,9 @@ def add(archive: Path, records: Path, rules: Rules | None = None) -> Added:
 def read_archive_file(path: Path) -> bytes:
     """Return the bytes of an archive. Raises ``UserError`` naming what is wrong with the file."""
     try:
-        return read_bounded(path)
-    except OSError as error:
-        raise UserError(f"Cannot read the archive {path}: {error.strerror}.") from None
+        return read_regular(path, MAX_ARCHIVE + 1)
+    except (OSError, ValueError) as error:
+        raise UserError(f"Cannot read the archive {path}: {getattr(error, 'strerror', None) or error}.") from None
 
 
 def _contents(data: bytes, findings: ArchiveFindings) -> tuple[dict[str, dict[str, bytes]], bytes]:

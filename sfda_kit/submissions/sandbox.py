@@ -18,12 +18,6 @@ MEMORY = 4096 * MIB
 """Bytes of address space that the check may take in addition to its loaded libraries."""
 
 
-def read_bounded(path: Path) -> bytes:
-    """Return the file at ``path``, at most one byte more than is accepted. Raises ``OSError``."""
-    with path.open("rb") as file:
-        return file.read(MAX_ARCHIVE + 1)
-
-
 def verify_in_sandbox(data: bytes, rules: Rules | None = None, timeout_s: float = 900) -> ArchiveFindings:
     """Run ``verify`` in another process; if that dies or takes too long, refuse the archive."""
     request = _from_anywhere(rules or Rules()).model_dump_json().encode() + b"\n" + data

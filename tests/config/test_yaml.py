@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sfda_kit.config.loading import load_config
 from sfda_kit.config.yaml import parse_assignments, parse_yaml, read_yaml
 from sfda_kit.errors import UserError
 
@@ -71,3 +72,8 @@ def test_hostile_values_on_the_command_line_are_refused_briefly(text):
     with pytest.raises(UserError) as caught:
         parse_assignments([text])
     assert len(str(caught.value)) < 400
+
+
+def test_a_number_for_the_name_of_an_aligner_is_refused():
+    with pytest.raises(UserError, match="3 is no name of an aligner"):
+        load_config({"method": "source-only", "recipe": {"aligners": {3: 1.0}}})
