@@ -110,7 +110,9 @@ def test_the_only_group_of_a_class_is_never_held_out(seed: int):
     labels = (groups == 7).long()  # one class is one group
     training, held_out = hold_out(groups, 0.3, seed, labels)
     assert set(labels[training].tolist()) == {0, 1} and 1 not in labels[held_out]
-    assert not len(hold_out(groups, 0.1, seed, groups)[1]), "each group is all that there is of a class"
+    training, held_out = hold_out(groups, 0.1, seed, groups)  # each group is all that there is of a class
+    assert len(held_out) and set(groups[training].tolist()) == set(range(10)), "single images are held out"
+    assert not len(hold_out(torch.arange(5), 0.3, seed, torch.arange(5))[1]), "each class has one image"
 
 
 @pytest.mark.parametrize("size", [1, 4, 38, 40])
