@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -70,22 +71,28 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
-    """Put a plugin of one file with its metadata on the path, as pip would."""
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Put a one-file plugin with its metadata on the path, as pip would."""
     from sfda_kit.plugins.discovery import installation
 
     monkeypatch.syspath_prepend(str(tmp_path))
+    names = []
 
-    def put(name: str, code: str) -> None:
+    def put(name: str, code: str, requires: str = "") -> None:
         (tmp_path / f"{name}.py").write_text(code)
         info = tmp_path / f"{name}-1.2.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+        told = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n"
+        told += f"Requires-Dist: {requires}\n" if requires else ""
+        (info / "METADATA").write_text(told)
         (info / "entry_points.txt").write_text(f"[sfda_kit]\n{name} = {name}\n")
+        names.append(name)
         installation.cache_clear()
 
     yield put
     installation.cache_clear()
+    for name in names:
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sfda_kit.errors import SfdaKitError
+from sfda_kit.results.redaction import without_folders
 from sfda_kit.versions import versions
 
 BAD = ("lost", "corrupt", "silent", "traceback", "hang")
@@ -40,7 +41,8 @@ class Outcomes:
         """Count one try; ``outcome`` is one of ``BAD``, or a word such as ``refused`` or ``same``."""
         self.counts[fault][outcome] += 1
         if outcome in BAD and len(self.examples[f"{fault}: {outcome}"]) < 5:
-            self.examples[f"{fault}: {outcome}"].append(example[-1500:])
+            # a traceback names folders of this computer, which are nobody's business
+            self.examples[f"{fault}: {outcome}"].append(without_folders(example)[-1500:])
 
     @property
     def failed(self) -> bool:

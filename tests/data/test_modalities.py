@@ -181,8 +181,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "write-a-plugin.md"
 """The plugin of the documentation."""
 
 
-def test_a_stranger_declares_a_modality_in_a_few_lines(install_plugin: Callable[[str, str], None], tmp_path: Path):
-    install_plugin("sar_sensor", SAR)
+def test_a_stranger_declares_a_modality_in_a_few_lines(install: Callable[[str, str], None], tmp_path: Path):
+    install("sar_sensor", SAR)
     root = tmp_path / "data"
     for number, kind in enumerate(("ship", "pier")):
         for name, pixels in (("rgb", np.full((8, 8, 3), 9, np.uint8)), ("sar", scene(np.float32, -20 + number, 0.1))):
