@@ -83,8 +83,11 @@ from .plugins.discovery import build_part as build_part
 from .plugins.hookspecs import hookimpl as hookimpl
 from .plugins.interface_version import INTERFACE_VERSION as INTERFACE_VERSION
 from .results.record import Record as Record
+from .runs.adapted import Adapted as Adapted
+from .runs.adapting import adapt as adapt
 from .runs.labelled import run as run
-from .runs.unlabelled import adapt as adapt
+from .runs.unlabelled import adapt_folders as adapt_folders
+from .source.module_card import import_module as import_module
 from .source.source_card import SourceCard as SourceCard
 from .source.source_card import load_card as load_card
 from .training.checkpoint import Checkpoint as Checkpoint

@@ -49,11 +49,13 @@ class AdaptOptions(
 ):
     without = ("backbone", "pretrained", "image_size", "source_epochs")
     source_card: Annotated[list[Path] | None, typer.Option(help="Folder of a source card; repeat to mix several.")]
+    model: options.NetworkFactory
 
 
 @takes_options
 def adapt(chosen: AdaptOptions) -> None:
     """Adapt a source model to your own unlabelled images; no label is needed anywhere."""
+    flags.allow(chosen.model)
     with flags.json_on_failure(chosen.json, chosen.method, chosen.runs_dir):
         config = flags.configuration(options.given(chosen), chosen.config, chosen.set_)
         record = execute(_with_encoding(config, chosen.modality), chosen)
@@ -78,14 +80,15 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results, tell_failed_plugins
     from sfda_kit.data.folder_task import ImageFolders
-    from sfda_kit.runs.plan import resolve_method
-    from sfda_kit.runs.unlabelled import adapt_plan
+    from sfda_kit.runs.unlabelled import adapt_folders
 
     console = results(chosen.json)
     tell_failed_plugins()
-    plan, data = resolve_method(config), config.dataset
+    data = config.dataset
     where = ImageFolders(chosen.target_dir, chosen.ti_dir, chosen.modality, data.unit or "mm", data.skip_bad)
     with reporting(console) as listener:
-        record = adapt_plan(plan, where, chosen.runs_dir, chosen.resume, listener, chosen.tracker or ())
+        record = adapt_folders(
+            config, where, chosen.runs_dir, resume=chosen.resume, listener=listener, trackers=chosen.tracker or ()
+        )
     show_label_free(console, record)
     return record

@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from sfda_kit.cli import flags
+from sfda_kit.cli.options import NetworkFactory
+
 
 def export(
     run: Annotated[Path, typer.Option(help="Run folder of `sfda-kit run` or `sfda-kit adapt`.")],
     format_: Annotated[str, typer.Option("--format", help="safetensors or onnx.")] = "safetensors",
     out: Annotated[Path | None, typer.Option(help="File to write; default: RUN/export/model.<format>.")] = None,
+    network: NetworkFactory = None,
 ) -> None:
     """Write the model of a run as safetensors or ONNX, with classes and input description inside."""
     from sfda_kit.cli.output import results
@@ -19,6 +23,7 @@ def export(
     from sfda_kit.inference.adapted_model import load_model
     from sfda_kit.inference.export import SUFFIXES, export_onnx, export_safetensors
 
+    flags.allow(network)
     check_choice("--format", format_, tuple(SUFFIXES))
     model, card = load_model(run)
     path = out or run / "export" / f"model{SUFFIXES[format_]}"

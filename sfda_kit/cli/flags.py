@@ -57,6 +57,16 @@ def _of_a_run(data: dict[str, Any]) -> dict[str, Any]:
     return with_present_names(inner)[0] if isinstance(inner, dict) else data
 
 
+def allow(model: str | None) -> None:
+    """Allow the cards of this command to make their networks with ``model``, package.module:function."""
+    from sfda_kit.models.module_factories import is_reference, trust
+
+    if model is not None and not is_reference(model):
+        raise UserError(f"--model {model!r}: expected package.module:function, for example --model my_networks:build")
+    if model:
+        trust(model)
+
+
 @contextmanager
 def json_on_failure(wanted: bool, method: str | None, runs_dir: Path) -> Iterator[None]:
     """Print a failure under ``--json`` as the usual object with ``error``; the exit code does not change."""

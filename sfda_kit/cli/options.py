@@ -52,6 +52,10 @@ SkipBad = Annotated[
     bool, Setting("dataset.skip_bad", "Leave out and record unreadable images and held-out copies.", flag="--skip-bad")
 ]
 Assignments = Annotated[Texts, typer.Option("--set", help="Any setting: KEY.KEY=VALUE; repeatable.")]
+NetworkFactory = Annotated[
+    str | None,
+    typer.Option("--model", help="package.module:function that makes the network of a card that names it; it is run."),
+]
 RunsDir = Annotated[Path, typer.Option(help="Where run folders are made.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Last line of stdout: one JSON object.")]
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from sfda_kit.cli import flags
+from sfda_kit.cli.options import NetworkFactory
 from sfda_kit.cli.output import errors, stdout
 from sfda_kit.errors import DataError, UserError
 
@@ -28,6 +30,7 @@ def predict(
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report unreadable images and go on.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")] = "auto",
+    network: NetworkFactory = None,
 ) -> None:
     """Predict path, class and probability of images with the model of a run."""
     from sfda_kit.config.models import ComputeConfig
@@ -35,6 +38,7 @@ def predict(
     from sfda_kit.inference.adapted_model import load_model
     from sfda_kit.inference.predictor import Predictor, find_images, refuse
 
+    flags.allow(network)
     check_choice("--format", format_, FORMATS)
     chosen = choose_device(ComputeConfig(device=device))
     model, card = load_model(run, chosen)

@@ -141,12 +141,18 @@ def _lines(card: SourceCard) -> dict[str, str]:
 
 @app.command("import")
 def import_(
-    weights: Annotated[
-        list[Path], typer.Argument(help="A .safetensors file or a state dict (.pt, .pth), or the files of SHOT: F B C.")
-    ],
-    backbone: Annotated[str, typer.Option(help="timm model the weights belong to.")],
     classes: Annotated[str, typer.Option(help="A,B,... in the order of the outputs.")],
     image_size: Annotated[int, typer.Option(min=8, max=1024, help="Side of the input it was trained on.")],
+    weights: Annotated[
+        list[Path] | None,
+        typer.Argument(help="A .safetensors file or a state dict (.pt, .pth), or the files of SHOT: F B C."),
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="timm model the weights belong to.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="package.module:function that makes your torch module, instead of --backbone.")
+    ] = None,
+    classifier: Annotated[str | None, typer.Option(help="With --model: its last layer; default: found.")] = None,
+    feature_maps: Annotated[str | None, typer.Option(help="With --model: a layer that returns feature maps.")] = None,
     mean: Annotated[str | None, typer.Option(help="R,G,B for values in [0, 1]; default: timm's.")] = None,
     std: Annotated[str | None, typer.Option(help="R,G,B for values in [0, 1]; default: timm's.")] = None,
     modality: Annotated[str, typer.Option(help="What it was trained on.")] = "rgb",
@@ -155,21 +161,54 @@ def import_(
     ] = False,
     out: Out = None,
 ) -> None:
-    """Make a source card of a timm classifier, or of the three files of SHOT, and print its folder."""
-    from sfda_kit.cli.output import errors
+    """Make a source card of a timm classifier, of the files of SHOT, or of your own torch module; print its folder."""
     from sfda_kit.plugins.modalities import modality as known
-    from sfda_kit.source.foreign_weights import read_states
-    from sfda_kit.source.importing import check, match, network_for, normalisation_of, save_imported
 
     names = _names(classes)
     known(modality)
+    input_of = {"image_size": image_size, "mean": _triple("--mean", mean), "std": _triple("--std", std)}
+    if model:
+        layers = {"classifier": classifier, "feature_maps": feature_maps}
+        _deliver(_module_card(model, weights or [], classes=names, modality=modality, **input_of, **layers), out)
+    elif backbone and weights:
+        _deliver(_timm_card(weights, backbone, names, modality, ignore_unmatched, **input_of), out)
+    else:
+        raise UserError(
+            "Which network? Give weights and --backbone, a name of timm, or --model package.module:function."
+        )
+
+
+def _timm_card(
+    weights: list[Path], backbone: str, names: tuple[str, ...], modality: str, ignore_unmatched: bool, **input_of: Any
+) -> Path:
+    from sfda_kit.cli.output import errors
+    from sfda_kit.source.foreign_weights import read_states
+    from sfda_kit.source.importing import check, match, network_for, normalisation_of, save_imported
+
     state = read_states(weights)
-    network, model = network_for(state, backbone, image_size, len(names))
+    network, model = network_for(state, backbone, input_of["image_size"], len(names))
     matching = match(state, network)
     _show_matching(errors(), matching)
     check(matching, backbone, ignore_unmatched)
-    values = normalisation_of(network, _triple("--mean", mean), _triple("--std", std))
-    _deliver(save_imported(network, matching, model, names, modality, *values, weights), out)
+    values = normalisation_of(network, input_of["mean"], input_of["std"])
+    return save_imported(network, matching, model, names, modality, *values, weights)
+
+
+def _module_card(reference: str, weights: list[Path], **described: Any) -> Path:
+    """Return the card of the module that ``reference`` makes, with the weights in files where some are given."""
+    from sfda_kit.errors import brief
+    from sfda_kit.models.module_factories import make_module, trust
+    from sfda_kit.source.foreign_weights import read_states
+    from sfda_kit.source.module_card import import_module
+
+    trust(reference)
+    module = make_module(reference, len(described["classes"]))
+    if weights:
+        try:
+            module.load_state_dict(read_states(weights))
+        except RuntimeError as error:
+            raise UserError(f"The weights do not fit {reference}: {brief(error, 400, quoted=False)}") from None
+    return import_module(module, reference=reference, **described)
 
 
 def _names(text: str) -> tuple[str, ...]:

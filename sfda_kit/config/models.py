@@ -122,13 +122,22 @@ class DatasetConfig(DigestStableModel, _Strict):
         return value
 
 
-class ModelConfig(_Strict):
-    """The network: any timm backbone, a bottleneck of ``bottleneck`` features (0: none) and a linear classifier."""
+class ModelConfig(DigestStableModel, _Strict):
+    """The network: any timm backbone, a bottleneck of ``bottleneck`` features (0: none) and a linear classifier.
+
+    ``backbone`` may also be ``package.module:function``, a function that returns a torch module. Then ``classifier``
+    names its last linear layer (None: it is found), and ``feature_maps`` a layer that returns maps (B, C, h, w), which
+    some bridges compare.
+    """
+
+    _later_keys: ClassVar[tuple[str, ...]] = ("classifier", "feature_maps")
 
     backbone: str = "resnet10t"
     pretrained: bool = False
     bottleneck: int = Field(default=256, ge=0, le=65_536)
     image_size: int = Field(default=64, ge=8, le=1024)
+    classifier: str | None = None
+    feature_maps: str | None = None
 
 
 class SourceConfig(DigestStableModel, _Strict):

@@ -6,11 +6,13 @@ import warnings
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from sfda_kit.checksums import is_whole
 from sfda_kit.errors import DataError, RenamedWarning, UserError
 from sfda_kit.files import write_json
 from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
+from sfda_kit.models.module_factories import trust
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import build_part
 from sfda_kit.source.sealed_card import SealedCard, read_card, sealed
@@ -45,9 +47,14 @@ def save_adapted(model: AdaptedModel, card: AdaptedCard, folder: Path) -> None:
     write_json(folder / CARD_FILE, card.model_dump(mode="json"))
 
 
-def load_model(run: Path, device: torch.device | str = "cpu") -> tuple[AdaptedModel, AdaptedCard]:
+def load_model(
+    run: Path, device: torch.device | str = "cpu", module: nn.Module | None = None
+) -> tuple[AdaptedModel, AdaptedCard]:
     """Return model (in evaluation mode) and card of a run folder.
-    Raises ``UserError`` when it holds no complete model, and ``DataError`` when a file of it is damaged."""
+
+    ``module``: the torch module that was adapted, or one that is built alike, where the network is none of timm.
+    Raises ``UserError`` when the folder holds no complete model, and ``DataError`` when a file of it is damaged.
+    """
     folder = run / "model" if (run / "model").is_dir() else run
     file = folder / CARD_FILE
     for path in (file, folder / WEIGHTS_FILE):
@@ -60,6 +67,8 @@ def load_model(run: Path, device: torch.device | str = "cpu") -> tuple[AdaptedMo
             f"{run} holds no adapted model (no {file} that can be read). Give the folder of a finished run, as "
             "`sfda-kit run` or `sfda-kit adapt` prints it; an unfinished one ends with --resume."
         ) from None
+    if module is not None:
+        trust(card.source.model.backbone, lambda: module)
     bridge = build_part("bridge", card.input_bridge.name, card.input_bridge.options)
     model = AdaptedModel(bridge, untrained(card.source))
     load_weights(model, folder / WEIGHTS_FILE)

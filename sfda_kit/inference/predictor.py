@@ -62,7 +62,7 @@ class Predictor:
         readable = self._readable(paths, bad)
         while chunk := list(islice(readable, batch_size)):
             names = [path for path, _ in chunk]
-            yield from self._classify(names, stacked([pixels for _, pixels in chunk]))
+            yield from self.classify(list(map(str, names)), stacked([pixels for _, pixels in chunk]))
 
     def _readable(self, paths: Iterable[Path], bad: BadImage) -> Iterator[tuple[Path, NDArray[np.generic]]]:
         for path in paths:
@@ -76,12 +76,13 @@ class Predictor:
         size = stored_size(self.card.source.model.image_size)
         return resize(image, size, missing_zero=self.modality.zero_is_missing)
 
-    def _classify(self, paths: Sequence[Path], pixels: NDArray[Any]) -> Iterator[Prediction]:
+    def classify(self, names: Sequence[str], pixels: NDArray[Any]) -> Iterator[Prediction]:
+        """Yield a prediction for each row of ``pixels`` (B, S, S) or (B, S, S, 3), which are as ``Dataset.read``'s."""
         size = self.card.source.model.image_size
         view = ImageView(pixels, self.modality, self.encoding, size, self.normalisation, self.device)
         best = fill_bank(self.model, view, len(view)).probabilities.max(dim=1)
-        for path, code, probability in zip(paths, best.indices.tolist(), best.values.tolist(), strict=True):
-            yield Prediction(str(path), self.card.source.classes[code], probability)
+        for name, code, probability in zip(names, best.indices.tolist(), best.values.tolist(), strict=True):
+            yield Prediction(name, self.card.source.classes[code], probability)
 
 
 def predict(

@@ -14,6 +14,8 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.models.bridging import bridged
+from sfda_kit.models.module_factories import is_reference
+from sfda_kit.models.own_module import module_backbone
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import ModelConfig
@@ -103,6 +105,8 @@ def single_precision(values: Tensor) -> Tensor:
 
 def build_network(config: ModelConfig, classes: int, pretrained: bool | None = None) -> Network:
     """Build a new network. Raises ``UserError`` for an unknown backbone or one that cannot take the image size."""
+    if is_reference(config.backbone):
+        return _of_module(config, classes)
     if not timm.is_model(config.backbone.split(".")[0]):
         hint = did_you_mean(config.backbone, timm.list_models())
         raise UserError(f"timm has no backbone {config.backbone!r}. {hint}")
@@ -111,6 +115,12 @@ def build_network(config: ModelConfig, classes: int, pretrained: bool | None = N
     # Some backbones (MobileNetV3, VGG) widen the pooled features before their classifier.
     width: Any = getattr(backbone, "head_hidden_size", None) or backbone.num_features
     network = Network(backbone, int(width), config.bottleneck, classes, config.image_size)
+    return network.to(memory_format=torch.channels_last)
+
+
+def _of_module(config: ModelConfig, classes: int) -> Network:
+    backbone, width = module_backbone(config, classes)
+    network = Network(backbone, width, config.bottleneck, classes, config.image_size)
     return network.to(memory_format=torch.channels_last)
 
 

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sfda_kit.errors import UserError
+
 if TYPE_CHECKING:
     from sfda_kit.models.network import Network, NetworkOutput
 
@@ -20,6 +22,11 @@ def shallow_width(network: Network) -> int:
 def _stage(backbone: nn.Module) -> tuple[nn.Module, int]:
     """Return the second stage that timm lists for the backbone (the first residual stage of a ResNet) and its width."""
     info: list[dict[str, Any]] = list(backbone.feature_info)  # type: ignore[arg-type]
+    if not info:
+        raise UserError(
+            "A part of this method compares feature maps, and your module does not say which layer gives them. Name a "
+            "layer that returns (B, C, h, w), for example feature_maps='layer1' (--set model.feature_maps=layer1)."
+        )
     stage = info[min(1, len(info) - 1)]
     return backbone.get_submodule(stage["module"]), int(stage["num_chs"])
 

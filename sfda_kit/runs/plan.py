@@ -18,6 +18,7 @@ from sfda_kit.datasets.open_dataset import open_dataset
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.encoding import not_of
 from sfda_kit.interfaces.recipe import BridgeConfig, Phase, Recipe
+from sfda_kit.models.module_factories import is_reference, trust
 from sfda_kit.plugins.boundary import call
 from sfda_kit.plugins.building import build
 from sfda_kit.plugins.code_hash import part_identity
@@ -118,6 +119,8 @@ def resolve_method(config: RunConfig) -> MethodPlan:
     from sfda_kit.adaptation.recipe_method import RecipeMethod
     from sfda_kit.evaluate.scoring import required
 
+    if is_reference(config.model.backbone):
+        trust(config.model.backbone)  # the user's settings name it
     config = with_card_model(config)
     component = registry().get("method", config.method)
     part = component.load()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.data.folder_task import FolderTask, ImageFolders, open_folders
+from sfda_kit.data.folder_task import ImageFolders, open_folders
 from sfda_kit.errors import UserError
 from sfda_kit.evaluate.label_free import label_free_report
 from sfda_kit.events import Listener, silent
@@ -22,6 +21,7 @@ from sfda_kit.source.source_stage import check_floors
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
+    from sfda_kit.data.unlabelled_task import UnlabelledTask
     from sfda_kit.data.views import Normalisation, PairView, TargetView
     from sfda_kit.interfaces.method import EpochState
     from sfda_kit.models.network import Network
@@ -33,7 +33,7 @@ FOLDER_KEYS = {"unit", "skip_bad"}
 """The keys of ``dataset`` that apply to a folder."""
 
 
-def adapt(
+def adapt_folders(
     config: RunConfig,
     folders: ImageFolders,
     runs_dir: Path = Path("runs"),
@@ -47,29 +47,32 @@ def adapt(
     Returns the record, which holds no accuracy, because no label is read. ``runs_dir``, ``resume``, ``listener``,
     ``trackers`` and the errors are as in ``run``.
     """
-    return adapt_plan(resolve_method(config), folders, runs_dir, resume, listener, trackers)
+
+    def opened(card: SourceCard) -> UnlabelledTask:
+        return open_folders(replace(folders, source_modality=card.modality), card.model.image_size)
+
+    return adapt_task(resolve_method(config), opened, runs_dir, resume, listener, trackers)
 
 
-def adapt_plan(
+def adapt_task(
     plan: MethodPlan,
-    folders: ImageFolders,
+    opened: Callable[[SourceCard], UnlabelledTask],
     runs_dir: Path,
     resume: bool,
     listener: Listener,
     trackers: Sequence[str] = (),
 ) -> Record:
-    """Execute a resolved configuration as ``adapt`` does."""
+    """Adapt the model of the plan's source cards to the images that ``opened`` returns for their card."""
     following = find_trackers(trackers)
     _check(plan)
     cards = _cards(plan.config)
     card = load_joint_card(cards)
-    folders = replace(folders, source_modality=card.modality)
-    task = open_folders(folders, card.model.image_size)
+    task = opened(card)
     check_floors(cards, plan.config.source.floor)
     identity = _identity(plan, card, task)
     return in_run_folder(
         runs_dir,
-        _label(plan, folders),
+        _label(plan, task),
         identity,
         resume,
         listener,
@@ -99,39 +102,36 @@ def _cards(config: RunConfig) -> tuple[Path, ...]:
     return config.source.cards
 
 
-def _identity(plan: MethodPlan, card: SourceCard, task: FolderTask) -> dict[str, Any]:
+def _identity(plan: MethodPlan, card: SourceCard, task: UnlabelledTask) -> dict[str, Any]:
     identity = plan.identity()
     del identity["config"]["dataset"]
     del identity["config"]["source"]
-    folders = task.folders
     data = {
-        "target_dir": str(folders.target_dir),
-        "ti_dir": folders.ti_dir and str(folders.ti_dir),
-        "source_modality": folders.source_modality,
-        "modality": folders.target_modality,
-        "unit": folders.unit,
+        **task.origin,
+        "source_modality": task.source_modality,
+        "modality": task.target_modality,
+        "unit": task.unit,
         "fingerprint": task.fingerprint,
     }
     return {**identity, "source": card.fingerprint(), "data": data}
 
 
-def _label(plan: MethodPlan, folders: ImageFolders) -> str:
-    name = re.sub(r"[^A-Za-z0-9_]+", "_", Path(folders.target_dir or "").absolute().name)
-    pair = f"{folders.source_modality}-{folders.target_modality}"
-    return f"{plan.component.name.replace(':', '.')}-{name}-{pair}-s{plan.config.seed}"
+def _label(plan: MethodPlan, task: UnlabelledTask) -> str:
+    pair = f"{task.source_modality}-{task.target_modality}"
+    return f"{plan.component.name.replace(':', '.')}-{task.title}-{pair}-s{plan.config.seed}"
 
 
 class UnlabelledRun(Run):
     """An unlabelled run describes its states without labels."""
 
-    def __init__(self, plan: MethodPlan, card: SourceCard, task: FolderTask, *rest: Any) -> None:
+    def __init__(self, plan: MethodPlan, card: SourceCard, task: UnlabelledTask, *rest: Any) -> None:
         self.card, self.task = card, task
-        self.task_fingerprint, self.target_modality = task.fingerprint, task.folders.target_modality
+        self.task_fingerprint, self.target_modality = task.fingerprint, task.target_modality
         super().__init__(plan, *rest)
 
     @property
     def unit(self) -> str | None:
-        return self.task.folders.unit
+        return self.task.unit
 
     def facts(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         task, card = self.task, self.card
