@@ -69,8 +69,7 @@ class Adapted:
         adapted, card = self._loaded
         if self.module is None:
             return LogitsModel(adapted).eval()
-        classifier = card.source.model.classifier or ""
-        own = adapted_module(self.module, adapted.network, classifier).eval()
+        own = adapted_module(adapted.network, card.source.model.classifier or "").eval()
         return LogitsModel(adapted, own).eval() if list(adapted.input_bridge.parameters()) else own
 
     @property

@@ -75,9 +75,13 @@ def import_module(
     return cached_stage("imported", identity, lambda folder: _save(network, card, folder))
 
 
-def adapted_module(module: nn.Module, network: Network, classifier: str) -> nn.Module:
-    """Return a copy of ``module`` with the weights of the adapted ``network`` that was made of it."""
-    linear: Any = copy.deepcopy(module.get_submodule(classifier))
+def adapted_module(network: Network, classifier: str) -> nn.Module:
+    """Return the torch module that ``network`` was made of, with the weights of ``network``.
+
+    Its layer ``classifier`` is a plain linear layer with a bias, which some methods train even where the module had
+    none.
+    """
+    linear = nn.Linear(network.feature_width, network.class_count)
     replace_weights(linear, network.classifier.weight, network.classifier.bias)  # type: ignore[arg-type]
     return with_layer(network.backbone.body, classifier, linear)  # type: ignore[arg-type]
 
