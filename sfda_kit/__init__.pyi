@@ -69,6 +69,7 @@ from .interfaces.recipe import Phase as Phase
 from .interfaces.recipe import Recipe as Recipe
 from .interfaces.tracker import Tracker as Tracker
 from .interfaces.validator import Validator as Validator
+from .leaderboard.frames import read_board as read_board
 from .models.network import AdaptedModel as AdaptedModel
 from .models.network import Network as Network
 from .models.network import NetworkOutput as NetworkOutput
@@ -83,6 +84,8 @@ from .plugins.discovery import build_part as build_part
 from .plugins.hookspecs import hookimpl as hookimpl
 from .plugins.interface_version import INTERFACE_VERSION as INTERFACE_VERSION
 from .results.record import Record as Record
+from .results.run_tables import RunTables as RunTables
+from .results.run_tables import load_run as load_run
 from .runs.adapted import Adapted as Adapted
 from .runs.adapting import adapt as adapt
 from .runs.labelled import run as run

@@ -44,7 +44,7 @@ def test_folders_without_labels_are_adapted_to_and_predicted(tmp_path: Path):
     write_folders(tmp_path)
     settings = {"method": "shot", "source": {"card": tmp_path / "card"}, "adapt": {"epochs": 1, "batch_size": 8}}
     folders = sfda_kit.ImageFolders(tmp_path / "target", None, "depth")
-    record = sfda_kit.adapt(sfda_kit.load_config(settings), folders, tmp_path / "runs")
+    record = sfda_kit.adapt_folders(sfda_kit.load_config(settings), folders, tmp_path / "runs")
     assert record.status == "ok" and record.metrics == {}
     assert set(record.signals["models"]) == {"source-only", "adapted"}
     found = list(sfda_kit.predict(Path(record.run_dir), [tmp_path / "target"], device="cpu"))
