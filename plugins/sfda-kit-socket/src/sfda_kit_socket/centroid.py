@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from sfda_kit import PseudoLabeler, PseudoLabels
+from sfda_kit import PseudoLabeler, PseudoLabels, check_shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,13 +27,23 @@ EPSILON = 1e-8
 
 
 class OneRoundCentroid(PseudoLabeler):
-    """The class of the nearest centroid by Euclidean distance (module docstring); all weights are 1. No options."""
+    """``one_round_centroid_labels`` of the bank. There is no option."""
 
     def __call__(self, bank: FeatureBank) -> PseudoLabels:
         """Return the labels of all N images, with weights 1."""
-        points = F.normalize(F.pad(bank.features, (0, 1), value=1.0), dim=1)
-        labels = torch.cdist(points, centroids(points, bank.probabilities)).argmin(dim=1)
-        return PseudoLabels(labels, torch.ones(len(labels), device=labels.device))
+        return PseudoLabels(*one_round_centroid_labels(bank.features, bank.logits))
+
+
+def one_round_centroid_labels(features: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return labels, int64 (N,), and weights (N,), all 1, of N images with features (N, D) and logits (N, K).
+
+    A label is the class of the nearest centroid by Euclidean distance, after one round (module docstring). Raises
+    ``UserError`` for other shapes. Source: the code of SOCKET, ECCV 2022 (https://arxiv.org/abs/2209.04027).
+    """
+    check_shapes("one_round_centroid_labels", features=(features, "N D"), logits=(logits, "N K"))
+    points = F.normalize(F.pad(features, (0, 1), value=1.0), dim=1)
+    labels = torch.cdist(points, centroids(points, logits.softmax(dim=1))).argmin(dim=1)
+    return labels, torch.ones(len(labels), device=labels.device)
 
 
 def centroids(points: Tensor, probabilities: Tensor) -> Tensor:
