@@ -27,6 +27,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             "ti-features",
             f"{module}:TiFeatures",
             "features of both halves of a TI pair agree",
+            "arXiv 2209.04027",
             functions=("feature_matching_loss",),
         ),
     ]

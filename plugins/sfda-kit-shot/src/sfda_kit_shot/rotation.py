@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sfda_kit import Aligner, check_shapes
+from sfda_kit import Aligner, UserError, check_shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +75,9 @@ def relative_rotation_loss(logits: Tensor, quarters: Tensor) -> Tensor:
     published form lets no gradient through the upright ones. Raises ``UserError`` for other shapes. Source: SHOT++,
     TPAMI 2021 (https://arxiv.org/abs/2012.07297), section 3.3.
     """
-    check_shapes("relative_rotation_loss", logits=(logits, "B 4"), quarters=(quarters, "B"))
+    check_shapes("relative_rotation_loss", logits=(logits, "B K"), quarters=(quarters, "B"))
+    if logits.shape[1] != QUARTERS:
+        raise UserError(f"relative_rotation_loss has four classes, and the head gives {logits.shape[1]} logits.")
     return F.cross_entropy(logits, quarters)
 
 
