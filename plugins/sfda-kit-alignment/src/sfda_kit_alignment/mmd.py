@@ -3,17 +3,8 @@
 Source: Gretton, Borgwardt, Rasch, Schoelkopf, Smola, "A Kernel Two-Sample Test", JMLR 13, 2012
 (https://jmlr.org/papers/v13/gretton12a.html).
 
-Equations: x_i are bottleneck features of the frozen source network on the source halves, y_i those of the adapting
-network on the target halves, n pairs in the batch. Estimators of MMD^2:
-
-* ``biased`` (default; equation 5): mean_ij [k(x_i, x_j) + k(y_i, y_j) - 2 k(x_i, y_j)]; >= 0, and 0 for equal samples;
-* ``unbiased`` (equation 4): the same sum over i != j, divided by n (n - 1). For equal distributions it is 0 in
-  expectation, so below 0 in some batches. It leaves out k(x_i, y_i) too, so it does not use which halves belong
-  together.
-
-The kernel is the mean of Gaussians, k(u, v) = mean_m exp(-||u - v||^2 / (2 f_m s)), where s is the median of
-||u - v||^2 over all pairs of different points of both samples (the median rule of section 8, for the squared distance),
-computed anew in each batch and without gradient. So the term does not depend on the scale of the features.
+The term is ``mmd_loss`` of x_i, the bottleneck features of the frozen source network on the source halves, and y_i,
+those of the adapting network on the target halves.
 
 Defaults: f = 0.25, 0.5, 1, 2, 4 (ours), ``biased``.
 """
@@ -74,11 +65,20 @@ def mmd_loss(
 ) -> Tensor:
     """Return MMD^2, 0-d, of two samples (n, D) of the same size; in [0, 2] (``biased``) or [-2, 2] (``unbiased``).
 
-    The equations are in the module docstring. The kernel is a mean of Gaussians whose widths are ``bandwidths`` times
-    the median squared distance of all points, so the scale of the features does not matter. It is computed in full
-    precision, and no gradient reaches the source. Raises ``UserError`` for other shapes, less than two rows, another
-    estimator and bandwidths that are not greater than 0. Source: Gretton et al., JMLR 13, 2012
-    (https://jmlr.org/papers/v13/gretton12a.html), equations 4 and 5.
+    The estimators of MMD^2 of the samples x and y:
+
+    * ``biased`` (equation 5): mean_ij [k(x_i, x_j) + k(y_i, y_j) - 2 k(x_i, y_j)]; >= 0, and 0 for equal samples;
+    * ``unbiased`` (equation 4): the same sum over i != j, divided by n (n - 1). For equal distributions it is 0 in
+      expectation, so below 0 in some batches. It leaves out k(x_i, y_i) too, so it does not use which rows belong
+      together.
+
+    The kernel is the mean of Gaussians, k(u, v) = mean_m exp(-||u - v||^2 / (2 f_m s)), with the factors f_m of
+    ``bandwidths``. s is the median of ||u - v||^2 over all pairs of different points of both samples (the median rule
+    of section 8, for the squared distance), without gradient. So the scale of the features does not matter.
+
+    It is computed in full precision, and no gradient reaches the source. Raises ``UserError`` for other shapes, less
+    than two rows, another estimator and bandwidths that are not greater than 0. Source: Gretton et al., JMLR 13, 2012
+    (https://jmlr.org/papers/v13/gretton12a.html).
     """
     check_shapes("mmd_loss", source_features=(source_features, "n D"), target_features=(target_features, "n D"))
     require_two_rows(source_features, target_features, "mmd_loss", "ti-mmd")

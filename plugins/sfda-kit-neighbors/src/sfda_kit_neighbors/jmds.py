@@ -60,10 +60,13 @@ class Jmds(PseudoLabeler):
 def jmds_labels(features: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
     """Return labels, int64 (N,), and weights (N,) in [0, 1] of N images with features (N, D) and logits (N, K).
 
-    A label is the most likely component of a Gaussian mixture over the features, and its weight is the JMDS score
-    (module docstring). All weights are 0 where no image is nearer to one class. The mixture is fitted in double
-    precision. Raises ``UserError`` for other shapes. Source: CoWA-JMDS, ICML 2022 (https://arxiv.org/abs/2206.06640),
-    section 3.
+    A Gaussian mixture with one component for each class is fitted twice to the features of unit length (module
+    docstring); q_ic is its log posterior. With the softmax p,
+
+        y_i = argmax_c q_ic,   gap_i = min_{c != y_i} (q_i,y_i - q_ic),   weight_i = p_i,y_i gap_i / max_j gap_j
+
+    All weights are 0 where no image is nearer to one class. The mixture is fitted in double precision. Raises
+    ``UserError`` for other shapes. Source: CoWA-JMDS, ICML 2022 (https://arxiv.org/abs/2206.06640), section 3.
     """
     check_shapes("jmds_labels", features=(features, "N D"), logits=(logits, "N K"))
     device = features.device

@@ -162,12 +162,14 @@ def part_edges(parts: int, size: int) -> list[int]:
 
 
 def mixmatch_loss(logits: Tensor, targets: Tensor, labelled: int, weight: float) -> Tensor:
-    """Return CE of the labelled rows + ``weight`` times the squared error of the others, >= 0, 0-d.
+    """Return L >= 0, 0-d, for ``logits`` (N, K) of mixed images and ``targets`` y (N, K) that are mixed alike.
 
-    ``logits`` (N, K) answer mixed images, and ``targets`` (N, K) are mixed alike (``mixmatch_mixup``); the first
-    ``labelled`` rows are those with labels. The cross-entropy, in nats, is a mean over rows, the squared error of the
-    softmax a mean over rows and classes. A part without rows counts 0. Raises ``UserError`` for other shapes, and for
-    ``labelled`` out of [0, N]. Source: MixMatch, NeurIPS 2019 (https://arxiv.org/abs/1905.02249), equations 2 to 5.
+    ``mixmatch_mixup`` mixes both. The first ``labelled`` rows X are those with labels, the others U have none:
+
+        L = mean over X of CE(y, p)  +  ``weight`` times mean over U and the K classes of (y - p)^2
+
+    with the softmax p. A part without rows counts 0. Raises ``UserError`` for other shapes, and for ``labelled`` out of
+    [0, N]. Source: MixMatch, NeurIPS 2019 (https://arxiv.org/abs/1905.02249), equations 2 to 5.
     """
     check_shapes("mixmatch_loss", logits=(logits, "N K"), targets=(targets, "N K"))
     if not 0 <= labelled <= len(logits):

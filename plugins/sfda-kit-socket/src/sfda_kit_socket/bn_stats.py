@@ -3,25 +3,15 @@
 Paper: Ahmed, Lohit, Peng, Jones, Roy-Chowdhury, "Cross-Modal Knowledge Transfer Without Task-Relevant Source Data",
 ECCV 2022, https://arxiv.org/abs/2209.04027
 
-Equation (``sum``, the official form), over the BatchNorm2d layers l, for the mean and biased variance of a layer's
-input in the current target batch:
+The equations are those of ``bn_statistics_loss``. With the option ``fading`` the term is sigmoid(w) times the sum, as
+in the official form, where w is a scalar that begins at 1 and is trained with the network. Since the term shrinks with
+w, it switches itself off: the factor is 0.73 at first, and the sooner near 0 the larger the sum is.
 
-    L_BN = sigmoid(w) sum_l m_l (||mu_l - mu_l^src||_2 + ||var_l - var_l^src||_2),   m_1 = 10, all others 1
-
-w is a scalar that begins at 1 and is trained with the network (option ``fading``). Since the term shrinks with w, it
-switches itself off: the factor is 0.73 at first, and the sooner near 0 the larger the sum is. Without ``fading`` the
-factor is 1.
-
-The form ``mean`` (the default, ours): that sum grows with depth, with width and with the square of the activations'
-scale, so a weight found for one backbone fits no other. Therefore each layer's two distances are relative to the size
-of what they are compared with, and the layers are averaged:
-
-    d_l = ||mu_l - mu_l^src||_2 / ||std_l^src||_2 + ||var_l - var_l^src||_2 / ||var_l^src||_2
-    L_BN = sum_l m_l d_l / sum_l m_l
-
-Both fractions have no unit, and a layer whose activations are scaled by any factor gives the same value. The norms are
-divided, not the channels: a channel that was nearly constant on the source images (a variance near 0) cannot dominate
-the term.
+The form ``mean`` (the default, ours): the official sum grows with depth, with width and with the square of the
+activations' scale, so a weight found for one backbone fits no other. Therefore each layer's two distances are relative
+to the size of what they are compared with, and the layers are averaged. Both fractions have no unit, and a layer whose
+activations are scaled by any factor gives the same value. The norms are divided, not the channels: a channel that was
+nearly constant on the source images (a variance near 0) cannot dominate the term.
 
 Deviations stand in the declaration.
 """
@@ -83,11 +73,16 @@ def bn_statistics_loss(
 ) -> Tensor:
     """Return L_BN >= 0, 0-d: how far ``batch`` is from the statistics that the ``source`` model stores.
 
-    Each holds mean and biased variance (C,) of the inputs of every BatchNorm2d layer, in the same order. ``with
+    Each holds mean and biased variance (C,) of the inputs of every BatchNorm2d layer l, in the same order. ``with
     captured_statistics(network) as batch: network(images)`` measures them, with gradients, and
-    ``stored_statistics(source_network)`` reads the source model's. ``reduction`` "sum" is the published sum over
-    layers, "mean" a mean of distances relative to the source's (module docstring); the first layer of a backbone counts
-    ``first_weight`` times. The published factor that fades is the caller's.
+    ``stored_statistics(source_network)`` reads the source model's. m_l is ``first_weight`` for the first layer of a
+    backbone, and 1 for all others.
+
+    ``reduction`` "sum", the official form without its trained factor:
+        L_BN = sum_l m_l (||mu_l - mu_l^src||_2 + ||var_l - var_l^src||_2)
+    "mean" (ours):
+        d_l  = ||mu_l - mu_l^src||_2 / ||std_l^src||_2 + ||var_l - var_l^src||_2 / ||var_l^src||_2
+        L_BN = sum_l m_l d_l / sum_l m_l
 
     Raises ``UserError`` for another reduction, without a layer, and where the two differ in layers or channels. Source:
     SOCKET, ECCV 2022 (https://arxiv.org/abs/2209.04027).
