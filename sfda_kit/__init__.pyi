@@ -1,5 +1,6 @@
 """Every public name and where it is made: read by ``__init__.py``, by type checkers and by editors."""
 
+from .adaptation.adversary import domain_adversarial_loss as domain_adversarial_loss
 from .adaptation.adversary import domain_loss as domain_loss
 from .adaptation.adversary import reverse_gradient as reverse_gradient
 from .adaptation.feature_bank import FeatureBank as FeatureBank
@@ -7,15 +8,19 @@ from .adaptation.feature_bank import PairBanks as PairBanks
 from .adaptation.feature_bank import evaluation_mode as evaluation_mode
 from .adaptation.feature_bank import fill_bank as fill_bank
 from .adaptation.growing_buffers import GrowingBuffers as GrowingBuffers
+from .adaptation.information import distillation_loss as distillation_loss
 from .adaptation.information import entropy as entropy
 from .adaptation.information import information_maximisation as information_maximisation
 from .adaptation.information import positive_temperature as positive_temperature
 from .adaptation.information import softened_divergence as softened_divergence
 from .adaptation.recipe_method import RecipeMethod as RecipeMethod
+from .adaptation.shapes import check_shapes as check_shapes
 from .adaptation.step_signals import BridgeSignals as BridgeSignals
 from .adaptation.step_signals import StepSignals as StepSignals
 from .adaptation.target_memory import TargetMemory as TargetMemory
 from .bench.process import run_job as run_job
+from .builtin.aligners import feature_matching_loss as feature_matching_loss
+from .builtin.centroid import centroid_labels as centroid_labels
 from .config.loading import load_config as load_config
 from .config.models import AdaptConfig as AdaptConfig
 from .config.models import BridgeStageConfig as BridgeStageConfig
@@ -77,10 +82,13 @@ from .models.network import frozen_running_statistics as frozen_running_statisti
 from .models.network import replace_weights as replace_weights
 from .models.shallow import shallow_width as shallow_width
 from .models.statistics import BatchNormStatistics as BatchNormStatistics
+from .models.statistics import captured_statistics as captured_statistics
 from .models.statistics import require_batch_norm as require_batch_norm
+from .models.statistics import stored_statistics as stored_statistics
 from .plugins.component import Component as Component
 from .plugins.component import Deviation as Deviation
 from .plugins.discovery import build_part as build_part
+from .plugins.discovery import load_part as load_part
 from .plugins.hookspecs import hookimpl as hookimpl
 from .plugins.interface_version import INTERFACE_VERSION as INTERFACE_VERSION
 from .results.record import Record as Record

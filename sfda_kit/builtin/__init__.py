@@ -16,15 +16,27 @@ def sfda_kit_register_bridge() -> list[Component]:
 def sfda_kit_register_aligner() -> list[Component]:
     module = "sfda_kit.builtin.aligners"
     return [
-        Component("infomax", f"{module}:InfoMax", "confident and diverse predictions", "arXiv 2002.08546"),
-        Component("ti-features", f"{module}:TiFeatures", "features of both halves of a TI pair agree"),
+        Component(
+            "infomax",
+            f"{module}:InfoMax",
+            "confident and diverse predictions",
+            "arXiv 2002.08546",
+            functions=("information_maximisation",),
+        ),
+        Component(
+            "ti-features",
+            f"{module}:TiFeatures",
+            "features of both halves of a TI pair agree",
+            "arXiv 2209.04027",
+            functions=("feature_matching_loss",),
+        ),
     ]
 
 
 @hookimpl
 def sfda_kit_register_labeler() -> list[Component]:
-    target = "sfda_kit.builtin.centroid:Centroid"
-    return [Component("centroid", target, "nearest class centroid in feature space", "arXiv 2002.08546")]
+    target, summary = "sfda_kit.builtin.centroid:Centroid", "nearest class centroid in feature space"
+    return [Component("centroid", target, summary, "arXiv 2002.08546", functions=("centroid_labels",))]
 
 
 @hookimpl

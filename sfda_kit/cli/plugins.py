@@ -71,6 +71,8 @@ def _described(part: Component) -> Iterator[str]:
     yield f"{part.kind} {part.name}, from {part.owner}: {part.summary}"
     if part.paper:
         yield f"paper: {part.paper}"
+    if part.functions:
+        yield f"in a training loop of your own: from {part.package} import {', '.join(part.functions)}"
     for name in preset_names(part):
         preset = load_preset(part, name)
         yield f"preset {name}: {preset.summary}"

@@ -37,7 +37,8 @@ class Component:
     ``version``, and where others declare the same name, it turns ``name`` into ``owner:name``.
 
     ``presets``: ``package:folder`` with one YAML file for each named preset of a method (``config/presets.py``);
-    ``deviations``: where the part differs from its paper or from its authors' code.
+    ``deviations``: where the part differs from its paper or from its authors' code; ``functions``: the functions of
+    tensors behind the part, which the owner's package exports for other people's training loops, the loss last.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Component:
     extra: str = ""
     presets: str = ""
     deviations: tuple[Deviation, ...] = ()
+    functions: tuple[str, ...] = ()
     kind: str = ""
     owner: str = ""
     version: str = ""
@@ -62,6 +64,11 @@ class Component:
     def declared_name(self) -> str:
         """The name that the owner gave, without ``owner:``."""
         return self.name.rpartition(":")[2]
+
+    @property
+    def package(self) -> str:
+        """The top package of the target, which exports ``functions``."""
+        return self.target.partition(".")[0].partition(":")[0]
 
     def load(self) -> Any:
         """Import the declared class or recipe. Raises ``UserError`` where it cannot be imported."""

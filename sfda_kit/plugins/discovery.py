@@ -11,12 +11,13 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from sfda_kit.errors import UserError
+from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.plugins.boundary import is_strict
 from sfda_kit.plugins.building import build
 from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.core_requirement import CORE, requirement_refusal
 from sfda_kit.plugins.declarations import GROUP, check_distinct, declared_parts
+from sfda_kit.plugins.hookspecs import KINDS
 from sfda_kit.plugins.interface_version import refusal
 from sfda_kit.plugins.plugin import Plugin, failure
 from sfda_kit.plugins.registry import Registry
@@ -101,3 +102,14 @@ def build_part(kind: str, name: str, options: Mapping[str, Any] | None = None, *
     with the nearest names where no installed part has this name, or with the options where one is unknown.
     """
     return build(registry().get(kind, name), options, **given)
+
+
+def load_part(kind: str, name: str) -> Any:
+    """Return what a part is declared to be, unbuilt: ``load_part("aligner", "infomax")`` is the class ``InfoMax``.
+
+    That is a class, a ``Recipe``, or other data, as the ``kind`` has it. ``name`` may be an alias or ``owner:name``.
+    Raises ``UserError`` with the nearest names where there is no such kind, or no installed part of this name.
+    """
+    if kind not in KINDS:
+        raise UserError(f"There is no kind of part {kind!r}. {did_you_mean(kind, KINDS)}")
+    return registry().get(kind, name).load()

@@ -88,19 +88,19 @@ def mixup(data: dict[str, Any], double: bool) -> dict[str, Tensor]:
 @PRECISIONS
 @MIXUPS
 def test_mixed_images_targets_weights_loss_and_gradients(case: str, double: bool) -> None:
-    from sfda_kit_neighbors.cowa_jmds import mix, weighted_surprise
+    from sfda_kit_neighbors import cowa_jmds
 
     data = load("cowa_jmds", f"mixup_{case}")
     given = mixup(data, double)
     share, mate = given["shares"].to(given["images"]), given["order"]
-    mixed = {name: mix(given[name], share, mate) for name in ("images", "targets", "weights")}
+    mixed = {name: cowa_jmds.mixup(given[name], share, mate) for name in ("images", "targets", "weights")}
     for name, values in mixed.items():
         if f"out_mixed_{name}" in data:  # nothing is mixed in one case, and its images are not told again
             close(values, wanted(data, f"mixed_{name}", double), double)
     weight, bias = given["weight"].requires_grad_(), given["bias"].requires_grad_()
     logits = F.linear(mixed["images"].flatten(1), weight, bias)
     close(logits, wanted(data, "logits", double), double)
-    loss = weighted_surprise(logits, mixed["targets"], mixed["weights"])
+    loss = cowa_jmds.weighted_surprise(logits, mixed["targets"], mixed["weights"])
     close(loss, wanted(data, "loss", double), double)
     gradients = torch.autograd.grad(loss, (logits, weight, bias))
     for name, gradient in zip(("logits", "weight", "bias"), gradients, strict=True):
@@ -110,12 +110,11 @@ def test_mixed_images_targets_weights_loss_and_gradients(case: str, double: bool
 @pytest.mark.parametrize("case", MIXED)
 def test_the_aligner_computes_this_loss(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its draws replaced by those of the case. The case of soft targets is left out: see its deviations."""
-    from sfda_kit_neighbors.cowa_jmds import WeightedMixup
+    from sfda_kit_neighbors import cowa_jmds
 
     data = load("cowa_jmds", f"mixup_{case}")
-    given, term = mixup(data, double=True), WeightedMixup()
-    monkeypatch.setattr(term, "shares", lambda count, generator: given["shares"])
-    monkeypatch.setattr(torch, "randperm", lambda count, generator: given["order"])
+    given, term = mixup(data, double=True), cowa_jmds.WeightedMixup()
+    monkeypatch.setattr(cowa_jmds, "draw_mixup", lambda images, alpha, generator: (given["shares"], given["order"]))
     signals = SimpleNamespace(
         target_images=given["images"],
         pseudo_labels=given["memberships"].argmax(dim=1),

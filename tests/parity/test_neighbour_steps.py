@@ -172,13 +172,13 @@ def test_three_steps_of_cowa_jmds_in_each_of_two_epochs(
     from sfda_kit_neighbors import cowa_jmds
 
     draws: list[tuple[Tensor, Tensor]] = []
-    mix = cowa_jmds.mix
+    mixup = cowa_jmds.mixup
 
-    def recording_mix(values: Tensor, share: Tensor, mate: Tensor) -> Tensor:
+    def recording_mixup(values: Tensor, share: Tensor, mate: Tensor) -> Tensor:
         draws.extend([(share, mate)] if values.ndim == 4 else [])  # once in a step, for its images
-        return mix(values, share, mate)
+        return mixup(values, share, mate)
 
-    monkeypatch.setattr(cowa_jmds, "mix", recording_mix)
+    monkeypatch.setattr(cowa_jmds, "mixup", recording_mixup)
     change = {"weight": first_weight, "changes": [{"after": 0.5, "weight": 1.0}]}
     target, expected = recording_target(IMAGES), small_network()
     settings: dict[str, Any] = {"classifier_lr_factor": 0.1, "schedule": "constant"}

@@ -18,6 +18,13 @@ CASES = pytest.mark.parametrize(
 VARIANTS = pytest.mark.parametrize("variant", ["reciprocal", "flat"])
 
 
+def neighbourhood(data: dict[str, Any], signals: Any) -> Any:
+    from sfda_kit_neighbors.nrc import neighbourhood
+
+    counts = int(data["in_neighbors"]), int(data["in_expanded"])
+    return neighbourhood(signals.memory.features, signals.target_rows, *counts)
+
+
 def part(data: dict[str, Any], variant: str) -> Any:
     from sfda_kit_neighbors.nrc import ReciprocalNeighbors
 
@@ -28,13 +35,15 @@ def part(data: dict[str, Any], variant: str) -> Any:
 @VARIANTS
 @CASES
 def test_neighbours_and_affinities(case: str, variant: str, double: bool) -> None:
+    from sfda_kit_neighbors.nrc import affinity
+
     data = load("nrc", case)
-    signals, term = bank_step(data, double), part(data, variant)
-    near, beyond = term.neighbourhood(signals.memory.features, signals.target_rows)
+    signals = bank_step(data, double)
+    near, beyond = neighbourhood(data, signals)
     close(near, data["out_near"], double)
     close(beyond, data["out_expanded_near"], double)
-    affinity = term.affinity(beyond, signals.target_rows, signals.memory.features.dtype)
-    close(affinity, wanted(data, f"{variant}_affinity", double), double)
+    found = affinity(beyond, signals.target_rows, signals.memory.features.dtype, variant)
+    close(found, wanted(data, f"{variant}_affinity", double), double)
 
 
 @PRECISIONS
@@ -58,14 +67,14 @@ def test_value_and_gradient_of_the_whole_loss(case: str, variant: str, double: b
 @CASES
 def test_the_part_of_the_neighbours_neighbours(case: str, double: bool) -> None:
     """What is left of the loss without the direct neighbours."""
-    from sfda_kit_neighbors.nrc import WEAK, agreement
+    from sfda_kit_neighbors.nrc import WEAK, affinity, agreement
 
     data = load("nrc", case)
     signals, term = bank_step(data, double), part(data, "reciprocal")
-    near, beyond = term.neighbourhood(signals.memory.features, signals.target_rows)
+    near, beyond = neighbourhood(data, signals)
     answers = signals.memory.probabilities
-    affinity = term.affinity(beyond, signals.target_rows, answers.dtype)
-    direct = -(affinity * agreement(answers[near], signals.target_probabilities)).sum(dim=1).mean()
+    weights = affinity(beyond, signals.target_rows, answers.dtype, "reciprocal")
+    direct = -(weights * agreement(answers[near], signals.target_probabilities)).sum(dim=1).mean()
     constant = WEAK * torch.special.xlogy(answers, answers).sum(dim=1)[beyond].sum(dim=(1, 2)).mean()
     found = term(signals) - direct + constant
     close(found, wanted(data, "reciprocal_after_expanded", double), double)

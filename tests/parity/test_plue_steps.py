@@ -27,7 +27,7 @@ class Drawn:
     """What the steps draw besides images, and the term's own state, kept while the method runs."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from sfda_kit_plue import guided_labels
+        from sfda_kit_plue import guided_labels, losses
         from sfda_kit_plue.memories import AnswerBank, KeyQueue, LabelHistory
 
         self.offsets: list[Tensor] = []
@@ -35,7 +35,7 @@ class Drawn:
         self.starts: list[dict[str, Tensor]] = []
         self.labels: list[Tensor] = []
         self.state: Any = None
-        draw, fill, own_module = guided_labels.draw_offsets, AnswerBank.fill, guided_labels.GuidedLabels.own_module
+        draw, fill, own_module = losses.draw_offsets, AnswerBank.fill, guided_labels.GuidedLabels.own_module
         record = LabelHistory.record
 
         def keep_offsets(*given: Any) -> Tensor:
@@ -63,7 +63,7 @@ class Drawn:
 
             monkeypatch.setattr(kind, "start", kept)
 
-        monkeypatch.setattr(guided_labels, "draw_offsets", keep_offsets)
+        monkeypatch.setattr(losses, "draw_offsets", keep_offsets)
         monkeypatch.setattr(AnswerBank, "fill", keep_rows)
         monkeypatch.setattr(LabelHistory, "record", keep_labels)
         monkeypatch.setattr(guided_labels.GuidedLabels, "own_module", keep_state)

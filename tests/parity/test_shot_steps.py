@@ -127,14 +127,14 @@ class Drawn:
         self.quarters: list[Tensor] = []
         self.mixes: list[tuple[float, Tensor]] = []
         self.head: nn.Module | None = None
-        turn, draw, own_module = rotation.turn, mixmatch.MixMatch.draw, rotation.RelativeRotation.own_module
+        turn, draw, own_module = rotation.turn, mixmatch.draw, rotation.RelativeRotation.own_module
 
         def keep_turn(images: Tensor, quarters: Tensor) -> Tensor:
             self.quarters.append(quarters)
             return turn(images, quarters)
 
-        def keep_mix(term: Any, *given: Any) -> Any:
-            self.mixes.append(draw(term, *given))
+        def keep_mix(*given: Any) -> Any:
+            self.mixes.append(draw(*given))
             return self.mixes[-1]
 
         def keep_head(term: Any, network: Network) -> nn.Module:
@@ -143,7 +143,7 @@ class Drawn:
             return head
 
         monkeypatch.setattr(rotation, "turn", keep_turn)
-        monkeypatch.setattr(mixmatch.MixMatch, "draw", keep_mix)
+        monkeypatch.setattr(mixmatch, "draw", keep_mix)
         monkeypatch.setattr(rotation.RelativeRotation, "own_module", keep_head)
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from sfda_kit import INTERFACE_VERSION
+from sfda_kit.builtin.aligners import InfoMax
+from sfda_kit.builtin.methods import SOURCE_ONLY
 from sfda_kit.config.loading import load_config
 from sfda_kit.errors import UserError
-from sfda_kit.plugins.discovery import build_part, installation, registry
+from sfda_kit.plugins.discovery import build_part, installation, load_part, registry
 
 from .conftest import Installer, registering
 
@@ -209,3 +211,23 @@ def test_settings_of_a_method_lie_between_the_preset_and_the_user(install: Insta
     config = load_config({"method": "short", "preset": "pretrained", "adapt": {"batch_size": 32}}).adapt
     assert (config.epochs, config.batch_size, config.backbone_lr_factor) == (7, 32, 0.1)
     assert load_config({"method": "shot"}).adapt.epochs == 10
+
+
+def test_a_part_is_loaded_by_its_name_its_alias_and_its_owner(install: Installer):
+    assert load_part("aligner", "infomax") is load_part("aligner", "sfda-kit:infomax") is InfoMax
+    assert load_part("method", "source-only") is SOURCE_ONLY
+    install("asking_plugin", registering("asking").replace("'a part'", "'a part', alias='other'"))
+    assert load_part("aligner", "other") is load_part("aligner", "asking_plugin:asking") is InfoMax
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("aligner", "infomx", "Unknown aligner 'infomx'. Did you mean 'infomax'"),
+        ("aligners", "infomax", "There is no kind of part 'aligners'. Did you mean 'aligner'"),
+        ("labeler", "ti-features", "'ti-features' is an aligner, not a labeler"),
+    ],
+)
+def test_a_part_that_is_not_there_is_told_with_the_nearest_names(kind: str, name: str, message: str):
+    with pytest.raises(UserError, match=message):
+        load_part(kind, name)

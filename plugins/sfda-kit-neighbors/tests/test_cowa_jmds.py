@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
-from sfda_kit_neighbors.cowa_jmds import COWA_JMDS, WeightedMixup, weighted_surprise
+from sfda_kit_neighbors.cowa_jmds import COWA_JMDS, WeightedMixup, draw_mixup, weighted_surprise
 from sfda_kit_neighbors.jmds import Jmds, log_density, relative_gap
 from torch import nn
 
@@ -156,8 +156,7 @@ def test_images_and_labels_are_mixed_with_the_same_share_and_mate() -> None:
     term, signals = WeightedMixup(alpha=1.0), small_step_signals(network=small_network())
     loss = term(signals)
     fresh = small_step_signals(network=small_network())
-    mate = torch.randperm(12, generator=fresh.random)
-    share = term.shares(12, fresh.random).float()
+    share, mate = draw_mixup(fresh.target_images, 1.0, fresh.random)
     images, hot = fresh.target_images, torch.eye(CLASSES)[fresh.pseudo_labels]
     mixed = [share[i] * images[i] + (1 - share[i]) * images[j] for i, j in enumerate(mate.tolist())]
     targets = torch.stack([share[i] * hot[i] + (1 - share[i]) * hot[j] for i, j in enumerate(mate.tolist())])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sfda_kit_plue.losses import (
     certainty,
     concentration,
-    contrastive,
+    contrastive_loss,
     draw_offsets,
     negative_classes,
     negative_learning,
@@ -114,15 +114,15 @@ def vectors(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def test_contrast_is_the_papers(seed: int, temperature: float) -> None:
     given_vectors = vectors(seed)
     expected = naive_contrast(*given_vectors, temperature)
-    assert contrastive(*given_vectors, temperature).item() == pytest.approx(expected)
+    assert contrastive_loss(*given_vectors, temperature).item() == pytest.approx(expected)
 
 
 @settings(max_examples=25, deadline=None)
 @given(seeds, st.permutations(range(4)), st.permutations(range(9)))
 def test_order_of_images_and_of_negatives_does_not_matter(seed: int, images: list[int], others: list[int]) -> None:
     queries, keys, queue, is_negative = vectors(seed)
-    found = contrastive(queries[images], keys[images], queue[others], is_negative[images][:, others], 0.1)
-    assert found.item() == pytest.approx(contrastive(queries, keys, queue, is_negative, 0.1).item())
+    found = contrastive_loss(queries[images], keys[images], queue[others], is_negative[images][:, others], 0.1)
+    assert found.item() == pytest.approx(contrastive_loss(queries, keys, queue, is_negative, 0.1).item())
 
 
 @settings(max_examples=25, deadline=None)
@@ -130,15 +130,15 @@ def test_order_of_images_and_of_negatives_does_not_matter(seed: int, images: lis
 def test_a_turn_of_all_vectors_changes_nothing(seed: int) -> None:
     queries, keys, queue, is_negative = vectors(seed)
     turn = torch.linalg.qr(randn(seed + 9, 5, 5))[0]
-    found = contrastive(queries @ turn, keys @ turn, queue @ turn, is_negative, 0.1)
-    assert found.item() == pytest.approx(contrastive(queries, keys, queue, is_negative, 0.1).item())
+    found = contrastive_loss(queries @ turn, keys @ turn, queue @ turn, is_negative, 0.1)
+    assert found.item() == pytest.approx(contrastive_loss(queries, keys, queue, is_negative, 0.1).item())
 
 
 def test_without_negatives_there_is_nothing_to_tell_apart() -> None:
     queries, keys, queue, _ = vectors(0)
     nobody = torch.zeros(4, 9, dtype=torch.bool)
     queries.requires_grad_()
-    loss = contrastive(queries, keys, queue, nobody, 0.07)
+    loss = contrastive_loss(queries, keys, queue, nobody, 0.07)
     loss.backward()
     assert loss.item() == 0 and queries.grad is not None and queries.grad.isfinite().all()
 
@@ -147,7 +147,7 @@ def test_gradcheck() -> None:
     queries, keys, queue, is_negative = vectors(3)
     is_negative[1] = False
     given_queries = queries.requires_grad_()
-    assert torch.autograd.gradcheck(lambda q: contrastive(q, keys, queue, is_negative, 0.5), (given_queries,))
+    assert torch.autograd.gradcheck(lambda q: contrastive_loss(q, keys, queue, is_negative, 0.5), (given_queries,))
     logits, wrong = randn(5, 4, 3).requires_grad_(), torch.tensor([0, 2, 1, 1])
     weights = randn(6, 4).abs()
     assert torch.autograd.gradcheck(lambda z: negative_learning(z, wrong, weights), (logits,))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sfda_kit_shot.mixmatch import MixMatch, mix, mixmatch_loss, part_edges, passes, sharpen
+from sfda_kit_shot.mixmatch import MixMatch, draw, mix, mixmatch_loss, part_edges, passes, sharpen
 from sfda_kit_shot.two_parts import TwoParts
 from torch import Tensor
 
@@ -105,8 +105,7 @@ def test_mixing_by_hand() -> None:
 
 
 def test_an_image_keeps_the_larger_share() -> None:
-    term = MixMatch(alpha=0.75)
-    shares = torch.tensor([term.draw(2, torch.Generator().manual_seed(seed))[0] for seed in range(200)])
+    shares = torch.tensor([draw(2, 0.75, torch.Generator().manual_seed(seed))[0] for seed in range(200)])
     assert shares.min() >= 0.5 and shares.max() <= 1 and shares.std() > 0.05
 
 
@@ -133,7 +132,7 @@ def test_the_step_is_the_papers() -> None:
     sharp = [g.square() / g.square().sum() for g in guess]
     targets = torch.stack([*torch.eye(CLASSES)[rows.labels], *sharp, *sharp])
     images = torch.cat([easy, *views])
-    share, mate = MixMatch().draw(12, fresh.random)
+    share, mate = draw(12, 0.75, fresh.random)
     mixed = torch.stack([share * images[i] + (1 - share) * images[j] for i, j in enumerate(mate.tolist())])
     soft = torch.stack([share * targets[i] + (1 - share) * targets[j] for i, j in enumerate(mate.tolist())])
     logits = torch.empty(12, CLASSES)

@@ -1,8 +1,15 @@
-"""Declarations of aligners that compare the halves of TI pairs for sfda-kit; the parts are imported on first use."""
+"""Declarations of aligners that compare the halves of TI pairs for sfda-kit; the parts are imported on first use.
+
+The functions behind the parts stand in ``__init__.pyi``; each is imported when it is first used.
+"""
 
 from __future__ import annotations
 
+import lazy_loader
+
 from sfda_kit import Component, Deviation, hookimpl
+
+__getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)  # dir() must go on to name the hooks
 
 SFDA_KIT_INTERFACE = "1.1"
 DISTILLATION = "https://arxiv.org/abs/1503.02531"
@@ -46,12 +53,28 @@ LAYER = Deviation(
 def sfda_kit_register_aligner() -> list[Component]:
     package = "sfda_kit_alignment"
     return [
-        Component("ti-predictions", f"{package}.predictions:TiPredictions", "predictions agree", DISTILLATION),
         Component(
-            "ti-mmd", f"{package}.mmd:TiMmd", "kernel mean embeddings of the features agree", MMD, deviations=(KERNEL,)
+            "ti-predictions",
+            f"{package}.predictions:TiPredictions",
+            "predictions agree",
+            DISTILLATION,
+            functions=("distillation_loss",),
         ),
         Component(
-            "ti-coral", f"{package}.coral:TiCoral", "covariances of the features agree", CORAL, deviations=(LAYER,)
+            "ti-mmd",
+            f"{package}.mmd:TiMmd",
+            "kernel mean embeddings of the features agree",
+            MMD,
+            deviations=(KERNEL,),
+            functions=("mmd_loss",),
+        ),
+        Component(
+            "ti-coral",
+            f"{package}.coral:TiCoral",
+            "covariances of the features agree",
+            CORAL,
+            deviations=(LAYER,),
+            functions=("coral_loss",),
         ),
         Component(
             "ti-adversarial",
@@ -59,5 +82,6 @@ def sfda_kit_register_aligner() -> list[Component]:
             "no discriminator tells them apart",
             DANN,
             deviations=ADVERSARIAL,
+            functions=("reversal_strength", "domain_adversarial_loss"),
         ),
     ]

@@ -29,13 +29,14 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from sfda_kit import Aligner, UserError, domain_loss
+from sfda_kit import Aligner, UserError, domain_adversarial_loss, reverse_gradient
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sfda_kit import Network, StepSignals
 
+__all__ = ["TiAdversarial", "domain_adversarial_loss", "reversal_strength"]
 RISE = 10.0
 
 
@@ -61,10 +62,16 @@ class TiAdversarial(Aligner):
 
     def __call__(self, signals: StepSignals) -> Tensor:
         """Return a scalar >= 0 in nats; the discriminator descends on it, the adapting network ascends."""
-        features = signals.ti_source_features, signals.ti_target_features
-        return domain_loss(self.discriminator, *features, self.strength(signals.progress))
+        strength = reversal_strength(signals.progress, self.reversal) if self.warm_up else self.reversal
+        source_logits = self.discriminator(signals.ti_source_features)
+        target_logits = self.discriminator(reverse_gradient(signals.ti_target_features, strength))
+        return domain_adversarial_loss(source_logits, target_logits)
 
-    def strength(self, progress: float) -> float:
-        """Return lambda after the share ``progress`` of the phase's steps."""
-        rise = 2.0 / (1.0 + math.exp(-RISE * progress)) - 1.0
-        return self.reversal * (rise if self.warm_up else 1.0)
+
+def reversal_strength(progress: float, reversal: float = 1.0) -> float:
+    """Return lambda = reversal (2 / (1 + exp(-10 p)) - 1) after the share ``progress`` p in [0, 1] of the steps.
+
+    It rises from 0 to nearly ``reversal`` and is meant for ``reverse_gradient``. Source: Ganin et al., JMLR 2016
+    (https://arxiv.org/abs/1505.07818), section 5.2.2.
+    """
+    return reversal * (2.0 / (1.0 + math.exp(-RISE * progress)) - 1.0)

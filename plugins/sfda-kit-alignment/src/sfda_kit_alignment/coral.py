@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sfda_kit import Aligner, without_autocast
-from sfda_kit_alignment.samples import two_pairs
+from sfda_kit import Aligner, check_shapes, without_autocast
+from sfda_kit_alignment.samples import require_two_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,14 +29,25 @@ if TYPE_CHECKING:
 
 
 class TiCoral(Aligner):
-    """The squared distance of covariances (module docstring)."""
+    """``coral_loss`` of the halves of TI pairs."""
 
     def __call__(self, signals: StepSignals) -> Tensor:
         """Return a scalar >= 0; gradients reach the adapting network only."""
-        source, target = two_pairs(signals.ti_source_features, signals.ti_target_features, "ti-coral")
-        with without_autocast(target.device):
-            difference = covariance(source) - covariance(target)
-            return difference.square().sum() / (4 * target.shape[1] ** 2)
+        return coral_loss(signals.ti_source_features, signals.ti_target_features)
+
+
+def coral_loss(source_features: Tensor, target_features: Tensor) -> Tensor:
+    """Return ||C_s - C_t||_F^2 / (4 D^2) >= 0, 0-d, for samples (n, D) and (m, D) with covariances C_s and C_t.
+
+    The covariances are divided by n - 1 and m - 1, and computed in full precision. No gradient reaches the source.
+    Raises ``UserError`` for other shapes and with less than two rows on a side. Source: Sun, Saenko, "Deep CORAL",
+    2016 (https://arxiv.org/abs/1607.01719), equations 1 to 3.
+    """
+    check_shapes("coral_loss", source_features=(source_features, "n D"), target_features=(target_features, "m D"))
+    require_two_rows(source_features, target_features, "coral_loss", "ti-coral")
+    with without_autocast(target_features.device):
+        difference = covariance(source_features.detach()) - covariance(target_features)
+        return difference.square().sum() / (4 * target_features.shape[1] ** 2)
 
 
 def covariance(samples: Tensor) -> Tensor:

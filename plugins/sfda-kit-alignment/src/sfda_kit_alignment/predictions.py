@@ -19,20 +19,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sfda_kit import Aligner, positive_temperature, softened_divergence
+from sfda_kit import Aligner, distillation_loss, positive_temperature
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sfda_kit import StepSignals
 
+__all__ = ["TiPredictions", "distillation_loss"]
+
 
 class TiPredictions(Aligner):
-    """The KL divergence of the module docstring. Option ``temperature`` tau (1.0)."""
+    """``distillation_loss`` of the halves of TI pairs. Option ``temperature`` tau (1.0)."""
 
     def __init__(self, temperature: float = 1.0) -> None:
         self.temperature = positive_temperature(temperature, "ti-predictions")
 
     def __call__(self, signals: StepSignals) -> Tensor:
         """Return a scalar >= 0 in nats; gradients reach the adapting network only."""
-        return softened_divergence(signals.ti_source_logits, signals.ti_target_logits, self.temperature)
+        return distillation_loss(signals.ti_source_logits, signals.ti_target_logits, self.temperature)

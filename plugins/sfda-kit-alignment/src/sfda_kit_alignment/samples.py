@@ -7,11 +7,11 @@ from torch import Tensor
 from sfda_kit import UserError
 
 
-def two_pairs(source: Tensor, target: Tensor, name: str) -> tuple[Tensor, Tensor]:
-    """Return both samples (n, D), the source's without gradient; raise ``UserError`` where there is only one pair."""
-    if len(target) < 2:
+def require_two_rows(source: Tensor, target: Tensor, function: str, term: str) -> None:
+    """Raise ``UserError`` where a sample (n, D) has less than two rows; ``term`` is the aligner of ``function``."""
+    rows = min(len(source), len(target))
+    if rows < 2:
         raise UserError(
-            f"{name} compares distributions and needs at least 2 TI pairs in a batch, got {len(target)}. Give more "
-            f"pairs or a larger --batch-size, or remove the term (--aligner {name}=0)."
+            f"{function} compares distributions and needs at least 2 TI pairs in a batch, got {rows}. Give more "
+            f"pairs or a larger --batch-size, or remove the term (--aligner {term}=0)."
         )
-    return source.detach(), target

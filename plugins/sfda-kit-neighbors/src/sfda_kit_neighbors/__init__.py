@@ -1,9 +1,16 @@
-"""Declarations of NRC, AaD and CoWA-JMDS for sfda-kit; the parts are imported on first use."""
+"""Declarations of NRC, AaD and CoWA-JMDS for sfda-kit; the parts are imported on first use.
+
+The functions behind the parts stand in ``__init__.pyi``; each is imported when it is first used.
+"""
 
 from __future__ import annotations
 
+import lazy_loader
+
 from sfda_kit import Component, hookimpl
 from sfda_kit_neighbors import deviations
+
+__getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)  # dir() must go on to name the hooks
 
 SFDA_KIT_INTERFACE = "1.1"
 NRC = "https://arxiv.org/abs/2110.04202"
@@ -23,6 +30,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             "nearest neighbours predict alike",
             NRC,
             deviations=deviations.RECIPROCAL_NEIGHBORS,
+            functions=("neighbour_search", "nrc_loss"),
         ),
         Component(
             "diversity",
@@ -30,6 +38,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             "the mean prediction is spread over all classes",
             NRC,
             deviations=deviations.DIVERSITY,
+            functions=("diversity_loss",),
         ),
         Component(
             "attraction",
@@ -37,14 +46,22 @@ def sfda_kit_register_aligner() -> list[Component]:
             "predictions agree with those of near images",
             AAD,
             deviations=deviations.ATTRACTION,
+            functions=("neighbour_search", "attraction_loss"),
         ),
-        Component("dispersion", f"{aad}:Dispersion", "predictions differ within a batch", AAD),
+        Component(
+            "dispersion",
+            f"{aad}:Dispersion",
+            "predictions differ within a batch",
+            AAD,
+            functions=("dispersion_loss",),
+        ),
         Component(
             "weighted-mixup",
             f"{cowa}:WeightedMixup",
             "images, labels and their weights mixed",
             COWA_JMDS,
             deviations=deviations.WEIGHTED_MIXUP,
+            functions=("draw_mixup", "mixup", "weighted_mixup_loss"),
         ),
     ]
 
@@ -52,7 +69,7 @@ def sfda_kit_register_aligner() -> list[Component]:
 @hookimpl
 def sfda_kit_register_labeler() -> list[Component]:
     target, summary = "sfda_kit_neighbors.jmds:Jmds", "Gaussian mixture over features, weighted by confidence"
-    return [Component("jmds", target, summary, COWA_JMDS, deviations=deviations.JMDS)]
+    return [Component("jmds", target, summary, COWA_JMDS, deviations=deviations.JMDS, functions=("jmds_labels",))]
 
 
 @hookimpl

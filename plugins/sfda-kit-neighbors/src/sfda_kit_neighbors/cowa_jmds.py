@@ -28,7 +28,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from sfda_kit import Aligner, Recipe, UserError
+from sfda_kit import Aligner, Recipe, UserError, check_shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,37 +40,72 @@ EPSILON = 1e-6
 
 
 class WeightedMixup(Aligner):
-    """The loss on mixed images (module docstring). Option ``alpha`` (0.2); 0 mixes nothing."""
+    """``weighted_mixup_loss`` of the network's answers to mixed images. Option ``alpha`` (0.2); 0 mixes nothing."""
 
     reads: ClassVar[tuple[str, ...]] = ("pseudo_labels",)
 
     def __init__(self, alpha: float = 0.2) -> None:
-        if alpha < 0:
-            raise UserError(f"weighted-mixup: alpha is {alpha}, expected 0 (no mixing) or more.")
-        self.alpha = alpha
+        self.alpha = _positive_alpha(alpha, "weighted-mixup")
 
     def __call__(self, signals: StepSignals) -> Tensor:
         """Return a scalar in [0, 13.9]; gradients reach the adapting network through its answers to mixed images."""
         images = signals.target_images
-        mate = torch.randperm(len(images), generator=signals.random).to(images.device)
-        share = self.shares(len(images), signals.random).to(images)
-        logits = signals.answer(mix(images, share, mate)).logits
-        targets = mix(F.one_hot(signals.pseudo_labels, logits.shape[1]).to(logits), share, mate)
-        return weighted_surprise(logits, targets, mix(signals.pseudo_label_weights, share, mate))
-
-    def shares(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return l of each image, (count,), in [0, 1]."""
-        if self.alpha == 0:
-            return torch.ones(count)
-        # torch's own Beta distribution takes no generator; numpy's is fixed by a number drawn from ours.
-        seed = int(torch.randint(2**31 - 1, (), generator=generator))
-        return torch.from_numpy(np.random.default_rng(seed).beta(self.alpha, self.alpha, count))
+        share, mate = draw_mixup(images, self.alpha, signals.random)
+        logits = signals.answer(mixup(images, share, mate)).logits
+        return weighted_mixup_loss(logits, signals.pseudo_labels, signals.pseudo_label_weights, share, mate)
 
 
-def mix(values: Tensor, share: Tensor, mate: Tensor) -> Tensor:
-    """Return l_i v_i + (1 - l_i) v_o(i) for values (B, ...), shares l (B,) and mates o (B,)."""
+def draw_mixup(images: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return the share l_i ~ Beta(alpha, alpha), in [0, 1], of each of ``images`` (B, ...), and its mate o(i).
+
+    Both are (B,), on the device of the images: shares of their type, mates int64, which are a random order of the
+    batch. ``alpha`` 0 mixes nothing. ``generator`` is on the CPU. Raises ``UserError`` for ``alpha`` below 0.
+    """
+    _positive_alpha(alpha, "draw_mixup")
+    mate = torch.randperm(len(images), generator=generator)
+    return _draw_shares(len(images), alpha, generator).to(images), mate.to(images.device)
+
+
+def _draw_shares(count: int, alpha: float, generator: torch.Generator) -> Tensor:
+    if alpha == 0:
+        return torch.ones(count)
+    # torch's own Beta distribution takes no generator; numpy's is fixed by a number drawn from ours.
+    seed = int(torch.randint(2**31 - 1, (), generator=generator))
+    return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, count))
+
+
+def _positive_alpha(alpha: float, name: str) -> float:
+    if alpha < 0:
+        raise UserError(f"{name}: alpha is {alpha}, expected 0 (no mixing) or more.")
+    return alpha
+
+
+def mixup(values: Tensor, share: Tensor, mate: Tensor) -> Tensor:
+    """Return l_i v_i + (1 - l_i) v_o(i), (B, ...), for values (B, ...), shares l (B,) and mates o, int64 (B,)."""
     part = share.view(-1, *[1] * (values.ndim - 1))
     return part * values + (1 - part) * values[mate]
+
+
+def weighted_mixup_loss(logits: Tensor, labels: Tensor, weights: Tensor, share: Tensor, mate: Tensor) -> Tensor:
+    """Return L in [0, 13.9] in nats, 0-d, for the network's ``logits`` (B, K) of mixed images.
+
+    ``share`` and ``mate`` (B,) are those of ``draw_mixup`` with which ``mixup`` mixed the images. ``labels``, int64
+    (B,), and ``weights``, (B,) in [0, 1], are those of the unmixed images, and are mixed here in the same way:
+
+        L = mean_i w'_i ( - sum_k y'_ik log(softmax(logits_i)_k + 1e-6) )
+
+    Raises ``UserError`` for other shapes. Source: CoWA-JMDS, ICML 2022 (https://arxiv.org/abs/2206.06640), section 3.
+    """
+    check_shapes(
+        "weighted_mixup_loss",
+        logits=(logits, "B K"),
+        labels=(labels, "B"),
+        weights=(weights, "B"),
+        share=(share, "B"),
+        mate=(mate, "B"),
+    )
+    targets = mixup(F.one_hot(labels, logits.shape[1]).to(logits), share, mate)
+    return weighted_surprise(logits, targets, mixup(weights, share, mate))
 
 
 def weighted_surprise(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:

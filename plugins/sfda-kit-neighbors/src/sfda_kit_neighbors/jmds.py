@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from sfda_kit import PseudoLabeler, PseudoLabels
+from sfda_kit import PseudoLabeler, PseudoLabels, check_shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,18 +50,33 @@ class GaussianMixture(NamedTuple):
 
 
 class Jmds(PseudoLabeler):
-    """The most likely component of the mixture, weighted by JMDS (module docstring)."""
+    """``jmds_labels`` of the bank. There is no option."""
 
     def __call__(self, bank: FeatureBank) -> PseudoLabels:
         """Return labels of all N images with weights in [0, 1]; all are 0 where no image is nearer to one class."""
-        device = bank.features.device
-        exact = torch.device("cpu") if device.type == "mps" else device  # mps has no double precision
-        features = F.normalize(bank.features.to(exact).double(), dim=1)
-        model = bank.logits.to(exact).double().softmax(dim=1)
-        _, posterior = fitted_twice(features, model)
-        labels = posterior.argmax(dim=1)
-        scores = relative_gap(posterior) * model.gather(1, labels[:, None])[:, 0]
-        return PseudoLabels(labels.to(device), scores.to(bank.logits))
+        return PseudoLabels(*jmds_labels(bank.features, bank.logits))
+
+
+def jmds_labels(features: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return labels, int64 (N,), and weights (N,) in [0, 1] of N images with features (N, D) and logits (N, K).
+
+    A Gaussian mixture with one component for each class is fitted twice to the features of unit length (module
+    docstring); q_ic is its log posterior. With the softmax p,
+
+        y_i = argmax_c q_ic,   gap_i = min_{c != y_i} (q_i,y_i - q_ic),   weight_i = p_i,y_i gap_i / max_j gap_j
+
+    All weights are 0 where no image is nearer to one class. The mixture is fitted in double precision. Raises
+    ``UserError`` for other shapes. Source: CoWA-JMDS, ICML 2022 (https://arxiv.org/abs/2206.06640), section 3.
+    """
+    check_shapes("jmds_labels", features=(features, "N D"), logits=(logits, "N K"))
+    device = features.device
+    exact = torch.device("cpu") if device.type == "mps" else device  # mps has no double precision
+    points = F.normalize(features.to(exact).double(), dim=1)
+    model = logits.to(exact).double().softmax(dim=1)
+    _, posterior = fitted_twice(points, model)
+    labels = posterior.argmax(dim=1)
+    scores = relative_gap(posterior) * model.gather(1, labels[:, None])[:, 0]
+    return labels.to(device), scores.to(logits)
 
 
 def fitted_twice(features: Tensor, model: Tensor) -> tuple[Tensor, Tensor]:

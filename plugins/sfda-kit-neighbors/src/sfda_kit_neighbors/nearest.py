@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from sfda_kit import UserError, did_you_mean, without_autocast
 
-if TYPE_CHECKING:
-    from torch import Tensor
+NeighbourSearch = Callable[[Tensor, Tensor, int, Tensor], Tensor]
+"""A search has the arguments and the result of ``nearest_rows``."""
 
 CELLS = 2**24
 """The number of similarities in memory at once (64 MiB in single precision)."""
@@ -41,7 +41,7 @@ def nearest_rows(queries: Tensor, features: Tensor, count: int, own_rows: Tensor
     return rows
 
 
-def neighbour_search(name: str, part: str) -> Callable[[Tensor, Tensor, int, Tensor], Tensor]:
+def neighbour_search(name: str, part: str = "neighbour_search") -> NeighbourSearch:
     """Return the search that ``part`` asks for: ``torch`` is ``nearest_rows``, ``faiss`` gives the same result.
 
     Raises ``UserError`` for another name, and where faiss is asked for and not installed.
@@ -57,7 +57,8 @@ def neighbour_search(name: str, part: str) -> Callable[[Tensor, Tensor, int, Ten
 
 
 def check_count(count: int, images: int, option: str) -> None:
-    """Raise ``UserError`` when there are not ``count`` neighbours; ``option``: where the count is set."""
+    """Raise ``UserError`` when there are not ``count`` neighbours; ``option``: where a run sets the count."""
+    positive_count(count, option)
     if count >= images:
         raise UserError(
             f"{option} is {count}, and with {images} target images each has only {images - 1} neighbours. "

@@ -1,9 +1,16 @@
-"""Declarations of PLUE for sfda-kit; the parts are imported on first use."""
+"""Declarations of PLUE for sfda-kit; the parts are imported on first use.
+
+The functions behind the parts stand in ``__init__.pyi``; each is imported when it is first used.
+"""
 
 from __future__ import annotations
 
+import lazy_loader
+
 from sfda_kit import Component, hookimpl
 from sfda_kit_plue import deviations
+
+__getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)  # dir() must go on to name the hooks
 
 SFDA_KIT_INTERFACE = "1.1"
 PAPER = "https://arxiv.org/abs/2303.03770"
@@ -18,6 +25,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             "labels of neighbours, weighted by their certainty",
             PAPER,
             deviations=deviations.GUIDED_LABELS,
+            functions=("neighbour_labels", "draw_complementary_labels", "contrastive_loss", "plue_loss"),
         )
     ]
 

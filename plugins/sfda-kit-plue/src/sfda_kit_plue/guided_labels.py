@@ -12,16 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sfda_kit import Aligner, UserError, positive_temperature, without_autocast
-from sfda_kit_plue.losses import (
-    certainty,
-    concentration,
-    contrastive,
-    draw_offsets,
-    negative_classes,
-    negative_learning,
-    neighbour_vote,
-)
+from sfda_kit import Aligner, UserError, positive_temperature
+from sfda_kit_plue.losses import contrastive_loss, draw_complementary_labels, neighbour_labels, plue_loss
 from sfda_kit_plue.memories import AnswerBank, KeyQueue, LabelHistory
 from sfda_kit_plue.momentum import MomentumModel
 
@@ -86,12 +78,10 @@ class GuidedLabels(Aligner):
         features, logits = self.network.weighed(signals.target_features), signals.target_logits
         labels, weights = self._labels(features)
         strong = signals.answer(signals.draw_target_images("strong"))
-        wrong = self._wrong(labels, logits.shape[1], signals.random)
-        loss = negative_learning(strong.logits, wrong, weights)
-        if self.contrast:
-            loss = loss + self.contrast * self._contrast(signals, strong.features, labels)
+        wrong = draw_complementary_labels(labels, logits.shape[1], signals.random)
+        contrast = self.contrast * self._contrast(signals, strong.features, labels) if self.contrast else None
         self.bank.write(features, signals.target_probabilities)
-        return loss + self.diversity * (concentration(logits) + concentration(strong.logits))
+        return plue_loss(logits, strong.logits, wrong, weights, contrast, self.diversity)
 
     def _begin_epoch(self, signals: StepSignals) -> None:
         """Make the bank anew; before the first epoch, make queue and history, too."""
@@ -108,16 +98,9 @@ class GuidedLabels(Aligner):
         self.bank.fill(signals.target_bank, torch.randperm(images, generator=generator)[:size])
         self._epoch = signals.epoch
 
-    @torch.no_grad()
     def _labels(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return the labels y (B,) of images with ``features`` (B, D), and their weights w (B,)."""
-        with without_autocast(features.device):
-            vote = neighbour_vote(features, self.bank.features, self.bank.probabilities, self.neighbors)
-        return vote.argmax(dim=1), certainty(vote)
-
-    def _wrong(self, labels: Tensor, classes: int, generator: torch.Generator) -> Tensor:
-        """Return a class other than the label for each image, (B,)."""
-        return negative_classes(labels, draw_offsets(len(labels), classes, generator).to(labels.device), classes)
+        return neighbour_labels(features, self.bank.features, self.bank.probabilities, self.neighbors)
 
     def _contrast(self, signals: StepSignals, features: Tensor, labels: Tensor) -> Tensor:
         """Return L_ctr, 0-d, of ``features`` (B, D) of the strong view; then renew queue and history."""
@@ -125,9 +108,8 @@ class GuidedLabels(Aligner):
         queries = F.normalize(self.network.weighed(features), dim=1)
         keys = self._keys(signals)
         is_negative = self.history.differ(rows, self.queue.rows)
-        with without_autocast(queries.device):
-            # a copy of the queue, because it is renewed before the gradient reads it
-            loss = contrastive(queries, keys, self.queue.keys.clone(), is_negative, self.temperature)
+        # a copy of the queue, because it is renewed before the gradient reads it
+        loss = contrastive_loss(queries, keys, self.queue.keys.clone(), is_negative, self.temperature)
         self.queue.write(keys, rows)
         self.history.record(rows, labels, signals.epoch)
         return loss

@@ -1,9 +1,16 @@
-"""Declarations of SHOT and SHOT++ for sfda-kit; the parts are imported on first use."""
+"""Declarations of SHOT and SHOT++ for sfda-kit; the parts are imported on first use.
+
+The functions behind the parts stand in ``__init__.pyi``; each is imported when it is first used.
+"""
 
 from __future__ import annotations
 
+import lazy_loader
+
 from sfda_kit import Component, hookimpl
 from sfda_kit_shot import deviations
+
+__getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)  # dir() must go on to name the hooks
 
 SFDA_KIT_INTERFACE = "1.1"
 PAPER = "https://arxiv.org/abs/2002.08546"
@@ -20,6 +27,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             "turned by how many quarters",
             PLUS_PLUS,
             deviations=deviations.ROTATION,
+            functions=("draw_rotations", "relative_rotation_loss"),
         ),
         Component(
             "mixmatch",
@@ -27,6 +35,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             "labelled and unlabelled images mixed",
             MIXMATCH,
             deviations=deviations.MIXMATCH,
+            functions=("sharpen", "mixmatch_mixup", "mixmatch_loss"),
         ),
     ]
 
@@ -34,7 +43,8 @@ def sfda_kit_register_aligner() -> list[Component]:
 @hookimpl
 def sfda_kit_register_labeler() -> list[Component]:
     target, summary = "sfda_kit_shot.entropy_split:EntropySplit", "the confident part of each predicted class"
-    return [Component("entropy-split", target, summary, PLUS_PLUS, deviations=deviations.SPLIT)]
+    functions = ("entropy_split_labels",)
+    return [Component("entropy-split", target, summary, PLUS_PLUS, deviations=deviations.SPLIT, functions=functions)]
 
 
 @hookimpl

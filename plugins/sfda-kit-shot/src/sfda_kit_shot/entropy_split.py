@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sfda_kit import PseudoLabeler, PseudoLabels, entropy
+from sfda_kit import PseudoLabeler, PseudoLabels, check_shapes, entropy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,13 +25,24 @@ if TYPE_CHECKING:
 
 
 class EntropySplit(PseudoLabeler):
-    """Predictions with weight 1 (easy) or 0 (hard)."""
+    """``entropy_split_labels`` of the bank."""
 
     def __call__(self, bank: FeatureBank) -> PseudoLabels:
         """Return the labels of all N images with weights 0 or 1."""
-        uncertainty = entropy(bank.probabilities)
-        share = int((uncertainty < uncertainty.mean()).sum()) / len(uncertainty)
-        return PseudoLabels(bank.predictions, least_of_each_class(uncertainty, bank.predictions, share))
+        return PseudoLabels(*entropy_split_labels(bank.logits))
+
+
+def entropy_split_labels(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the predicted classes, int64 (N,), and weights (N,), 1 (easy) or 0 (hard), of images with logits (N, K).
+
+    With s, the share of images whose entropy is below the mean, the floor(n_c s) least uncertain of the n_c images of
+    each predicted class c are easy. Raises ``UserError`` for another shape. Source: SHOT++, TPAMI 2021
+    (https://arxiv.org/abs/2012.07297), section 3.4.
+    """
+    check_shapes("entropy_split_labels", logits=(logits, "N K"))
+    labels, uncertainty = logits.argmax(dim=1), entropy(logits.softmax(dim=1))
+    share = int((uncertainty < uncertainty.mean()).sum()) / len(uncertainty)
+    return labels, least_of_each_class(uncertainty, labels, share)
 
 
 def least_of_each_class(values: Tensor, labels: Tensor, share: float) -> Tensor:

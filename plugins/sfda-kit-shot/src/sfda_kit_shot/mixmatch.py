@@ -33,7 +33,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfda_kit import Aligner, UserError, positive_temperature
+from sfda_kit import Aligner, UserError, check_shapes, positive_temperature
 from sfda_kit_shot.two_parts import TwoParts
 
 if TYPE_CHECKING:
@@ -75,9 +75,7 @@ class MixMatch(Aligner):
         views, targets = self._labelled(signals, rows.labelled, rows.labels)
         for view, guess in self._unlabelled(signals, rows.unlabelled):
             views, targets = [*views, view], [*targets, guess]
-        share, mate = self.draw(sum(map(len, views)), signals.random)
-        soft = mix(torch.cat(targets), share, mate.to(targets[0].device))
-        mixed = mix(torch.cat(views), share, mate.to(views[0].device))
+        mixed, soft = mixmatch_mixup(torch.cat(views), torch.cat(targets), self.alpha, signals.random)
         order = passes(len(views), len(views[0])).to(mixed.device)
         logits = torch.cat([signals.answer(mixed[part]).logits for part in order])[order.flatten().argsort()]
         weight = self.unlabelled_weight * (signals.step + 1) / signals.steps
@@ -100,16 +98,40 @@ class MixMatch(Aligner):
         guess = sharpen(torch.stack(answers).mean(dim=0), self.temperature)
         return [(view, guess) for view in views]
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[float, Tensor]:
-        """Return l' in [1/2, 1] and the mates, a random order of ``count`` images."""
-        # torch's own Beta distribution takes no generator; numpy's is fixed by a number drawn from ours.
-        seed = int(torch.randint(2**31 - 1, (), generator=generator))
-        drawn = float(np.random.default_rng(seed).beta(self.alpha, self.alpha))
-        return max(drawn, 1 - drawn), torch.randperm(count, generator=generator)
+
+def mixmatch_mixup(images: Tensor, targets: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return ``images`` (N, ...) and ``targets`` (N, K), each mixed with those of a mate in a random order.
+
+    One l ~ Beta(alpha, alpha) is drawn for all of them. Each keeps the share max(l, 1 - l). ``generator`` is on the
+    CPU. Raises ``UserError`` for other shapes and unless ``alpha`` is above 0. Source: MixMatch, NeurIPS 2019
+    (https://arxiv.org/abs/1905.02249), equations 8 to 11.
+    """
+    if len(images) != len(targets) or targets.ndim != 2 or not alpha > 0:
+        raise UserError(
+            f"mixmatch_mixup: got images of shape {tuple(images.shape)}, targets of shape {tuple(targets.shape)} and "
+            f"alpha={alpha!r}; expected (N, ...), (N, K) and alpha above 0."
+        )
+    share, mate = draw(len(images), alpha, generator)
+    return mix(images, share, mate.to(images.device)), mix(targets, share, mate.to(targets.device))
 
 
-def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
-    """Return p_c^(1/T) scaled to sum 1, (N, C); the entropy falls with T."""
+def draw(count: int, alpha: float, generator: torch.Generator) -> tuple[float, Tensor]:
+    """Return l' in [1/2, 1] and the mates, a random order of ``count`` images."""
+    # torch's own Beta distribution takes no generator; numpy's is fixed by a number drawn from ours.
+    seed = int(torch.randint(2**31 - 1, (), generator=generator))
+    drawn = float(np.random.default_rng(seed).beta(alpha, alpha))
+    return max(drawn, 1 - drawn), torch.randperm(count, generator=generator)
+
+
+def sharpen(probabilities: Tensor, temperature: float = 0.5) -> Tensor:
+    """Return p_c^(1/T) scaled to sum 1, (N, K), for ``probabilities`` (N, K); the entropy falls with T.
+
+    MixMatch sharpens the mean softmax over two views of an image without a label. Raises ``UserError`` for another
+    shape and unless ``temperature`` T is greater than 0. Source: MixMatch, NeurIPS 2019
+    (https://arxiv.org/abs/1905.02249), equation 7.
+    """
+    check_shapes("sharpen", probabilities=(probabilities, "N K"))
+    positive_temperature(temperature, "sharpen")
     return (probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log() / temperature).softmax(dim=1)
 
 
@@ -140,7 +162,18 @@ def part_edges(parts: int, size: int) -> list[int]:
 
 
 def mixmatch_loss(logits: Tensor, targets: Tensor, labelled: int, weight: float) -> Tensor:
-    """Return L from logits and mixed targets (N, K); the first ``labelled`` rows are X; a part without images is 0."""
+    """Return L >= 0, 0-d, for ``logits`` (N, K) of mixed images and ``targets`` y (N, K) that are mixed alike.
+
+    ``mixmatch_mixup`` mixes both. The first ``labelled`` rows X are those with labels, the others U have none:
+
+        L = mean over X of CE(y, p)  +  ``weight`` times mean over U and the K classes of (y - p)^2
+
+    with the softmax p. A part without rows counts 0. Raises ``UserError`` for other shapes, and for ``labelled`` out of
+    [0, N]. Source: MixMatch, NeurIPS 2019 (https://arxiv.org/abs/1905.02249), equations 2 to 5.
+    """
+    check_shapes("mixmatch_loss", logits=(logits, "N K"), targets=(targets, "N K"))
+    if not 0 <= labelled <= len(logits):
+        raise UserError(f"mixmatch_loss: labelled is {labelled}, expected from 0 to the {len(logits)} rows of logits.")
     surprise = -(targets[:labelled] * logits[:labelled].log_softmax(dim=1)).sum()
     error = (targets[labelled:] - logits[labelled:].softmax(dim=1)).square().mean(dim=1).sum()
     return surprise / max(1, labelled) + weight * error / max(1, len(logits) - labelled)

@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sfda_kit import Aligner
+from sfda_kit import Aligner, UserError, check_shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,7 @@ QUARTERS = 4
 
 
 class RelativeRotation(Aligner):
-    """The cross-entropy of the module docstring, in nats."""
+    """``relative_rotation_loss`` of a head that sees the features of an image and of its turned copy."""
 
     head: nn.Module
 
@@ -50,11 +50,35 @@ class RelativeRotation(Aligner):
     def __call__(self, signals: StepSignals) -> Tensor:
         """Return a scalar >= 0, log 4 for a head that cannot tell. Gradients reach the network and the head."""
         images = signals.target_images
-        quarters = torch.randint(QUARTERS, (len(images),), generator=signals.random).to(images.device)
+        copies, quarters = draw_rotations(images, signals.random)
         with torch.no_grad():
             upright = signals.answer(images).features
-        turned = signals.answer(turn(images, quarters)).features
-        return F.cross_entropy(self.head(torch.cat([upright, turned], dim=1)), quarters)
+        turned = signals.answer(copies).features
+        return relative_rotation_loss(self.head(torch.cat([upright, turned], dim=1)), quarters)
+
+
+def draw_rotations(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return square ``images`` (B, C, S, S), each turned by its number of quarters, and these numbers, int64 (B,).
+
+    The numbers are drawn from {0, 1, 2, 3}; ``generator`` is on the CPU. Raises ``UserError`` for another shape.
+    """
+    check_shapes("draw_rotations", images=(images, "B C S S"))
+    quarters = torch.randint(QUARTERS, (len(images),), generator=generator).to(images.device)
+    return turn(images, quarters), quarters
+
+
+def relative_rotation_loss(logits: Tensor, quarters: Tensor) -> Tensor:
+    """Return mean_i CE(z_i, softmax(logits_i)) >= 0 in nats, 0-d; log 4 where the head cannot tell.
+
+    ``quarters`` z, int64 (B,), are those of ``draw_rotations``. ``logits`` (B, 4) are the answers of a head to the
+    features of each image beside those of its turned copy, ``head(torch.cat([upright.detach(), turned], dim=1))``: the
+    published form lets no gradient through the upright ones. Raises ``UserError`` for other shapes. Source: SHOT++,
+    TPAMI 2021 (https://arxiv.org/abs/2012.07297), section 3.3.
+    """
+    check_shapes("relative_rotation_loss", logits=(logits, "B K"), quarters=(quarters, "B"))
+    if logits.shape[1] != QUARTERS:
+        raise UserError(f"relative_rotation_loss has four classes, and the head gives {logits.shape[1]} logits.")
+    return F.cross_entropy(logits, quarters)
 
 
 def turn(images: Tensor, quarters: Tensor) -> Tensor:

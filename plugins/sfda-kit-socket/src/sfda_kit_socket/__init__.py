@@ -1,9 +1,16 @@
-"""Declarations of SOCKET for sfda-kit; the parts are imported on first use."""
+"""Declarations of SOCKET for sfda-kit; the parts are imported on first use.
+
+The functions behind the parts stand in ``__init__.pyi``; each is imported when it is first used.
+"""
 
 from __future__ import annotations
 
+import lazy_loader
+
 from sfda_kit import Component, hookimpl
 from sfda_kit_socket import deviations
+
+__getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)  # dir() must go on to name the hooks
 
 SFDA_KIT_INTERFACE = "1.1"
 PAPER = "https://arxiv.org/abs/2209.04027"
@@ -13,13 +20,14 @@ PAPER = "https://arxiv.org/abs/2209.04027"
 def sfda_kit_register_aligner() -> list[Component]:
     summary = "batch statistics match those stored in the source model"
     target = "sfda_kit_socket.bn_stats:BnStats"
-    return [Component("bn-stats", target, summary, PAPER, deviations=deviations.BN_STATS)]
+    functions = ("bn_statistics_loss",)
+    return [Component("bn-stats", target, summary, PAPER, deviations=deviations.BN_STATS, functions=functions)]
 
 
 @hookimpl
 def sfda_kit_register_labeler() -> list[Component]:
-    target = "sfda_kit_socket.centroid:OneRoundCentroid"
-    return [Component("one-round-centroid", target, "nearest centroid by distance, all classes", PAPER)]
+    target, summary = "sfda_kit_socket.centroid:OneRoundCentroid", "nearest centroid by distance, all classes"
+    return [Component("one-round-centroid", target, summary, PAPER, functions=("one_round_centroid_labels",))]
 
 
 @hookimpl

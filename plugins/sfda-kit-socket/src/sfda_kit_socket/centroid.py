@@ -1,12 +1,7 @@
 """Labeler ``one-round-centroid``: the labels of SOCKET's code.
 
 Source: Ahmed, Lohit, Peng, Jones, Roy-Chowdhury, ECCV 2022 (https://arxiv.org/abs/2209.04027), and the authors'
-knowledge_transfer.py. f_i: bottleneck feature of image i, p_i: softmax (our notation).
-
-    u_i = [f_i, 1] / ||[f_i, 1]||,   c_k = sum_i p_ik u_i / (1e-8 + sum_i p_ik),   y_i = argmin_k ||u_i - c_k||
-
-The centroids are not scaled to unit length, there is one round, and every class takes part, also one that no image is
-predicted as. SHOT's labels are those of ``centroid``.
+knowledge_transfer.py. SHOT's labels are those of ``centroid``.
 """
 
 from __future__ import annotations
@@ -16,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from sfda_kit import PseudoLabeler, PseudoLabels
+from sfda_kit import PseudoLabeler, PseudoLabels, check_shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,13 +22,28 @@ EPSILON = 1e-8
 
 
 class OneRoundCentroid(PseudoLabeler):
-    """The class of the nearest centroid by Euclidean distance (module docstring); all weights are 1. No options."""
+    """``one_round_centroid_labels`` of the bank. There is no option."""
 
     def __call__(self, bank: FeatureBank) -> PseudoLabels:
         """Return the labels of all N images, with weights 1."""
-        points = F.normalize(F.pad(bank.features, (0, 1), value=1.0), dim=1)
-        labels = torch.cdist(points, centroids(points, bank.probabilities)).argmin(dim=1)
-        return PseudoLabels(labels, torch.ones(len(labels), device=labels.device))
+        return PseudoLabels(*one_round_centroid_labels(bank.features, bank.logits))
+
+
+def one_round_centroid_labels(features: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return labels, int64 (N,), and weights (N,), all 1, of N images with features (N, D) and logits (N, K).
+
+    For the feature f_i of image i and its softmax p_i (our notation):
+
+        u_i = [f_i, 1] / ||[f_i, 1]||,   c_k = sum_i p_ik u_i / (1e-8 + sum_i p_ik),   y_i = argmin_k ||u_i - c_k||
+
+    The centroids are not scaled to unit length, there is one round, and every class takes part, also one that no image
+    is predicted as. Raises ``UserError`` for other shapes. Source: the code of SOCKET, ECCV 2022
+    (https://arxiv.org/abs/2209.04027).
+    """
+    check_shapes("one_round_centroid_labels", features=(features, "N D"), logits=(logits, "N K"))
+    points = F.normalize(F.pad(features, (0, 1), value=1.0), dim=1)
+    labels = torch.cdist(points, centroids(points, logits.softmax(dim=1))).argmin(dim=1)
+    return labels, torch.ones(len(labels), device=labels.device)
 
 
 def centroids(points: Tensor, probabilities: Tensor) -> Tensor:

@@ -1,9 +1,16 @@
-"""Declarations of TGMB and TGKT for sfda-kit; the parts are imported on first use."""
+"""Declarations of TGMB and TGKT for sfda-kit; the parts are imported on first use.
+
+The functions behind the parts stand in ``__init__.pyi``; each is imported when it is first used.
+"""
 
 from __future__ import annotations
 
+import lazy_loader
+
 from sfda_kit import Component, hookimpl
 from sfda_kit_tgkt import deviations
+
+__getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)  # dir() must go on to name the hooks
 
 SFDA_KIT_INTERFACE = "1.1"
 PAPER = "https://arxiv.org/abs/2401.05014"
@@ -28,7 +35,8 @@ def sfda_kit_register_bridge() -> list[Component]:
 @hookimpl
 def sfda_kit_register_aligner() -> list[Component]:
     target = "sfda_kit_tgkt.distill:Distill"
-    return [Component("distill", target, "the source model's answers on bridged images", PAPER)]
+    summary = "the source model's answers on bridged images"
+    return [Component("distill", target, summary, PAPER, functions=("distillation_loss",))]
 
 
 @hookimpl

@@ -13,20 +13,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sfda_kit import Aligner, positive_temperature, softened_divergence
+from sfda_kit import Aligner, distillation_loss, positive_temperature
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sfda_kit import StepSignals
 
+__all__ = ["Distill", "distillation_loss"]
+
 
 class Distill(Aligner):
-    """The KL divergence in nats from the teacher's softmax to the target model's (module docstring)."""
+    """``distillation_loss`` from the teacher on bridged images to the target model. Option ``temperature`` (1.0)."""
 
     def __init__(self, temperature: float = 1.0) -> None:
         self.temperature = positive_temperature(temperature, "distill")
 
     def __call__(self, signals: StepSignals) -> Tensor:
         """Return a scalar >= 0; gradients reach the adapting network only."""
-        return softened_divergence(signals.teacher_logits, signals.target_logits, self.temperature)
+        return distillation_loss(signals.teacher_logits, signals.target_logits, self.temperature)
