@@ -77,7 +77,9 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     from sfda_kit.cli.label_free_table import show_label_free
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results, tell_failed_plugins
+    from sfda_kit.cli.profile_table import profiled
     from sfda_kit.data.folder_task import ImageFolders
+    from sfda_kit.events import to_all
     from sfda_kit.runs.plan import resolve_method
     from sfda_kit.runs.unlabelled import adapt_plan
 
@@ -85,7 +87,7 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     tell_failed_plugins()
     plan, data = resolve_method(config), config.dataset
     where = ImageFolders(chosen.target_dir, chosen.ti_dir, chosen.modality, data.unit or "mm", data.skip_bad)
-    with reporting(console) as listener:
-        record = adapt_plan(plan, where, chosen.runs_dir, chosen.resume, listener, chosen.tracker or ())
+    with reporting(console) as listener, profiled(chosen.profile, console, chosen.runs_dir) as told:
+        record = adapt_plan(plan, where, chosen.runs_dir, chosen.resume, to_all(listener, told), chosen.tracker or ())
     show_label_free(console, record)
     return record

@@ -220,7 +220,9 @@ class AdaptConfig(DigestStableModel, _Strict):
 
     ``select``: the validator that selects the epoch of the result, or ``last``. ``validator``: the one whose choice is
     reported when nothing is selected. ``validators``: expensive ones that score every epoch too (``all``: every
-    installed one). ``on_collapse``: what happens when predicted classes collapse.
+    installed one). ``on_collapse``: what happens when predicted classes collapse. ``evaluate``: whether the held-out
+    images are read after ``every`` epoch, which the oracle epoch and the regret need, or once, for the result
+    (``last``). ``evaluation_batch_size``: the most images of a pass without gradients; a CPU takes 32 at a time.
     """
 
     _later_keys: ClassVar[tuple[str, ...]] = (
@@ -229,6 +231,7 @@ class AdaptConfig(DigestStableModel, _Strict):
         "classifier_lr_factor",
         "schedule",
         "drop_last",
+        "evaluate",
     )
 
     epochs: int = Field(default=10, ge=1)
@@ -248,6 +251,7 @@ class AdaptConfig(DigestStableModel, _Strict):
     classifier_lr_factor: float = Field(default=1.0, ge=0)
     schedule: Literal["inverse", "constant", "cosine"] = "inverse"
     drop_last: bool = True
+    evaluate: Literal["every", "last"] = "every"
 
     @field_validator("steps_per_epoch", mode="before")
     @classmethod

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sfda_kit.errors import RunError
 from sfda_kit.events import Event, Listener
+from sfda_kit.profiling import region
 from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.optimizers import Optimizer
 
@@ -59,7 +60,8 @@ def train_stage(stage: TrainingStage, checkpoint: Checkpoint, listener: Listener
         _train_epoch(stage, epoch, listener)
         _check_weights(stage, epoch)
         yield epoch + 1
-        checkpoint.save(epoch + 1, stage.modules, stage.optimizer)
+        with region("checkpoint"):
+            checkpoint.save(epoch + 1, stage.modules, stage.optimizer)
 
 
 def _train_epoch(stage: TrainingStage, epoch: int, listener: Listener) -> None:
@@ -68,13 +70,15 @@ def _train_epoch(stage: TrainingStage, epoch: int, listener: Listener) -> None:
         progress = (epoch * stage.steps + step) / (stage.epochs * stage.steps)
         for group in stage.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * stage.lr_factor(progress)
-        with stage.autocast():
+        with stage.autocast(), region("loss terms"):
             losses = {name: weight * term(signals) for name, (weight, term) in stage.terms.items()}
             total = torch.stack(list(losses.values())).sum()
         values = _finite(losses, stage, epoch, step)
         stage.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        stage.optimizer.step()
+        with region("backward pass"):
+            total.backward()  # type: ignore[no-untyped-call]
+        with region("optimiser"):
+            stage.optimizer.step()
         listener(Event("step", stage.name, {"epoch": epoch, "step": step, "terms": values}))
 
 
