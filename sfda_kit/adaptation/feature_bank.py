@@ -15,7 +15,7 @@ from sfda_kit.errors import RunError
 
 CPU_BATCH = 32
 """The most images that a CPU takes at a time. Larger batches outgrow its caches: 256 images of 224 px take 1.4 times as
-long and 1.6 GB more (``benchmarks/speed/evaluation_batch.py``)."""
+long and 1.6 GB more (``benchmarks/speed/passes.py``)."""
 
 
 class ImageBatches(Protocol):

@@ -67,6 +67,7 @@ class BasicOptions(OptionGroup):
     set_: Assignments
     seed: Annotated[Whole, Setting("seed", "Fixes everything random except the split.", "0")]
     device: Annotated[Text, Setting("compute.device", "Where to compute: cpu, cuda, mps, ...", "auto")]
+    precision: Annotated[Text, Setting("compute.precision", "Of the passes: fp32, bf16, fp16 or auto.", "fp32")]
 
 
 class TaskOptions(OptionGroup):

@@ -270,13 +270,14 @@ class AdaptConfig(DigestStableModel, _Strict):
 class ComputeConfig(DigestStableModel, _Strict):
     """How a run is made. ``device`` auto: the accelerator if any; ``threads`` None: the default of torch.
 
-    ``pictures``: whether images of the data and diagrams are kept in the run folder.
+    ``precision`` of the passes; losses, statistics and banks are float32 in any case. ``auto`` becomes ``bf16`` or
+    ``fp32`` before the run begins. ``pictures``: whether images of the data and diagrams are kept in the run folder.
     """
 
     _later_keys: ClassVar[tuple[str, ...]] = ("pictures",)
 
     device: str = "auto"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
     threads: int | None = Field(default=None, ge=1)
     pictures: bool = True
 

@@ -205,9 +205,9 @@ def _usable_classes(
         raise DataError(
             "Fewer than two TR classes have enough images in each part:\n  "
             + "\n  ".join(notices or ["no class was asked for"])
-            + "\nName other classes (--tr-classes), add images, or accept fewer: --set dataset.minimum_images=1. Images of "
-            "one group all go into one part, because a split never cuts a group: where the groups are too few, give finer "
-            "ones (groups.csv, --group-pattern)."
+            + "\nName other classes (--tr-classes), add images, or accept fewer: --set dataset.minimum_images=1. All "
+            "images of one group go into one part, because a split never cuts a group: where the groups are too few, "
+            "give finer ones (groups.csv, --group-pattern)."
         )
     return tuple(usable), notices
 
