@@ -4,8 +4,8 @@
 
 Random images and weights, which do not change the time. For each network and size:
 
-* inference: milliseconds an image and MiB of peak memory beyond the network, for batches of 16 to 256, each in a process
-  of its own, because a peak never falls;
+* inference: milliseconds an image and MiB of peak memory beyond the network, for batches of 16 to 256, each in a
+  process of its own, because a peak never falls;
 * training (forward and backward pass) and inference in fp32 and bf16: the median ratio of five pairs taken in turn.
 
 Times are those of the processor, so that other programs disturb them little.
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -85,7 +86,7 @@ def precisions(name: str, threads: int) -> dict[str, float | str]:
     found: dict[str, float | str] = {"auto": fastest_precision(torch.device("cpu"), network)}
     for title, work in (("training", trained), ("inference", inferred)):
         network.train(title == "training")
-        pairs = [[seconds(lambda kind=kind: work(kind)) for kind in contexts] for _ in range(REPEATS + 1)][1:]
+        pairs = [[seconds(partial(work, kind)) for kind in contexts] for _ in range(REPEATS + 1)][1:]
         found[f"{title}_fp32_s"] = round(statistics.median(pair[0] for pair in pairs), 3)
         found[f"{title}_bf16_s"] = round(statistics.median(pair[1] for pair in pairs), 3)
         found[f"{title}_ratio"] = round(statistics.median(pair[1] / pair[0] for pair in pairs), 2)
