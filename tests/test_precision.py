@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+from torch import nn
 
 from sfda_kit import Aligner
+from sfda_kit.adaptation.feature_bank import fill_bank
+from sfda_kit.config.loading import load_config
+from sfda_kit.config.models import ComputeConfig
+from sfda_kit.device import autocast, fastest_precision
+from sfda_kit.events import silent
 from sfda_kit.plugins.discovery import build_part, registry
+from sfda_kit.runs.plan import resolve_method
 from sfda_kit.testing.conformance_aligner import with_own_module
 from sfda_kit.testing.networks import small_network
 from sfda_kit.testing.signals import small_step_signals
+from sfda_kit.training.checkpoint import Checkpoint, load_state
+from sfda_kit.training.loop import TrainingStage, train_stage
+from sfda_kit.training.optimizers import sgd
 
 NAMES = [part.name for part in registry().of_kind("aligner")]
 OPTIONS = {"guided-labels": {"temperature": 1.0}}
@@ -33,3 +45,72 @@ def fresh(name: str) -> Aligner:
     aligner: Aligner = build_part("aligner", name, OPTIONS.get(name))
     with_own_module(aligner, small_network())
     return aligner
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_run_in_16_bits_resumes_exactly(precision: str, tmp_path):
+    network = small_network()
+    x = torch.randn(8, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+
+    def trained(stop_after: int | None = None) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        module = copy.deepcopy(network).train()
+        config = ComputeConfig(device="cpu", precision=precision)
+        stage = TrainingStage(
+            name="adapt",
+            epochs=3,
+            steps=2,
+            modules={"network": module},
+            optimizer=sgd([{"params": list(module.parameters()), "lr": 0.01}], 0.9, 0.0),
+            signals=lambda epoch, generator: [x, x.flip(3)],
+            terms={"square": (1.0, lambda images: module(images).logits.square().mean())},
+            lr_factor=lambda _: 1.0,
+            seed=0,
+            autocast=autocast(config, torch.device("cpu")),
+        )
+        for done in train_stage(stage, Checkpoint(tmp_path / f"{precision}.pt"), silent):
+            if done == stop_after:
+                break
+        return module.state_dict()
+
+    whole = trained()
+    (tmp_path / f"{precision}.pt").unlink()
+    trained(stop_after=2)
+    resumed = trained()
+    assert all(torch.equal(whole[name], tensor) for name, tensor in resumed.items())
+    state = load_state(tmp_path / f"{precision}.pt")
+    assert ("scaler" in state) == (precision == "fp16")
+
+
+def test_auto_means_bf16_only_where_it_is_fast(monkeypatch):
+    plain, grouped = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, groups=4)
+    cpu = torch.device("cpu")
+    for has_bf16 in (False, True):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has=has_bf16: has)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+        assert fastest_precision(cpu, plain) == ("bf16" if has_bf16 else "fp32")
+        assert fastest_precision(cpu, nn.Sequential(plain, grouped)) == "fp32"
+    assert fastest_precision(torch.device("meta"), plain) == "fp32"
+
+
+def test_auto_is_resolved_before_a_run_has_an_identity():
+    plan = resolve_method(load_config({"method": "source-only", "compute": {"precision": "auto", "device": "cpu"}}))
+    assert plan.identity()["config"]["compute"]["precision"] in ("bf16", "fp32")
+
+
+def test_a_bank_of_a_16_bit_run_is_float32_and_close():
+    model, images = small_network(), torch.randn(40, 3, 24, 24)
+
+    class View:
+        def __len__(self) -> int:
+            return len(images)
+
+        def batch(self, rows: torch.Tensor) -> torch.Tensor:
+            return images[rows]
+
+    exact = fill_bank(model, View())
+    half = fill_bank(model, View(), autocast=autocast(ComputeConfig(precision="bf16"), torch.device("cpu")))
+    assert half.logits.dtype is torch.float32
+    assert not torch.equal(half.logits, exact.logits)
+    torch.testing.assert_close(half.logits, exact.logits, rtol=0.05, atol=0.05)

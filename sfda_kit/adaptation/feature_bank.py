@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from sfda_kit.errors import RunError
+
+CPU_BATCH = 32
+"""The most images that a CPU takes at a time. Larger batches outgrow its caches: 256 images of 224 px take 1.4 times as
+long and 1.6 GB more (``benchmarks/speed/passes.py``)."""
 
 
 class ImageBatches(Protocol):
@@ -55,13 +59,21 @@ class PairBanks:
 
 
 @torch.inference_mode()
-def fill_bank(model: nn.Module, view: ImageBatches, batch_size: int = 256) -> FeatureBank:
+def fill_bank(
+    model: nn.Module,
+    view: ImageBatches,
+    batch_size: int = 256,
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> FeatureBank:
     """Return features and logits of every row of ``view`` in order; every module keeps its mode.
 
-    Raises ``RunError`` when an output is not finite.
+    ``batch_size``: the most images at a time; a CPU takes ``CPU_BATCH``. ``autocast``: that of the run, so that a run
+    in 16 bits infers in 16 bits too; the bank is float32. Raises ``RunError`` when an output is not finite.
     """
-    with evaluation_mode(model):
-        outputs = [model(view.batch(rows)) for rows in torch.split(torch.arange(len(view)), batch_size)]
+    on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
+    size = min(batch_size, CPU_BATCH) if on_cpu else batch_size
+    with evaluation_mode(model), autocast():
+        outputs = [model(view.batch(rows)) for rows in torch.split(torch.arange(len(view)), size)]
     features = torch.cat([output.features.float() for output in outputs])
     logits = torch.cat([output.logits.float() for output in outputs])
     if not torch.isfinite(logits).all():

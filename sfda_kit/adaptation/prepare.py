@@ -95,8 +95,8 @@ def baseline_models(context: AdaptationContext) -> dict[str, AdaptedModel]:
 
 def fill_banks(context: AdaptationContext, models: Mapping[str, AdaptedModel]) -> dict[str, FeatureBank]:
     """Return the banks of ``models`` on the target training images."""
-    size = context.config.evaluation_batch_size
-    return {name: fill_bank(model, context.target, size) for name, model in models.items()}
+    size, autocast = context.config.evaluation_batch_size, context.autocast
+    return {name: fill_bank(model, context.target, size, autocast) for name, model in models.items()}
 
 
 def bridge_epochs(plan: MethodPlan) -> int:

@@ -23,6 +23,7 @@ from sfda_kit.interfaces.method import EpochState, Method
 from sfda_kit.models.network import AdaptedModel, scope_modules
 from sfda_kit.plugins.boundary import call
 from sfda_kit.plugins.discovery import build_part
+from sfda_kit.profiling import region
 from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.loop import (
     Term,
@@ -48,7 +49,7 @@ class RecipeMethod(Method):
         """Yield after each epoch with the bank of that moment, so that one pass serves all readers."""
         model = AdaptedModel(context.input_bridge, context.network)
         if not context.recipe.phases:
-            bank = fill_bank(model, context.target, context.config.evaluation_batch_size)
+            bank = fill_bank(model, context.target, context.config.evaluation_batch_size, context.autocast)
             yield EpochState("as-is", 0, 0, model, bank)
         state = training = None
         own_modules: dict[str, nn.Module] = {}
@@ -170,7 +171,8 @@ class PhaseTraining:
 
     def _steps(self, epoch: int, generator: torch.Generator) -> Iterable[StepSignals]:
         context = self.context
-        bank = self._prepare(epoch)
+        with region("pseudo-labels"):
+            bank = self._prepare(epoch)
         context.network.eval()  # what is outside the scope keeps its running statistics too
         for module in scope_modules(context.network, self.phase.train):
             module.train()
@@ -225,10 +227,12 @@ class PhaseTraining:
         context = self.context
         seed = seeded_generator(context.seed, "bank-view", self.phase.name, epoch).initial_seed()
         view = AugmentedView(context.target, context.config.augmentation, seed)
-        return fill_bank(self.model, view, context.config.evaluation_batch_size)
+        return fill_bank(self.model, view, context.config.evaluation_batch_size, context.autocast)
 
     def _fill(self) -> FeatureBank:
-        return fill_bank(self.model, self.context.target, self.context.config.evaluation_batch_size)
+        context = self.context
+        with region("target images, no gradient"):
+            return fill_bank(self.model, context.target, context.config.evaluation_batch_size, context.autocast)
 
 
 def _term(forms: list[Form]) -> Term:

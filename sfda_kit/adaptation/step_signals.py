@@ -16,6 +16,7 @@ from sfda_kit.models.bridging import bridged
 from sfda_kit.models.network import frozen_running_statistics
 from sfda_kit.models.shallow import shallow_features
 from sfda_kit.models.statistics import BatchNormStatistics, captured_statistics, stored_statistics
+from sfda_kit.profiling import region
 
 if TYPE_CHECKING:
     from torch import nn
@@ -143,10 +144,11 @@ class StepSignals(_Signals):
     @cached_property
     def _target_output(self) -> NetworkOutput:
         images = self._seen_target_images
-        if "batch_statistics" not in self._reads:
-            return self._network(images)  # type: ignore[no-any-return]
-        with captured_statistics(self._network) as self._statistics:
-            return self._network(images)  # type: ignore[no-any-return]
+        with region("network, target"):
+            if "batch_statistics" not in self._reads:
+                return self._network(images)  # type: ignore[no-any-return]
+            with captured_statistics(self._network) as self._statistics:
+                return self._network(images)  # type: ignore[no-any-return]
 
     @property
     def target_logits(self) -> Tensor:
@@ -210,7 +212,7 @@ class StepSignals(_Signals):
         role = "teacher" if "teacher" in self._bridges else "input"
         if role == self._trained_bridge:
             return self.bridge_signals.bridged_target_logits.detach()
-        with torch.no_grad():
+        with torch.no_grad(), region("source model, bridged target"):
             logits: Tensor = self._source(self._bridge(role, self.target_images)).logits
             return logits
 
@@ -221,8 +223,9 @@ class StepSignals(_Signals):
 
     @cached_property
     def _ti_target_output(self) -> NetworkOutput:
-        with frozen_running_statistics(self._network):
-            return self._network(self._seen_ti_images)  # type: ignore[no-any-return]
+        images = self._seen_ti_images
+        with frozen_running_statistics(self._network), region("network, TI target"):
+            return self._network(images)  # type: ignore[no-any-return]
 
     @property
     def ti_target_features(self) -> Tensor:
@@ -236,8 +239,9 @@ class StepSignals(_Signals):
 
     @cached_property
     def _ti_source_output(self) -> NetworkOutput:
-        with torch.no_grad():
-            return self._source(self.ti_source_images)  # type: ignore[no-any-return]
+        images = self.ti_source_images
+        with torch.no_grad(), region("source model, TI source"):
+            return self._source(images)  # type: ignore[no-any-return]
 
     @property
     def ti_source_features(self) -> Tensor:

@@ -47,7 +47,7 @@ class AdaptOptions(
     PartOptions,
     OutputOptions,
 ):
-    without = ("backbone", "pretrained", "image_size", "source_epochs")
+    without = ("backbone", "pretrained", "image_size", "source_epochs", "evaluate")
     source_card: Annotated[list[Path] | None, typer.Option(help="Folder of a source card; repeat to mix several.")]
     model: options.NetworkFactory
 
@@ -79,16 +79,18 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     from sfda_kit.cli.label_free_table import show_label_free
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results, tell_failed_plugins
+    from sfda_kit.cli.profile_table import profiled
     from sfda_kit.data.folder_task import ImageFolders
+    from sfda_kit.events import to_all
     from sfda_kit.runs.unlabelled import adapt_folders
 
     console = results(chosen.json)
     tell_failed_plugins()
     data = config.dataset
     where = ImageFolders(chosen.target_dir, chosen.ti_dir, chosen.modality, data.unit or "mm", data.skip_bad)
-    with reporting(console) as listener:
-        record = adapt_folders(
-            config, where, chosen.runs_dir, resume=chosen.resume, listener=listener, trackers=chosen.tracker or ()
-        )
+    following = chosen.tracker or ()
+    with reporting(console) as listener, profiled(chosen.profile, console, chosen.runs_dir) as told:
+        heard = to_all(listener, told)
+        record = adapt_folders(config, where, chosen.runs_dir, resume=chosen.resume, listener=heard, trackers=following)
     show_label_free(console, record)
     return record

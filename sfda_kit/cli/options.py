@@ -71,6 +71,7 @@ class BasicOptions(OptionGroup):
     set_: Assignments
     seed: Annotated[Whole, Setting("seed", "Fixes everything random except the split.", "0")]
     device: Annotated[Text, Setting("compute.device", "Where to compute: cpu, cuda, mps, ...", "auto")]
+    precision: Annotated[Text, Setting("compute.precision", "Of the passes: fp32, bf16, fp16 or auto.", "fp32")]
 
 
 class TaskOptions(OptionGroup):
@@ -114,6 +115,7 @@ class AdaptationOptions(OptionGroup):
     epochs: Annotated[Whole, Setting("adapt.epochs", "Epochs of the main phase.", "10; pretrained: 15")]
     batch_size: Annotated[Whole, Setting("adapt.batch_size", "Images in a step of the adaptation.", "64")]
     select: Annotated[Text, Setting("adapt.select.name", "Validator that picks the epoch, or last.", "last")]
+    evaluate: Annotated[Text, Setting("adapt.evaluate", "Held-out images after every epoch, or at the last.", "every")]
     on_collapse: Annotated[Text, Setting("adapt.on_collapse", "If classes collapse: warn, stop or rollback.", "warn")]
 
 
@@ -133,6 +135,7 @@ class OutputOptions(OptionGroup):
     no_pictures: Annotated[
         bool, Setting("compute.pictures", "Keep no picture.", read=lambda _: False, flag="--no-pictures")
     ] = False
+    profile: Annotated[bool, typer.Option("--profile", help="Tell where an epoch's time goes; keep a trace.")] = False
     tracker: Annotated[Texts, typer.Option(help="Send figures there too, e.g. tensorboard; repeatable.")]
     json: AsJson = False
 

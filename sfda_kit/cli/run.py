@@ -26,23 +26,35 @@ def run(chosen: options.RunOptions) -> None:
     """Train (or reuse) a source model, adapt it to another sensor, evaluate and record."""
     with flags.json_on_failure(chosen.json, chosen.method, chosen.runs_dir):
         wanted = flags.configuration(options.given(chosen), chosen.config, chosen.set_)
-        record = execute(wanted, chosen.runs_dir, chosen.resume, chosen.json, chosen.tracker or ())
+        record = execute(
+            wanted, chosen.runs_dir, chosen.resume, chosen.json, chosen.tracker or (), profile=chosen.profile
+        )
     if chosen.json:
         flags.print_json(record.summary())
 
 
-def execute(config: RunConfig, runs_dir: Path, resume: bool, json: bool, trackers: Sequence[str] = ()) -> Record:
+def execute(
+    config: RunConfig,
+    runs_dir: Path,
+    resume: bool,
+    json: bool,
+    trackers: Sequence[str] = (),
+    *,
+    profile: bool = False,
+) -> Record:
     """Resolve the configuration, run it with a live view, and show the result."""
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results, tell_failed_plugins
+    from sfda_kit.cli.profile_table import profiled
     from sfda_kit.cli.result_table import show_record
+    from sfda_kit.events import to_all
     from sfda_kit.runs.labelled import run_plan
     from sfda_kit.runs.plan import resolve
 
     console = results(json)
     tell_failed_plugins()
     plan: Any = resolve(config)
-    with reporting(console) as listener:
-        record = run_plan(plan, runs_dir, resume, listener, trackers)
+    with reporting(console) as listener, profiled(profile, console, runs_dir) as told:
+        record = run_plan(plan, runs_dir, resume, to_all(listener, told), trackers)
     show_record(console, record)
     return record

@@ -229,7 +229,9 @@ class AdaptConfig(DigestStableModel, _Strict):
 
     ``select``: the validator that selects the epoch of the result, or ``last``. ``validator``: the one whose choice is
     reported when nothing is selected. ``validators``: expensive ones that score every epoch too (``all``: every
-    installed one). ``on_collapse``: what happens when predicted classes collapse.
+    installed one). ``on_collapse``: what happens when predicted classes collapse. ``evaluate``: whether the held-out
+    images are read after ``every`` epoch, which the oracle epoch and the regret need, or once, for the result
+    (``last``). ``evaluation_batch_size``: the most images of a pass without gradients; a CPU takes 32 at a time.
     """
 
     _later_keys: ClassVar[tuple[str, ...]] = (
@@ -238,6 +240,7 @@ class AdaptConfig(DigestStableModel, _Strict):
         "classifier_lr_factor",
         "schedule",
         "drop_last",
+        "evaluate",
     )
 
     epochs: int = Field(default=10, ge=1)
@@ -257,6 +260,7 @@ class AdaptConfig(DigestStableModel, _Strict):
     classifier_lr_factor: float = Field(default=1.0, ge=0)
     schedule: Literal["inverse", "constant", "cosine"] = "inverse"
     drop_last: bool = True
+    evaluate: Literal["every", "last"] = "every"
 
     @field_validator("steps_per_epoch", mode="before")
     @classmethod
@@ -275,13 +279,14 @@ class AdaptConfig(DigestStableModel, _Strict):
 class ComputeConfig(DigestStableModel, _Strict):
     """How a run is made. ``device`` auto: the accelerator if any; ``threads`` None: the default of torch.
 
-    ``pictures``: whether images of the data and diagrams are kept in the run folder.
+    ``precision`` of the passes; losses, statistics and banks are float32 in any case. ``auto`` becomes ``bf16`` or
+    ``fp32`` before the run begins. ``pictures``: whether images of the data and diagrams are kept in the run folder.
     """
 
     _later_keys: ClassVar[tuple[str, ...]] = ("pictures",)
 
     device: str = "auto"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
     threads: int | None = Field(default=None, ge=1)
     pictures: bool = True
 

@@ -16,6 +16,7 @@ from sfda_kit.data import augment, eager
 from sfda_kit.data.checked_array import checked
 from sfda_kit.plugins.boundary import call, is_strict, refuse
 from sfda_kit.plugins.tensors import described
+from sfda_kit.profiling import region
 
 if TYPE_CHECKING:
     from sfda_kit.data.augment import Geometry
@@ -106,7 +107,8 @@ class ImageView:
 
     def batch(self, rows: Tensor, geometry: Geometry | None = None) -> Tensor:
         """Return encoded images (B, 3, size, size), normalised for the source model."""
-        return self._in_parts(rows, geometry, lambda images: self.normalise(self._encode(images)))
+        with region("images"):
+            return self._in_parts(rows, geometry, lambda images: self.normalise(self._encode(images)))
 
     def _encode(self, images: Tensor) -> Tensor:
         """Return the encoded images. Their values are looked at once, because that makes an accelerator wait."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.adaptation.information import entropy
 from sfda_kit.metrics import accuracy, calibration_error, confusion, mean_class_accuracy
+from sfda_kit.profiling import region
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,20 +50,30 @@ class Evaluated:
 class Evaluator:
     """An evaluator scores a model on the transductive (unlabelled training) and the held-out target images."""
 
-    def __init__(self, transductive: EvaluationView, heldout: EvaluationView, batch_size: int) -> None:
+    def __init__(
+        self,
+        transductive: EvaluationView,
+        heldout: EvaluationView,
+        batch_size: int,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
         self.views = {"transductive": transductive, "heldout": heldout}
-        self.batch_size = batch_size
+        self.reading = batch_size, autocast
 
     def evaluate(self, model: nn.Module, bank: FeatureBank | None = None) -> dict[str, Evaluated]:
         """Evaluate ``model`` on both parts; a given ``bank`` saves the pass over the training images."""
-        banks = {
-            "transductive": bank or self._fill(model, "transductive"),
-            "heldout": self._fill(model, "heldout"),
+        with region("held-out images"):
+            heldout = self._fill(model, "heldout")
+        return self.transductive(bank or self._fill(model, "transductive")) | {
+            "heldout": Evaluated(self.views["heldout"], heldout.probabilities.cpu().numpy())
         }
-        return {part: Evaluated(self.views[part], filled.probabilities.cpu().numpy()) for part, filled in banks.items()}
+
+    def transductive(self, bank: FeatureBank) -> dict[str, Evaluated]:
+        """Evaluate the answers in ``bank`` to the training images. No pass is needed."""
+        return {"transductive": Evaluated(self.views["transductive"], bank.probabilities.cpu().numpy())}
 
     def _fill(self, model: nn.Module, part: str) -> FeatureBank:
-        return fill_bank(model, self.views[part].images, self.batch_size)
+        return fill_bank(model, self.views[part].images, *self.reading)
 
 
 def flat_scores(evaluated: dict[str, Evaluated]) -> dict[str, float]:

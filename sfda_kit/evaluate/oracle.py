@@ -39,7 +39,7 @@ class Oracle(Method):
         checkpoint = Checkpoint(context.checkpoint_dir / "oracle.pt")
 
         def state(epoch: int) -> EpochState:
-            bank = fill_bank(model, context.target, context.config.evaluation_batch_size)
+            bank = fill_bank(model, context.target, context.config.evaluation_batch_size, context.autocast)
             return EpochState("oracle", epoch, trainer.epochs, model, bank)
 
         done = 0

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sfda_kit.adaptation.feature_bank import FeatureBank, ImageBatches, PairBanks, fill_bank
+from sfda_kit.profiling import region
 
 if TYPE_CHECKING:
     from sfda_kit.interfaces.method import AdaptationContext
@@ -21,14 +22,15 @@ class PairReader:
 
     def __init__(self, context: AdaptationContext) -> None:
         assert context.pairs is not None, "made only where there are pairs"
-        pairs, self.batch_size = context.pairs, context.config.evaluation_batch_size
+        pairs, self.reading = context.pairs, (context.config.evaluation_batch_size, context.autocast)
         rows = torch.linspace(0, len(pairs) - 1, min(MOST_PAIRS, len(pairs))).round().long()
         self.halves = _Some(pairs.target, rows)
-        self.source: FeatureBank = fill_bank(context.source_network, _Some(pairs.source, rows), self.batch_size)
+        self.source: FeatureBank = fill_bank(context.source_network, _Some(pairs.source, rows), *self.reading)
 
     def __call__(self, model: nn.Module) -> PairBanks:
         """Return the banks of the pairs for ``model``, which takes normalised target images."""
-        return PairBanks(self.source, fill_bank(model, self.halves, self.batch_size))
+        with region("agreement on pairs"):
+            return PairBanks(self.source, fill_bank(model, self.halves, *self.reading))
 
 
 class _Some:

@@ -16,6 +16,7 @@ from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.reads import check_reads
 from sfda_kit.plugins.tensors import described
+from sfda_kit.profiling import region
 
 if TYPE_CHECKING:
     from torch import nn
@@ -90,9 +91,10 @@ class Scorer:
         """Return the scores of ``model`` by validator, None where not finite; ``bank`` and ``pairs`` are its own."""
         extra = _known(pairs)
         if any("augmented" in validator.reads for validator in self.validators.values()):
-            size = self.context.config.evaluation_batch_size
-            extra["augmented"] = fill_bank(model, self.augmented, size)
-        return self._scores(bank, extra)
+            size, autocast = self.context.config.evaluation_batch_size, self.context.autocast
+            extra["augmented"] = fill_bank(model, self.augmented, size, autocast)
+        with region("validators"):
+            return self._scores(bank, extra)
 
     def of_bank(self, bank: FeatureBank, pairs: PairBanks | None = None) -> dict[str, float | None]:
         """Return the scores of the validators that need nothing but ``bank`` and ``pairs``."""

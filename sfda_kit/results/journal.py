@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,9 +139,17 @@ class Journal:
         self.folder.check_there()
         self.record.status, self.record.error, self.record.finished = status, error, now()
         self.record.cost["wall_s"] = round(self._elapsed(), 2)
+        if epoch_s := self._epoch_seconds():
+            self.record.cost["epoch_s"] = round(epoch_s, 3)
         self.record.cost["peak_memory_mb"] = round(peak_memory_mb(self.device), 1)
         self.folder.write_record(self.record)
         self.listener(Event("done", data={"status": status, "summary": self.record.summary()}))
+
+    def _epoch_seconds(self) -> float | None:
+        """Return the median time of an epoch of the last phase without its first, None where it has one epoch only."""
+        phase = self.history[-1]["phase"] if self.history else ""
+        times = [row["wall_s"] for row in self.history if row["phase"] == phase]
+        return statistics.median(after - before for before, after in pairwise(times)) if len(times) > 1 else None
 
     def _elapsed(self) -> float:
         return float(self._before + time.monotonic() - self._started)

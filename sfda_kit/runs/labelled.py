@@ -94,11 +94,15 @@ def describe_task(task: Task, config: RunConfig) -> dict[str, Any]:
     }
 
 
+FIGURES = ("transductive_accuracy", "heldout_accuracy")
+"""The metrics that are shown after each epoch."""
+
+
 class LabelledRun(Run):
     """A labelled run scores its states with target labels. The scores go to the record and never to the method."""
 
     plan: Plan
-    latest: EpochState
+    latest: EpochState | None = None
     evaluated: dict[str, Evaluated]
 
     def __init__(self, plan: Plan, task: Task, *rest: Any) -> None:
@@ -126,7 +130,7 @@ class LabelledRun(Run):
     def views(self, normalisation: Normalisation) -> tuple[TargetView, PairView | None]:
         self.normalisation = normalisation
         train, test = (self.opener.evaluation(part, normalisation) for part in ("target-train", "target-test"))
-        self.evaluator = Evaluator(train, test, self.config.adapt.evaluation_batch_size)
+        self.evaluator = Evaluator(train, test, self.config.adapt.evaluation_batch_size, self.autocast)
         return self.opener.target(normalisation), self.opener.pairs(normalisation)
 
     def method(self) -> Method:
@@ -143,12 +147,15 @@ class LabelledRun(Run):
         self, state: EpochState, diagnostics: Mapping[str, Any]
     ) -> tuple[Mapping[str, float], Mapping[str, float]]:
         del diagnostics
-        self.latest, self.evaluated = state, self.evaluator.evaluate(state.model, state.bank)
-        metrics = flat_scores(self.evaluated)
-        return {name: metrics[name] for name in ("transductive_accuracy", "heldout_accuracy")}, metrics
+        if self.config.adapt.evaluate == "last":
+            metrics = flat_scores(self.evaluator.transductive(state.bank))
+        else:
+            self.latest, self.evaluated = state, self.evaluator.evaluate(state.model, state.bank)
+            metrics = flat_scores(self.evaluated)
+        return {name: metrics[name] for name in FIGURES if name in metrics}, metrics
 
     def evaluate_result(self, state: EpochState) -> None:
-        if state is not self.latest:  # The result is another epoch than the last.
+        if state is not self.latest:  # The result is another epoch than the last, or no epoch was evaluated.
             self.evaluated = self.evaluator.evaluate(state.model, state.bank)
         source_only = self.record.baselines["source-only"]["heldout_accuracy"]
         self.record.metrics = flat_scores(self.evaluated) | {"source_only_heldout_accuracy": source_only}

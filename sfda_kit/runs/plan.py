@@ -121,7 +121,7 @@ def resolve_method(config: RunConfig) -> MethodPlan:
 
     if is_reference(config.model.backbone):
         trust(config.model.backbone)  # the user's settings name it
-    config = with_card_model(config)
+    config = with_precision(with_card_model(config))
     component = registry().get("method", config.method)
     part = component.load()
     recipe = recipe_of(component, config)
@@ -174,6 +174,17 @@ def with_card_model(config: RunConfig) -> RunConfig:
                 f"network with {has!r}. Leave the setting out, or use another card."
             )
     return config.model_copy(update={"model": model})
+
+
+def with_precision(config: RunConfig) -> RunConfig:
+    """Replace the precision ``auto`` by what it means on the device and for the network, so that a record names it."""
+    if config.compute.precision != "auto":
+        return config
+    from sfda_kit.device import choose_device, fastest_precision
+
+    found = fastest_precision(choose_device(config.compute), _untrained(config))
+    compute = config.compute.model_copy(update={"precision": found})
+    return config.model_copy(update={"compute": compute})
 
 
 def check_parts(recipe: Recipe, config: RunConfig, method: Method) -> None:

@@ -45,7 +45,13 @@ class Checkpoint:
         """The file of the epoch before."""
         return self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")
 
-    def save(self, epochs_done: int, modules: Mapping[str, nn.Module], optimizer: Optimizer) -> None:
+    def save(
+        self,
+        epochs_done: int,
+        modules: Mapping[str, nn.Module],
+        optimizer: Optimizer,
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> None:
         """Write the state, so that a kill at any moment leaves this state or that of the epoch before."""
         with explain_write_errors(self.path):
             if self.path.exists():
@@ -55,9 +61,17 @@ class Checkpoint:
             "modules": {name: module.state_dict() for name, module in modules.items()},
             "optimizer": optimizer.state_dict(),
         }
+        if scaler and scaler.is_enabled():
+            state["scaler"] = scaler.state_dict()
         save_state(state, self.path)
 
-    def load(self, modules: Mapping[str, nn.Module], optimizer: Optimizer, listener: Listener = silent) -> int:
+    def load(
+        self,
+        modules: Mapping[str, nn.Module],
+        optimizer: Optimizer,
+        listener: Listener = silent,
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> int:
         """Restore the state and return the epochs done (0 without a checkpoint).
 
         A damaged file is set aside with a notice, and the state of the epoch before is used, or none. Raises
@@ -66,7 +80,7 @@ class Checkpoint:
         for path in (self.path, self._previous):
             if path.exists():
                 try:
-                    return self._restore(path, modules, optimizer)
+                    return self._restore(path, modules, optimizer, scaler)
                 except DamagedFileError as error:
                     text = f"the checkpoint {path} is damaged ({error}): set aside as {set_aside(path).name}"
                     listener(Event("notice", data={"text": f"{text}; its epochs are trained again"}))
@@ -78,12 +92,20 @@ class Checkpoint:
             path.unlink(missing_ok=True)
             path.with_name(path.name + ASIDE).unlink(missing_ok=True)
 
-    def _restore(self, path: Path, modules: Mapping[str, nn.Module], optimizer: Optimizer) -> int:
+    def _restore(
+        self,
+        path: Path,
+        modules: Mapping[str, nn.Module],
+        optimizer: Optimizer,
+        scaler: torch.amp.GradScaler | None,
+    ) -> int:
         try:
             state = load_state(path)
             for name, module in modules.items():
                 module.load_state_dict(state["modules"][name])
             optimizer.load_state_dict(state["optimizer"])
+            if scaler and scaler.is_enabled():
+                scaler.load_state_dict(state["scaler"])
             return int(state["epochs_done"])
         except (RuntimeError, LookupError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__

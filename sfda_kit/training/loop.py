@@ -11,8 +11,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from sfda_kit.device import gradient_scaler
 from sfda_kit.errors import RunError
 from sfda_kit.events import Event, Listener
+from sfda_kit.profiling import region
 from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.optimizers import Optimizer
 
@@ -50,31 +52,41 @@ def train_stage(stage: TrainingStage, checkpoint: Checkpoint, listener: Listener
     An epoch is saved when the caller asks for the next one, so that the records of the caller are on disk first. Raises
     ``RunError`` on a loss or weight that is not finite. The last good checkpoint stays.
     """
+    scaler = gradient_scaler(stage.autocast, _device(stage))
     rates = [group["lr"] for group in stage.optimizer.param_groups]
-    done = checkpoint.load(stage.modules, stage.optimizer, listener)
+    done = checkpoint.load(stage.modules, stage.optimizer, listener, scaler)
     for group, rate in zip(stage.optimizer.param_groups, rates, strict=True):
         group["initial_lr"] = rate  # from the configuration, not the checkpoint, because a rollback lowers it
     listener(Event("stage", stage.name, {"epochs": stage.epochs, "steps": stage.steps, "done": done}))
     for epoch in range(done, stage.epochs):
-        _train_epoch(stage, epoch, listener)
+        _train_epoch(stage, epoch, listener, scaler)
         _check_weights(stage, epoch)
         yield epoch + 1
-        checkpoint.save(epoch + 1, stage.modules, stage.optimizer)
+        with region("checkpoint"):
+            checkpoint.save(epoch + 1, stage.modules, stage.optimizer, scaler)
 
 
-def _train_epoch(stage: TrainingStage, epoch: int, listener: Listener) -> None:
+def _device(stage: TrainingStage) -> torch.device:
+    parameters = (parameter for module in stage.modules.values() for parameter in module.parameters())
+    return next(parameters, torch.zeros(0)).device
+
+
+def _train_epoch(stage: TrainingStage, epoch: int, listener: Listener, scaler: torch.amp.GradScaler) -> None:
     generator = seeded_generator(stage.seed, stage.name, epoch)
     for step, signals in enumerate(stage.signals(epoch, generator)):
         progress = (epoch * stage.steps + step) / (stage.epochs * stage.steps)
         for group in stage.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * stage.lr_factor(progress)
-        with stage.autocast():
+        with stage.autocast(), region("loss terms"):
             losses = {name: weight * term(signals) for name, (weight, term) in stage.terms.items()}
             total = torch.stack(list(losses.values())).sum()
         values = _finite(losses, stage, epoch, step)
         stage.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        stage.optimizer.step()
+        with region("backward pass"):
+            scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+        with region("optimiser"):
+            scaler.step(stage.optimizer)  # type: ignore[arg-type]  # of an optimiser it needs no more
+            scaler.update()
         listener(Event("step", stage.name, {"epoch": epoch, "step": step, "terms": values}))
 
 

@@ -37,6 +37,8 @@ GIVEN: dict[str, Any] = {
     "seed": 7,
     "bridge_epochs": 7,
     "on_collapse": "stop",
+    "evaluate": "last",
+    "precision": "bf16",
     "aligner": ["infomax", "bn-stats=0.5"],
 }
 """What a user may give; every other option takes a name."""
@@ -97,15 +99,23 @@ def test_what_is_not_given_is_no_setting() -> None:
 
 
 def test_each_command_offers_what_it_can_use() -> None:
-    of_runs = {"runs_dir", "resume", "tracker", "json"}
+    of_runs = {"runs_dir", "resume", "tracker", "profile", "json"}
     own = {"target_dir", "ti_dir", "modality"}
     assert set(options.SETTINGS) | of_runs | {"config", "set_"} == names("run")
     assert names("adapt") - names("run") == own
     assert names("run") - names("adapt") == {
         *("dataset", "data_root", "source", "target", "split", "tr_classes", "ti_classes", "split_seed"),
-        *("shares", "group_pattern", "backbone", "pretrained", "image_size", "source_epochs"),
+        *("shares", "group_pattern", "backbone", "pretrained", "image_size", "source_epochs", "evaluate"),
     }
-    assert names("run") - names("ablate") == {"seed", "select", "on_collapse", "no_pictures", "resume", "json"}
+    assert names("run") - names("ablate") == {
+        "seed",
+        "select",
+        "on_collapse",
+        "no_pictures",
+        "resume",
+        "json",
+        "profile",
+    }
     assert names("source train") - names("run") == {"out"}
     assert {"method", "source_card", "epochs", "labeler"} & names("source train") == set()
 

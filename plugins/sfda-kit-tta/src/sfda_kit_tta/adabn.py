@@ -34,7 +34,7 @@ class AdaBn(Method):
         model = AdaptedModel(context.input_bridge, context.network)
         size = context.config.evaluation_batch_size
         adopt_target_statistics(model, context.target, size, "adabn")
-        yield EpochState("adabn", 1, 1, model, fill_bank(model, context.target, size))
+        yield EpochState("adabn", 1, 1, model, fill_bank(model, context.target, size, context.autocast))
 
     def check(self, network: Network) -> None:
         """Raise ``UserError`` when the backbone has no BatchNorm statistics to replace."""

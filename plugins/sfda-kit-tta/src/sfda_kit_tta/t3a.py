@@ -63,7 +63,7 @@ class T3a(Method):
         """Yield one state; nothing is kept to resume, because there is only one pass."""
         tell_what_is_scored(context, "t3a")
         model = AdaptedModel(context.input_bridge, context.network)
-        source = fill_bank(model, context.target, context.config.evaluation_batch_size)
+        source = fill_bank(model, context.target, context.config.evaluation_batch_size, context.autocast)
         classifier = context.network.classifier
         assert isinstance(classifier, nn.Linear)
         sets = SupportSets(classifier, self.support)
