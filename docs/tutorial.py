@@ -62,7 +62,8 @@ for column in range(6):
     axes[1, column].imshow(ti_depth[column], cmap="viridis")
 for axis in axes.flat:
     axis.axis("off")
-figure.suptitle("TI pairs: what the RGB camera and the depth sensor saw of other objects")
+figure.suptitle("TI pairs: what the RGB camera and the depth sensor saw of other objects");
+
 # %% [markdown]
 # ## The source model
 # Any `torch.nn.Module` that ends with a linear layer will do. This one was trained on RGB images in [0, 1], normalised with
@@ -130,9 +131,7 @@ for image, row, axis in zip(depth, predictions.itertuples(), axes.flat, strict=F
 # %%
 truth = np.array([index.classes[code] for code in index.label[target]])
 stored = sfda_kit.load_run(adapted.folder).predictions.sort_values("name")
-before, after = (
-    100 * (stored[column].to_numpy() == truth).mean() for column in ("source_only_prediction", "prediction")
-)
+before, after = (100 * (stored[column].to_numpy() == truth).mean() for column in ("source_only_prediction", "prediction"))
 print(f"source model {before:.1f} %, adapted {after:.1f} % of {len(truth)} target images (synthetic)")
 
 # %% [markdown]
