@@ -32,7 +32,7 @@ import sfda_kit
 
 SMALL = bool(os.environ.get("TUTORIAL_SMALL"))  # a quick try of every line, with numbers that mean nothing
 SIDE, TARGETS, PAIRS = (32, 40, 20) if SMALL else (64, 300, 200)
-torch.manual_seed(0)
+torch.manual_seed(0);
 
 # %% [markdown]
 # ## What you have
