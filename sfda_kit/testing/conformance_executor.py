@@ -7,8 +7,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
-import pytest
-
 from sfda_kit.interfaces.executor import Executor, Job, Outcome
 from sfda_kit.plugins.building import build
 from sfda_kit.results.record import read_record
@@ -24,7 +22,6 @@ from sfda_kit.testing.jobs import (
 )
 
 
-@pytest.mark.usefixtures("sfda_cache")
 class ExecutorConformance(PartConformance):
     """A test class sets ``name`` and ``options``; a fixture starts the place, with room for two cells at once."""
 
@@ -35,9 +32,9 @@ class ExecutorConformance(PartConformance):
         found: Executor = build(self.component(), self.options, workers=2)
         return found
 
-    def test_every_job_ends_with_one_outcome(self, tmp_path: Path) -> None:
+    def test_every_job_ends_with_one_outcome(self, sfda_folder: Path) -> None:
         """A job that runs and one that cannot give an outcome each; that of the second says why."""
-        good, broken = small_job(tmp_path), broken_job(tmp_path)
+        good, broken = small_job(sfda_folder), broken_job(sfda_folder)
         outcomes = list(self.executor().run([good, broken]))
         assert sorted(outcome.key for outcome in outcomes) == sorted([good.key, broken.key])
         errors = {outcome.key: outcome.error for outcome in outcomes}
@@ -45,9 +42,9 @@ class ExecutorConformance(PartConformance):
         assert ended_once(good), "the record of a finished cell is not as it should be"
         assert "no-such-method" in errors[broken.key], "the reason of the failure is lost"
 
-    def test_closing_stops_what_runs(self, tmp_path: Path) -> None:
+    def test_closing_stops_what_runs(self, sfda_folder: Path) -> None:
         """The cell's process is gone, and its run can be continued."""
-        endless, short = small_job(tmp_path, 1, AGES), small_job(tmp_path, 2)
+        endless, short = small_job(sfda_folder, 1, AGES), small_job(sfda_folder, 2)
         with closing(_outcomes(self.executor(), [endless, short])) as outcomes:
             assert next(outcomes).key == short.key
             wait_for_epochs(endless)
