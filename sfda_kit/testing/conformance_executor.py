@@ -36,20 +36,26 @@ class ExecutorConformance(PartConformance):
         """A job that runs and one that cannot give an outcome each; that of the second says why."""
         good, broken = small_job(sfda_folder), broken_job(sfda_folder)
         outcomes = list(self.executor().run([good, broken]))
-        assert sorted(outcome.key for outcome in outcomes) == sorted([good.key, broken.key])
+        keys, wanted = sorted(outcome.key for outcome in outcomes), sorted([good.key, broken.key])
+        assert keys == wanted, f"run yielded outcomes of {keys}; expected one each of {wanted}"
         errors = {outcome.key: outcome.error for outcome in outcomes}
-        assert errors[good.key] == "", errors[good.key]
-        assert ended_once(good), "the record of a finished cell is not as it should be"
-        assert "no-such-method" in errors[broken.key], "the reason of the failure is lost"
+        assert errors[good.key] == "", f"a good cell ended with {errors[good.key]!r}; expected no error"
+        assert ended_once(good), "a good cell left no record with status ok; expected one, and each epoch once"
+        assert "no-such-method" in errors[broken.key], (
+            f"a cell that cannot run ended with {errors[broken.key]!r}; expected the reason, which names its method"
+        )
 
     def test_closing_stops_what_runs(self, sfda_folder: Path) -> None:
         """The cell's process is gone, and its run can be continued."""
         endless, short = small_job(sfda_folder, 1, AGES), small_job(sfda_folder, 2)
         with closing(_outcomes(self.executor(), [endless, short])) as outcomes:
-            assert next(outcomes).key == short.key
+            key = next(outcomes).key
+            assert key == short.key, (
+                f"the first outcome is of {key!r}; expected {short.key!r}, the cell that ends first"
+            )
             wait_for_epochs(endless)
         wait_until_unlocked(endless)
-        assert read_record(run_folders(endless)[0]) is None, "a cell that was stopped has a record"
+        assert read_record(run_folders(endless)[0]) is None, "a cell that was stopped has a record; expected none"
 
 
 def _outcomes(executor: Executor, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
