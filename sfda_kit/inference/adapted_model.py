@@ -10,6 +10,7 @@ import torch
 from sfda_kit.checksums import is_whole
 from sfda_kit.errors import DataError, RenamedWarning, UserError
 from sfda_kit.files import write_json
+from sfda_kit.inference.run_parts import require_part
 from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import build_part
@@ -47,7 +48,8 @@ def save_adapted(model: AdaptedModel, card: AdaptedCard, folder: Path) -> None:
 
 def load_model(run: Path, device: torch.device | str = "cpu") -> tuple[AdaptedModel, AdaptedCard]:
     """Return model (in evaluation mode) and card of a run folder.
-    Raises ``UserError`` when it holds no complete model, and ``DataError`` when a file of it is damaged."""
+    Raises ``UserError`` when it holds no complete model or a part of it is not installed here, and ``DataError`` when a
+    file of it is damaged."""
     folder = run / "model" if (run / "model").is_dir() else run
     file = folder / CARD_FILE
     for path in (file, folder / WEIGHTS_FILE):
@@ -60,6 +62,7 @@ def load_model(run: Path, device: torch.device | str = "cpu") -> tuple[AdaptedMo
             f"{run} holds no adapted model (no {file} that can be read). Give the folder of a finished run, as "
             "`sfda-kit run` or `sfda-kit adapt` prints it; an unfinished one ends with --resume."
         ) from None
+    require_part(run, "bridge", card.input_bridge.name)
     bridge = build_part("bridge", card.input_bridge.name, card.input_bridge.options)
     model = AdaptedModel(bridge, untrained(card.source))
     load_weights(model, folder / WEIGHTS_FILE)
