@@ -28,6 +28,8 @@ def check(
     """Check a part against its contract, or all installed plugins for faults. Exit code 1: something is wrong."""
     from sfda_kit.errors import UserError
 
+    if not __debug__:
+        raise UserError("Python was started with -O, which leaves out all checks. Start it without.")
     if name is None:
         if kind or set_ or data_root:
             raise UserError("--kind, --set and --data-root are for one part: sfda-kit plugins check NAME")

@@ -44,4 +44,4 @@ def assert_fixed(network: nn.Module, before: Mapping[str, Tensor]) -> None:
 
 
 def _gap(found: Tensor, expected: Tensor) -> float:
-    return float((found.double() - expected.double()).abs().max())
+    return float((found.detach().double() - expected.detach().double()).abs().max())

@@ -86,8 +86,6 @@ def check_part(
 
     ``options``: those of the part; ``settings`` (keys of ``DatasetConfig``) and ``data_root``: those of a data set.
     """
-    if not __debug__:
-        raise UserError("Python leaves out all checks when it is started with -O. Start it without.")
     try:
         target = part.load()
     except UserError as error:
