@@ -14,7 +14,7 @@ from sfda_kit.plugins.tensors import described
 from sfda_kit.testing.comparisons import assert_fixed, assert_same
 from sfda_kit.testing.declaration import PartConformance
 from sfda_kit.testing.networks import small_network, small_source_network
-from sfda_kit.testing.signals import small_step_signals
+from sfda_kit.testing.signals import STEPS, small_step_signals
 
 
 class AlignerConformance(PartConformance):
@@ -23,9 +23,12 @@ class AlignerConformance(PartConformance):
     kind: ClassVar[str] = "aligner"
 
     def loss(self, network: Network | None = None, source_network: Network | None = None) -> Tensor:
-        """Return the loss of the term on one small step."""
+        """Return the loss of the term on a step in the middle of a phase, after any warm-up has begun."""
         aligner, _ = self.ready()
-        return aligner(small_step_signals(network=network, source_network=source_network, reads=aligner.reads))
+        signals = small_step_signals(
+            network=network, source_network=source_network, reads=aligner.reads, step=STEPS // 2
+        )
+        return aligner(signals)
 
     def ready(self) -> tuple[Aligner, nn.Module | None]:
         """Return the term and its own module, where it has one, always with the same initial weights."""
