@@ -61,9 +61,14 @@ def _check_parts(parts: Sequence[Component], assignments: list[str], data_root: 
     from sfda_kit.testing.report_card import check_part
 
     options = parse_assignments(assignments)
+    named = ", ".join(f"{part.kind} {part.name}" for part in parts)
     if options and len(parts) > 1:
-        raise UserError(f"--set is for one part, and these are {', '.join(f'{p.kind} {p.name}' for p in parts)}.")
+        raise UserError(f"--set is for one part, and these are {named}.")
     settings = options.pop("dataset", {})
+    if (settings or data_root) and all(part.kind != "dataset" for part in parts):
+        raise UserError(f"--data-root and --set dataset.KEY=VALUE are for a data set, and here is {named}.")
+    if not isinstance(settings, dict):
+        raise UserError(f"--set dataset={settings}: expected dataset.KEY=VALUE, such as dataset.source=rgb@cam")
     options |= settings.pop("options", {})
     console, cards = results(as_json), []
     for part in parts:

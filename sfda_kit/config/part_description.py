@@ -57,7 +57,8 @@ def _options(target: type, kind: str) -> Iterator[dict[str, Any]]:
         if inspect.isclass(model) and issubclass(model, BaseModel):
             yield from _fields(model)
         return
-    told = f"{inspect.getdoc(target) or ''}\n{inspect.getdoc(vars(target).get('__init__')) or ''}"
+    docs = (inspect.getdoc(target), inspect.getdoc(inspect.getattr_static(target, "__init__")))
+    told = "\n\n".join(filter(None, docs))
     for name, one in inspect.signature(target).parameters.items():
         if name in GIVEN.get(kind, ()) or one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
             continue

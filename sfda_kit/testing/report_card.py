@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from pydantic import ValidationError
+
+from sfda_kit.config.explain import explain
+from sfda_kit.config.models import DatasetConfig
 from sfda_kit.errors import SfdaKitError, UserError
 from sfda_kit.interfaces.recipe import Recipe
 from sfda_kit.plugins.boundary import explained
@@ -85,6 +89,7 @@ def check_part(
     """Make all checks of the suite of ``part``, in a cache of their own.
 
     ``options``: those of the part; ``settings`` (keys of ``DatasetConfig``) and ``data_root``: those of a data set.
+    Raises ``UserError`` for settings that no data set can have.
     """
     try:
         target = part.load()
@@ -92,6 +97,7 @@ def check_part(
         return ReportCard(part, (CheckResult("can_be_imported", False, str(error)),))
     if part.owner == CORE and getattr(target, "needs_target_labels", False):
         return ReportCard(part, skipped="it learns from target labels, which no suite has")
+    _check_settings(settings or {})
     suite = RecipeConformance if isinstance(target, Recipe) else SUITES[part.kind]
     if (part.owner, part.kind, part.name) == (CORE, "dataset", "rooms"):
         options = {**FEWER_SCENES, **(options or {})}
@@ -101,6 +107,14 @@ def check_part(
         if isinstance(checks, DatasetConformance) and data_root is None and (refused := _refused(checks)):
             return ReportCard(part, skipped=f"it needs a small data set (--data-root): {refused}")
         return ReportCard(part, tuple(run_check(checks, name, Path(folder) / name) for name in check_names(suite)))
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Raise ``UserError`` for keys and values that no configuration of a data set can have."""
+    try:
+        DatasetConfig.model_validate(dict(settings))
+    except ValidationError as error:
+        raise UserError(explain(error, "dataset", DatasetConfig)) from None
 
 
 def check_names(suite: type) -> list[str]:

@@ -123,6 +123,9 @@ def test_a_data_set_is_checked_where_data_root_says(install, sfda_kit, tmp_path:
     [
         (["check", "--kind", "aligner"], "are for one part"),
         (["check", "terms-plugin", "--set", "power=2"], "--set is for one part, and these are aligner good"),
+        (["check", "good", "--data-root", "."], "are for a data set, and here is aligner good"),
+        (["check", "rooms", "--set", "dataset=3"], "expected dataset.KEY=VALUE"),
+        (["check", "rooms", "--set", "dataset.sauce=rgb@kv1"], "there is no such key. Did you mean 'source'"),
         (["check", "goood"], "No part is called 'goood'. Did you mean 'good'"),
         (["check", "the-besst"], "Did you mean 'the-best'"),
         (["check", "good", "--kind", "alinger"], "Unknown kind 'alinger'. Did you mean 'aligner'"),
