@@ -65,9 +65,8 @@ def _print_json(found: Installation, parts: Sequence[Component], faults: Sequenc
     from dataclasses import asdict
 
     keys = ("kind", "name", "alias", "owner", "version", "summary", "paper")
-    plugins = [{"name": one.owner, "version": one.version, "error": one.error} for one in found.plugins]
     told = {
-        "plugins": plugins,
+        "plugins": plugins_check.plugins_as_data(found),
         "parts": [{key: getattr(part, key) for key in keys} for part in parts],
         "faults": [asdict(fault) for fault in faults],
     }

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from sfda_kit.plugins.component import Component
+    from sfda_kit.plugins.discovery import Installation
     from sfda_kit.testing.report_card import ReportCard
 
 
@@ -104,6 +105,11 @@ def _as_data(card: ReportCard) -> dict[str, Any]:
     return {**about, "passed": card.passed, "skipped": card.skipped, "checks": checks}
 
 
+def plugins_as_data(found: Installation) -> list[dict[str, str]]:
+    """Return the installed packages as ``--json`` has them."""
+    return [{"name": one.owner, "version": one.version, "error": one.error} for one in found.plugins]
+
+
 def _check_installation(as_json: bool) -> bool:
     from dataclasses import asdict
 
@@ -123,7 +129,6 @@ def _check_installation(as_json: bool) -> bool:
     counted = f"{len(found.plugins)} packages, {len(found.registry.components)} parts"
     console.print(f"{counted}: {'no errors' if passed else 'not as they should be'}")
     if as_json:
-        plugins = [{"name": one.owner, "version": one.version, "error": one.error} for one in found.plugins]
-        told = {"passed": passed, "plugins": plugins, "faults": [asdict(fault) for fault in faults]}
+        told = {"passed": passed, "plugins": plugins_as_data(found), "faults": [asdict(fault) for fault in faults]}
         typer.echo(json.dumps(told, indent=1))
     return passed

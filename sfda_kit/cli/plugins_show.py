@@ -34,6 +34,8 @@ def _lines(part: Mapping[str, Any]) -> Iterator[str]:
         yield f"paper: {part['paper']}"
     if part["error"]:
         yield f"cannot be used here: {part['error']}"
+    doc = part["doc"].partition("\n\n")[0] if part["options"] else part["doc"]  # the rest is told option by option
+    yield from (f"  {line}".rstrip() for line in doc.replace("``", "`").splitlines())
     if part["reads"]:
         yield f"reads: {', '.join(part['reads'])}"
     yield from _options(part)

@@ -40,6 +40,7 @@ def describe_part(part: Component) -> dict[str, Any]:
         target, described["error"] = None, str(error)
     recipe = target if isinstance(target, Recipe) else getattr(target, "recipe", None)
     described |= {
+        "doc": (inspect.getdoc(target) or "") if inspect.isclass(target) else "",
         "options_key": KEYS.get(part.kind, "").format(name=part.name),
         "options": list(_options(target, part.kind)) if inspect.isclass(target) else [],
         "reads": list(getattr(target, "reads", ())),
@@ -84,8 +85,8 @@ def _about(name: str, text: str) -> str:
     """Return what a docstring says of an option: its line ``name: ...``, else the sentences with ````name````."""
     if line := re.search(rf"^[ \t]*:?(?:param )?{name}(?: *\([^)\n]*\))?: *(\S.*)$", text, re.MULTILINE):
         return line[1].strip()
-    sentences = re.split(r"(?<=[.;])\s+|\n\s*\n", text)
-    return " ".join(" ".join(one.split()) for one in sentences if f"``{name}``" in one).replace("``", "`")
+    sentences = [one for one in re.split(r"(?<=\.)\s+|;\s+(?![^()]*\))|\n\s*\n", text) if f"``{name}``" in one]
+    return " ".join(" ".join(sentences).split()).replace("``", "`")
 
 
 def _plain(value: Any) -> Any:

@@ -39,7 +39,9 @@ def _looked_at(owner: str, path: tuple[str, ...]) -> FreshImport:
     found = subprocess.run(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
-    printed, _, heavy = found.stdout.rpartition(_MARK)
+    printed, mark, heavy = found.stdout.rpartition(_MARK)
+    if not mark:  # the import ended the process
+        return FreshImport((), found.stdout.strip())
     return FreshImport(tuple(json.loads(heavy)), printed.strip())
 
 

@@ -15,7 +15,7 @@ from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.dataset import PARTS, Dataset, Index, Split
 from sfda_kit.paths import cache_dir
 from sfda_kit.rooms.generate import cached_part, existing_part, render_scenes
-from sfda_kit.rooms.layout import DOMAINS, MODALITY_CODES, Layout, RoomsOptions, View, parse_options
+from sfda_kit.rooms.layout import DOMAINS, MODALITY_CODES, Layout, View, parse_options
 from sfda_kit.rooms.shapes import CLASSES, TI_SHAPES, TR_SHAPES
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ class Rooms(Dataset):
     licence = "MIT"
     citation = "the sfda-kit authors, 'rooms', a synthetic benchmark distributed with sfda-kit"
     synthetic = True
-    options_model = RoomsOptions
 
     def __init__(self, config: DatasetConfig) -> None:
         """Read the options. Raises ``UserError`` on an unknown option or a value out of its range."""

@@ -195,7 +195,8 @@ def test_show_tells_options_and_recipe(terms: None, sfda_kit):
     shown = sfda_kit("plugins", "show", "good").stdout
     assert "paper: arXiv 1" in shown and "reads: pseudo_labels" in shown
     assert "options (--set recipe.aligners.good.options.NAME=VALUE):" in shown
-    assert "  power: float = 1.0  Options `power` of the norm;" in shown
+    assert "\n  The norm of the features.\n" in shown
+    assert "  power: float = 1.0  Options `power` of the norm\n" in shown
     shown = sfda_kit("plugins", "show", "the-best").stdout
     assert "method one-term (also called the-best)" in shown and "sets seed: 3" in shown
     assert "teacher bridge: copy" in shown and "  aligner 0.5 x good" in shown and "  labeler 0.3 x centroid" in shown

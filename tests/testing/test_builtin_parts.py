@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from sfda_kit.testing import (
@@ -121,6 +122,7 @@ class TestThermal(ModalityConformance):
     name = "thermal"
 
 
+@pytest.mark.slow
 class TestRooms(DatasetConformance):
     name = "rooms"
     options: ClassVar = {"scenes": 0.002}
