@@ -21,7 +21,7 @@ def show(
 
     found = [describe_part(part) for part in registry().named(name, kind)]
     if json_:
-        typer.echo(json.dumps(found, indent=1))
+        typer.echo(json.dumps(found, indent=1, default=str))
         return
     for described in found:
         results().print("\n".join(_lines(described)), markup=False, soft_wrap=True)

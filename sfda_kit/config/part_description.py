@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from sfda_kit.config.presets import load_preset, preset_names
-from sfda_kit.errors import UserError
 from sfda_kit.interfaces.recipe import Recipe
+from sfda_kit.plugins.building import load_or_reason
 from sfda_kit.plugins.component import Component
 
 GIVEN = {"dataset": ("config",), "executor": ("workers",), "tracker": ("run_dir", "described")}
@@ -33,11 +33,8 @@ _TEXT = ("name", "owner", "version", "summary", "alias", "paper", "target", "ext
 def describe_part(part: Component) -> dict[str, Any]:
     """Return what ``sfda-kit plugins show --json`` prints. ``error`` says why the part cannot be imported, else ""."""
     described: dict[str, Any] = {"kind": part.kind} | {key: getattr(part, key) for key in _TEXT}
-    described |= {"requires": list(part.requires), "settings": dict(part.settings), "error": ""}
-    try:
-        target = part.load()
-    except UserError as error:
-        target, described["error"] = None, str(error)
+    target, error = load_or_reason(part)
+    described |= {"requires": list(part.requires), "settings": dict(part.settings), "error": error}
     recipe = target if isinstance(target, Recipe) else getattr(target, "recipe", None)
     described |= {
         "doc": (inspect.getdoc(target) or "") if inspect.isclass(target) else "",

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from sfda_kit.errors import UserError, brief
-from sfda_kit.plugins.boundary import explained
+from sfda_kit.errors import brief
+from sfda_kit.plugins.building import load_or_reason
 from sfda_kit.plugins.component import LONGEST_SUMMARY, Component
 from sfda_kit.plugins.core_requirement import CORE
 from sfda_kit.plugins.declarations import GROUP
@@ -113,8 +113,6 @@ def _declaration(part: Component) -> Iterator[Fault]:
         text = f"the {part} needs {', '.join(missing)}, so it cannot be used here"
         yield Fault("missing-package", part.owner, text, remedy, is_error=False)
         return
-    try:
-        part.load()
-    except (Exception, SystemExit) as error:
-        why = str(error) if isinstance(error, UserError) else f"The {part}: {explained(error, part.target)}"
+    _, why = load_or_reason(part)
+    if why:
         yield Fault("dead-target", part.owner, why, "correct the target of the Component, or the module that it names")

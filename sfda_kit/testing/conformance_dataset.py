@@ -97,10 +97,12 @@ class DatasetConformance(DeclarationConformance):
         """The rows of a group have one name of their group, and two groups have two names."""
         dataset = self.opened(sfda_folder)
         index = dataset.index()
-        found = {(int(index.group[row]), dataset.group_name(row)) for row in range(len(index.names))}
-        told = f"{len({name for _, name in found})} names for {len({code for code, _ in found})} groups"
-        assert len(found) == len({code for code, _ in found}) == len({name for _, name in found}), (
-            f"group_name has {told}"
+        rows = range(0, len(index.names), 1 + len(index.names) // (5 * MOST))
+        found = {(int(index.group[row]), dataset.group_name(row)) for row in rows}
+        groups, names = {group for group, _ in found}, {name for _, name in found}
+        one_each = len(found) == len(groups) == len(names)
+        assert one_each, (
+            f"group_name() has {len(names)} names for {len(groups)} groups; expected one name for each group"
         )
 
     def test_splits_name_classes_of_the_index(self, sfda_folder: Path) -> None:
@@ -116,9 +118,8 @@ class DatasetConformance(DeclarationConformance):
             both = sorted(set(split.tr_classes) & set(split.ti_classes))
             assert not both, f"the split {name!r} has {both} as TR and as TI; a class has one role"
         default = next(iter(splits.values()))
-        assert len(set(default.tr_classes) & set(classes)) >= 2, (
-            f"the default split has TR classes {default.tr_classes}; the index has two or more of them, not {classes}"
-        )
+        told = f"the default split has TR classes {default.tr_classes} and the index {classes}"
+        assert len(set(default.tr_classes) & set(classes)) >= 2, f"{told}; expected two or more in both"
 
     def test_reads_pixels_of_each_modality(self, sfda_folder: Path) -> None:
         """Pixels have shape, type and values of their modality, in each domain that has it."""

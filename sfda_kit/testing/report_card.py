@@ -20,6 +20,7 @@ from sfda_kit.config.models import DatasetConfig
 from sfda_kit.errors import SfdaKitError, UserError
 from sfda_kit.interfaces.recipe import Recipe
 from sfda_kit.plugins.boundary import explained
+from sfda_kit.plugins.building import load_or_reason
 from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.core_requirement import CORE
 from sfda_kit.testing.conformance_aligner import AlignerConformance
@@ -91,10 +92,9 @@ def check_part(
     ``options``: those of the part; ``settings`` (keys of ``DatasetConfig``) and ``data_root``: those of a data set.
     Raises ``UserError`` for settings that no data set can have.
     """
-    try:
-        target = part.load()
-    except UserError as error:
-        return ReportCard(part, (CheckResult("can_be_imported", False, str(error)),))
+    target, error = load_or_reason(part)
+    if error:
+        return ReportCard(part, (CheckResult("can_be_imported", False, error),))
     if part.owner == CORE and getattr(target, "needs_target_labels", False):
         return ReportCard(part, skipped="it learns from target labels, which no suite has")
     _check_settings(settings or {})
@@ -150,7 +150,8 @@ def _sentence(error: BaseException, suite: DeclarationConformance) -> str:
 def _refused(checks: DatasetConformance) -> str:
     """Return why the data set cannot be opened without a root; empty where it can."""
     try:
-        checks.opened(Path()).index()
-    except UserError as error:
-        return str(error)
+        with redirect_stdout(sys.stderr):
+            checks.opened(Path()).index()
+    except Exception as error:
+        return _sentence(error, checks)
     return ""

@@ -97,11 +97,16 @@ def test_what_a_check_raises_names_the_line(install, sfda_kit):
     assert "AttributeError" in result.stdout and "(terms_plugin, line 18); expected no error" in result.stdout
 
 
-def test_a_target_that_cannot_be_imported_is_one_failed_check(install, sfda_kit):
+def test_a_target_that_cannot_be_imported_is_one_failed_check(install, sfda_kit, tmp_path: Path):
     install("lost_plugin", registering("lost", "lost_plugin:Nowhere"))
     result = sfda_kit("plugins", "check", "lost")
     assert result.exit_code == 1
     assert "FAIL  can be imported: The aligner 'lost' of lost_plugin 1.2 declares" in result.stdout
+    install("odd_plugin", registering("odd", "odd_plugin_parts:Term"))
+    (tmp_path / "odd_plugin_parts.py").write_text("raise ValueError('no such moon')")
+    for command in ("check", "show"):
+        said = sfda_kit("plugins", command, "odd").stdout
+        assert "cannot be imported: ValueError: no such moon (odd_plugin_parts, line 1)" in said
 
 
 def test_a_data_set_is_checked_where_data_root_says(install, sfda_kit, tmp_path: Path):

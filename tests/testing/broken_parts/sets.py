@@ -160,7 +160,7 @@ BROKEN = [
     dataset(NeverInOneOrder, "index_is_the_same_each_time", "names of the index differs when"),
     dataset(LooksWhenItOpens, "index_reads_no_pixels", "reads pixels; leave that to read"),
     dataset(SaysNothing, "notices_are_sentences", "the notices of the index hold ''; expected a line of text"),
-    dataset(OneRoom, "groups_have_names", "group_name has 1 names for 6 groups"),
+    dataset(OneRoom, "groups_have_names", "group_name.. has 1 names for 6 groups"),
     dataset(WrongSplit, "splits_name_classes_of_the_index", "the default split has TR classes .'cup', 'fork'"),
     dataset(InMetres, "reads_pixels_of_each_modality", "depth pixels of at most 2 .*; expected millimetres"),
     dataset(InOneOrder, "rows_read_alone_are_the_same", "gives other rgb pixels for rows"),
