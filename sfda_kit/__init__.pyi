@@ -29,6 +29,7 @@ from .config.models import DatasetConfig as DatasetConfig
 from .config.models import ModelConfig as ModelConfig
 from .config.models import RunConfig as RunConfig
 from .config.models import SourceConfig as SourceConfig
+from .data.decode_cache import ImageFiles as ImageFiles
 from .data.folder_task import ImageFolders as ImageFolders
 from .data.views import ImageView as ImageView
 from .data.views import Normalisation as Normalisation

@@ -28,7 +28,7 @@ def open_to_look(config: RunConfig, modalities: Sequence[str] | None, told: bool
     opened = open_dataset(config.dataset.model_copy(update=changes))
     check_unit(config.dataset.unit, opened.modalities)
     opened.index()
-    if problems := getattr(opened, "problems", ()):
+    if problems := opened.problems:
         text = f"{len(problems)} incomplete samples left out, such as: {problems[0]} (sfda-kit data verify names all)"
         errors().print(f"notice: {text}", soft_wrap=True, markup=False)
     return opened

@@ -2,84 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfda_kit.cli import plugins_check, plugins_show
+
 if TYPE_CHECKING:
     from sfda_kit.plugins.component import Component
     from sfda_kit.plugins.discovery import Installation
+    from sfda_kit.plugins.faults import Fault
 
 app = typer.Typer(help="Installed plugins and their parts.", no_args_is_help=True)
 
 
-@app.command("list")
-def list_(kind: Annotated[str | None, typer.Option(help="Show one kind of part only.")] = None) -> None:
-    """List plugins, their parts, and the plugins that could not be loaded."""
-    from rich.table import Table
+app.command("show")(plugins_show.show)
+app.command("check")(plugins_check.check)
 
-    from sfda_kit.cli.output import errors, results
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Option(help="Show one kind of part only.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List plugins, their parts, and the plugins that could not be loaded."""
+    from sfda_kit.cli.output import errors
     from sfda_kit.errors import UserError, did_you_mean
     from sfda_kit.plugins.discovery import installation
+    from sfda_kit.plugins.faults import faults_at_load
     from sfda_kit.plugins.hookspecs import KINDS
 
     if kind and kind not in KINDS:
         raise UserError(f"Unknown kind {kind!r}. {did_you_mean(kind, KINDS)}")
     found = installation()
+    parts = [part for wanted in ([kind] if kind else KINDS) for part in found.registry.of_kind(wanted)]
+    faults = list(faults_at_load(found))
+    if json_:
+        _print_json(found, parts, faults)
+        return
+    _print_table(parts)
+    for fault in faults:
+        errors().print(str(fault), markup=False, soft_wrap=True)
+        if fault.remedy:
+            errors().print(f"  what to do: {fault.remedy}", markup=False, soft_wrap=True)
+
+
+def _print_table(parts: Sequence[Component]) -> None:
+    from rich.table import Table
+
+    from sfda_kit.cli.output import results
+
     table = Table("kind", "name", "from", "what it is", box=None, header_style="bold", pad_edge=False)
-    for wanted in [kind] if kind else KINDS:
-        for part in found.registry.of_kind(wanted):
-            alias = f" (also called {part.alias})" if part.alias else ""
-            table.add_row(part.kind, part.name, part.owner, part.summary + alias)
+    for part in parts:
+        alias = f" (also called {part.alias})" if part.alias else ""
+        table.add_row(part.kind, part.name, part.owner, part.summary + alias)
     results().print(table)
-    for line in _problems(found):
-        errors().print(line, markup=False, soft_wrap=True)
 
 
-def _problems(found: Installation) -> Iterator[str]:
-    for plugin in found.failed:
-        yield f"failed to load: {plugin.owner} {plugin.version}: {plugin.error}"
-        yield f"  what to do: {plugin.remedy}"
-    for clash in found.registry.clashes.values():
-        yield f"one name twice: {clash}"
-    for plugin in found.plugins:
-        if plugin.is_slow:
-            yield (
-                f"slow: {plugin.owner} takes {plugin.seconds:.1f} s to load, which delays every command; its module "
-                "should import torch and the like only where a part is used"
-            )
+def _print_json(found: Installation, parts: Sequence[Component], faults: Sequence[Fault]) -> None:
+    from dataclasses import asdict
 
-
-@app.command()
-def show(
-    name: Annotated[str, typer.Argument(help="Name of a part, for example nrc.")],
-    kind: Annotated[str | None, typer.Option(help="The kind of part, where several have this name.")] = None,
-) -> None:
-    """Show one part: its paper, its presets, and where it differs from its authors' code."""
-    from sfda_kit.plugins.discovery import registry
-    from sfda_kit.plugins.hookspecs import KINDS
-
-    kinds = [wanted for wanted in KINDS if name in registry().names(wanted)] or ["method"]
-    for wanted in [kind] if kind else kinds:
-        typer.echo("\n".join(_described(registry().get(wanted, name))))
-
-
-def _described(part: Component) -> Iterator[str]:
-    from sfda_kit.config.presets import load_preset, preset_names
-
-    yield f"{part.kind} {part.name}, from {part.owner}: {part.summary}"
-    if part.paper:
-        yield f"paper: {part.paper}"
-    if part.functions:
-        yield f"in a training loop of your own: from {part.package} import {', '.join(part.functions)}"
-    for name in preset_names(part):
-        preset = load_preset(part, name)
-        yield f"preset {name}: {preset.summary}"
-        yield from (f"  {line}" for line in (f"from {preset.origin}", *preset.notes.splitlines()))
-    for deviation in part.deviations:
-        yield f"deviation, {deviation.of}"
-        yield from (f"  {key}: {getattr(deviation, key)}" for key in ("theirs", "ours", "why", "effect"))
+    keys = ("kind", "name", "alias", "owner", "version", "summary", "paper")
+    told = {
+        "plugins": plugins_check.plugins_as_data(found),
+        "parts": [{key: getattr(part, key) for key in keys} for part in parts],
+        "faults": [asdict(fault) for fault in faults],
+    }
+    typer.echo(json.dumps(told, indent=1))
 
 
 @app.command()

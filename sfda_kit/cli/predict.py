@@ -35,14 +35,13 @@ def predict(
     """Predict path, class and probability of images with the model of a run."""
     from sfda_kit.config.models import ComputeConfig
     from sfda_kit.device import choose_device
-    from sfda_kit.inference.adapted_model import load_model
     from sfda_kit.inference.predictor import Predictor, find_images, refuse
 
     flags.allow(network)
     check_choice("--format", format_, FORMATS)
     chosen = choose_device(ComputeConfig(device=device))
-    model, card = load_model(run, chosen)
-    predictor = Predictor(model, card, _unit(unit, card), chosen)
+    predictor = Predictor.of_run(run, unit, chosen)
+    _check_unit(unit, predictor.card)
     found = find_images(images)
     skipped = []
 
@@ -63,15 +62,14 @@ def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
         raise UserError(f"{option} {value!r}: expected {' or '.join(choices)}.")
 
 
-def _unit(wanted: str | None, card: AdaptedCard) -> str | None:
-    """Return the given unit, or None for that of the model; print a notice where millimetres are assumed."""
+def _check_unit(wanted: str | None, card: AdaptedCard) -> None:
+    """Raise ``UserError`` for a unit that the modality has not; print a notice where millimetres are assumed."""
     from sfda_kit.plugins.modalities import modality
 
     if wanted is not None:
         check_choice("--unit", wanted, tuple(modality(card.modality).units))
     elif card.modality == "depth" and card.unit is None:
         errors().print("notice: depth is read as millimetres (--unit says otherwise)")
-    return wanted
 
 
 @contextmanager

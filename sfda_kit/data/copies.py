@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sfda_kit.data.checked_dataset import checked_files
 from sfda_kit.data.decode_cache import LISTED, stored
 from sfda_kit.data.stored import sha256_of
 from sfda_kit.errors import DataError
@@ -56,14 +57,14 @@ def copies_of(dataset: Dataset, rows: Mapping[str, Rows], source: str, target: s
     """Return a sentence for each held-out row whose file holds the same bytes as an image file of another part.
 
     This compares images of the modality ``target``, and those of the source part if ``source`` is the same modality.
-    It finds nothing in a data set that lies in one file or that a plugin reads, as it knows only image files.
+    It finds nothing where images have no files of their own (see ``Dataset.image_files``).
     """
-    image_files: Callable[[Rows, str], ImageFiles] | None = getattr(dataset, "image_files", None)
-    if image_files is None or getattr(dataset, "in_one_file", False):
+    held_files = checked_files(dataset, rows[_HELD_OUT], target)
+    if held_files is None:
         return {}
     others = [part for part in ("target-train", "ti", "source") if part != "source" or source == target]
-    held = _Named(image_files(rows[_HELD_OUT], target))
-    there = {part: _Named(image_files(rows[part], target)) for part in others}
+    held = _Named(held_files)
+    there = {part: _Named(files) for part in others if (files := checked_files(dataset, rows[part], target))}
     alike = {size for named in there.values() for size in named.sizes} & set(held.sizes)
     seen: dict[tuple[int, str], list[tuple[str, str]]] = defaultdict(list)
     for part, named in there.items():

@@ -77,12 +77,16 @@ def stored(path: Path, reader: PixelReader) -> Stored:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """The image files of one modality. ``files`` are paths relative to ``root``, in the order of the rows."""
+    """The image files of one modality. ``files`` are paths relative to ``root``, in the order of the rows.
+
+    ``unit``: what they hold, a name of ``Modality.units``; "" is the modality's default. ``reader`` turns a file into
+    pixels, (H, W) or (H, W, 3), as ``Modality`` describes them; by default it reads PNG, JPEG, TIFF, NPY and others.
+    """
 
     root: Path
     files: Sequence[str]
     modality: str
-    unit: str
+    unit: str = ""
     reader: PixelReader = FileReader()
 
     def load(self, size: int) -> NDArray[Any]:

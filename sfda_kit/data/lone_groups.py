@@ -40,9 +40,7 @@ def refuse_lone_groups(
             groups = np.unique(index.group[rows])
             lacking = [one for one in parts if not (part[rows] == PARTS.index(one)).any()]
             if lacking and len(groups) < len(SPLIT) and rows.sum() >= max(dataset.config.minimum_images, 1):
-                first = [
-                    group_name(dataset, index, int(np.flatnonzero(rows & (index.group == one))[0])) for one in groups
-                ]
+                first = [dataset.group_name(int(np.flatnonzero(rows & (index.group == one))[0])) for one in groups]
                 raise DataError(_message(name, int(rows.sum()), first, lacking))
 
 
@@ -53,9 +51,3 @@ def _message(name: str, images: int, groups: Sequence[str], lacking: Sequence[st
         f"{'group' if len(groups) == 1 else 'groups'} {held}, and a split never cuts a group. Film the class in more "
         f"places, give finer groups (groups.csv, --group-pattern), or leave the class out (--tr-classes)."
     )
-
-
-def group_name(dataset: Dataset, index: Index, row: int) -> str:
-    """Return the name of the group of ``row`` where the data set tells names, else its number."""
-    scanned = getattr(dataset, "scanned", None)
-    return str(scanned.groups[row]) if scanned is not None else f"number {index.group[row]}"

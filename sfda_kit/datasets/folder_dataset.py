@@ -46,15 +46,13 @@ class FolderDataset(Dataset):
     reader: PixelReader = FileReader()
     merged_classes: Mapping[str, str] = MappingProxyType({})
     """Class on the disk -> class it counts as, where a split merges classes."""
-    problems: tuple[str, ...] = ()
-    """A sentence for each incomplete sample that the scan left out."""
 
     @abstractmethod
     def scan(self) -> Scan:
         """Find all samples below the root without decoding an image. This is called once."""
 
     @property
-    def unit(self) -> str:
+    def unit(self) -> str:  # type: ignore[override]  # it follows from the configuration here
         """What the files hold: the configured unit, else that of depth in this layout. Others have their default."""
         return self.config.unit or self.default_unit
 
@@ -131,6 +129,10 @@ class FolderDataset(Dataset):
         if lacking:
             raise DataError(f"{self.root}: no {modality} images in domain {', '.join(lacking)}. Choose another.")
         return ImageFiles(self.root, [row.files[modality] for row in chosen], modality, self.unit, self.reader)
+
+    def group_name(self, row: int) -> str:
+        """Return the name that the group has on the disk."""
+        return str(self._scan.groups[row])
 
     def mark_synthetic(self) -> None:
         """Set ``synthetic`` where the root is that of a twin. A subclass calls this once the root is known."""

@@ -11,6 +11,7 @@ from torch import nn
 from sfda_kit.checksums import is_whole
 from sfda_kit.errors import DataError, RenamedWarning, UserError
 from sfda_kit.files import write_json
+from sfda_kit.inference.run_parts import require_part
 from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
 from sfda_kit.models.module_factories import trust
 from sfda_kit.models.network import AdaptedModel
@@ -52,8 +53,9 @@ def load_model(
 ) -> tuple[AdaptedModel, AdaptedCard]:
     """Return model (in evaluation mode) and card of a run folder.
 
-    ``module``: the torch module that was adapted, or one that is built alike, where the network is none of timm.
-    Raises ``UserError`` when the folder holds no complete model, and ``DataError`` when a file of it is damaged.
+    ``module``: the torch module that was adapted, or one that is built alike, where the network is none of timm. Raises
+    ``UserError`` when the folder holds no complete model or a part of it is not installed here, and ``DataError`` when
+    a file of it is damaged.
     """
     folder = run / "model" if (run / "model").is_dir() else run
     file = folder / CARD_FILE
@@ -69,6 +71,7 @@ def load_model(
         ) from None
     if module is not None:
         trust(card.source.model.backbone, lambda: module)
+    require_part(run, "bridge", card.input_bridge.name)
     bridge = build_part("bridge", card.input_bridge.name, card.input_bridge.options)
     model = AdaptedModel(bridge, untrained(card.source))
     load_weights(model, folder / WEIGHTS_FILE)

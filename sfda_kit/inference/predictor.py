@@ -21,6 +21,7 @@ from sfda_kit.data.views import ImageView, Normalisation, stored_size
 from sfda_kit.device import choose_device
 from sfda_kit.errors import DataError, RenamedWarning
 from sfda_kit.inference.adapted_model import AdaptedCard, load_model
+from sfda_kit.inference.run_parts import require_part
 from sfda_kit.plugins.discovery import build_part
 from sfda_kit.plugins.modalities import modality
 
@@ -56,6 +57,14 @@ class Predictor:
         self.encoding = build_part("encoding", card.encoding.name, card.encoding.options)
         self.modality = modality(card.modality)
         self.normalisation = Normalisation(card.source.mean, card.source.std)
+
+    @classmethod
+    def of_run(cls, run: Path, unit: str | None, device: torch.device) -> Predictor:
+        """Return the predictor of a run folder. Raises ``UserError`` where it holds no model or a part is missing."""
+        model, card = load_model(run, device)
+        require_part(run, "encoding", card.encoding.name)
+        require_part(run, "modality", card.modality)
+        return cls(model, card, unit, device)
 
     def predict(self, paths: Iterable[Path], batch_size: int = 64, bad: BadImage = refuse) -> Iterator[Prediction]:
         """Yield a prediction for each readable image, in order; call ``bad`` with the error of each unreadable one."""
@@ -104,8 +113,7 @@ def predict(
     if depth_unit is not None:
         warnings.warn("depth_unit is called unit now", RenamedWarning, stacklevel=2)
     chosen = choose_device(ComputeConfig(device=device))
-    model, card = load_model(run, chosen)
-    return Predictor(model, card, unit or depth_unit, chosen).predict(find_images(images), batch_size, bad)
+    return Predictor.of_run(run, unit or depth_unit, chosen).predict(find_images(images), batch_size, bad)
 
 
 def find_images(given: Sequence[Path]) -> list[Path]:

@@ -21,6 +21,12 @@ class Aligner(ABC):
     own (a discriminator); ``__init__`` keywords, which become options (``--set
     recipe.aligners.NAME.options.temperature=2``).
 
+    The scalar is finite and carries a gradient to the adapting network, at the latest in the middle of a phase. The
+    source network is a fixed reference: it gets no gradient and none of its buffers changes. The same step gives the
+    same loss, so random numbers come from ``signals.random``. Each parameter of an own module gets a gradient. An
+    ordinary network with BatchNorm passes ``check``. Keywords of ``__init__`` are named, without ``**kwargs``, so that
+    a misspelt option is refused; this holds for parts of all kinds.
+
     When a term reads ``pseudo_labels``, the recipe's labeler also runs if the weight of its own cross-entropy is 0.
 
     A signal is computed when a term first reads it, once per step; it costs nothing until then. Shapes: B target images

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class BridgeObjective(nn.Module):
     """A bridge objective holds the loss terms that train a bridge; it may have parameters of its own (a discriminator).
 
-    Required: ``terms()``, functions from ``BridgeSignals`` to scalars. A term whose weight is 0 is never called.
+    Required: ``terms()``, functions from ``BridgeSignals`` to finite scalars. Each gives the bridge a gradient, and the
+    source network none. A term whose weight is 0 is never called.
     """
 
     def terms(self) -> Mapping[str, Callable[[BridgeSignals], Tensor]]:
@@ -32,6 +33,11 @@ class Bridge(nn.Module, ABC):
     ``objective(source_network)``; the core trains it on TI pairs and unlabelled target images, with a frozen source
     network. Optional: ``figures``, which describe the bridge after each epoch of training. ``__init__`` keywords become
     options.
+
+    ``forward`` keeps shape and type, for any size (odd ones too) and channels-last memory, with finite values. In
+    evaluation mode each image is translated alone, whatever its batch. The state dictionary holds all that ``forward``
+    needs. Weights of ``default_objective`` are 0 or more, at least one is above 0, and each belongs to a term. A bridge
+    with ``trained = False`` has no parameters and no ``default_objective``.
 
     Example::
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sfda_kit.config.models import DatasetConfig
+    from sfda_kit.data.decode_cache import ImageFiles
 
 PARTS = ("source", "target-train", "target-test", "ti")
 """The four disjoint parts of a task, in the order of the codes of ``Index.part``."""
@@ -35,7 +36,8 @@ class Index:
 
     ``names``: unique sample ids (they may contain class names, so no method ever sees them); ``domain``, ``label``,
     ``group``: integer codes; ``group`` is the unit that splits never divide (a room, a video); ``part``: 0 source, 1
-    target-train, 2 target-test, 3 TI where the dataset has official parts, else -1.
+    target-train, 2 target-test, 3 TI where the dataset has official parts, else -1. ``notices``: one sentence for each
+    thing that was assumed or left out; every run shows and records them.
     """
 
     names: Sequence[str]
@@ -51,9 +53,18 @@ class Index:
 class Dataset(ABC):
     """A dataset is a set of scenes seen by several sensors.
 
-    Required: ``index``, ``splits``, ``read``, ``fingerprint`` and the class attributes below. Optional: ``peek``, where
-    ``read`` prepares or keeps more than the rows it is asked for; ``bad_rows``; to call
-    ``progress(what, done, total)``, if the core has set it, while ``read`` takes long.
+    Required: ``index``, ``splits``, ``read``, ``fingerprint``, ``summary`` and ``modalities``. An unknown key of
+    ``config.options`` is a ``UserError``, a bad root or file a ``DataError``. All else is optional:
+
+    * ``image_files``, where each image is a file of its own: held-out images that are copies of others are then found.
+      With ``in_one_file = True`` its names are places in one container file, and copies are not looked for;
+    * ``bad_rows``, so that ``--skip-bad`` works; ``problems``, a sentence for each sample that ``index`` left out;
+    * ``peek``, where ``read`` prepares or keeps more than the rows it is asked for;
+    * ``group_name``, so that messages name a group; ``unit``, what the files hold (``mm``, ``centikelvin``);
+    * ``licence``, ``citation``, and ``synthetic = True`` for pictures that no sensor took;
+    * to call ``progress(what, done, total)``, if the core has set it, while ``read`` takes long.
+
+    Rows that are read alone, in another order or again have the same pixels.
 
     ``read(rows, modality, size)`` returns pixels of ``len(rows)`` samples, resized to a square:
 
@@ -77,6 +88,9 @@ class Dataset(ABC):
     licence: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     synthetic: ClassVar[bool] = False
+    in_one_file: ClassVar[bool] = False
+    unit: str | None = None
+    problems: tuple[str, ...] = ()
     progress: Callable[[str, int, int], None] | None = None
 
     def __init__(self, config: DatasetConfig) -> None:
@@ -85,7 +99,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def index(self) -> Index:
-        """Return the index of all samples, without decoding any image."""
+        """Return the index of all samples, always the same, without decoding any image."""
 
     @abstractmethod
     def splits(self) -> Mapping[str, Split]:
@@ -101,9 +115,24 @@ class Dataset(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Return a hex digest that changes whenever the samples, their labels or their pixels change."""
+        """Return a hex digest that changes whenever the samples, their labels or their pixels change.
+
+        It is the same in every process and on every computer that has the same data.
+        """
+
+    def image_files(self, rows: NDArray[np.int64], modality: str) -> ImageFiles | None:
+        """Return the files of ``rows``, one for each row in their order; None where images have no files of their own.
+
+        ``ImageFiles(root, names, modality, unit).load(size)`` is also a whole ``read``, which keeps decoded images.
+        """
+        del rows, modality
+        return None
 
     def bad_rows(self, modalities: tuple[str, ...]) -> Mapping[int, str]:
         """Return the rows whose pixels cannot be read, with the reason; called only under ``--skip-bad``."""
         del modalities
         return {}
+
+    def group_name(self, row: int) -> str:
+        """Return the name of the group of ``row`` for messages, by default its number."""
+        return f"number {self.index().group[row]}"

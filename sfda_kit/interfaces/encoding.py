@@ -18,7 +18,8 @@ class Encoding(ABC):
     ``modality.unit`` (depth: metres, 0 = missing; thermal: degrees Celsius, or a fraction of full scale where the files
     tell no temperature) and returns (B, 3, H, W) in [0, 1]. It must treat each pixel or image on its own, never the
     batch. It must not change its input, nor RGB (unless it always changes RGB). Missing depth
-    must not leak into measured pixels.
+    must not leak into measured pixels. It takes any size, one image or many, also where nothing is measured. It has no
+    state and draws no random numbers: the same images have the same encoding.
 
     Optional: ``modalities``, those that it can encode besides RGB (None: any); a run on others is refused.
 

@@ -42,8 +42,9 @@ class Executor(ABC):
     """An executor runs jobs with ``sfda_kit.run_job``, each in a process of its own.
 
     Required: ``run(jobs)``, a generator that starts all jobs, at most ``workers`` at once, and yields one ``Outcome``
-    per job when it ends, in any order. When the generator is closed, it stops what is running. A job that is started
-    again continues where its run stopped, so an executor may retry as often as it likes.
+    per job when it ends, in any order. The outcome of a job that cannot run says why. When the generator is closed, it
+    stops what is running: no process works on, and no record is written. A job that is started again continues where
+    its run stopped, so an executor may retry as often as it likes.
 
     ``workers`` None: as many as the place has room for. Other arguments are options (``--executor-option NAME=VALUE``).
 

@@ -94,6 +94,11 @@ class Method(ABC):
     ``UserError`` when the method cannot adapt a network; ``__init__`` keywords, which become options
     (``--set recipe.options.NAME=2``).
 
+    The last state is that of epoch ``epochs``. Each bank has a finite row for every target image, without gradients.
+    The source network stays as it is, in evaluation mode. The same seed gives the same result, so random numbers come
+    from ``seeded_generator``. A method that was stopped after any epoch ends in the same state, bit for bit, as one
+    that was not; one that is started again after its last epoch yields its result again.
+
     Example::
 
         class AdaBn(Method):

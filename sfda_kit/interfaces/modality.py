@@ -50,6 +50,9 @@ class Modality:
     ``encoding``: the default. ``colours``: the colour map of matplotlib with which ``data show`` draws it.
     ``zero_is_missing``: 0 means that nothing was measured, and is never averaged into other values.
 
+    ``name`` is the declared name. ``usual`` lies in ``valid``. The encodings are installed and take this modality.
+    ``decode`` does not write into the array that it is handed.
+
     Pixels in memory are uint8 or uint16, fractions of the full scale of their dtype, or float32 in ``unit``. ``scale``:
     integers divided by it are in ``unit`` instead (depth: millimetres, 1000). ``decode`` replaces the conversion of
     what files hold: it takes the stored array (H, W) or (H, W, 3) and the unit's name, and returns such pixels.

@@ -26,6 +26,10 @@ class PseudoLabeler(ABC):
     Required: ``__call__(bank)``; the bank holds bottleneck features (N, D) and logits (N, K), computed with the test
     transform at the start of the epoch. Optional: ``__init__`` keywords, which become options.
 
+    An image's label does not depend on the order of the images. The bank stays as it is, because others read it too.
+    Labels are valid for a single image and where the network has collapsed (one class, equal features). Weights are
+    finite and carry no gradient.
+
     Example::
 
         class Argmax(PseudoLabeler):

@@ -130,6 +130,9 @@ class Recipe(StrictModel):
         Recipe(teacher_bridge="unet", aligners={"distill": 1.0}, labeler="centroid")
 
     ``options`` go to a ``Method`` with a loop of its own; a recipe that is data alone has none.
+
+    A recipe that is declared has a ``summary`` and holds plain values, so that it is the same when it is read back from
+    JSON. Weights of an ``objective`` belong to terms of the bridge. Each phase gives a finite loss and a gradient.
     """
 
     summary: str = ""

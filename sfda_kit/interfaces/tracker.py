@@ -18,6 +18,10 @@ class Tracker(ABC):
     ``epoch``, loss terms with kind ``step``). Optional: ``finish(summary)``, which gets the JSON summary at the end.
     ``described`` holds run_id, method, seed, task, config and recipe.
 
+    Others get the same events and the same summary, so a tracker does not change them. It ignores an event whose kind
+    it does not know. The metrics of a failed run are None. When a run is resumed, a new tracker follows it; the last
+    epoch may come again.
+
     Example::
 
         class Print(Tracker):

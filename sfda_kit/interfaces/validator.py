@@ -13,7 +13,9 @@ class Validator(ABC):
     """A validator judges a model by its features and logits on unlabelled target images; higher is better.
 
     Required: ``__call__(bank, source_bank)``; ``bank`` is that of the model and ``source_bank`` that of the source
-    model on the same images (features (N, D), logits (N, K)). The order of images must not matter.
+    model on the same images (features (N, D), logits (N, K)). The score is a finite float, also for a single image and
+    where the network has collapsed (one class, equal features). The order of images must not matter, and the banks stay
+    as they are, because others read them too.
 
     Optional: ``reads``, the names of keyword arguments that the validator takes besides the two banks. ``"augmented"``
     is the model's bank on the same images in the same order, each cropped and flipped at random, in the same way in

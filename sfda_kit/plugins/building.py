@@ -9,8 +9,18 @@ from contextlib import redirect_stdout
 from typing import Any
 
 from sfda_kit.errors import PartError, UserError, did_you_mean
-from sfda_kit.plugins.boundary import call, mark
+from sfda_kit.plugins.boundary import call, explained, mark
 from sfda_kit.plugins.component import Component
+
+
+def load_or_reason(component: Component) -> tuple[Any, str]:
+    """Return the target of a component and "", or None and why it cannot be imported, whatever its module raises."""
+    try:
+        return component.load(), ""
+    except UserError as error:
+        return None, str(error)
+    except (Exception, SystemExit) as error:
+        return None, f"The {component} cannot be imported: {explained(error, component.target)}."
 
 
 def build(component: Component, options: Mapping[str, Any] | None = None, **given: Any) -> Any:

@@ -11,6 +11,9 @@ from typing import Any
 
 from sfda_kit.errors import UserError
 
+LONGEST_SUMMARY = 80
+"""The most characters of a part's summary, so that it fits in a row of a table."""
+
 
 @dataclass(frozen=True)
 class Deviation:
@@ -30,6 +33,9 @@ class Deviation:
 @dataclass(frozen=True)
 class Component:
     """A component declares one part. ``target`` is ``package.module:Attribute``, imported on first use.
+
+    ``name``: lower-case words and digits with ``-`` between them; ``summary``: one line of at most 80 characters. The
+    module that declares parts imports no torch, because every command loads it.
 
     ``paper``: link or citation; ``alias``: a second name for users; ``settings``: what a method sets in the
     configuration unless the user sets it (``{"adapt": {"epochs": 20}}``); ``requires``: modules beyond the requirements

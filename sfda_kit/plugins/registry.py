@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sfda_kit.errors import UserError
+from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.plugins.clash import Clash, address, keeper
 from sfda_kit.plugins.component import Component
+from sfda_kit.plugins.hookspecs import KINDS
 from sfda_kit.plugins.plugin import Plugin
+from sfda_kit.plugins.shipped import SHIPPED
 from sfda_kit.plugins.unknown_part import unknown
 
 Key = tuple[str, str]
@@ -67,6 +69,11 @@ class Registry:
         """Return the names of one kind, sorted."""
         return sorted(name for k, name in self.components if k == kind)
 
+    def names_and_aliases(self, kind: str) -> list[str]:
+        """Return all names of one kind that a user may write, without the longer ``owner:name``, sorted."""
+        bare = {name for k, name in self.spellings if k == kind and ":" not in name}
+        return sorted(bare | set(self.names(kind)))
+
     def of_kind(self, kind: str) -> list[Component]:
         """Return the components of one kind, sorted by name."""
         return [self.components[kind, name] for name in self.names(kind)]
@@ -77,3 +84,17 @@ class Registry:
         if found is None:
             raise UserError(unknown(self, kind, name))
         return found
+
+    def named(self, name: str, kind: str | None = None) -> list[Component]:
+        """Return the components of any kind, or of ``kind``, that are called ``name``. Raises ``UserError``."""
+        if kind is not None and kind not in KINDS:
+            raise UserError(f"Unknown kind {kind!r}. {did_you_mean(kind, KINDS)}")
+        if kind is not None:
+            return [self.get(kind, name)]
+        if found := [self.get(k, name) for k in KINDS if (k, self.canonical(k, name)) in self.components]:
+            return found
+        known = next((k for k in KINDS if (k, name) in SHIPPED or (k, name) in self.clashes), None)
+        if known is not None or ":" in name:
+            raise UserError(unknown(self, known or "part", name))
+        names = {one for k in KINDS for one in self.names_and_aliases(k)}
+        raise UserError(f"No part is called {name!r}. {did_you_mean(name, names)} `sfda-kit plugins list` shows all.")

@@ -25,8 +25,10 @@ def unknown(registry: Registry, kind: str, name: str) -> str:
         return _missing(registry, kind, name, owner)
     if kinds := [other for other in KINDS if other != kind and _exists(registry, other, name)]:
         named = " and ".join(f"{_article(other)} {other}" for other in kinds)
-        return f"{name!r} is {named}, not {_article(kind)} {kind}. {did_you_mean(name, registry.names(kind))}"
-    hint = did_you_mean(name, registry.names(kind))
+        return (
+            f"{name!r} is {named}, not {_article(kind)} {kind}. {did_you_mean(name, registry.names_and_aliases(kind))}"
+        )
+    hint = did_you_mean(name, registry.names_and_aliases(kind))
     failed = "".join(f" Not loaded, and it may have this part: {plugin}." for plugin in registry.failed)
     return f"Unknown {kind} {name!r}. {hint}{failed} `sfda-kit plugins list` shows what is installed."
 

@@ -97,7 +97,7 @@ class Plan(MethodPlan):
     @property
     def unit(self) -> str | None:
         """The configured unit of files, else the unit of the data set where it has files, else None."""
-        return self.config.dataset.unit or getattr(self.dataset, "unit", None)
+        return self.config.dataset.unit or self.dataset.unit
 
 
 def resolve(config: RunConfig) -> Plan:

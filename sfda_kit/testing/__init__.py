@@ -7,8 +7,11 @@ A plugin's test is a subclass::
     class TestMyTerm(AlignerConformance):
         name = "my-term"
 
+One of a data set also says how to write a small one: ``def make(self, folder)``.
+
 The functions ``small_...`` make networks, signals and other inputs of a part. Fixtures (``sfda_network``,
-``sfda_step_signals``, ``sfda_bridge_signals``, ``sfda_bank``, ``sfda_cache``) come with the installed pytest plugin.
+``sfda_step_signals``, ``sfda_bridge_signals``, ``sfda_bank``, ``sfda_cache``, ``sfda_folder``) come with the installed
+pytest plugin.
 """
 
 import lazy_loader

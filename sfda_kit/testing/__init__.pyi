@@ -2,10 +2,12 @@
 
 from .conformance_aligner import AlignerConformance as AlignerConformance
 from .conformance_bridge import BridgeConformance as BridgeConformance
+from .conformance_dataset import DatasetConformance as DatasetConformance
 from .conformance_encoding import EncodingConformance as EncodingConformance
 from .conformance_executor import ExecutorConformance as ExecutorConformance
 from .conformance_labeler import LabelerConformance as LabelerConformance
 from .conformance_method import MethodConformance as MethodConformance
+from .conformance_modality import ModalityConformance as ModalityConformance
 from .conformance_recipe import RecipeConformance as RecipeConformance
 from .conformance_tracker import TrackerConformance as TrackerConformance
 from .conformance_validator import ValidatorConformance as ValidatorConformance

@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 
 from sfda_kit.interfaces.bridge import Bridge
-from sfda_kit.testing.conformance_aligner import assert_same_state
+from sfda_kit.plugins.tensors import described
+from sfda_kit.testing.comparisons import assert_close, assert_fixed, assert_same
 from sfda_kit.testing.declaration import PartConformance
 from sfda_kit.testing.networks import SIDE, small_source_network
 from sfda_kit.testing.signals import small_bridge_signals
@@ -33,15 +34,16 @@ class BridgeConformance(PartConformance):
             images = torch.randn(2, 3, height, width)
             for memory_format in (torch.contiguous_format, torch.channels_last):
                 bridged = bridge(images.contiguous(memory_format=memory_format))
-                assert bridged.shape == images.shape
-                assert bridged.dtype == images.dtype
-                assert bridged.isfinite().all()
+                expected = f"{images.dtype} {tuple(images.shape)}, as its input"
+                fits = bridged.shape == images.shape and bridged.dtype == images.dtype
+                assert fits, f"forward returned {described(bridged)}; expected {expected}"
+                assert bridged.isfinite().all(), "forward returned values that are not finite; expected finite ones"
 
     def test_inference_treats_each_image_alone(self) -> None:
         """In evaluation mode an image's translation does not depend on its batch."""
         bridge, images = self.bridge().eval(), torch.randn(4, 3, SIDE, SIDE)
         alone = torch.cat([bridge(image[None]) for image in images])
-        torch.testing.assert_close(bridge(images), alone, rtol=1e-4, atol=1e-5)
+        assert_close(bridge(images), alone, "an image's translation", "among other images", rtol=1e-4, atol=1e-5)
 
     def test_survives_saving(self) -> None:
         """The state dictionary holds all that ``forward`` needs."""
@@ -51,19 +53,20 @@ class BridgeConformance(PartConformance):
                 value.add_(0.1)
         fresh.load_state_dict(trained.state_dict())
         images = torch.randn(2, 3, SIDE, SIDE)
-        assert torch.equal(trained(images), fresh(images))
+        assert_same(fresh(images), trained(images), "the translation", "after saving and loading the state")
 
     def test_default_objective_names_terms(self) -> None:
         """Weights are >= 0 and belong to terms that exist; an untrained bridge has neither."""
         bridge = self.bridge()
         if not bridge.trained:
-            assert not bridge.default_objective
-            assert not list(bridge.parameters()), "trained = False, but the bridge has parameters"
+            assert not bridge.default_objective, "trained is False and default_objective has terms; expected none"
+            assert not list(bridge.parameters()), "trained is False and the bridge has parameters; expected none"
             return
         unknown = set(bridge.default_objective) - set(bridge.objective(small_source_network()).terms())
-        assert not unknown, f"default_objective weighs unknown terms: {sorted(unknown)}"
-        assert all(weight >= 0 for weight in bridge.default_objective.values())
-        assert any(bridge.default_objective.values()), "a trained bridge needs an objective"
+        assert not unknown, f"default_objective weighs {sorted(unknown)}; expected terms of the objective alone"
+        weights = dict(bridge.default_objective)
+        assert all(weight >= 0 for weight in weights.values()), f"default_objective is {weights}; expected weights >= 0"
+        assert any(weights.values()), f"default_objective is {weights}; expected one weight above 0 to train the bridge"
 
     def test_terms_train_the_bridge_and_nothing_else(self) -> None:
         """Each term is a finite scalar with a gradient; the source network stays as it was."""
@@ -74,10 +77,11 @@ class BridgeConformance(PartConformance):
         for name, term in bridge.objective(source).terms().items():
             bridge.zero_grad()
             loss = term(small_bridge_signals(bridge, source_network=source))
-            assert loss.shape == (), f"{name}: expected a 0-d tensor, got shape {tuple(loss.shape)}"
-            assert loss.isfinite(), f"{name} is {float(loss)}"
+            assert loss.shape == (), f"the term {name!r} has shape {tuple(loss.shape)}; expected a 0-d tensor"
+            assert loss.isfinite(), f"the term {name!r} is {float(loss)}; expected a finite number"
             loss.backward()  # type: ignore[no-untyped-call]
             gradients = [p.grad for p in bridge.parameters() if p.grad is not None]
-            assert any(bool(g.any()) for g in gradients), f"{name} does not train the bridge"
-        assert all(p.grad is None for p in source.parameters())
-        assert_same_state(source, before)
+            assert any(bool(g.any()) for g in gradients), (
+                f"the term {name!r} gives the bridge no gradient; expected one"
+            )
+        assert_fixed(source, before)

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from sfda_kit.interfaces.modality import Modality
 from sfda_kit.plugins.modalities import modality, modality_names
+from sfda_kit.plugins.tensors import described
+from sfda_kit.testing.comparisons import assert_close, assert_same
 from sfda_kit.testing.declaration import PartConformance
 
 
@@ -40,10 +42,16 @@ class EncodingConformance(PartConformance):
         for kind in self.kinds():
             for images in (self.images(kind), self.images(kind, 1, 9, 7), torch.zeros(2, kind.channels, 8, 8)):
                 encoded = encode(images, kind)
-                assert encoded.shape == (len(images), 3, *images.shape[2:]), f"{kind.name}: {tuple(encoded.shape)}"
-                assert encoded.is_floating_point()
-                assert torch.isfinite(encoded).all(), f"{kind.name}: not finite"
-                assert 0 <= float(encoded.min()) <= float(encoded.max()) <= 1, f"{kind.name}: not in [0, 1]"
+                expected = (len(images), 3, *images.shape[2:])
+                fits = encoded.shape == expected and encoded.is_floating_point()
+                assert fits, f"{kind.name} becomes {described(encoded)}; expected floating point {expected}"
+                assert torch.isfinite(encoded).all(), (
+                    f"{kind.name} becomes values that are not finite; expected numbers"
+                )
+                least, most = float(encoded.min()), float(encoded.max())
+                assert 0 <= least <= most <= 1, (
+                    f"{kind.name} becomes {least:.3g} to {most:.3g}; expected values in [0, 1]"
+                )
 
     def test_each_image_is_treated_alone(self) -> None:
         """An image's encoding, and so its prediction, does not depend on the other images of the batch."""
@@ -51,7 +59,8 @@ class EncodingConformance(PartConformance):
         for kind in self.kinds():
             images = self.images(kind)
             alone = torch.cat([encode(images[row : row + 1], kind) for row in range(len(images))])
-            torch.testing.assert_close(alone, encode(images, kind), rtol=1e-5, atol=1e-6)
+            what = f"the encoding of an image of {kind.name}"
+            assert_close(encode(images, kind), alone, what, "among other images", rtol=1e-5, atol=1e-6)
 
     def test_same_images_give_the_same_values_and_stay_as_they_are(self) -> None:
         """An encoding has no state, draws no random numbers and writes nothing into the batch."""
@@ -59,8 +68,9 @@ class EncodingConformance(PartConformance):
         for kind in self.kinds():
             images = self.images(kind)
             before = images.clone()
-            assert torch.equal(encode(images, kind), encode(images, kind)), f"{kind.name}: differs from call to call"
-            assert torch.equal(images, before), f"{kind.name}: the images were changed"
+            first = encode(images, kind)
+            assert_same(images, before, f"the batch of {kind.name}", "after the call (write into a copy)")
+            assert_same(encode(images, kind), first, f"the encoding of {kind.name}", "from call to call")
 
     def test_missing_values_do_not_leak(self) -> None:
         """Pixels at the border keep their values when a hole opens in the middle."""
@@ -69,4 +79,6 @@ class EncodingConformance(PartConformance):
             holed = self.images(kind, height=36, width=48)
             whole = torch.where(holed > 0, holed, holed.amax(dim=3, keepdim=True))
             change = (encode(holed, kind)[..., 0, :] - encode(whole, kind)[..., 0, :]).abs()
-            assert float(change.max()) < 0.02, f"{kind.name}: a hole reaches the border"
+            assert float(change.max()) < 0.02, (
+                f"a hole in {kind.name} changes the border by {float(change.max()):.3g}; expected that it stays"
+            )

@@ -8,6 +8,8 @@ import torch
 
 from sfda_kit.adaptation.feature_bank import FeatureBank
 from sfda_kit.interfaces.pseudo_labeler import PseudoLabeler, PseudoLabels
+from sfda_kit.plugins.tensors import described
+from sfda_kit.testing.comparisons import assert_close, assert_same
 from sfda_kit.testing.declaration import PartConformance
 from sfda_kit.testing.networks import CLASSES
 from sfda_kit.testing.signals import small_bank
@@ -32,8 +34,8 @@ class LabelerConformance(PartConformance):
         bank = small_bank()
         features, logits = bank.features.clone(), bank.logits.clone()
         self.labels(bank)
-        assert torch.equal(bank.features, features)
-        assert torch.equal(bank.logits, logits)
+        assert_same(bank.features, features, "bank.features", "after the call (write into a copy)")
+        assert_same(bank.logits, logits, "bank.logits", "after the call (write into a copy)")
 
     def test_order_of_images_does_not_matter(self) -> None:
         """Permuted images get permuted labels."""
@@ -41,8 +43,9 @@ class LabelerConformance(PartConformance):
         order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
         straight = self.labels(bank)
         permuted = self.labels(FeatureBank(bank.features[order], bank.logits[order]))
-        assert torch.equal(permuted.labels, straight.labels[order])
-        torch.testing.assert_close(permuted.weights, straight.weights[order])
+        where = "where the images come in another order"
+        assert_same(permuted.labels, straight.labels[order], "an image's label", where)
+        assert_close(permuted.weights, straight.weights[order], "an image's weight", where, rtol=1e-4, atol=1e-5)
 
     def test_collapsed_network(self) -> None:
         """Labels stay valid where all images are predicted as one class and all features are equal."""
@@ -56,11 +59,15 @@ class LabelerConformance(PartConformance):
 
 def assert_valid(found: PseudoLabels, images: int, classes: int) -> None:
     """Assert that ``found`` labels ``images`` images with ``classes`` classes as the contract says."""
-    assert found.labels.shape == (images,)
-    assert found.labels.dtype == torch.int64
-    assert 0 <= int(found.labels.min()) <= int(found.labels.max()) < classes
-    assert found.weights.shape == (images,)
-    assert found.weights.is_floating_point()
-    assert found.weights.isfinite().all()
-    assert (found.weights >= 0).all()
-    assert not found.weights.requires_grad
+    assert isinstance(found, PseudoLabels), f"the labeler returned {described(found)}; expected PseudoLabels"
+    labels, weights = found.labels, found.weights
+    fits = labels.shape == (images,) and labels.dtype == torch.int64
+    assert fits, f"labels are {described(labels)}; expected torch.int64 ({images},)"
+    least, most = int(labels.min()), int(labels.max())
+    assert 0 <= least <= most < classes, f"labels go from {least} to {most}; expected 0 to {classes - 1}"
+    fits = weights.shape == (images,) and weights.is_floating_point()
+    assert fits, f"weights are {described(weights)}; expected floating point ({images},)"
+    least_weight = float(weights.min())
+    assert weights.isfinite().all(), "a weight is not finite; expected finite numbers"
+    assert least_weight >= 0, f"the least weight is {least_weight:.3g}; expected 0 or more"
+    assert not weights.requires_grad, "the weights carry a gradient; expected them detached"

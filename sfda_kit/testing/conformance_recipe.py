@@ -27,7 +27,9 @@ class RecipeConformance(DeclarationConformance):
     def recipe(self) -> Recipe:
         """Return the recipe under test."""
         recipe = self.component().load()
-        assert isinstance(recipe, Recipe), f"{self.name} is not a Recipe"
+        assert isinstance(recipe, Recipe), (
+            f"the target of {self.name!r} is a {type(recipe).__name__}; expected a Recipe"
+        )
         return recipe
 
     def bridges(self) -> dict[str, Bridge]:
@@ -38,8 +40,9 @@ class RecipeConformance(DeclarationConformance):
     def test_is_data(self) -> None:
         """A recipe that is written as JSON and read back is the same, and it has a summary."""
         recipe = self.recipe()
-        assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
-        assert recipe.summary
+        same = Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+        assert same, "the recipe read back from JSON is another one; expected plain values, such as numbers and text"
+        assert recipe.summary, "the recipe has no summary; expected one sentence"
 
     def test_bridges_and_their_objectives_exist(self) -> None:
         """Every overridden objective weight belongs to a term of its bridge."""
@@ -47,7 +50,8 @@ class RecipeConformance(DeclarationConformance):
         for role, config in self.recipe().bridges().items():
             bridge = bridges[role]
             terms = bridge.objective(small_source_network()).terms() if bridge.trained else {}
-            assert set(config.objective) <= set(terms), f"{role} bridge: unknown terms in {config.objective}"
+            unknown = sorted(set(config.objective) - set(terms))
+            assert not unknown, f"the {role} bridge has no terms {unknown}; expected some of {sorted(terms)}"
 
     def test_each_phase_trains(self) -> None:
         """One step of each phase gives a finite loss and a gradient, also to a bridge that the phase trains."""
@@ -55,10 +59,11 @@ class RecipeConformance(DeclarationConformance):
             network, bridges = small_network(), self.bridges()
             role = self.recipe().joint_bridge if phase.train_bridge else None
             loss = phase_loss(phase, network, bridges, self.recipe().bridges()[role] if role else None, role)
-            assert loss.isfinite(), f"phase {phase.name}: the loss is {float(loss)}"
+            assert loss.isfinite(), f"the loss of phase {phase.name!r} is {float(loss)}; expected a finite number"
             loss.backward()  # type: ignore[no-untyped-call]
-            for part in [network, *([bridges[role]] if role else [])]:
-                assert any(p.grad is not None and bool(p.grad.any()) for p in part.parameters())
+            for name, part in [("network", network), *([("bridge", bridges[role])] if role else [])]:
+                trains = any(p.grad is not None and bool(p.grad.any()) for p in part.parameters())
+                assert trains, f"phase {phase.name!r} gives the {name} no gradient; expected one from its terms"
 
 
 def phase_loss(

@@ -42,8 +42,10 @@ class TrackerConformance(PartConformance):
             tracker.event(event)
         summary = small_summary(tmp_path)
         tracker.finish(summary)
-        assert events == before, "an event was changed"
-        assert summary == small_summary(tmp_path), "the summary was changed"
+        assert events == before, "the tracker changed an event that others get too; expected it as it was"
+        assert summary == small_summary(tmp_path), (
+            "the tracker changed the summary that others get too; expected it as it was"
+        )
 
     def test_goes_on_with_a_resumed_run(self, tmp_path: Path) -> None:
         """When a run failed after its first epoch, a new tracker gets that epoch again, then the second."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-import pytest
 import torch
 
 from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
+from sfda_kit.testing.comparisons import assert_same
 from sfda_kit.testing.declaration import PartConformance
 from sfda_kit.testing.signals import small_bank
 
@@ -23,8 +23,8 @@ class ValidatorConformance(PartConformance):
         validator: Any = self.part()
         extra = {"augmented": augmented, "pairs": PairBanks(source, augmented)}
         found = validator(bank, source, **{name: extra[name] for name in validator.reads})
-        assert isinstance(found, float), f"a score is a float, got {type(found).__name__}"
-        assert math.isfinite(found)
+        assert isinstance(found, float), f"the score is a {type(found).__name__}; expected a float"
+        assert math.isfinite(found), f"the score is {found}; expected a finite number"
         return found
 
     def test_gives_a_finite_number_and_changes_no_bank(self) -> None:
@@ -33,15 +33,17 @@ class ValidatorConformance(PartConformance):
         before = [(bank.features.clone(), bank.logits.clone()) for bank in banks]
         self.score(*banks)
         for bank, (features, logits) in zip(banks, before, strict=True):
-            assert torch.equal(bank.features, features)
-            assert torch.equal(bank.logits, logits)
+            assert_same(bank.features, features, "bank.features", "after the call (write into a copy)")
+            assert_same(bank.logits, logits, "bank.logits", "after the call (write into a copy)")
 
     def test_order_of_images_does_not_matter(self) -> None:
         """The same images in another order score the same."""
         banks = [small_bank(seed) for seed in range(3)]
         order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
         permuted = [FeatureBank(bank.features[order], bank.logits[order]) for bank in banks]
-        assert self.score(*permuted) == pytest.approx(self.score(*banks), rel=1e-4, abs=1e-5)
+        straight, found = self.score(*banks), self.score(*permuted)
+        told = f"the score is {found:.6g} where the images come in another order; expected {straight:.6g}"
+        assert math.isclose(found, straight, rel_tol=1e-4, abs_tol=1e-5), told
 
     def test_collapsed_network(self) -> None:
         """The score is a number where all images are predicted as one class and all features are equal."""

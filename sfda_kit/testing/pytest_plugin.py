@@ -14,16 +14,21 @@ if TYPE_CHECKING:
     from sfda_kit.adaptation.step_signals import BridgeSignals, StepSignals
     from sfda_kit.models.network import Network
 
-for suite in ("aligner", "bridge", "encoding", "labeler", "method", "recipe", "tracker", "validator"):
-    pytest.register_assert_rewrite(f"sfda_kit.testing.conformance_{suite}")
-pytest.register_assert_rewrite("sfda_kit.testing.declaration")
-
 
 @pytest.fixture
 def sfda_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty cache folder of this test's own, which ``SFDA_KIT_CACHE`` names."""
     folder = tmp_path / "sfda-kit-cache"
     monkeypatch.setenv("SFDA_KIT_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def sfda_folder(tmp_path: Path, sfda_cache: Path) -> Path:
+    """Return an empty folder of this test's own; the cache of sfda-kit is the test's own too."""
+    del sfda_cache
+    folder = tmp_path / "sfda-kit-folder"
+    folder.mkdir()
     return folder
 
 

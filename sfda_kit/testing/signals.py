@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sfda_kit.models.network import Network
 
 IMAGES = 12
+STEPS = 10
 NORMALISATION = Normalisation((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 
 
@@ -48,12 +49,12 @@ def small_pairs(seed: int = 0, images: int = IMAGES) -> PairView:
     )
 
 
-def small_inputs(seed: int = 0, images: int = IMAGES) -> StepInputs:
-    """Return the inputs of the first step of an epoch over all ``images``."""
+def small_inputs(seed: int = 0, images: int = IMAGES, step: int = 0) -> StepInputs:
+    """Return the inputs of step ``step`` of 10 over all ``images``."""
     rows = torch.arange(images)
     generator = torch.Generator().manual_seed(seed)
     target, pairs = small_target(seed, images), small_pairs(seed, images)
-    return StepInputs(target, rows, pairs, rows, "crop-flip", generator, epoch=0, step=0, steps=10)
+    return StepInputs(target, rows, pairs, rows, "crop-flip", generator, epoch=0, step=step, steps=STEPS)
 
 
 def small_step_signals(
@@ -63,15 +64,16 @@ def small_step_signals(
     bridges: Mapping[str, nn.Module] | None = None,
     reads: tuple[str, ...] = (),
     trained_bridge: str | None = None,
+    step: int = 0,
 ) -> StepSignals:
     """Return the signals of one adaptation step, with random pseudo-labels of weight 1 and, if read, a random memory.
 
-    ``trained_bridge``: role of the bridge among ``bridges`` that learns in the step.
+    ``trained_bridge``: role of the bridge among ``bridges`` that learns in the step; ``step``: its number, of 10.
     """
     labels = torch.randint(0, CLASSES, (IMAGES,), generator=torch.Generator().manual_seed(seed))
     network = network or small_network()
     return StepSignals(
-        small_inputs(seed),
+        small_inputs(seed, step=step),
         network,
         source_network or small_source_network(),
         bridges or {"input": Copy()},

@@ -65,7 +65,7 @@ def verify(request: Request, progress: Progress | None = None) -> Report:
     kind = registry().get("dataset", request.config.name).load()
     report = Report(request.config.name, str(request.config.root or ""), request.deep, request.skip_bad)
     # Samples within one container file are read through the loader: they have no files of their own to check.
-    if issubclass(kind, FolderDataset) and not getattr(kind, "in_one_file", False):
+    if issubclass(kind, FolderDataset) and not kind.in_one_file:
         _look_at_folder(kind, request, report, tell)
     else:
         from sfda_kit.verify.foreign import look_at_foreign

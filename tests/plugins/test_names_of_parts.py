@@ -130,3 +130,10 @@ def test_an_aligner_that_is_a_bridge_is_not_a_missing_package(sfda_kit, on_pairs
     assert SHIPPED["bridge", "affine"] == "sfda-kit-tgkt"
     result = sfda_kit("run", "--method", "shot", *on_pairs, "--aligner", "affine=1")
     assert result.exit_code == 2 and "'affine' is a bridge, not an aligner" in str(result.exception)
+
+
+def test_an_alias_is_suggested_for_a_misspelt_name(install: Installer):
+    aliased = registering("much-longer-name").replace("'a part'", "'a part', alias='recommended-term'")
+    install("aliased_plugin", aliased)
+    with pytest.raises(UserError, match="Did you mean 'recommended-term'"):
+        registry().get("aligner", "recomended-term")

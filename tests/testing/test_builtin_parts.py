@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image
 
 from sfda_kit.testing import (
     AlignerConformance,
     BridgeConformance,
+    DatasetConformance,
     EncodingConformance,
     LabelerConformance,
+    ModalityConformance,
     RecipeConformance,
     ValidatorConformance,
 )
@@ -97,3 +104,46 @@ class TestHha(EncodingConformance):
 class TestHhaLevel(EncodingConformance):
     name = "hha"
     options: ClassVar = {"gravity": "level", "pitch": 20.0, "camera_height": 1.3}
+
+
+class TestRgb(ModalityConformance):
+    name = "rgb"
+
+
+class TestDepth(ModalityConformance):
+    name = "depth"
+
+
+class TestNir(ModalityConformance):
+    name = "nir"
+
+
+class TestThermal(ModalityConformance):
+    name = "thermal"
+
+
+@pytest.mark.slow
+class TestRooms(DatasetConformance):
+    name = "rooms"
+    options: ClassVar = {"scenes": 0.002}
+
+
+class TestPairedFolder(DatasetConformance):
+    name = "paired-folder"
+    settings: ClassVar[dict[str, Any]] = {
+        "source": "rgb@cam",
+        "target": "depth@cam",
+        "tr_classes": ("cup", "pan"),
+        "skip_bad": True,
+    }
+
+    def make(self, folder: Path) -> Path:
+        rng = np.random.default_rng(0)
+        for name in ("cup", "pan"):
+            for number in range(3):
+                rgb, depth = rng.integers(0, 256, (20, 24, 3)), rng.integers(500, 3000, (20, 24))
+                for modality, pixels in (("rgb", rgb.astype(np.uint8)), ("depth", depth.astype(np.uint16))):
+                    file = folder / "cam" / modality / name / f"{name}{number}.png"
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(pixels).save(file)
+        return folder

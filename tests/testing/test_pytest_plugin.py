@@ -9,12 +9,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import sfda_kit.testing
 from sfda_kit.paths import cache_dir
 
 
 def test_loading_imports_no_torch() -> None:
     program = "import sys, sfda_kit.testing.pytest_plugin; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_suites_do_without_pytest() -> None:
+    folder = Path(sfda_kit.testing.__file__).parent
+    importing = [file.name for file in folder.glob("*.py") if "import pytest" in file.read_text()]
+    assert importing == ["pytest_plugin.py"]
+
+
+def test_folder_is_empty_beside_a_cache_of_its_own(sfda_folder: Path) -> None:
+    assert list(sfda_folder.iterdir()) == [] and cache_dir().parent == sfda_folder.parent
 
 
 def test_cache_is_the_tests_own(sfda_cache: Path) -> None:

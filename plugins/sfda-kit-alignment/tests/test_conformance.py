@@ -31,4 +31,8 @@ class TestTiCoral(AlignerConformance):
 
 class TestTiAdversarial(AlignerConformance):
     name = "ti-adversarial"
-    options: ClassVar = {"warm_up": False}  # with it, the network's gradient is 0 in the very first step
+
+
+class TestTiAdversarialAtOnce(AlignerConformance):
+    name = "ti-adversarial"
+    options: ClassVar = {"warm_up": False}

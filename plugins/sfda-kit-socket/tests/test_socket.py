@@ -11,7 +11,7 @@ from torch import nn
 
 from sfda_kit import ImageView, PairView, Recipe
 from sfda_kit.testing import RecipeConformance
-from sfda_kit.testing.conformance_aligner import assert_same_state
+from sfda_kit.testing.comparisons import assert_same_state
 from sfda_kit.testing.networks import SIDE, small_network, small_source_network
 from sfda_kit.testing.signals import NORMALISATION, small_pairs, small_step_signals
 

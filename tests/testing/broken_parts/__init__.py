@@ -1,0 +1,1 @@
+"""Parts that break their contract, each in one point: at least one for every check of every suite."""
