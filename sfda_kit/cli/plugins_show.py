@@ -32,6 +32,8 @@ def _lines(part: Mapping[str, Any]) -> Iterator[str]:
     yield f"{part['kind']} {part['name']}{alias}, from {part['owner']} {part['version']}: {part['summary']}"
     if part["paper"]:
         yield f"paper: {part['paper']}"
+    if part["functions"]:
+        yield f"in a training loop of your own: from {part['package']} import {', '.join(part['functions'])}"
     if part["error"]:
         yield f"cannot be used here: {part['error']}"
     doc = part["doc"].partition("\n\n")[0] if part["options"] else part["doc"]  # the rest is told option by option
