@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfda_kit.cli import plugins_new
+from sfda_kit.cli.groups import Command
+
 if TYPE_CHECKING:
     from sfda_kit.plugins.component import Component
     from sfda_kit.plugins.discovery import Installation
 
 app = typer.Typer(help="Installed plugins and their parts.", no_args_is_help=True)
+app.command("new", cls=Command, epilog=plugins_new.EXAMPLES)(plugins_new.new)
 
 
 @app.command("list")
