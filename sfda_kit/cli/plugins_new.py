@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sfda_kit.cli.groups import OptionGroup, takes_options
-from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.scaffold.kinds import PART_KINDS
 
 if TYPE_CHECKING:
@@ -53,29 +53,20 @@ def new(chosen: NewOptions) -> None:
     from sfda_kit.scaffold.new_plugin import new_plugin
     from sfda_kit.scaffold.writing import write_plugin
 
-    given = {kind: getattr(chosen, kind) for kind in PART_KINDS if getattr(chosen, kind)}
-    plugin = new_plugin(chosen.name, given or _asked(chosen.name), chosen.author)
+    given = {kind: names for kind in PART_KINDS if (names := getattr(chosen, kind))}
+    plugin = new_plugin(chosen.name, given or (_asked() if sys.stdin.isatty() else {}), chosen.author)
     out = chosen.out or Path(plugin.name)
     _tell(plugin, out, write_plugin(plugin, out))
 
 
-def _asked(name: str) -> dict[str, list[str]]:
-    """Ask for kinds and names. Raises ``UserError`` where nobody can answer, or where a kind does not exist."""
-    if not sys.stdin.isatty():
-        raise UserError(
-            f"Say which parts {name} has, such as --aligner margin --method margin. Kinds: {', '.join(PART_KINDS)}."
-        )
-    kinds = typer.prompt(f"Kinds of parts, of {', '.join(PART_KINDS)}", default="aligner, method").replace(",", " ")
-    for kind in kinds.split():
-        if kind not in PART_KINDS:
-            raise UserError(f"Unknown kind {kind!r}. {did_you_mean(kind, PART_KINDS)}")
-    return {kind: [typer.prompt(f"Name of the {kind}", default=name.lower())] for kind in kinds.split()}
+def _asked() -> dict[str, list[str]]:
+    typer.echo("Name a part of each kind that the plugin shall have, or press Enter for none.")
+    named = {kind: typer.prompt(f"  {kind}", default="", show_default=False) for kind in PART_KINDS}
+    return {kind: [name] for kind, name in named.items() if name}
 
 
 def _tell(plugin: NewPlugin, out: Path, count: int) -> None:
     """Print what to do next, as commands to paste."""
-    import shlex
-
     typer.echo(f"{out}: {count} files. Next:")
     steps = ("pip install -e '.[dev]'", "pytest", f"sfda-kit plugins check {plugin.name}", *plugin.uses())
     for step in (shlex.join(["cd", str(out)]), *steps):

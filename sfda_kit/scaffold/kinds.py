@@ -38,3 +38,5 @@ PART_KINDS = {
 
 IN_RECIPE = ("bridge", "aligner", "labeler")
 """The kinds that a recipe names: a method that is written with them uses them."""
+NEED_PHASE = {"aligner", "labeler", "validator"}
+"""The kinds that have nothing to do in a recipe without phases, such as ``source-only``."""

@@ -15,7 +15,7 @@ from sfda_kit.errors import UserError, brief
 from sfda_kit.plugins.core_requirement import CORE
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.shipped import SHIPPED
-from sfda_kit.scaffold.kinds import IN_RECIPE, PART_KINDS
+from sfda_kit.scaffold.kinds import IN_RECIPE, NEED_PHASE, PART_KINDS
 
 LONGEST = 30
 """The largest number of characters of a name, so that no line of the written code has to be wrapped."""
@@ -71,13 +71,12 @@ class NewPlugin:
         return [part for part in self.parts if part.kind == kind]
 
     def uses(self) -> Iterator[str]:
-        """Yield the commands that use the parts: one run with as many as it can take, then one for each other part."""
-        first = {part.kind: part.name for part in reversed(self.parts)}
-        taken = {kind: name for kind, name in first.items() if not ("method" in first and kind in IN_RECIPE)}
-        flags = [PART_KINDS[kind].flag.format(taken[kind]) for kind in PART_KINDS if kind in taken]
+        """Yield the commands that use the first part of each kind: one run with all that it can take, then the rest."""
+        first = {kind: parts[0].name for kind in PART_KINDS if (parts := self.of_kind(kind))}
+        named = IN_RECIPE if "method" in first else ()
+        flags = [PART_KINDS[kind].flag.format(name) for kind, name in first.items() if kind not in named]
         if any(flags):
-            needs_phase = "aligner" in first or "labeler" in first
-            method = [] if "method" in first else [f"--method {'shot' if needs_phase else 'source-only'}"]
+            method = [] if "method" in first else ["--method", "shot" if set(first) & NEED_PHASE else "source-only"]
             yield " ".join(["sfda-kit run", *method, *filter(None, flags)])
         yield from (PART_KINDS[kind].command.format(name) for kind, name in first.items() if PART_KINDS[kind].command)
 
@@ -92,6 +91,9 @@ def new_plugin(name: str, parts: Mapping[str, Sequence[str]], author: str | None
     _check_distribution(plugin)
     if not (plugin.author.strip() and plugin.author.isprintable()):
         raise UserError(f"The author {brief(plugin.author)} cannot be written; expected one line of text.")
+    if not plugin.parts:
+        told = f"such as --aligner margin --method margin. The kinds are {', '.join(PART_KINDS)}."
+        raise UserError(f"Say which parts {name} has, {told}")
     for number, part in enumerate(plugin.parts):
         _check_part(part)
         if part in plugin.parts[:number]:
@@ -122,10 +124,10 @@ def _check_part(part: NewPart) -> None:
             "a letter first, words joined by -, such as my-part."
         )
     if name in _MEANS_ELSE:
-        raise UserError(f"The {kind} cannot be called {name!r}, because options give this word a meaning of its own; choose another name.")
+        raise UserError(f"No part can be called {name!r}, because options give this word a meaning of its own.")
     if owner := _shipped_owner(kind, name):
         raise UserError(f"The {kind} {name!r} is a part of {owner}, which always keeps the name; choose another one.")
-    if part.class_name in sfda_kit.__all__:
+    if part.class_name in dir(sfda_kit):
         raise UserError(f"The {kind} {name!r} would be a class {part.class_name}, which sfda-kit has; choose another.")
 
 
