@@ -113,31 +113,38 @@ def use_plugin(stranger: Stranger) -> str:
     return stranger.do("sfda-kit leaderboard show runs --format markdown")
 
 
+PAGE = """# A stranger's first plugin
+
+Written by `python benchmarks/plugin_kit/stranger.py`: the wheel of the core in a fresh environment, a plugin with a
+part of every kind, its wheel, its tests, and a small run on `rooms` (synthetic). Nothing was edited.
+
+Commit {commit}, Python {python}, {versions}; {cores} cores.
+
+| command | seconds | exit code |
+| --- | ---: | ---: |
+{rows}
+
+The last command printed this. The run is far too short to tell anything about the method.
+
+{board}
+"""
+
+
 def page(stranger: Stranger, board: str) -> str:
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    """Return the page with what was called, for how long, with which versions."""
     code = f"from importlib.metadata import version; print(*(f'{{n}} {{version(n)}}' for n in {VERSIONS}), sep=', ')"
-    python = stranger.folder / "venv" / "bin" / "python"
-    versions = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    cores = len(os.sched_getaffinity(0))
-    return "\n".join(
-        (
-            "# A stranger's first plugin",
-            "",
-            "Written by `python benchmarks/plugin_kit/stranger.py`: the wheel of the core in a fresh environment, a plugin with",
-            "a part of every kind, its wheel, its tests, and a small run on `rooms` (synthetic). Nothing was edited.",
-            "",
-            f"Commit {commit.stdout.strip()}, Python {platform.python_version()}, {versions}; {cores} cores.",
-            "",
-            "| command | seconds | exit code |",
-            "| --- | ---: | ---: |",
-            *stranger.rows,
-            "",
-            "The last command printed (the run is far too short to tell anything about the method):",
-            "",
-            board.strip(),
-            "",
-        )
+    return PAGE.format(
+        commit=output("git", "-C", ROOT, "rev-parse", "--short", "HEAD"),
+        python=platform.python_version(),
+        versions=output(stranger.folder / "venv" / "bin" / "python", "-c", code),
+        cores=len(os.sched_getaffinity(0)),
+        rows="\n".join(stranger.rows),
+        board=board.strip(),
     )
+
+
+def output(*command: str | Path) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":
