@@ -118,7 +118,7 @@ PAGE = """# A stranger's first plugin
 Written by `python benchmarks/plugin_kit/stranger.py`: the wheel of the core in a fresh environment, a plugin with a
 part of every kind, its wheel, its tests, and a small run on `rooms` (synthetic). Nothing was edited.
 
-Commit {commit}, Python {python}, {versions}; {cores} cores.
+Python {python}, {versions}; {cores} cores.
 
 | command | seconds | exit code |
 | --- | ---: | ---: |
@@ -134,7 +134,6 @@ def page(stranger: Stranger, board: str) -> str:
     """Return the page with what was called, for how long, with which versions."""
     code = f"from importlib.metadata import version; print(*(f'{{n}} {{version(n)}}' for n in {VERSIONS}), sep=', ')"
     return PAGE.format(
-        commit=output("git", "-C", ROOT, "rev-parse", "--short", "HEAD"),
         python=platform.python_version(),
         versions=output(stranger.folder / "venv" / "bin" / "python", "-c", code),
         cores=len(os.sched_getaffinity(0)),
