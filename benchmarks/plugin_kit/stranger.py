@@ -60,7 +60,8 @@ class Stranger:
         done = subprocess.run(
             shlex.split(command), cwd=self.folder / within, env=variables, capture_output=True, text=True, check=False
         )
-        self.rows.append(f"| `{command}` | {time.perf_counter() - start:.1f} | {done.returncode} |")
+        shown = command.replace(sys.executable, "python")
+        self.rows.append(f"| `{shown}` | {time.perf_counter() - start:.1f} | {done.returncode} |")
         print(self.rows[-1], flush=True)
         if done.returncode:
             self.failed = True

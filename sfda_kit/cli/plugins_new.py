@@ -21,16 +21,14 @@ sfda-kit plugins new my-cameras --dataset two-cameras --encoding log-depth --aut
 """
 
 
-def _part_option(kind: str, summary: str) -> Any:
-    described = typer.Option(f"--{kind}", metavar="PART", help=f"{summary}; repeatable.")
-    return Annotated[list[str] | None, described]
+def _part_option(kind: str) -> Any:
+    about = f"Name of the {kind}. It begins as: {PART_KINDS[kind].summary}."
+    return Annotated[list[str] | None, typer.Option(f"--{kind}", metavar="PART", help=about)]
 
 
-_PARTS: Any = type(
-    "PartsByKind",
-    (OptionGroup,),
-    {"panel": "Parts", "__annotations__": {kind: _part_option(kind, it.summary) for kind, it in PART_KINDS.items()}},
-)
+_FLAGS = {kind: _part_option(kind) for kind in PART_KINDS}
+_PANEL = "Parts (each flag may be given several times)"
+_PARTS: Any = type("PartsByKind", (OptionGroup,), {"panel": _PANEL, "__annotations__": _FLAGS})
 
 
 class _Name(OptionGroup):
