@@ -70,9 +70,10 @@ def test_method_bridge_aligner_labeler_encoding_validator_and_tracker_run_togeth
     done = tool("sfda_kit", "run", *flags, *on_pairs, "--json")
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["status"] == "ok"
-    assert all(word in done.stderr for word in ("bridge 2/2", "my-aligner", "pseudo-label", "my-validator"))
+    assert all(word in done.stderr for word in ("bridge 2/2", "my-aligner", "pseudo-label"))
     run = Path(summary["run_dir"])
     lines = [json.loads(line) for line in (run / "my-tracker.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line.get("stage") for line in lines] == [*["source"] * 4, *["bridge"] * 2, *["adapt"] * 2, None]
     recorded = json.loads((run / "record.json").read_text(encoding="utf-8"))
     assert recorded["config"]["encoding"]["name"] == "my-encoding"
+    assert recorded["selection"]["validator"] == "my-validator"
