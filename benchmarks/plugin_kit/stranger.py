@@ -127,7 +127,9 @@ Python {python}, {versions}; {cores} cores.
 
 The last command printed this. The run is far too short to tell anything about the method.
 
+```
 {board}
+```
 """
 
 
