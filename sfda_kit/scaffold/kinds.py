@@ -15,7 +15,7 @@ class PartKind:
     """
 
     summary: str
-    suite: str = ""
+    suite: str
     flag: str = ""
     command: str = ""
 
@@ -25,8 +25,14 @@ PART_KINDS = {
     "aligner": PartKind("gap between the two likeliest classes", "AlignerConformance", "--aligner {}=0.1"),
     "labeler": PartKind("the likeliest class, weighted by its probability", "LabelerConformance", "--labeler {}"),
     "method": PartKind("a recipe of weighted terms and pseudo-labels", "RecipeConformance", "--method {}"),
-    "dataset": PartKind("RGB and depth images in folders of classes", command="sfda-kit data show {} --data-root DIR"),
-    "modality": PartKind("radar backscatter in decibels", command="sfda-kit plugins show {} --kind modality"),
+    "dataset": PartKind(
+        "RGB and depth images in folders of classes",
+        "DatasetConformance",
+        command="sfda-kit data show {} --data-root DIR",
+    ),
+    "modality": PartKind(
+        "radar backscatter in decibels", "ModalityConformance", command="sfda-kit plugins show {} --kind modality"
+    ),
     "encoding": PartKind("logarithm of the distance", "EncodingConformance", "--encoding {}"),
     "validator": PartKind("confidence, averaged over classes", "ValidatorConformance", "--select {}"),
     "executor": PartKind(
