@@ -1,13 +1,14 @@
-"""Writing of files so that a reader sees a whole file or none."""
+"""Writing of files and folders so that a reader sees a whole one or none."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,35 @@ def atomic(path: Path, advice: str = RESUME) -> Iterator[Path]:
             work.replace(path)
         finally:
             work.unlink(missing_ok=True)
+
+
+def write_whole(out: Path, write: Callable[[Path], int]) -> int:
+    """Let ``write`` fill a folder beside ``out``, then move it there; return what ``write`` returns.
+
+    Raises ``UserError`` when ``out`` is not an empty folder or cannot be written.
+    """
+    out = out.expanduser().absolute()
+    _refuse_taken(out)
+    work: Path | None = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        count = write(work)
+        work.chmod(0o755)
+        work.replace(out)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror}). Choose another folder.") from None
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+    return count
+
+
+def _refuse_taken(out: Path) -> None:
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists() or out.is_symlink():
+        raise UserError(f"{out} is not an empty folder. Nothing was written; name a new folder or empty this one.")
 
 
 def sync(path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfda_kit.cli import plugins_check, plugins_show
+from sfda_kit.cli import plugins_check, plugins_new, plugins_show
+from sfda_kit.cli.groups import Command
 
 if TYPE_CHECKING:
     from sfda_kit.plugins.component import Component
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from sfda_kit.plugins.faults import Fault
 
 app = typer.Typer(help="Installed plugins and their parts.", no_args_is_help=True)
-
-
+app.command("new", cls=Command, epilog=plugins_new.EXAMPLES)(plugins_new.new)
 app.command("show")(plugins_show.show)
 app.command("check")(plugins_check.check)
 

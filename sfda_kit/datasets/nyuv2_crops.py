@@ -20,8 +20,9 @@ from sfda_kit.data.resize import resize
 from sfda_kit.datasets.folder_dataset import SYNTHETIC_MARK
 from sfda_kit.datasets.nyuv2_mat import LabelledMat, open_labelled, room_of
 from sfda_kit.datasets.nyuv2_squares import CLASSES, LEAST_FILLED, squares
-from sfda_kit.datasets.twins.writing import mark, write_whole
+from sfda_kit.datasets.twins.writing import mark
 from sfda_kit.errors import DataError, UserError
+from sfda_kit.files import write_whole
 
 DOMAIN = "kinect1"
 _JPEG_QUALITY = 90

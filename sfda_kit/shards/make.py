@@ -14,8 +14,9 @@ from sfda_kit.data.decode_cache import FileReader, stored
 from sfda_kit.data.images import IMAGE_SUFFIXES
 from sfda_kit.datasets.folder_dataset import FolderDataset, SceneRow
 from sfda_kit.datasets.split_folder import SplitFolder
-from sfda_kit.datasets.twins.writing import Progress, mark, write_whole
+from sfda_kit.datasets.twins.writing import Progress, mark
 from sfda_kit.errors import DataError, UserError
+from sfda_kit.files import write_whole
 from sfda_kit.interfaces.dataset import PARTS, Dataset
 from sfda_kit.shards.labels import Labels
 from sfda_kit.shards.naming import key_of

@@ -1,4 +1,4 @@
-"""The door is open: the plugin of the documentation, installed with pip from outside, runs."""
+"""The door is open: the plugins of the documentation are written, and the smallest, installed from outside, runs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 PAGE = Path(__file__).parents[2] / "docs" / "write-a-plugin.md"
 
 
@@ -22,6 +20,7 @@ def block(language: str, first_line: str) -> str:
     return next(text for text in blocks if text.startswith(first_line))
 
 
+@pytest.mark.slow
 def test_the_plugin_of_the_documentation_runs_from_outside(on_pairs, tmp_path: Path):
     package, site = tmp_path / "my-sfda", tmp_path / "site"
     package.mkdir()
@@ -42,8 +41,21 @@ def test_the_plugin_of_the_documentation_runs_from_outside(on_pairs, tmp_path: P
     assert summary["status"] == "ok" and "margin" in done.stderr
 
 
-def test_the_term_of_the_page_is_at_most_twelve_lines_with_its_hook():
-    code = [line for line in block("python", "# my_sfda.py").splitlines() if line.strip() and "#" not in line]
-    aligner = [line for line in code if "METHOD" not in line]
-    method = next(i for i, line in enumerate(aligner) if "register_method" in line) - 1
-    assert len(aligner[:method]) <= 12
+def test_the_smallest_term_and_the_smallest_method_have_at_most_twelve_lines():
+    of_import, interface, term, method, term_hook, method_hook = re.split(r"\n\n+", block("python", "# my_sfda.py"))
+    for part in ((term, term_hook), (method, method_hook)):
+        code = "\n".join((of_import, interface, *part)).splitlines()
+        assert len([line for line in code if line and not line.startswith("#")]) <= 12
+    toml = block("toml", "# pyproject.toml").splitlines()
+    assert len([line for line in toml if not line.startswith("#")]) <= 12
+
+
+def test_the_path_of_the_page_writes_the_files_and_prints_the_commands_that_it_shows(sfda_kit):
+    page = PAGE.read_text()
+    (command,) = re.findall(r"^sfda-kit (plugins new .*)$", page, flags=re.MULTILINE)
+    done = sfda_kit(*command.split())
+    written = {str(path.relative_to("my-sfda")) for path in Path("my-sfda").rglob("*") if path.is_file()}
+    path = page.partition("## The smallest")[0]
+    rows = "".join(line.partition(" | ")[0] for line in path.splitlines() if line.startswith("| "))
+    assert written == set(re.findall(r"`(.*?)`", rows))
+    assert [line for line in done.stdout.splitlines()[1:] if line.strip() not in path] == []

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from sfda_kit.datasets.twins.writing import Progress, write_whole
+from sfda_kit.datasets.twins.writing import Progress
 from sfda_kit.errors import UserError, did_you_mean
+from sfda_kit.files import write_whole
 
 Writer = Callable[[Path, int, int, Progress], int]
 """It is called with the folder to fill, images per class, seed and progress, and returns the number of scenes."""

@@ -1,0 +1,1 @@
+"""New plugins: a complete distribution with parts that work, written from templates."""
