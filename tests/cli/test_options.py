@@ -100,7 +100,7 @@ def test_what_is_not_given_is_no_setting() -> None:
 
 def test_each_command_offers_what_it_can_use() -> None:
     of_runs = {"runs_dir", "resume", "tracker", "profile", "json"}
-    own = {"target_dir", "ti_dir", "modality"}
+    own = {"target_dir", "ti_dir", "modality", "model"}
     assert set(options.SETTINGS) | of_runs | {"config", "set_"} == names("run")
     assert names("adapt") - names("run") == own
     assert names("run") - names("adapt") == {

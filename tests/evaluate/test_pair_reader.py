@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,7 +41,7 @@ class Says(nn.Module):
 
 def reader(pairs: int) -> PairReader:
     config = SimpleNamespace(evaluation_batch_size=3)
-    context: Any = SimpleNamespace(pairs=Numbers(pairs), config=config, source_network=Says())
+    context: Any = SimpleNamespace(pairs=Numbers(pairs), config=config, source_network=Says(), autocast=nullcontext)
     return PairReader(context)
 
 

@@ -18,7 +18,7 @@ def run_folder() -> Path:
 
 def test_a_run_is_record_history_and_predictions():
     found = sfda_kit.load_run(run_folder())
-    predicted = found.predictions[found.predictions["part"] == "target-test"]
+    predicted = found.predictions[found.predictions["part"] == "heldout"]
     right = 100 * (predicted["prediction"] == predicted["label"]).mean()
     assert right == pytest.approx(found.record.metrics["heldout_accuracy"])
     assert found.history["metrics.heldout_accuracy"].iloc[-1] == pytest.approx(right)
