@@ -18,6 +18,7 @@ from sfda_kit.cli import (
     adapt,
     bench,
     cache,
+    cite,
     data,
     export,
     leaderboard,
@@ -96,6 +97,7 @@ app.command("adapt", cls=Command, epilog=adapt.EXAMPLES)(adapt.adapt)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.command("reproduce")(reproduce.reproduce)
+app.command("cite")(cite.cite)
 app.add_typer(bench.app, name="bench")
 app.command("ablate", cls=Command, epilog=ablate.EXAMPLES)(ablate.ablate)
 app.add_typer(leaderboard.app, name="leaderboard")

@@ -1,0 +1,62 @@
+"""What MkDocs does with a page beyond Markdown.
+
+Pages are written for two readers, GitHub and the site. So links are relative to the file in the repository, and files
+outside ``docs`` are linked as they lie there. On the site such a link leads to the page made of that file, or to the
+repository. Equations are fenced as ``math``, which GitHub draws; here they become MathML, which needs no script.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from latex2mathml.converter import convert
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).parents[2]
+BRANCH = "https://github.com/sfda-kit/sfda-kit/blob/main"
+OUTSIDE = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "reporting.md",
+    "benchmarks/README.md": "numbers.md",
+    "benchmarks/results/studies/README.md": "studies.md",
+    **{
+        f"plugins/{path.parent.name}/README.md": f"packages/{path.parent.name}.md"
+        for path in ROOT.glob("plugins/*/README.md")
+    },
+}
+"""Pages of the repository outside ``docs``, and where they stand on the site."""
+
+LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
+MATH = re.compile(r"^```math\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+MARK = re.compile(r"<!-- (?:generated: .+?|end) -->")
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the pages that lie outside ``docs``."""
+    for path, page in OUTSIDE.items():
+        files.append(File.generated(config, page, content=(ROOT / path).read_text()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, files: Any, **_: Any) -> str:
+    """Return the page with links for the site, and with its equations drawn."""
+    at = page.file.src_uri
+    path = next((path for path, uri in OUTSIDE.items() if uri == at), f"docs/{at}")
+    linked = LINK.sub(lambda found: found[1] + site_link(found[2], path, at, files) + found[3], markdown)
+    return MATH.sub(lambda found: f'<div class="math">{convert(found[1], "block")}</div>', MARK.sub("", linked))
+
+
+def site_link(link: str, path: str, at: str, files: Any) -> str:
+    """Return ``link`` of the file ``path`` as the page ``at`` has to say it. One that leads nowhere stays as it is."""
+    target = os.path.normpath(Path(path).parent / link).replace(os.sep, "/")
+    if not (ROOT / target).exists():
+        return link
+    page = OUTSIDE.get(target) or target.removeprefix("docs/")
+    if target.startswith("docs/") or target in OUTSIDE:
+        if files.get_file_from_path(page):
+            return os.path.relpath(page, Path(at).parent).replace(os.sep, "/")
+    return f"{BRANCH}/{target}"
