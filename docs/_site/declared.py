@@ -33,7 +33,7 @@ def method_facts(name: str) -> str:
         [["settings", ", ".join(f"`{key}={value}`" for key, value in _flat(part.settings))]] if part.settings else []
     )
     rows += [["presets", ", ".join(f"`{preset}`" for preset in preset_names(part)) or "none of its own"]]
-    return table(["", ""], rows, left=2)
+    return table(["property", "value"], rows, left=2)
 
 
 def method_deviations(name: str) -> str:
@@ -45,7 +45,7 @@ def method_deviations(name: str) -> str:
         for one in part.deviations
     ]
     if not rows:
-        return "No deviation is declared.\n\nThe method has no paper of its own, or none is known.\n"
+        return "No deviation is declared."
     return table(["part", "what", "paper or authors' code", "sfda-kit", "why", "what it changes"], rows, left=6)
 
 
@@ -121,3 +121,8 @@ def _package(part: Component) -> str:
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
+
+
+def number_of_methods() -> str:
+    """Return how many methods are in the shipped packages."""
+    return str(len(registry().names("method")))

@@ -10,6 +10,7 @@ The text between two marks of a page is made by a function of ``measured``, ``de
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def rewritten(text: str) -> str:
 
 
 def _made(call: str) -> str:
-    name, *words = call.split()
+    name, *words = shlex.split(call)
     function = next(vars(module)[name] for module in (measured, declared, reference) if name in vars(module))
     text = function(*words).rstrip("\n")
     return f"\n\n{text}\n\n" if "\n" in text else text

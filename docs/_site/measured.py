@@ -126,19 +126,36 @@ def validator_costs_table() -> str:
     return table(["images, classes", "monitor", "all that read the bank once", "`knn-agreement`", "`snd`"], rows)
 
 
-def study(name: str, variant: str, column: str = "heldout_accuracy") -> str:
-    """Return mean ± standard deviation of a variant of a study; blanks in its name are written as ``_``."""
-    row = next(
-        row for row in read_csv(RESULTS / "studies" / name / "cells.csv") if row["variant"] == variant.replace("_", " ")
-    )
+def study(name: str, variant: str, column: str = ACCURACY) -> str:
+    """Return mean ± standard deviation of a variant of a study."""
+    row = next(row for row in read_csv(RESULTS / "studies" / name / "cells.csv") if row["variant"] == variant)
     return f"{row[f'{column}_mean']:.1f} ± {row[f'{column}_std']:.1f}"
 
 
+def effect(name: str, factor: str, level: str, minus: str) -> str:
+    """Return the difference of two levels of a study in points, with its 95 % interval."""
+    for row in read_csv(RESULTS / "studies" / name / "effects.csv"):
+        pair = [f"{one:g}" if isinstance(one, float) else one for one in (row["level"], row["minus"])]
+        if row["factor"] == factor and sorted(pair) == sorted([level, minus]):
+            values = [row["difference"], row["low"], row["high"]]
+            if pair[0] != level:
+                values = [-values[0], -values[2], -values[1]]
+            return "{:.1f} points [{:.1f}, {:.1f}]".format(*values)
+    raise KeyError(f"{name}: no effect of {factor}, {level} minus {minus}")
+
+
+def source_knowledge(suite: str) -> str:
+    """Return what the source models reach on the source halves of the target's test images."""
+    rows = read_csv(RESULTS / suite / "source_knowledge.csv")
+    seeds = sorted({row["seed"] for row in rows})
+    return spread([mean(row["accuracy"] for row in rows if row["seed"] == seed) for seed in seeds])
+
+
 def timing(name: str, *keys: str) -> str:
-    """Return one figure of a speed benchmark; blanks in a key are written as ``_``."""
+    """Return one figure of a speed benchmark."""
     value = speed(name)
     for key in keys:
-        value = value[key.replace("_", " ") if key not in value else key]
+        value = value[key]
     return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
 
 

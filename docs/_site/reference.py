@@ -42,14 +42,19 @@ def model(path: str) -> str:
 
 def public_names() -> str:
     """Return every public name, for mkdocstrings to describe, by the room in which it is made."""
-    rooms: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    described = (PACKAGE.parent / "docs" / "reference" / "interfaces.md").read_text()
+    rooms: dict[str, list[str]] = defaultdict(list)
     for node in ast.parse((PACKAGE / "__init__.pyi").read_text()).body:
         if isinstance(node, ast.ImportFrom):
-            rooms[(node.module or "").partition(".")[0]] += [(node.module or "", alias.name) for alias in node.names]
+            rooms[(node.module or "").partition(".")[0]] += [
+                f"sfda_kit.{node.module}.{alias.name}" for alias in node.names
+            ]
     lines = []
     for room, names in rooms.items():
+        elsewhere = [f"`{name.rpartition('.')[2]}`" for name in names if f"::: {name}\n" in described]
         lines.append(f"## {room.replace('_', ' ')}\n")
-        lines += [f"::: sfda_kit.{module}.{name}\n" for module, name in sorted(names, key=lambda one: one[1].lower())]
+        lines += [f"On the page [interfaces](interfaces.md): {', '.join(elsewhere)}.\n"] if elsewhere else []
+        lines += [f"::: {name}\n" for name in names if f"::: {name}\n" not in described]
     return "\n".join(lines)
 
 
