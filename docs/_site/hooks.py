@@ -47,7 +47,27 @@ def on_page_markdown(markdown: str, page: Any, files: Any, **_: Any) -> str:
     at = page.file.src_uri
     path = next((path for path, uri in OUTSIDE.items() if uri == at), f"docs/{at}")
     linked = LINK.sub(lambda found: found[1] + site_link(found[2], path, at, files) + found[3], markdown)
-    return MATH.sub(lambda found: f'<div class="math">{convert(found[1], "block")}</div>', MARK.sub("", linked))
+    return MATH.sub(lambda found: f'<div class="math">{convert(found[1], display="block")}</div>', MARK.sub("", linked))
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Return a page in which the parts of the theme have names for screen readers."""
+    return named(output)
+
+
+def on_post_template(output: str, template_name: str, **_: Any) -> str:
+    """Do the same with the page for addresses that lead nowhere."""
+    return named(output) if template_name == "404.html" else output
+
+
+def named(output: str) -> str:
+    """Return HTML in which the search and its switch have names."""
+    for part, name in (
+        ('data-md-component="search" role="dialog"', "Search"),
+        ('data-md-toggle="search"', "Open the search"),
+    ):
+        output = output.replace(part, f'{part} aria-label="{name}"')
+    return output
 
 
 def site_link(link: str, path: str, at: str, files: Any) -> str:
@@ -56,7 +76,6 @@ def site_link(link: str, path: str, at: str, files: Any) -> str:
     if not (ROOT / target).exists():
         return link
     page = OUTSIDE.get(target) or target.removeprefix("docs/")
-    if target.startswith("docs/") or target in OUTSIDE:
-        if files.get_file_from_path(page):
-            return os.path.relpath(page, Path(at).parent).replace(os.sep, "/")
+    if (target.startswith("docs/") or target in OUTSIDE) and files.get_file_from_path(page):
+        return os.path.relpath(page, Path(at).parent).replace(os.sep, "/")
     return f"{BRANCH}/{target}"

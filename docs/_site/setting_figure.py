@@ -1,4 +1,4 @@
-"""Draws the setting of the page ``setting.md``: ``python docs/_site/setting_figure.py`` writes ``images/setting.png``."""
+"""Draws the picture of the page ``setting.md``: ``python docs/_site/setting_figure.py``."""
 
 from __future__ import annotations
 
