@@ -146,6 +146,12 @@ def effect(name: str, factor: str, level: str, minus: str) -> str:
     raise KeyError(f"{name}: no effect of {factor}, {level} minus {minus}")
 
 
+def alarm(suite: str, name: str, column: str) -> str:
+    """Return how often an alarm was false or missed, in percent of the epochs (``alarms_per_epoch.csv``)."""
+    row = next(row for row in read_csv(RESULTS / suite / "alarms_per_epoch.csv") if row["alarm"] == name)
+    return f"{row[column]:.0f}"
+
+
 def source_knowledge(suite: str) -> str:
     """Return what the source models reach on the source halves of the target's test images."""
     rows = read_csv(RESULTS / suite / "source_knowledge.csv")
