@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from typer.cli import get_docs_for_click
 
+from sfda_kit.bench.suite import load_suite
 from sfda_kit.cli.app import app
 
 PACKAGE = Path(__file__).parents[2] / "sfda_kit"
@@ -76,3 +77,10 @@ def _default(field: Any) -> str:
 def _plain(found: type) -> str:
     text = inspect.getdoc(found) or ""
     return re.sub(r"``([^`]+)``", r"`\1`", text)
+
+
+def suites() -> str:
+    """Return the shipped suites."""
+    found = {path.stem: load_suite(path.stem) for path in sorted((PACKAGE / "bench" / "suites").glob("*.yaml"))}
+    rows = [[f"`{name}`", suite.title, f"{len(suite.tasks)}", f"{len(suite.seeds)}"] for name, suite in found.items()]
+    return table(["suite", "what it runs", "tasks", "seeds"], rows, left=2)
