@@ -177,3 +177,10 @@ def _bold(values: list[float], is_best: bool) -> str:
 
 def _short(value: float) -> str:
     return f"{value:,.1f}" if value < 1 else f"{value:,.0f}"
+
+
+def rooms_difficulty() -> str:
+    """Return what the source model and the oracle reach on each task of rooms."""
+    pairs = [(target, of("rooms", "source-only", target), of("rooms", "oracle", target)) for _, _, target in ROOMS]
+    rows = [[f"rgb@kv1 -> {target}", spread(plain), spread(upper)] for target, plain, upper in pairs]
+    return table(["task", "source model, not adapted", "oracle"], rows)
