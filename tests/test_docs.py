@@ -140,6 +140,8 @@ OPENINGS = [page for page in PAGES if page.parent.name in ("docs", "methods", "d
 EXPLANATIONS = {"architecture.md", "deviations.md", "write-a-plugin.md"}
 
 
-@pytest.mark.parametrize("page", [page for page in OPENINGS if page.name not in EXPLANATIONS], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [page for page in OPENINGS if page.name not in EXPLANATIONS], ids=lambda page: page.stem
+)
 def test_a_page_opens_with_a_command(page: Path):
     assert "```" in page.read_text()[:1200]

@@ -47,7 +47,9 @@ def on_page_markdown(markdown: str, page: Any, files: Any, **_: Any) -> str:
     at = page.file.src_uri
     path = next((path for path, uri in OUTSIDE.items() if uri == at), f"docs/{at}")
     linked = LINK.sub(lambda found: found[1] + site_link(found[2], path, at, files) + found[3], markdown)
-    return MATH.sub(lambda found: f'<div class="math" tabindex="0">{convert(found[1], display="block")}</div>', MARK.sub("", linked))
+    return MATH.sub(
+        lambda found: f'<div class="math" tabindex="0">{convert(found[1], display="block")}</div>', MARK.sub("", linked)
+    )
 
 
 def on_post_page(output: str, **_: Any) -> str:

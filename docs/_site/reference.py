@@ -27,6 +27,7 @@ def commands() -> str:
     group = typer.main.get_command(app)
     text = get_docs_for_click(obj=group, ctx=typer.Context(group), name="sfda-kit")
     text = re.sub(r"</?span[^>]*>", "", text).replace("&#x27;", "'").replace("&lt;", "<").replace("&gt;", ">")
+    text = re.sub(r" *(?:\[dim\])?\\?\[default: (.*?)\](?:\[/\])?$", r" Default: \1.", text, flags=re.MULTILINE)
     text = re.sub(r"^Examples?:\n((?:sfda-kit .*\n?)+)", r"\n```sh\n\1```\n", text, flags=re.MULTILINE)
     return "\n".join(
         line.rstrip() for line in text.split("\n", 1)[1].replace("\n$ sfda-kit", "\nsfda-kit").splitlines()

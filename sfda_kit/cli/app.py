@@ -68,7 +68,7 @@ def _present_name(argument: str) -> str:
     name, equals, value = argument.partition("=")
     if name not in RENAMED:
         return argument
-    errors().print(f"notice: {name} is called {RENAMED[name]} now; the old name will go", markup=False)
+    errors().print(f"notice: {name} is called {RENAMED[name]} now; the old name will be removed", markup=False)
     return f"{RENAMED[name]}{equals}{value}"
 
 
