@@ -30,6 +30,9 @@ OUTSIDE = {
 }
 """Pages of the repository outside ``docs``, and where they stand on the site."""
 
+WIDE = {"deviations.md"}
+"""Pages whose table needs the room of the table of contents."""
+
 LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
 MATH = re.compile(r"^```math\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MARK = re.compile(r"<!-- (?:generated: .+?|end) -->")
@@ -46,10 +49,15 @@ def on_page_markdown(markdown: str, page: Any, files: Any, **_: Any) -> str:
     """Return the page with links for the site, and with its equations drawn."""
     at = page.file.src_uri
     path = next((path for path, uri in OUTSIDE.items() if uri == at), f"docs/{at}")
+    page.meta["hide"] = ["toc"] if at in WIDE else []
     linked = LINK.sub(lambda found: found[1] + site_link(found[2], path, at, files) + found[3], markdown)
-    return MATH.sub(
-        lambda found: f'<div class="math" tabindex="0">{convert(found[1], display="block")}</div>', MARK.sub("", linked)
-    )
+    return MATH.sub(lambda found: drawn(found[1]), MARK.sub("", linked))
+
+
+def drawn(equation: str) -> str:
+    """Return LaTeX as MathML in a box that the keyboard can scroll. The converter leaves no space around log."""
+    spaced = equation.replace(r"\log", r"\,\log\,")
+    return f'<div class="math" tabindex="0">{convert(spaced, display="block")}</div>'
 
 
 def on_post_page(output: str, **_: Any) -> str:

@@ -58,11 +58,11 @@ def method_results(method: str) -> str:
         closed = 100 * (mean(reached) - mean(plain)) / (mean(upper) - mean(plain))
         costs = [middle(of(suite, method, target, column)) or 0 for column in ("wall_s", "peak_memory_mb")]
         accuracies = [plain, reached, of(suite, method, target, PER_CLASS), upper]
-        shown = [f"{closed:.0f} %", f"{costs[0]:.0f} s", f"{costs[1]:,.0f} MiB"]
+        shown = [f"{closed:.0f} %", f"{costs[0]:.0f}", f"{costs[1]:,.0f}"]
         rows.append([title, *map(spread, accuracies), *shown])
     if not rows:
-        return "No run of this method is among the committed results of version 0.1.\n" + _published_form(method)
-    header = ["task", "source model", method, "per class", "oracle", "gap closed", "time of a run", "peak memory"]
+        return "No run of this method is among the committed results of the suites.\n" + _published_form(method)
+    header = ["task", "source model", method, "per class", "oracle", "gap closed", "seconds", "MiB"]
     return table(header, rows) + _published_form(method)
 
 
