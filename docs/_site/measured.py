@@ -135,8 +135,8 @@ def study(name: str, variant: str, column: str = ACCURACY) -> str:
 
 
 def effect(name: str, factor: str, level: str, minus: str) -> str:
-    """Return the difference of two levels of a study in points, with its 95 % interval."""
-    for row in read_csv(RESULTS / "studies" / name / "effects.csv"):
+    """Return the difference of two levels of a study in points, with its 95 % interval; over all tasks, if several."""
+    for row in reversed(read_csv(RESULTS / "studies" / name / "effects.csv")):
         pair = [f"{one:g}" if isinstance(one, float) else one for one in (row["level"], row["minus"])]
         if row["factor"] == factor and sorted(pair) == sorted([level, minus]):
             values = [row["difference"], row["low"], row["high"]]
@@ -177,6 +177,16 @@ def _bold(values: list[float], is_best: bool) -> str:
 
 def _short(value: float) -> str:
     return f"{value:,.1f}" if value < 1 else f"{value:,.0f}"
+
+
+def beside_the_best(*methods: str) -> str:
+    """Return what methods reach on each task beside the source model and the oracle."""
+    rows = []
+    for title, suite, target in (*ROOMS, CROPS):
+        reached = [of(suite, name, target) for name in ("source-only", *methods, "oracle")]
+        closed = 100 * (mean(reached[-2]) - mean(reached[0])) / (mean(reached[-1]) - mean(reached[0]))
+        rows.append([title, *map(spread, reached), f"{closed:.0f} %"])
+    return table(["task", "source model", *methods, "oracle", f"gap closed by {methods[-1]}"], rows)
 
 
 def rooms_difficulty() -> str:
