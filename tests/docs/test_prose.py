@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,15 @@ def sentences(text: str) -> Iterator[str]:
 )
 def test_no_sentence_is_too_long_to_be_read_once(page: Path):
     assert [one for one in sentences(page.read_text()) if len(one.split()) > LONGEST] == []
+
+
+def test_no_mark_begins_a_line_of_a_paragraph():
+    """GitHub would take the line for HTML and show its Markdown as it is written."""
+    for page in PAGES:
+        lines = page.read_text().splitlines()
+        for before, line in pairwise(lines):
+            inside = (
+                line.lstrip().startswith("<!-- generated: ")
+                and line.rstrip() != line.lstrip().partition("-->")[0] + "-->"
+            )
+            assert not (inside and before.strip() and not before.startswith("#")), f"{page.name}: {line}"
