@@ -60,6 +60,11 @@ def drawn(equation: str) -> str:
     return f'<div class="math" tabindex="0">{convert(spaced, display="block")}</div>'
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Return a page without the second colon with which docstrings announce code."""
+    return html.replace("::</p>", ":</p>")
+
+
 def on_post_page(output: str, **_: Any) -> str:
     """Return a page in which the parts of the theme have names for screen readers."""
     return named(output)
