@@ -3,6 +3,8 @@
 #   make test    lint, types and all tests of the core and the plugins
 # and for whoever changes the code:
 #   make test-fast   tests of every room and one small run of each method, in about two minutes
+#   make docs        the documentation site, in site/; open site/index.html
+#   make docs-pages  figures, tables and references of the pages, made again from results and code
 # Interrupting either and calling it again works: each step leaves a mark only when it is complete.
 
 PYTHON ?= python3
@@ -13,7 +15,7 @@ EDITABLE := $(foreach plugin,$(PLUGINS),-e ./$(plugin))
 DECLARED := pyproject.toml $(wildcard plugins/*/pyproject.toml) plugins/requirements.txt
 DEMO ?= run --method tgkt --resume
 
-.PHONY: demo test test-fast lint check-python clean
+.PHONY: demo test test-fast lint docs docs-pages check-python clean
 
 demo: $(VENV)/installed
 	$(BIN)/sfda-kit $(DEMO)
@@ -28,6 +30,12 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/installed-dev docs-pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+docs-pages: $(VENV)/installed-dev
+	$(BIN)/python docs/_site/generate.py
 
 $(VENV)/created: | check-python
 	$(PYTHON) -m venv --clear $(VENV)
@@ -49,4 +57,4 @@ check-python:
 	  echo "elsewhere install the full Python package, or point to another one: make PYTHON=/path/to/python3"; exit 1; }
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache

@@ -6,6 +6,9 @@ from sfda_kit.builtin import deviations
 from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.hookspecs import hookimpl
 
+SHOT = "https://arxiv.org/abs/2002.08546"
+SOCKET = "https://arxiv.org/abs/2209.04027"
+
 
 @hookimpl
 def sfda_kit_register_bridge() -> list[Component]:
@@ -20,14 +23,14 @@ def sfda_kit_register_aligner() -> list[Component]:
             "infomax",
             f"{module}:InfoMax",
             "confident and diverse predictions",
-            "arXiv 2002.08546",
+            SHOT,
             functions=("information_maximisation",),
         ),
         Component(
             "ti-features",
             f"{module}:TiFeatures",
             "features of both halves of a TI pair agree",
-            "arXiv 2209.04027",
+            SOCKET,
             functions=("feature_matching_loss",),
         ),
     ]
@@ -36,7 +39,7 @@ def sfda_kit_register_aligner() -> list[Component]:
 @hookimpl
 def sfda_kit_register_labeler() -> list[Component]:
     target, summary = "sfda_kit.builtin.centroid:Centroid", "nearest class centroid in feature space"
-    return [Component("centroid", target, summary, "arXiv 2002.08546", functions=("centroid_labels",))]
+    return [Component("centroid", target, summary, SHOT, functions=("centroid_labels",))]
 
 
 @hookimpl
@@ -51,17 +54,38 @@ def sfda_kit_register_method() -> list[Component]:
 def sfda_kit_register_dataset() -> list[Component]:
     return [
         Component("rooms", "sfda_kit.rooms.dataset:Rooms", "embedded synthetic scenes, 4 sensors"),
-        Component("sun-rgbd", "sfda_kit.datasets.sun_rgbd:SunRgbd", "SUN RGB-D scenes in the official layout"),
-        Component("diml", "sfda_kit.datasets.diml:Diml", "DIML/CVL RGB-D, samples or full release"),
+        Component(
+            "sun-rgbd",
+            "sfda_kit.datasets.sun_rgbd:SunRgbd",
+            "SUN RGB-D scenes in the official layout",
+            "https://rgbd.cs.princeton.edu",
+        ),
+        Component(
+            "diml",
+            "sfda_kit.datasets.diml:Diml",
+            "DIML/CVL RGB-D, samples or full release",
+            "https://arxiv.org/abs/2110.11590",
+        ),
         Component(
             "nyuv2",
             "sfda_kit.datasets.nyuv2:Nyuv2",
             "NYU Depth V2, the official labelled file",
+            "https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html",
             requires=("h5py",),
             extra="hdf5",
         ),
-        Component("rgb-nir", "sfda_kit.datasets.rgb_nir:RgbNir", "EPFL RGB-NIR Scene, 9 categories"),
-        Component("eurosat", "sfda_kit.datasets.eurosat:Eurosat", "EuroSAT multispectral, RGB to NIR or SWIR"),
+        Component(
+            "rgb-nir",
+            "sfda_kit.datasets.rgb_nir:RgbNir",
+            "EPFL RGB-NIR Scene, 9 categories",
+            "https://www.epfl.ch/labs/ivrl/research/downloads/rgb-nir-scene-dataset/",
+        ),
+        Component(
+            "eurosat",
+            "sfda_kit.datasets.eurosat:Eurosat",
+            "EuroSAT multispectral, RGB to NIR or SWIR",
+            "https://arxiv.org/abs/1709.00029",
+        ),
         Component("domain-folder", "sfda_kit.datasets.domain_folder:DomainFolder", "Office-31, VisDA-C and such"),
         Component("list-file", "sfda_kit.datasets.list_file:ListFile", "images told by a CSV or TSV table"),
         Component("paired-folder", "sfda_kit.datasets.paired_folder:PairedFolder", "your own paired images"),
@@ -91,7 +115,9 @@ def sfda_kit_register_encoding() -> list[Component]:
         Component("stretch", f"{module}:Stretch", "each image over its own range"),
         Component("disparity", f"{depth}:Disparity", "near over metres, of depth"),
         Component("normals", f"{depth}:Normals", "surface normals, of depth"),
-        Component("hha", f"{depth}:Hha", "disparity, height, angle with gravity, of depth", "arXiv 1407.5736"),
+        Component(
+            "hha", f"{depth}:Hha", "disparity, height, angle with gravity, of depth", "https://arxiv.org/abs/1407.5736"
+        ),
     ]
 
 
@@ -102,10 +128,18 @@ def sfda_kit_register_validator() -> list[Component]:
         Component("entropy", f"{module}:Entropy", "confident predictions"),
         Component("infomax", f"{module}:InfoMaxValidator", "confident and diverse predictions"),
         Component(
-            "bnm", f"{module}:Bnm", "nuclear norm of the predictions", "arXiv 2003.12237", deviations=deviations.BNM
+            "bnm",
+            f"{module}:Bnm",
+            "nuclear norm of the predictions",
+            "https://arxiv.org/abs/2003.12237",
+            deviations=deviations.BNM,
         ),
         Component(
-            "snd", f"{neighbours}:Snd", "soft neighbourhood density", "arXiv 2108.10860", deviations=deviations.SND
+            "snd",
+            f"{neighbours}:Snd",
+            "soft neighbourhood density",
+            "https://arxiv.org/abs/2108.10860",
+            deviations=deviations.SND,
         ),
         Component("knn-agreement", f"{neighbours}:KnnAgreement", "neighbours in feature space are predicted alike"),
         Component("source-agreement", f"{module}:SourceAgreement", "predictions of the source model are kept"),

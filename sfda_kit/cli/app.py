@@ -18,6 +18,7 @@ from sfda_kit.cli import (
     adapt,
     bench,
     cache,
+    cite,
     data,
     export,
     leaderboard,
@@ -67,7 +68,7 @@ def _present_name(argument: str) -> str:
     name, equals, value = argument.partition("=")
     if name not in RENAMED:
         return argument
-    errors().print(f"notice: {name} is called {RENAMED[name]} now; the old name will go", markup=False)
+    errors().print(f"notice: {name} is called {RENAMED[name]} now; the old name will be removed", markup=False)
     return f"{RENAMED[name]}{equals}{value}"
 
 
@@ -96,6 +97,7 @@ app.command("adapt", cls=Command, epilog=adapt.EXAMPLES)(adapt.adapt)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.command("reproduce")(reproduce.reproduce)
+app.command("cite")(cite.cite)
 app.add_typer(bench.app, name="bench")
 app.command("ablate", cls=Command, epilog=ablate.EXAMPLES)(ablate.ablate)
 app.add_typer(leaderboard.app, name="leaderboard")

@@ -118,7 +118,7 @@ def size_text(size: int) -> str:
 
 def _ask(found: Sequence[CacheEntry]) -> None:
     if not sys.stdin.isatty():
-        raise UserError(f"This would remove {_summary(found)}. Nobody can be asked here: add --yes.")
+        raise UserError(f"This would remove {_summary(found)}. There is nobody to ask here: add --yes.")
     typer.confirm(f"Remove {_summary(found)}?", abort=True)
 
 

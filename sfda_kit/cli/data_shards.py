@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make_shards(
-    dataset: Annotated[str, typer.Argument(help="As `sfda-kit data list` names it; it has to lie in files.")],
+    dataset: Annotated[str, typer.Argument(help="As `sfda-kit data list` names it; it must lie in files.")],
     out: Annotated[Path, typer.Argument(help="New or empty folder.")],
     data_root: options.DataRoot = None,
     shard_size: Annotated[int, typer.Option(min=1, help="Megabytes of one shard.")] = 1000,

@@ -35,13 +35,13 @@ def verify(
     group_pattern: options.GroupPattern = None,
     unit: options.Unit = None,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="No error where a run with --skip-bad leaves the sample out.")
+        bool, typer.Option("--skip-bad", help="Count what --skip-bad would leave out as no error.")
     ] = False,
     manifest: Annotated[
         Path | None, typer.Option(help="Sizes and hashes to compare with; default: in the cache, written once.")
     ] = None,
     fix_manifest: Annotated[
-        bool, typer.Option("--fix-manifest", help="Accept what is on the disk: write the manifest anew.")
+        bool, typer.Option("--fix-manifest", help="Accept what is on the disk: write the manifest again.")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, help="Findings of each kind that are printed.")] = 20,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0: in this one. Default: one a core.")] = None,

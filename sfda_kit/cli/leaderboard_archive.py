@@ -26,8 +26,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Last line of stdout: one J
 def pack(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders of them.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Zip file to write.")],
-    suite: Annotated[str | None, typer.Option(help="Suite the runs are of (name or YAML file).")] = None,
-    submitter: Annotated[str | None, typer.Option(help="Who hands the runs in, as the board shall show it.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Suite of the runs (name or YAML file).")] = None,
+    submitter: Annotated[str | None, typer.Option(help="Name of the submitter, as the board shows it.")] = None,
     link: Annotated[str | None, typer.Option(help="https address of code or paper.")] = None,
     notes: Annotated[str | None, typer.Option(help="One line for those who read the board.")] = None,
     with_failed: Annotated[bool, typer.Option("--with-failed", help="Take runs in that did not end well.")] = False,

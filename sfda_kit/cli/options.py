@@ -46,7 +46,7 @@ Unit = Annotated[
     Setting("dataset.unit", "What files hold: mm, m, centikelvin, celsius, 12-bit, ...", "the data set's own, else mm"),
 ]
 Shares = Annotated[
-    Text, Setting("dataset.shares", "Of source, target training and target test images: A,B,C.", "(0.45, 0.3, 0.25)")
+    Text, Setting("dataset.shares", "Shares of source, target training and target tests: A,B,C.", "(0.45, 0.3, 0.25)")
 ]
 SkipBad = Annotated[
     bool, Setting("dataset.skip_bad", "Leave out and record unreadable images and held-out copies.", flag="--skip-bad")

@@ -77,4 +77,6 @@ def show_selection(console: Console, record: Record) -> None:
         console.print(f"the result is {found.result_phase} {found.result_epoch}", soft_wrap=True)
     if found.vetoed:
         epochs = ", ".join(f"{epoch.phase} {epoch.epoch}" for epoch in found.vetoed)
-        console.print(f"{found.validator} scores collapsed epochs higher, they are left out: {epochs}", soft_wrap=True)
+        console.print(
+            f"{found.validator} scores these collapsed epochs higher; they are left out: {epochs}", soft_wrap=True
+        )

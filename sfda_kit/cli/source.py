@@ -36,7 +36,7 @@ class CardOptions(OptionGroup):
 
 class TrainOptions(BasicOptions, TaskOptions, ImageOptions, ModelOptions, SourceOptions, CardOptions):
     without = ("method", "source_card")
-    target: Annotated[str | None, typer.Option(help="Target of the runs to come: it decides the classes.")]
+    target: Annotated[str | None, typer.Option(help="Target sensor of later runs; it decides the classes.")]
     tr_classes: Annotated[str | None, typer.Option(help="Classes to learn: A,B,...")]
     ti_classes: Annotated[str | None, typer.Option(help="Classes to leave to the pairs: C,D,...")]
 
@@ -157,7 +157,7 @@ def import_(
     std: Annotated[str | None, typer.Option(help="R,G,B for values in [0, 1]; default: timm's.")] = None,
     modality: Annotated[str, typer.Option(help="What it was trained on.")] = "rgb",
     ignore_unmatched: Annotated[
-        bool, typer.Option("--ignore-unmatched", help="Leave tensors aside that the backbone has no place for.")
+        bool, typer.Option("--ignore-unmatched", help="Leave out tensors that the backbone has no place for.")
     ] = False,
     out: Out = None,
 ) -> None:

@@ -21,6 +21,6 @@ def with_present_names(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
             value = found.pop(old, None)
             if value is not None:
                 found.setdefault(new, value)
-                told.append(f"{section}.{old} is called {section}.{new} now; the old name will go")
+                told.append(f"{section}.{old} is called {section}.{new} now; the old name will be removed")
         renamed[section] = found
     return renamed, told

@@ -80,7 +80,7 @@ class Diml(SplitFolder):
                 f"Use --set dataset.options.resolution={held}."
             )
         notices += [
-            f"{self.root / place.folder}: passed over, its path names no scene, so its frames have no class"
+            f"{self.root / place.folder}: left out, because its path names no scene and so its frames have no class"
             for place in sized
             if not place.scene
         ]

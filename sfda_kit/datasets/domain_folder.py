@@ -148,7 +148,7 @@ class DomainFolder(SplitFolder):
         base = f"{folder}/images" if list_folder(self.root / folder).folders == ("images",) else folder
         top = list_folder(self.root / base)
         if loose := [name for name in top.files if is_image_name(name)]:
-            notices.append(f"{self.root / base}: passed over {len(loose)} images in no class, such as {loose[0]}")
+            notices.append(f"{self.root / base}: left out {len(loose)} images in no class, such as {loose[0]}")
         rows = []
         for scene_class in top.folders:
             held = list_folder(self.root / base / scene_class)

@@ -84,7 +84,7 @@ class Eurosat(SplitFolder):
         for folder in list_folder(self.root).folders:
             kind = next((name for name in CLASSES if name.lower() == folder.lower()), None)
             if kind is None:
-                notices.append(f"{self.root}: passed over {folder}/, which is no class of EuroSAT")
+                notices.append(f"{self.root}: left out {folder}/, which is no class of EuroSAT")
                 continue
             found = _tiffs(self.root / folder, notices)
             rows += [SceneRow(f"{folder}/{name}", DOMAIN, kind, _files(f"{folder}/{name}")) for name in found]
@@ -108,7 +108,7 @@ def _tiffs(folder: Path, notices: list[str]) -> list[str]:
     if not found:
         notices.append(f"{folder}: class left out, it holds no .tif")
     elif others := sorted(set(listed.files) - set(found)):
-        notices.append(f"{folder}: passed over {len(others)} files that are no .tif, such as {others[0]}")
+        notices.append(f"{folder}: left out {len(others)} files that are no .tif, such as {others[0]}")
     return found
 
 

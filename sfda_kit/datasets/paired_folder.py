@@ -131,7 +131,7 @@ def _modalities(root: Path, domain: str, notices: list[str]) -> list[str]:
     unknown = [name for name in folders if not is_modality(name)]
     if unknown:
         notices.append(
-            f"{root / domain}: passed over {', '.join(unknown)}; modality folders are {', '.join(modality_names())}."
+            f"{root / domain}: left out {', '.join(unknown)}; modality folders are {', '.join(modality_names())}."
         )
     return [name for name in folders if is_modality(name)]
 

@@ -43,7 +43,7 @@ class RgbNir(SplitFolder):
         notices: list[str] = []
         for folder in list_folder(self.root).folders:
             if folder.lower() not in CATEGORIES:
-                notices.append(f"{self.root}: passed over {folder}/, which is no category of the set")
+                notices.append(f"{self.root}: left out {folder}/, which is no category of the set")
                 continue
             before = len(rows) + len(problems)
             self._pair(folder, rows, problems, notices)
@@ -69,7 +69,7 @@ class RgbNir(SplitFolder):
             else:
                 halves[modality][stem] = name
         if others:
-            notices.append(f"{self.root / folder}: passed over {len(others)} other files, such as {others[0]}")
+            notices.append(f"{self.root / folder}: left out {len(others)} other files, such as {others[0]}")
         for stem in sorted(set(halves["rgb"]) | set(halves["nir"])):
             files = {name: f"{folder}/{names[stem]}" for name, names in halves.items() if stem in names}
             if len(files) == len(halves):

@@ -80,14 +80,20 @@ class Monitor:
         entropy, reference = diagnostics["entropy"], self.reference["entropy"]
         if entropy <= max(UNSURE * highest, reference):
             return ""
-        return f"mean entropy {entropy:.2f} nats, of at most {highest:.2f} ({self.name}: {reference:.2f})"
+        return (
+            f"predictions are nearly uniform: their mean entropy is {entropy:.2f} nats of at most {highest:.2f} "
+            f"({self.name}: {reference:.2f})"
+        )
 
     def _drift(self, diagnostics: Diagnostics) -> str:
         agreement = self._agreement(diagnostics)
         chance = _chance(diagnostics["histogram"], self.reference["histogram"])
         if agreement > chance - ROUNDING:
             return ""
-        return f"agrees with {self.name} on {agreement:.1%} of the images, by chance it would on {chance:.1%}"
+        return (
+            f"the model agrees with {self.name} on {agreement:.1%} of the images, and by chance it would agree on "
+            f"{chance:.1%}"
+        )
 
     def _pair_disagreement(self, epochs: Sequence[Diagnostics]) -> str:
         if self.pairs is None:
@@ -96,9 +102,9 @@ class Monitor:
         if not disagreement_stands(agreements, reference, len(self.pairs.source.logits)):
             return ""
         return (
-            f"for {PATIENCE} epochs both halves of a TI pair were predicted alike clearly less often, now for "
-            f"{agreements[-1]:.1%} of the pairs, than by the source model, not adapted, for {reference:.1%}: "
-            "adaptation may be making the model worse"
+            f"the model agrees with the source model on {agreements[-1]:.1%} of the TI pairs, and the source model "
+            f"agrees with itself on {reference:.1%}. This has been clear for {PATIENCE} epochs: adaptation may "
+            "be making the model worse"
         )
 
     def _negative_transfer(self, epochs: Sequence[Diagnostics]) -> str:

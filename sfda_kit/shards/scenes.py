@@ -54,7 +54,7 @@ class Scenes:
         """Yield notices about members and shards that have no effect."""
         if self._passed_over:
             endings = ", ".join(f"{ending} {count:,}" for ending, count in self._passed_over.most_common(8))
-            yield f"{self.root}: passed over members that are no images or labels of a sample: {endings}"
+            yield f"{self.root}: left out members that are no images or labels of a sample: {endings}"
         if self._empty:
             yield f"{self.root}: {len(self._empty)} shards hold no file, such as {self._empty[0]}; remove them"
 

@@ -74,7 +74,7 @@ def test_nothing_is_removed_unless_it_is_said_what_and_that(sfda_kit, filled):
     unsaid = sfda_kit("cache", "clear", "--yes")
     assert unsaid.exit_code == 2 and "Say what to clear: --decoded" in str(unsaid.exception)
     unasked = sfda_kit("cache", "clear", "--all")
-    assert unasked.exit_code == 2 and "Nobody can be asked here: add --yes" in str(unasked.exception)
+    assert unasked.exit_code == 2 and "There is nobody to ask here: add --yes" in str(unasked.exception)
     assert sorted(filled.rglob("*")) == before
 
 

@@ -208,7 +208,7 @@ def test_what_is_passed_over_is_told(small, write_image, rgb):
     for told in (
         "ghost: class left out",
         "loop: class left out",
-        "passed over 1 images in no class, such as loose.jpg",
+        "left out 1 images in no class, such as loose.jpg",
     ):
         assert told in notices
 

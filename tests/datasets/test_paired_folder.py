@@ -148,7 +148,7 @@ def test_empty_classes_and_other_folders_are_told(root):
     index = load(root).index()
     assert "ghost" not in index.classes
     assert any("'ghost' left out" in notice for notice in index.notices)
-    assert any("passed over labels" in notice for notice in index.notices)
+    assert any("left out labels" in notice for notice in index.notices)
 
 
 def test_a_folder_in_another_layout(tmp_path):

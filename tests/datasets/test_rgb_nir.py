@@ -90,7 +90,7 @@ def test_other_folders_files_and_categories_without_pairs_are_told(own):
     shutil.rmtree(root / "urban")
     (root / "urban").mkdir()
     notices = " ".join(load(own).index().notices)
-    for told in ("passed over people/", "passed over loop/", "such as Thumbs.db", "urban: category left out"):
+    for told in ("left out people/", "left out loop/", "such as Thumbs.db", "urban: category left out"):
         assert told in notices
 
 

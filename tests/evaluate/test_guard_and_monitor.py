@@ -92,7 +92,7 @@ def test_a_model_that_loses_what_the_source_model_knew_of_the_pairs_is_told():
 
     assert monitor.diagnostics(of_classes(EVEN), banks(34))["pair_agreement"] == pytest.approx(0.34)
     said = epochs(50, 36, 34)["pair-disagreement"]
-    assert "now for 34.0% of the pairs, than by the source model, not adapted, for 50.0%" in said
+    assert "on 34.0% of the TI pairs, and the source model agrees with itself on 50.0%" in said
     assert epochs(34) == epochs(37, 34) == epochs(34, 37) == epochs(34, None) == epochs(34, 34, 50) == {}
 
 

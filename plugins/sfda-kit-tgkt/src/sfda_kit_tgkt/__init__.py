@@ -25,7 +25,7 @@ def sfda_kit_register_bridge() -> list[Component]:
             "vqgan",
             "sfda_kit_tgkt.vqgan:VqGan",
             "vector-quantised, adversarial",
-            "arXiv 2012.09841",
+            "https://arxiv.org/abs/2012.09841",
             deviations=deviations.VQGAN,
         ),
         Component("unet", "sfda_kit_tgkt.unet:UNet", "small residual U-Net (default)", PAPER),

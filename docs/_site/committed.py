@@ -1,0 +1,63 @@
+"""The committed results of ``benchmarks/``: every figure of the documentation is read here."""
+
+from __future__ import annotations
+
+import csv
+import json
+from functools import cache
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+RESULTS = BENCHMARKS / "results"
+
+
+@cache
+def runs(suite: str) -> list[dict[str, Any]]:
+    """Return one row for each finished run of a suite, from its ``runs.csv`` or from its records."""
+    table = RESULTS / suite / "runs.csv"
+    if table.exists():
+        return [row for row in read_csv(table) if row["status"] == "ok"]
+    records = (json.loads(path.read_bytes()) for path in sorted((RESULTS / suite / "records").glob("*/record.json")))
+    return [
+        {"method": one["method"], "seed": one["seed"], "target": one["task"]["target"], **one["metrics"], **one["cost"]}
+        for one in records
+        if one["status"] == "ok"
+    ]
+
+
+def read_csv(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a table; what reads as a number is one."""
+    with path.open(newline="") as file:
+        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def speed(name: str) -> dict[str, Any]:
+    """Return the figures of a speed benchmark."""
+    found: dict[str, Any] = json.loads((BENCHMARKS / "speed" / f"{name}.json").read_bytes())
+    return found
+
+
+def of(suite: str, method: str, target: str, column: str = "heldout_accuracy") -> list[float]:
+    """Return ``column`` of the runs of ``method``, one value for each seed; empty where it was not run."""
+    return [row[column] for row in runs(suite) if row["method"] == method and row["target"] == target]
+
+
+def spread(values: list[float]) -> str:
+    """Return mean ± sample standard deviation with one digit, the mean alone of one value, a dash of none."""
+    if not values:
+        return "–"
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def middle(values: list[float]) -> float | None:
+    """Return the median, None of no values."""
+    return median(values) if values else None
+
+
+def _number(value: str) -> Any:
+    try:
+        return float(value)
+    except ValueError:
+        return value

@@ -1,0 +1,196 @@
+"""Tables and single figures from committed results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean
+
+from committed import RESULTS, middle, of, read_csv, runs, speed, spread
+
+ROOMS = [(f"rooms: {target}", "rooms", target) for target in ("depth@kv1", "depth@xtion", "nir@kv1", "nir@xtion")]
+CROPS = ("real crops: depth", "nyu-objects", "depth@kinect1")
+NAMES = {
+    "bridged": "bridged (`recommended`)",
+    "oracle": "*oracle (uses target labels, never ranks)*",
+}
+ACCURACY, PER_CLASS = "heldout_accuracy", "heldout_mean_class_accuracy"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Return a Markdown table whose first ``left`` columns are texts and the others numbers."""
+    line = ["---" if number < left else "---:" for number in range(len(header))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, line, *rows)) + "\n"
+
+
+def accuracy(suite: str, target: str, method: str, column: str = ACCURACY) -> str:
+    """Return mean ± standard deviation over seeds of one method on one task."""
+    return spread(of(suite, method, target, column))
+
+
+def results_table() -> str:
+    """Return the table of the front page: methods by tasks, the highest mean of each column in bold."""
+    columns = [(title, suite, target, ACCURACY) for title, suite, target in (*ROOMS, CROPS)]
+    columns.append(("real crops, per class", *CROPS[1:], PER_CLASS))
+    methods = {row["method"] for row in runs("rooms")} | {row["method"] for row in runs("nyu-objects")}
+    order = sorted(methods, key=lambda name: (name == "oracle", _mean_over_rooms(name)))
+    cells = {name: [of(suite, name, target, column) for _, suite, target, column in columns] for name in order}
+    best = [max(mean(cells[name][at]) for name in order if name != "oracle") for at in range(len(columns))]
+    rows = [
+        [
+            NAMES.get(name, name),
+            *(
+                _bold(values, name != "oracle" and mean(values) == top)
+                for values, top in zip(cells[name], best, strict=True)
+            ),
+        ]
+        for name in order
+    ]
+    return table(["method", *(title for title, *_ in columns)], rows)
+
+
+def method_results(method: str) -> str:
+    """Return what the committed runs of a method reached and cost, one row for each task."""
+    rows = []
+    for title, suite, target in (*ROOMS, CROPS):
+        if not (reached := of(suite, method, target)):
+            continue
+        plain, upper = of(suite, "source-only", target), of(suite, "oracle", target)
+        closed = 100 * (mean(reached) - mean(plain)) / (mean(upper) - mean(plain))
+        costs = [middle(of(suite, method, target, column)) or 0 for column in ("wall_s", "peak_memory_mb")]
+        accuracies = [plain, reached, of(suite, method, target, PER_CLASS), upper]
+        shown = [f"{closed:.0f} %", f"{costs[0]:.0f}", f"{costs[1]:,.0f}"]
+        rows.append([title, *map(spread, accuracies), *shown])
+    if not rows:
+        return "No run of this method is among the committed results of the suites.\n" + _published_form(method)
+    header = ["task", "source model", method, "per class", "oracle", "gap closed", "seconds", "MiB"]
+    return table(header, rows) + _published_form(method)
+
+
+def _published_form(method: str) -> str:
+    """Return what version 0.3 reaches on one task, where it was run."""
+    rows = read_csv(RESULTS / "studies" / "published-forms" / "runs.csv")
+    now = [row for row in rows if row["method"] == method and row["source_model"] == "this version"]
+    if not now:
+        return ""
+    reached, plain = spread([row["heldout"] for row in now]), spread([row["source_only_heldout"] for row in now])
+    return (
+        f"\nWith the code and the source models of today (study `published-forms`) it has {reached} % on "
+        f"rooms: depth@xtion, and the source model alone {plain} %.\n"
+    )
+
+
+def costs_table() -> str:
+    """Return time, memory and trained parameters of each method on one task of rooms."""
+    target = "depth@kv1"
+    rows = []
+    for name in sorted(
+        {row["method"] for row in runs("rooms")}, key=lambda name: middle(of("rooms", name, target, "wall_s"))
+    ):
+        columns = ("wall_s", "peak_memory_mb", "trained_parameters")
+        wall, memory, trained = (middle(of("rooms", name, target, column)) or 0 for column in columns)
+        rows.append([f"`{name}`", f"{wall:.0f}", f"{memory:,.0f}", f"{trained:,.0f}", accuracy("rooms", target, name)])
+    return table(["method", "seconds", "peak memory, MiB", "trained parameters", "held out, %"], rows)
+
+
+def validators_table() -> str:
+    """Return how well each validator chooses an epoch, on rooms and on the real crops."""
+    rooms, crops = (
+        {row["validator"]: row for row in read_csv(RESULTS / suite / "validators.csv")}
+        for suite in ("rooms", "nyu-objects")
+    )
+    rows = []
+    for name in sorted(rooms, key=lambda name: (name != "(last epoch)", rooms[name]["regret"])):
+        shown = f"`{name}`" if name[0] != "(" else name
+        mark = " <sup>1</sup>" if rooms[name]["runs"] < rooms["(last epoch)"]["runs"] else ""
+        one, other = rooms[name], crops[name]
+        numbers = [one["regret"], one["collapsed"], one["rank_epochs"], one["rank_methods"]]
+        numbers += [other["regret"], other["rank_epochs"], other["rank_methods"]]
+        digits = [2, 0, 2, 2, 2, 2, 2]
+        rows.append([shown + mark, *("" if n == "" else f"{n:.{d}f}" for n, d in zip(numbers, digits, strict=True))])
+    header = ["validator", "rooms: regret", "collapsed picks", "over epochs", "over methods"]
+    return table([*header, "crops: regret", "over epochs", "over methods"], rows)
+
+
+def validator_costs_table() -> str:
+    """Return what scoring an epoch costs, in milliseconds."""
+    slow = ("knn-agreement", "snd")
+    rows = []
+    for setting in ("1000 images, 12 classes", "5000 images, 65 classes", "20000 images, 65 classes"):
+        took = speed("validators")["milliseconds"][setting]
+        quick = sum(value for name, value in took.items() if name not in ("monitor", *slow))
+        images, classes = setting.replace(" images", "").replace(" classes", "").split(", ")
+        rows.append(
+            [
+                f"{int(images):,}, {classes}",
+                *(_short(one) for one in (took["monitor"], quick, *(took[name] for name in slow))),
+            ]
+        )
+    return table(["images, classes", "monitor", "all that read the bank once", "`knn-agreement`", "`snd`"], rows)
+
+
+def study(name: str, variant: str, column: str = ACCURACY) -> str:
+    """Return mean ± standard deviation of a variant of a study."""
+    row = next(row for row in read_csv(RESULTS / "studies" / name / "cells.csv") if row["variant"] == variant)
+    return f"{row[f'{column}_mean']:.1f} ± {row[f'{column}_std']:.1f}"
+
+
+def effect(name: str, factor: str, level: str, minus: str) -> str:
+    """Return the difference of two levels of a study in points, with its 95 % interval; over all tasks, if several."""
+    for row in reversed(read_csv(RESULTS / "studies" / name / "effects.csv")):
+        pair = [f"{one:g}" if isinstance(one, float) else one for one in (row["level"], row["minus"])]
+        if row["factor"] == factor and sorted(pair) == sorted([level, minus]):
+            values = [row["difference"], row["low"], row["high"]]
+            if pair[0] != level:
+                values = [-values[0], -values[2], -values[1]]
+            return "{:.1f} points [{:.1f}, {:.1f}]".format(*values)
+    raise KeyError(f"{name}: no effect of {factor}, {level} minus {minus}")
+
+
+def alarm(suite: str, name: str, column: str) -> str:
+    """Return how often an alarm was false or missed, in percent of the epochs (``alarms_per_epoch.csv``)."""
+    row = next(row for row in read_csv(RESULTS / suite / "alarms_per_epoch.csv") if row["alarm"] == name)
+    return f"{row[column]:.0f}"
+
+
+def source_knowledge(suite: str) -> str:
+    """Return what the source models reach on the source halves of the target's test images."""
+    rows = read_csv(RESULTS / suite / "source_knowledge.csv")
+    seeds = sorted({row["seed"] for row in rows})
+    return spread([mean(row["accuracy"] for row in rows if row["seed"] == seed) for seed in seeds])
+
+
+def timing(name: str, *keys: str) -> str:
+    """Return one figure of a speed benchmark."""
+    value = speed(name)
+    for key in keys:
+        value = value[key]
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+
+
+def _mean_over_rooms(method: str) -> float:
+    return mean(value for _, suite, target in ROOMS for value in of(suite, method, target))
+
+
+def _bold(values: list[float], is_best: bool) -> str:
+    return f"**{spread(values)}**" if is_best else spread(values)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.1f}" if value < 1 else f"{value:,.0f}"
+
+
+def beside_the_best(*methods: str) -> str:
+    """Return what methods reach on each task beside the source model and the oracle."""
+    rows = []
+    for title, suite, target in (*ROOMS, CROPS):
+        reached = [of(suite, name, target) for name in ("source-only", *methods, "oracle")]
+        closed = 100 * (mean(reached[-2]) - mean(reached[0])) / (mean(reached[-1]) - mean(reached[0]))
+        rows.append([title, *map(spread, reached), f"{closed:.0f} %"])
+    return table(["task", "source model", *methods, "oracle", f"gap closed by {methods[-1]}"], rows)
+
+
+def rooms_difficulty() -> str:
+    """Return what the source model and the oracle reach on each task of rooms."""
+    pairs = [(target, of("rooms", "source-only", target), of("rooms", "oracle", target)) for _, _, target in ROOMS]
+    rows = [[f"rgb@kv1 -> {target}", spread(plain), spread(upper)] for target, plain, upper in pairs]
+    return table(["task", "source model, not adapted", "oracle"], rows)
