@@ -15,6 +15,8 @@ from typing import Any
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File
 
+from docs._site.notebook import notebook_files
+
 ROOT = Path(__file__).parents[2]
 BRANCH = "https://github.com/sfda-kit/sfda-kit/blob/main"
 OUTSIDE = {
@@ -30,6 +32,8 @@ OUTSIDE = {
 }
 """Pages of the repository outside ``docs``, and where they stand on the site."""
 
+NOTEBOOK = {"docs/tutorial.ipynb": "tutorial.md"}
+
 WIDE = {"deviations.md"}
 """Pages whose table needs the room of the table of contents."""
 
@@ -42,6 +46,9 @@ def on_files(files: Any, config: Any) -> Any:
     """Add the pages that lie outside ``docs``."""
     for path, page in OUTSIDE.items():
         files.append(File.generated(config, page, content=(ROOT / path).read_text()))
+    files.remove(files.get_file_from_path("tutorial.ipynb"))
+    for file in notebook_files(ROOT / "docs" / "tutorial.ipynb", NOTEBOOK["docs/tutorial.ipynb"], config):
+        files.append(file)
     return files
 
 
@@ -90,7 +97,7 @@ def site_link(link: str, path: str, at: str, files: Any) -> str:
     target = os.path.normpath(Path(path).parent / link).replace(os.sep, "/")
     if not (ROOT / target).exists():
         return link
-    page = OUTSIDE.get(target) or target.removeprefix("docs/")
+    page = (OUTSIDE | NOTEBOOK).get(target) or target.removeprefix("docs/")
     if (target.startswith("docs/") or target in OUTSIDE) and files.get_file_from_path(page):
         return os.path.relpath(page, Path(at).parent).replace(os.sep, "/")
     return f"{BRANCH}/{target}"
