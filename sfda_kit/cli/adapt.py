@@ -78,12 +78,14 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results, tell_failed_plugins
     from sfda_kit.data.folder_task import ImageFolders
-    from sfda_kit.runs.plan import resolve_method
-    from sfda_kit.runs.unlabelled import adapt_plan
+    from sfda_kit.runs.plan import plan_method
 
     console = results(chosen.json)
     tell_failed_plugins()
-    plan, data = resolve_method(config), config.dataset
+    plan, data = plan_method(config), config.dataset
+    from sfda_kit.runs.unlabelled import adapt_plan  # It needs torch, and a wrong name does not.
+
+    plan.check()
     where = ImageFolders(chosen.target_dir, chosen.ti_dir, chosen.modality, data.unit or "mm", data.skip_bad)
     with reporting(console) as listener:
         record = adapt_plan(plan, where, chosen.runs_dir, chosen.resume, listener, chosen.tracker or ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sfda_kit.cli import flags, options
 from sfda_kit.cli.groups import takes_options
@@ -37,11 +37,11 @@ def execute(config: RunConfig, runs_dir: Path, resume: bool, json: bool, tracker
     from sfda_kit.cli.output import results, tell_failed_plugins
     from sfda_kit.cli.result_table import show_record
     from sfda_kit.runs.labelled import run_plan
-    from sfda_kit.runs.plan import resolve
+    from sfda_kit.runs.plan import plan_run
 
     console = results(json)
     tell_failed_plugins()
-    plan: Any = resolve(config)
+    plan = plan_run(config)
     with reporting(console) as listener:
         record = run_plan(plan, runs_dir, resume, listener, trackers)
     show_record(console, record)

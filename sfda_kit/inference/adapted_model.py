@@ -14,8 +14,9 @@ from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import build_part
 from sfda_kit.source.sealed_card import SealedCard, read_card, sealed
-from sfda_kit.source.source_card import CARD_FILE, WEIGHTS_FILE, SourceCard, load_weights, save_weights, weights_hash
-from sfda_kit.source.source_cards import untrained
+from sfda_kit.source.source_card import CARD_FILE, WEIGHTS_FILE, SourceCard
+from sfda_kit.source.source_models import load_weights, save_weights, untrained
+from sfda_kit.source.weights_hash import weights_hash
 
 
 class AdaptedCard(SealedCard):

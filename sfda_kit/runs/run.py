@@ -14,7 +14,7 @@ from sfda_kit.results.cost import trained_parameters
 from sfda_kit.results.journal import Journal, new_record
 from sfda_kit.results.tracking import tracked
 from sfda_kit.runs.adaptation_driver import AdaptationDriver
-from sfda_kit.source.source_cards import with_weights
+from sfda_kit.source.source_models import with_weights
 
 if TYPE_CHECKING:
     from sfda_kit.data.views import PairView, TargetView

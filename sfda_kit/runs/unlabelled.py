@@ -17,7 +17,8 @@ from sfda_kit.results.tracking import find_trackers
 from sfda_kit.results.unlabelled_predictions import write_unlabelled_predictions
 from sfda_kit.runs.plan import resolve_method
 from sfda_kit.runs.run import Run, described_source
-from sfda_kit.source.source_cards import load_joint_card, load_joint_source_model, modality_notices
+from sfda_kit.source.source_cards import load_joint_card, modality_notices
+from sfda_kit.source.source_models import load_joint_source_model
 from sfda_kit.source.source_stage import check_floors
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ def cached_stage(
     into a working folder that survives a kill (its checkpoint continues there); one rename makes it the final folder.
     While one process trains, others wait. A stage that is whole needs no lock, so a read-only cache serves it.
     """
-    final = cache_dir() / "stages" / kind / digest(identity)
+    final = _folder(kind, identity)
     found = _is_whole(final)
     if not found:
         with _locked(final):
@@ -37,6 +37,15 @@ def cached_stage(
         listener(Event("notice", kind, {"text": f"{kind} taken from the cache ({final.name})"}))
     _note_use(final, identity)
     return final
+
+
+def is_cached(kind: str, identity: dict[str, Any]) -> bool:
+    """Return whether the stage that ``identity`` describes is in the cache, whole."""
+    return _is_whole(_folder(kind, identity))
+
+
+def _folder(kind: str, identity: dict[str, Any]) -> Path:
+    return cache_dir() / "stages" / kind / digest(identity)
 
 
 def _is_whole(final: Path) -> bool:
