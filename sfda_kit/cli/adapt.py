@@ -77,13 +77,13 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     from sfda_kit.cli.label_free_table import show_label_free
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results, tell_failed_plugins
-    from sfda_kit.data.folder_task import ImageFolders
     from sfda_kit.runs.plan import plan_method
 
     console = results(chosen.json)
     tell_failed_plugins()
     plan, data = plan_method(config), config.dataset
-    from sfda_kit.runs.unlabelled import adapt_plan  # It needs torch, and a wrong name does not.
+    from sfda_kit.data.folder_task import ImageFolders  # Wrong names are told before torch is imported.
+    from sfda_kit.runs.unlabelled import adapt_plan
 
     plan.check()
     where = ImageFolders(chosen.target_dir, chosen.ti_dir, chosen.modality, data.unit or "mm", data.skip_bad)

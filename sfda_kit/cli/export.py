@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+FORMATS = ("safetensors", "onnx")
+
 
 def export(
     run: Annotated[Path, typer.Option(help="Run folder of `sfda-kit run` or `sfda-kit adapt`.")],
@@ -16,10 +18,13 @@ def export(
     """Write the model of a run as safetensors or ONNX, with classes and input description inside."""
     from sfda_kit.cli.output import results
     from sfda_kit.cli.predict import check_choice
+    from sfda_kit.inference.adapted_card import read_adapted_card
+
+    check_choice("--format", format_, FORMATS)
+    read_adapted_card(run)  # A mistake is told before torch is imported.
     from sfda_kit.inference.adapted_model import load_model
     from sfda_kit.inference.export import SUFFIXES, export_onnx, export_safetensors
 
-    check_choice("--format", format_, tuple(SUFFIXES))
     model, card = load_model(run)
     path = out or run / "export" / f"model{SUFFIXES[format_]}"
     write = export_onnx if format_ == "onnx" else export_safetensors

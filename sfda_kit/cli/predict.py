@@ -13,7 +13,7 @@ from sfda_kit.cli.output import errors, stdout
 from sfda_kit.errors import DataError, UserError
 
 if TYPE_CHECKING:
-    from sfda_kit.inference.adapted_model import AdaptedCard
+    from sfda_kit.inference.adapted_card import AdaptedCard
     from sfda_kit.inference.predictor import Prediction
 
 FORMATS = ("csv", "json")
@@ -30,16 +30,20 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")] = "auto",
 ) -> None:
     """Predict path, class and probability of images with the model of a run."""
-    from sfda_kit.config.models import ComputeConfig
-    from sfda_kit.device import choose_device
-    from sfda_kit.inference.adapted_model import load_model
-    from sfda_kit.inference.predictor import Predictor, find_images, refuse
+    from sfda_kit.data.unlabelled_folder import find_images
+    from sfda_kit.inference.adapted_card import read_adapted_card
 
     check_choice("--format", format_, FORMATS)
-    chosen = choose_device(ComputeConfig(device=device))
-    model, card = load_model(run, chosen)
-    predictor = Predictor(model, card, _unit(unit, card), chosen)
+    wanted_unit = _unit(unit, read_adapted_card(run)[0])
     found = find_images(images)
+
+    from sfda_kit.config.models import ComputeConfig  # Mistakes are told before torch is imported.
+    from sfda_kit.device import choose_device
+    from sfda_kit.inference.adapted_model import load_model
+    from sfda_kit.inference.predictor import Predictor, refuse
+
+    chosen = choose_device(ComputeConfig(device=device))
+    predictor = Predictor(*load_model(run, chosen), wanted_unit, chosen)
     skipped = []
 
     def report(error: DataError) -> None:

@@ -40,8 +40,10 @@ def _written_options(component: Component) -> list[str] | None:
     if path is None or path.suffix != ".py":
         return None
     classes = (node for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.ClassDef))
-    found = next((node for node in classes if node.name == name and not node.decorator_list and not node.keywords), None)
-    made = {node.name: node.args for node in found.body if isinstance(node, ast.FunctionDef)} if found else {}
+    found = next(
+        (node for node in classes if node.name == name and not node.decorator_list and not node.keywords), None
+    )
+    made = {node.name: node.args for node in found.body if isinstance(node, ast.FunctionDef)}
     taken = made.get("__init__")
     if taken is None or taken.kwarg or "__new__" in made:
         return None

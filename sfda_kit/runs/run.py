@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sfda_kit.adaptation.prepare import baseline_models, fill_banks, prepare_context
 from sfda_kit.data.views import Normalisation
 from sfda_kit.device import autocast, choose_device
-from sfda_kit.inference.adapted_model import AdaptedCard, save_adapted
+from sfda_kit.inference.adapted_card import AdaptedCard
+from sfda_kit.inference.adapted_model import save_adapted
 from sfda_kit.results.cost import trained_parameters
 from sfda_kit.results.journal import Journal, new_record
 from sfda_kit.results.tracking import tracked
