@@ -76,7 +76,8 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     """Resolve the configuration, adapt with a live view, and show the report."""
     from sfda_kit.cli.label_free_table import show_label_free
     from sfda_kit.cli.live import reporting
-    from sfda_kit.cli.output import results, tell_failed_plugins
+    from sfda_kit.cli.output import notices, results, tell_failed_plugins
+    from sfda_kit.cli.result_table import show_next
     from sfda_kit.runs.plan import plan_method
 
     console = results(chosen.json)
@@ -90,4 +91,5 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     with reporting(console) as listener:
         record = adapt_plan(plan, where, chosen.runs_dir, chosen.resume, listener, chosen.tracker or ())
     show_label_free(console, record)
+    show_next(notices(chosen.json), record)
     return record

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from sfda_kit.cli import options
+
 FORMATS = ("safetensors", "onnx")
 
 
 def export(
-    run: Annotated[Path, typer.Option(help="Run folder of `sfda-kit run` or `sfda-kit adapt`.")],
+    run: options.RunFolder,
     format_: Annotated[str, typer.Option("--format", help="safetensors or onnx.")] = "safetensors",
     out: Annotated[Path | None, typer.Option(help="File to write; default: RUN/export/model.<format>.")] = None,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from sfda_kit.cli import completion
 from sfda_kit.cli.groups import HELP_PANEL, OptionGroup, Setting, parameters
 from sfda_kit.errors import UserError
 
@@ -52,6 +53,12 @@ SkipBad = Annotated[
     bool, Setting("dataset.skip_bad", "Leave out and record unreadable images and held-out copies.", flag="--skip-bad")
 ]
 Assignments = Annotated[Texts, typer.Option("--set", help="Any setting: KEY.KEY=VALUE; repeatable.")]
+RunFolder = Annotated[
+    Path, typer.Option(help="Run folder of `sfda-kit run` or `sfda-kit adapt`.", autocompletion=completion.runs)
+]
+DatasetName = Annotated[
+    str, typer.Argument(help="As `sfda-kit data list` names it.", autocompletion=completion.parts("dataset"))
+]
 RunsDir = Annotated[Path, typer.Option(help="Where run folders are made.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Last line of stdout: one JSON object.")]
 
@@ -129,7 +136,12 @@ class OutputOptions(OptionGroup):
     no_pictures: Annotated[
         bool, Setting("compute.pictures", "Keep no picture.", read=lambda _: False, flag="--no-pictures")
     ] = False
-    tracker: Annotated[Texts, typer.Option(help="Send figures there too, e.g. tensorboard; repeatable.")]
+    tracker: Annotated[
+        Texts,
+        typer.Option(
+            help="Send figures there too, e.g. tensorboard; repeatable.", autocompletion=completion.parts("tracker")
+        ),
+    ]
     json: AsJson = False
 
 

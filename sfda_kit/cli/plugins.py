@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfda_kit.cli import completion
+
 if TYPE_CHECKING:
     from sfda_kit.plugins.component import Component
     from sfda_kit.plugins.discovery import Installation
@@ -15,11 +17,14 @@ app = typer.Typer(help="Installed plugins and their parts.", no_args_is_help=Tru
 
 
 @app.command("list")
-def list_(kind: Annotated[str | None, typer.Option(help="Show one kind of part only.")] = None) -> None:
+def list_(
+    kind: Annotated[
+        str | None, typer.Option(help="Show one kind of part only.", autocompletion=completion.kinds)
+    ] = None,
+) -> None:
     """List plugins, their parts, and the plugins that could not be loaded."""
-    from rich.table import Table
-
     from sfda_kit.cli.output import errors, results
+    from sfda_kit.cli.tables import print_table, table_of
     from sfda_kit.errors import UserError, did_you_mean
     from sfda_kit.plugins.discovery import installation
     from sfda_kit.plugins.hookspecs import KINDS
@@ -27,12 +32,13 @@ def list_(kind: Annotated[str | None, typer.Option(help="Show one kind of part o
     if kind and kind not in KINDS:
         raise UserError(f"Unknown kind {kind!r}. {did_you_mean(kind, KINDS)}")
     found = installation()
-    table = Table("kind", "name", "from", "what it is", box=None, header_style="bold", pad_edge=False)
+    table = table_of("kind", "name", "from", "what it is")
+    table.columns[1].no_wrap = table.columns[2].no_wrap = True
     for wanted in [kind] if kind else KINDS:
         for part in found.registry.of_kind(wanted):
             alias = f" (also called {part.alias})" if part.alias else ""
             table.add_row(part.kind, part.name, part.owner, part.summary + alias)
-    results().print(table)
+    print_table(results(), table)
     for line in _problems(found):
         errors().print(line, markup=False, soft_wrap=True)
 
@@ -53,8 +59,11 @@ def _problems(found: Installation) -> Iterator[str]:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a part, for example nrc.")],
-    kind: Annotated[str | None, typer.Option(help="The kind of part, where several have this name.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of a part, for example nrc.", autocompletion=completion.any_part)],
+    kind: Annotated[
+        str | None,
+        typer.Option(help="The kind of part, where several have this name.", autocompletion=completion.kinds),
+    ] = None,
 ) -> None:
     """Show one part: its paper, its presets, and where it differs from its authors' code."""
     from sfda_kit.plugins.discovery import registry

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from sfda_kit.cli.output import errors, stdout
+from sfda_kit.cli import options
+from sfda_kit.cli.output import errors, notices, stdout
 from sfda_kit.errors import DataError, UserError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ FORMATS = ("csv", "json")
 
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.", show_default=False)],
-    run: Annotated[Path, typer.Option(help="Run folder of `sfda-kit run` or `sfda-kit adapt`.")],
+    run: options.RunFolder,
     format_: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",
     out: Annotated[Path | None, typer.Option(help="File to write instead of stdout.")] = None,
     unit: Annotated[str | None, typer.Option(help="What files hold: mm, celsius, ...; default: as adapted.")] = None,
@@ -70,7 +71,7 @@ def _unit(wanted: str | None, card: AdaptedCard) -> str | None:
     if wanted is not None:
         check_choice("--unit", wanted, tuple(modality(card.modality).units))
     elif card.modality == "depth" and card.unit is None:
-        errors().print("notice: depth is read as millimetres (--unit says otherwise)")
+        notices().print("notice: depth is read as millimetres (--unit says otherwise)")
     return wanted
 
 

@@ -24,9 +24,13 @@ sfda-kit run --method tgkt --dataset sun-rgbd --data-root FOLDER
 @takes_options
 def run(chosen: options.RunOptions) -> None:
     """Train (or reuse) a source model, adapt it to another sensor, evaluate and record."""
+    from sfda_kit.cli.output import notices
+    from sfda_kit.cli.result_table import show_next
+
     with flags.json_on_failure(chosen.json, chosen.method, chosen.runs_dir):
         wanted = flags.configuration(options.given(chosen), chosen.config, chosen.set_)
         record = execute(wanted, chosen.runs_dir, chosen.resume, chosen.json, chosen.tracker or ())
+        show_next(notices(chosen.json), record)
     if chosen.json:
         flags.print_json(record.summary())
 

@@ -116,12 +116,13 @@ def show(
 
 def _show_card(console: Console, card: SourceCard) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, show_header=False)
+    from sfda_kit.cli.tables import print_table, table_of
+
+    table = table_of("", "", show_header=False)
     for name, value in _lines(card).items():
         table.add_row(f"[bold]{name}[/]", escape(value))
-    console.print(table)
+    print_table(console, table)
 
 
 def _lines(card: SourceCard) -> dict[str, str]:
@@ -195,13 +196,12 @@ def _triple(option: str, text: str | None) -> Any:
 
 def _show_matching(console: Console, matching: Matching) -> None:
     from rich.markup import escape
-    from rich.table import Table
+
+    from sfda_kit.cli.tables import print_table, table_of
 
     wrong = [f"{name} {list(found)}, expected {list(wanted)}" for name, found, wanted in matching.mismatched]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("tensors")
-    table.add_column("number", justify="right")
-    table.add_column("names")
+    table = table_of("tensors", "number", "names")
+    table.columns[1].justify = "right"
     rows = {
         "taken over": list(matching.placed),
         "of another shape": wrong,
@@ -212,4 +212,4 @@ def _show_matching(console: Console, matching: Matching) -> None:
         shown = [] if title == "taken over" else names[:SHOWN]
         more = [f"... and {len(names) - SHOWN} more"] if shown and len(names) > SHOWN else []
         table.add_row(title, str(len(names)), escape("\n".join([*shown, *more])))
-    console.print(table)
+    print_table(console, table)

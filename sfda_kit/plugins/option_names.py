@@ -39,10 +39,10 @@ def _written_options(component: Component) -> list[str] | None:
     path = source_path(module)
     if path is None or path.suffix != ".py":
         return None
-    classes = (node for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.ClassDef))
-    found = next(
-        (node for node in classes if node.name == name and not node.decorator_list and not node.keywords), None
-    )
+    classes = {node.name: node for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.ClassDef)}
+    found = classes.get(name)
+    if found is None or found.decorator_list or found.keywords:
+        return None
     made = {node.name: node.args for node in found.body if isinstance(node, ast.FunctionDef)}
     taken = made.get("__init__")
     if taken is None or taken.kwarg or "__new__" in made:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfda_kit.data.task import Task, build_task
-from sfda_kit.events import Listener, reading_progress, silent
+from sfda_kit.events import Listener, logged, reading_progress
 from sfda_kit.results.journal import in_run_folder
 from sfda_kit.results.record import Record
 from sfda_kit.results.store import RunFolder
@@ -25,7 +25,7 @@ def run(
     runs_dir: Path = Path("runs"),
     *,
     resume: bool = False,
-    listener: Listener = silent,
+    listener: Listener = logged,
     trackers: Sequence[str] = (),
 ) -> Record:
     """Do what ``sfda-kit run`` does: train or load a source model, adapt it, evaluate it, and return the record.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from sfda_kit.events import Event, Listener, silent
 from sfda_kit.files import explain_write_errors, remove_unfinished_writes
 from sfda_kit.paths import cache_dir
 
+_LOGGER = logging.getLogger(__name__)
+
 
 def cached_stage(
     kind: str, identity: dict[str, Any], make: Callable[[Path], None], listener: Listener = silent
@@ -28,6 +31,7 @@ def cached_stage(
     """
     final = _folder(kind, identity)
     found = _is_whole(final)
+    _LOGGER.debug("%s is %s: %s", kind, "cached" if found else "not cached", final)
     if not found:
         with _locked(final):
             found = _is_whole(final)  # another process may have made it meanwhile
