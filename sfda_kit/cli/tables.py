@@ -27,7 +27,7 @@ def print_table(console: Console, table: Table) -> None:
     needed = sum(_least_width(console, column) for column in table.columns) + 2 * (len(table.columns) - 1)
     width = console.width
     for column in table.columns:
-        column.overflow = "ignore" if column.no_wrap else "fold"
+        column.overflow = "crop" if column.no_wrap else "fold"
     console.width = max(width, needed)
     try:
         console.print(table)

@@ -126,10 +126,16 @@ class Run(ABC):
         )
         save_adapted(state.model, card, self.folder.path / "model")
         if self.config.compute.pictures:
-            from sfda_kit.results.figures import draw_curves, draw_pairs
+            self._draw(state)
 
-            draw_curves(self.journal.history, self.folder.path / "pictures" / "curves.png")
-            draw_pairs(self.context, self.folder.path / "pictures" / "pairs.png")
+    def _draw(self, state: EpochState) -> None:
+        from sfda_kit.results.figures import draw_curves, draw_pairs, draw_predictions
+
+        pictures = self.folder.path / "pictures"
+        source_only = self.record.baselines.get("source-only", {}).get("heldout_accuracy")
+        draw_curves(self.journal.history, pictures / "curves.png", source_only)
+        draw_pairs(self.context, pictures / "pairs.png")
+        draw_predictions(self.context.target, state.bank, self.card.classes, pictures / "predictions.png")
 
 
 def described_source(card: SourceCard) -> dict[str, Any]:
