@@ -118,7 +118,7 @@ def draw_predictions(view: ImageView, bank: FeatureBank, classes: Sequence[str],
     ``bank``: what the model predicts for the images of ``view``, row by row. The images are spread evenly over the
     probabilities. No label is read.
     """
-    certainty, codes = bank.probabilities.max(dim=1)
+    certainty, codes = bank.probabilities.cpu().max(dim=1)
     order = certainty.argsort(stable=True)
     count = min(SHOWN, len(order))
     chosen = order[torch.linspace(0, len(order) - 1, count).round().long()]
