@@ -89,17 +89,19 @@ def main() -> None:
     }
     found = {"repeats": arguments.repeats, "median_cpu_s": medians, "versions": versions()}
     arguments.out.write_text(json.dumps(found, indent=2) + "\n")
-    table = in_markdown(medians)
+    table = in_markdown(medians, arguments.repeats)
     arguments.out.with_suffix(".md").write_text(table)
     Console().print(table, markup=False)
 
 
-def in_markdown(medians: dict[str, dict[str, float]]) -> str:
+def in_markdown(medians: dict[str, dict[str, float]], repeats: int) -> str:
     heads = list(next(iter(medians.values())))
     lines = [["command", *heads], ["---", *("---:" for _ in heads)]]
     lines += [[name, *(f"{found[when]:.2f}" for when in heads)] for name, found in medians.items()]
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"CPU seconds until a command has answered (`benchmarks/speed/startup.py`), medians.\n\n{text}\n"
+    return (
+        f"CPU seconds until a command has answered (`benchmarks/speed/startup.py`), medians of {repeats}.\n\n{text}\n"
+    )
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ def speaking(wanted: Loudness) -> Iterator[None]:
     _Said.loudness = wanted
     logger, handler = logging.getLogger("sfda_kit"), _ToStderr()
     before = logger.level
-    logger.setLevel(wanted.value)
+    logger.setLevel(min(wanted.value, logging.WARNING))  # The log of a run hears warnings even with -q.
+    handler.setLevel(wanted.value)
     logger.addHandler(handler)
     try:
         yield

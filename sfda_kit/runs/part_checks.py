@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
     from sfda_kit.interfaces.recipe import Recipe
 
-NO_PART = {"validator": ("last", "all")}
-"""The words that stand in the place of a name."""
+NO_PART = ("none", "last", "all")
+"""The words that stand in the place of the name of a part."""
 
 
 def check_names(config: RunConfig) -> None:
@@ -22,12 +22,12 @@ def check_names(config: RunConfig) -> None:
     with_part_names(config.model_dump(), _checked_name)
     check_written_options(registry().get("encoding", config.encoding.name), config.encoding.options)
     for chosen in (config.adapt.select, config.adapt.validator):
-        if chosen.name not in NO_PART["validator"]:
+        if chosen.name not in NO_PART:
             check_written_options(registry().get("validator", chosen.name), chosen.options)
 
 
 def _checked_name(kind: str, name: str) -> str:
-    if name != "none" and name not in NO_PART.get(kind, ()):
+    if name not in NO_PART:
         registry().get(kind, name)
     return name
 
