@@ -45,7 +45,7 @@ from .errors import UserError as UserError
 from .errors import did_you_mean as did_you_mean
 from .events import Event as Event
 from .files import explain_write_errors as explain_write_errors
-from .inference.adapted_model import AdaptedCard as AdaptedCard
+from .inference.adapted_card import AdaptedCard as AdaptedCard
 from .inference.adapted_model import load_model as load_model
 from .inference.predictor import Prediction as Prediction
 from .inference.predictor import predict as predict

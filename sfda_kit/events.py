@@ -26,6 +26,16 @@ class Event:
 
 Listener = Callable[[Event], None]
 _LOGGER = logging.getLogger("sfda_kit")
+_LOGGER.addHandler(logging.NullHandler())
+_EVENTS = logging.getLogger("sfda_kit.events")
+
+
+def logged(event: Event) -> None:
+    """Log stages, epochs and notices to ``sfda_kit.events`` at the level INFO: nothing is shown unless it is asked."""
+    if event.kind == "notice":
+        _EVENTS.info("%s", event.data["text"])
+    elif event.kind in ("stage", "epoch"):
+        _EVENTS.info("%s %s: %s", event.kind, event.stage, event.data)
 
 
 def silent(event: Event) -> None:
@@ -34,20 +44,23 @@ def silent(event: Event) -> None:
 
 
 def say(text: str) -> None:
-    """Tell ``text`` where no listener is at hand: those of ``hearing`` get it as a notice, else it goes to stderr."""
+    """Tell ``text`` where no listener is at hand: that of ``hearing`` gets it as a notice, else it is logged."""
     _LOGGER.warning(text)
 
 
 @contextmanager
 def hearing(listener: Listener) -> Iterator[None]:
-    """Pass on what is said meanwhile, by any thread, to ``listener``."""
-    handler = logging.Handler()
-    handler.emit = lambda record: listener(Event("notice", data={"text": record.getMessage()}))  # type: ignore[method-assign]
-    _LOGGER.addHandler(handler)
+    """Pass on what is said meanwhile, by any thread, to ``listener``, which hears it in place of the log."""
+
+    def heard(record: logging.LogRecord) -> bool:
+        listener(Event("notice", data={"text": record.getMessage()}))
+        return False
+
+    _LOGGER.addFilter(heard)  # A filter of a logger sees what is said to it, and not what modules log below it.
     try:
         yield
     finally:
-        _LOGGER.removeHandler(handler)
+        _LOGGER.removeFilter(heard)
 
 
 def to_all(*listeners: Listener) -> Listener:

@@ -12,7 +12,8 @@ from sfda_kit.config.models import ModelConfig
 from sfda_kit.files import write_json
 from sfda_kit.models.network import build_network
 from sfda_kit.source.sealed_card import sealed
-from sfda_kit.source.source_card import SourceCard, load_card, save_source
+from sfda_kit.source.source_card import SourceCard, load_card
+from sfda_kit.source.source_models import save_source
 
 from .conftest import TI, TR, shape_mask
 

@@ -24,7 +24,7 @@ from sfda_kit.config.yaml import parse_yaml, read_yaml
 from sfda_kit.datasets.groups import read_groups
 from sfda_kit.datasets.image_lists import read_list
 from sfda_kit.datasets.list_table import read_table
-from sfda_kit.inference.adapted_model import AdaptedCard
+from sfda_kit.inference.adapted_card import AdaptedCard
 from sfda_kit.leaderboard.build import build_board
 from sfda_kit.leaderboard.render.markdown import markdown
 from sfda_kit.results.collection import load_runs

@@ -17,7 +17,8 @@ from sfda_kit.events import Event
 from sfda_kit.plugins.boundary import call, refuse
 from sfda_kit.plugins.code_hash import part_identity
 from sfda_kit.plugins.discovery import build_part
-from sfda_kit.source.source_card import WEIGHTS_FILE, load_weights, save_weights
+from sfda_kit.source.source_card import WEIGHTS_FILE
+from sfda_kit.source.source_models import load_weights, save_weights
 from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.loop import Term, TrainingStage, seeded_generator, steps_per_epoch, train_stage
 from sfda_kit.training.schedules import one_cycle

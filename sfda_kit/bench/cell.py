@@ -44,9 +44,9 @@ def execute(job: Job) -> None:
     from sfda_kit.config.models import RunConfig
     from sfda_kit.events import silent
     from sfda_kit.runs.labelled import run_plan
-    from sfda_kit.runs.plan import resolve
+    from sfda_kit.runs.plan import plan_run
 
-    plan = resolve(RunConfig.model_validate(job.config))
+    plan = plan_run(RunConfig.model_validate(job.config))
     told = False
     while True:
         try:

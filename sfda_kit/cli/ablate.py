@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sfda_kit.cli import bench, flags, options
+from sfda_kit.cli import bench, completion, flags, options
 from sfda_kit.cli.groups import OptionGroup, takes_options
 from sfda_kit.cli.options import (
     AdaptationOptions,
@@ -32,7 +32,18 @@ sfda-kit ablate --method tgkt --bridge copy,unet --aligner bn-stats=0,0.1
 sfda-kit ablate --method shot,socket --set adapt.lr=0.01,0.02 --seeds 0,1
 sfda-kit ablate --config study.yaml --report-only
 """
-Levels = Annotated[str | None, typer.Option(metavar="A,B,...", help="Levels of this part; the first is the baseline.")]
+
+
+def _levels(kind: str) -> typer.models.OptionInfo:
+    found: typer.models.OptionInfo = typer.Option(
+        metavar="A,B,...",
+        help="Levels of this part; the first is the baseline.",
+        autocompletion=completion.parts(kind, "none"),
+    )
+    return found
+
+
+Bridges = Annotated[str | None, _levels("bridge")]
 
 
 class CellOptions(OptionGroup):
@@ -51,7 +62,12 @@ class AblateOptions(
     BasicOptions, TaskOptions, ImageOptions, ModelOptions, SourceOptions, AdaptationOptions, PartOptions, CellOptions
 ):
     without = ("seed", "select", "on_collapse")
-    method: Annotated[str | None, typer.Option(help="Method to take apart; A,B varies the method too.")]
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="Method to take apart; A,B varies the method too.", autocompletion=completion.parts("method")
+        ),
+    ]
     config: Annotated[Path | None, typer.Option(help="A study: a suite file with a grid.")]
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=V1,V2,... varies a setting, KEY=VALUE holds it.")]
     seeds: Annotated[str | None, typer.Option(metavar="0,1,...", help="Seeds of every cell; default: 0,1,2.")]
@@ -59,11 +75,16 @@ class AblateOptions(
         False
     )
     name: Annotated[str | None, typer.Option(help="Name of the study; default: ablate-METHOD.")]
-    bridge: Levels
-    input_bridge: Levels
-    teacher_bridge: Levels
-    labeler: Levels
-    aligner: Annotated[list[str] | None, typer.Option(help="NAME=W1,W2,...; 0 removes the term; repeatable.")]
+    bridge: Bridges
+    input_bridge: Bridges
+    teacher_bridge: Bridges
+    labeler: Annotated[str | None, _levels("labeler")]
+    aligner: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=W1,W2,...; 0 removes the term; repeatable.", autocompletion=completion.parts("aligner")
+        ),
+    ]
 
 
 @takes_options

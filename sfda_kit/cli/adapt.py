@@ -78,14 +78,18 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     """Resolve the configuration, adapt with a live view, and show the report."""
     from sfda_kit.cli.label_free_table import show_label_free
     from sfda_kit.cli.live import reporting
-    from sfda_kit.cli.output import results, tell_failed_plugins
+    from sfda_kit.cli.output import notices, results, tell_failed_plugins
     from sfda_kit.cli.profile_table import profiled
-    from sfda_kit.data.folder_task import ImageFolders
+    from sfda_kit.cli.result_table import show_next
     from sfda_kit.events import to_all
-    from sfda_kit.runs.unlabelled import adapt_folders
+    from sfda_kit.runs.plan import plan_method
 
     console = results(chosen.json)
     tell_failed_plugins()
+    plan_method(config)  # Wrong names are told before torch is imported.
+    from sfda_kit.data.folder_task import ImageFolders
+    from sfda_kit.runs.unlabelled import adapt_folders
+
     data = config.dataset
     where = ImageFolders(chosen.target_dir, chosen.ti_dir, chosen.modality, data.unit or "mm", data.skip_bad)
     following = chosen.tracker or ()
@@ -93,4 +97,5 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
         heard = to_all(listener, told)
         record = adapt_folders(config, where, chosen.runs_dir, resume=chosen.resume, listener=heard, trackers=following)
     show_label_free(console, record)
+    show_next(notices(chosen.json), record)
     return record

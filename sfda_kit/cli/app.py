@@ -30,12 +30,15 @@ from sfda_kit.cli import (
     source,
 )
 from sfda_kit.cli.groups import Command
-from sfda_kit.cli.output import errors, print_error
+from sfda_kit.cli.loudness import Loudness, speaking
+from sfda_kit.cli.output import errors, notices, print_error
 from sfda_kit.errors import InterruptError, RenamedWarning, SfdaKitError, UserError, brief
 from sfda_kit.files import scarcity
 
 RENAMED = {"--depth-unit": "--unit"}
 """Options by an older name, which still work."""
+LOUDNESS = ("-q", "--quiet", "-v", "--verbose")
+"""The options of the command line as a whole that may stand anywhere in it."""
 
 
 class _Root(TyperGroup):
@@ -45,7 +48,10 @@ class _Root(TyperGroup):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        return super().parse_args(ctx, [_present_name(argument) for argument in args])
+        end = args.index("--") if "--" in args else len(args)
+        loudness = [argument for argument in args[:end] if argument in LOUDNESS]  # before or behind the command
+        others = [_present_name(argument) for argument in args[:end] if argument not in LOUDNESS]
+        return super().parse_args(ctx, [*loudness, *others, *args[end:]])
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -68,7 +74,7 @@ def _present_name(argument: str) -> str:
     name, equals, value = argument.partition("=")
     if name not in RENAMED:
         return argument
-    errors().print(f"notice: {name} is called {RENAMED[name]} now; the old name will be removed", markup=False)
+    notices().print(f"notice: {name} is called {RENAMED[name]} now; the old name will be removed", markup=False)
     return f"{RENAMED[name]}{equals}{value}"
 
 
@@ -77,7 +83,7 @@ def _shown(otherwise: Callable[..., None]) -> Callable[..., None]:
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, RenamedWarning):
-            errors().print(f"notice: {message}", markup=False, soft_wrap=True)
+            notices().print(f"notice: {message}", markup=False, soft_wrap=True)
         else:
             otherwise(message, category, *place, **more)
 
@@ -116,11 +122,19 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors alone.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say what happens inside, and show tracebacks.")
+    ] = False,
 ) -> None:
     del version
+    if quiet and verbose:
+        raise UserError("-q and -v contradict each other: give one of them.")
+    context.with_resource(speaking(Loudness.QUIET if quiet else Loudness.VERBOSE if verbose else Loudness.NORMAL))
 
 
 def main() -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sfda_kit.cli import completion
+
 if TYPE_CHECKING:
     from sfda_kit.bench.cells import ResolvedCell
     from sfda_kit.bench.progress import Progress
@@ -26,6 +28,11 @@ class _RunByDefault(TyperGroup):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Offer the suites beside the commands."""
+        item = type(super().shell_complete(ctx, "")[0])  # Typer brings its own click, or needs that of its version.
+        return [*super().shell_complete(ctx, incomplete), *map(item, completion.suites(incomplete))]
+
 
 app = typer.Typer(
     cls=_RunByDefault,
@@ -33,19 +40,37 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="A shipped suite (`bench list`) or a YAML file.")]
+SuiteName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SUITE", help="A shipped suite (`bench list`) or a YAML file.", autocompletion=completion.suites
+    ),
+]
 RunsDir = Annotated[Path | None, typer.Option(help="Where run folders are made; default: runs/NAME.")]
 DataRoot = Annotated[Path | None, typer.Option(help="Folder of the suite's data set on this disk.")]
-Methods = Annotated[list[str] | None, typer.Option("--method", help="Only this method; repeatable.")]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option("--method", help="Only this method; repeatable.", autocompletion=completion.parts("method")),
+]
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Only this task; repeatable.")]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed; repeatable.")]
-ExecutorName = Annotated[str, typer.Option("--executor", help="Where cells run: local, ray, slurm or a plugin's.")]
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="Where cells run: local, ray, slurm or a plugin's.",
+        autocompletion=completion.parts("executor"),
+    ),
+]
 ExecutorOptions = Annotated[list[str] | None, typer.Option("--executor-option", help="NAME=VALUE; repeatable.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Cells at once; default: what the place has room for.")]
 OverwriteRule = Annotated[
     str, typer.Option("--overwrite", help="never, failed or always: which ended cells run again.")
 ]
-Trackers = Annotated[list[str] | None, typer.Option("--tracker", help="Follow each cell, e.g. tensorboard.")]
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option("--tracker", help="Follow each cell, e.g. tensorboard.", autocompletion=completion.parts("tracker")),
+]
 
 
 @app.command("run")
@@ -118,17 +143,16 @@ def clean(
 @app.command("list")
 def list_() -> None:
     """List the suites that come with the toolkit."""
-    from rich.table import Table
-
     from sfda_kit.bench.suite import load_suite, shipped_suites
     from sfda_kit.cli.output import results
+    from sfda_kit.cli.tables import print_table, table_of
 
-    table = Table("name", "cells", "what it is", box=None, header_style="bold", pad_edge=False)
+    table = table_of("name", "cells", "what it is")
     for name in shipped_suites():
         suite = load_suite(name)
         cells = len(suite.tasks) * len(suite.methods) * len(suite.models) * len(suite.seeds)
         table.add_row(name, str(cells), suite.title)
-    results().print(table)
+    print_table(results(), table)
 
 
 def _wanted(name: str, *chosen: list[Any] | None) -> Suite:

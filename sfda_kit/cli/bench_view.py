@@ -17,7 +17,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sfda_kit.cli.loudness import is_quiet
 from sfda_kit.cli.output import is_interactive
+from sfda_kit.cli.tables import print_table, table_of
 
 if TYPE_CHECKING:
     from sfda_kit.bench.cells import ResolvedCell, State
@@ -38,6 +40,9 @@ STATES: dict[State, str] = {
 @contextmanager
 def watching(console: Console, workers: int) -> Iterator[Callable[[Progress, ResolvedCell | None], None]]:
     """Yield a listener for ``run_cells`` that prints each ended cell and, on a terminal, shows the suite below."""
+    if is_quiet():
+        yield lambda *_: None
+        return
     view = SuiteView(workers)
 
     def tell(progress: Progress, cell: ResolvedCell | None) -> None:
@@ -122,14 +127,14 @@ def show_status(console: Console, progress: Progress, suite: Suite) -> None:
     """Print one table for each task and network, then the reasons of failed and skipped cells."""
     for task, model in product(suite.tasks, suite.models):
         console.print(f"[bold]{escape(task)}[/], {escape(model)}", soft_wrap=True)
-        table = Table("method", "cells", box=None, pad_edge=False, header_style="bold")
+        table = table_of("method", "cells")
         table.add_column("held out", justify="right")
         for method in suite.methods:
             cells = [c for c in progress.cells if (c.cell.task, c.cell.model, c.cell.method) == (task, model, method)]
             table.add_row(
                 escape(method), counts(Counter(progress.states[c.key] for c in cells)), _accuracy(progress, cells)
             )
-        console.print(table)
+        print_table(console, table)
     for text in damaged(progress):
         console.print(text, soft_wrap=True, markup=False)
     for (method, reason), number in _reasons(progress).items():

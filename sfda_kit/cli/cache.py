@@ -29,22 +29,22 @@ WORDS = {
 def info(as_json: options.AsJson = False) -> None:
     """List what the cache holds: size, last use, and what each entry is."""
     from rich.markup import escape
-    from rich.table import Table
 
     from sfda_kit.cli.output import results
+    from sfda_kit.cli.tables import print_table, table_of
     from sfda_kit.data.cache_contents import entries
     from sfda_kit.data.cache_limit import LIMIT_VARIABLE, cache_limit
     from sfda_kit.paths import cache_dir
 
     found, limit = entries(), cache_limit()
     console = results(as_json)
-    table = Table("kind", "size", "last used", "what it is", box=None, header_style="bold", pad_edge=False)
+    table = table_of("kind", "size", "last used", "what it is")
     table.columns[1].justify = "right"
     for entry in found:
         what = f"{entry.what} (in use)" if entry.in_use else entry.what
         table.add_row(entry.kind, size_text(entry.size), _ago(entry.last_used), escape(what))
     if found:
-        console.print(table)
+        print_table(console, table)
     console.print(f"{cache_dir()}: {_summary(found)}", soft_wrap=True, markup=False)
     bound = "no limit" if limit is None else f"at most {size_text(limit)}, then those used longest ago go"
     console.print(f"decoded images: {bound} ({LIMIT_VARIABLE})", soft_wrap=True, markup=False)
@@ -88,12 +88,12 @@ def verify(as_json: options.AsJson = False) -> None:
     """Compare everything with its checksums; what is damaged is set aside and made again when a run needs it."""
     import time
 
-    from sfda_kit.cli.output import errors, results
+    from sfda_kit.cli.output import notices, results
     from sfda_kit.data.cache_contents import entries
     from sfda_kit.data.cache_verify import verify as check
 
     begin = time.monotonic()
-    with errors().status("reading ...") as status:
+    with notices().status("reading ...") as status:
         found = check(entries(), lambda entry: status.update(f"reading {WORDS[entry.kind]} ..."))
     console = results(as_json)
     for path in found.damaged:

@@ -54,7 +54,7 @@ def _described(part: Component) -> dict[str, str]:
 
 @app.command("show")
 def show(
-    dataset: Annotated[str, typer.Argument(help="As `sfda-kit data list` names it.")],
+    dataset: options.DatasetName,
     out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("sheet.png"),
     data_root: Annotated[Path | None, typer.Option(help="Folder of the data set on this disk.")] = None,
     modality: Annotated[list[str] | None, typer.Option(help="Rows of the sheet; default: all of the set.")] = None,
@@ -67,7 +67,7 @@ def show(
 ) -> None:
     """Draw a sheet of samples as the loader delivers them, each in every modality, with class names."""
     from sfda_kit.cli.data_look import open_to_look
-    from sfda_kit.cli.output import results
+    from sfda_kit.cli.output import notices, results
     from sfda_kit.datasets.channel_statistics import held
     from sfda_kit.datasets.sample_sheet import draw_pairs
 
@@ -78,7 +78,7 @@ def show(
     rows = draw_pairs(opened, out, modality or held(opened), domain, number, seed, encoding=encode)
     index = opened.index()
     for notice in (one for one in index.notices if not one.startswith("left out: ")):
-        results().print(f"notice: {notice}", soft_wrap=True, markup=False)
+        notices(on_stderr=False).print(f"notice: {notice}", soft_wrap=True, markup=False)
     line = (
         f"{len(index.names)} samples of {len(index.classes)} classes by {', '.join(index.domains)}; {len(rows)} drawn"
     )
@@ -107,11 +107,11 @@ def make_twin(
     seed: Annotated[int, typer.Option(min=0, help="Which scenes.")] = 0,
 ) -> None:
     """Write synthetic scenes exactly as a public data set lies on a disk, to try its loader."""
-    from sfda_kit.cli.output import errors, results
+    from sfda_kit.cli.output import notices, results
     from sfda_kit.datasets.twins import make_twin as write_twin
     from sfda_kit.datasets.twins import run_flags
 
-    with errors().status("rendering ...") as status:
+    with notices().status("rendering ...") as status:
         count = write_twin(
             layout, out, frames_per_class, seed, lambda done, total: status.update(f"scene {done} of {total}")
         )

@@ -26,7 +26,7 @@ def make_crops(
     """Cut labelled objects out of scenes, as pairs in the paired-folder layout with groups.csv and crops.csv."""
     import shlex
 
-    from sfda_kit.cli.output import errors, results
+    from sfda_kit.cli.output import notices, results
     from sfda_kit.datasets.nyuv2_crops import DOMAIN, CropRules
     from sfda_kit.datasets.nyuv2_crops import make_crops as cut
     from sfda_kit.errors import UserError, did_you_mean
@@ -34,7 +34,7 @@ def make_crops(
     if layout not in LAYOUTS:
         raise UserError(f"No objects can be cut out of {layout!r}. {did_you_mean(layout, LAYOUTS)}")
     rules = CropRules(min_side, max_side, raw_depth)
-    with errors().status("cutting ...") as status:
+    with notices().status("cutting ...") as status:
         counts = cut(
             labelled,
             out,

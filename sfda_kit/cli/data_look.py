@@ -15,7 +15,7 @@ def open_to_look(config: RunConfig, modalities: Sequence[str] | None, told: bool
 
     Incomplete samples are left out, and how many is printed. Raises ``UserError`` for a unit of no modality of the set.
     """
-    from sfda_kit.cli.output import errors
+    from sfda_kit.cli.output import notices
     from sfda_kit.datasets.open_dataset import open_dataset
     from sfda_kit.plugins.modalities import check_unit
     from sfda_kit.verify.sensors import assumed_sensors
@@ -30,5 +30,5 @@ def open_to_look(config: RunConfig, modalities: Sequence[str] | None, told: bool
     opened.index()
     if problems := opened.problems:
         text = f"{len(problems)} incomplete samples left out, such as: {problems[0]} (sfda-kit data verify names all)"
-        errors().print(f"notice: {text}", soft_wrap=True, markup=False)
+        notices().print(f"notice: {text}", soft_wrap=True, markup=False)
     return opened

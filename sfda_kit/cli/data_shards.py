@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make_shards(
-    dataset: Annotated[str, typer.Argument(help="As `sfda-kit data list` names it; it must lie in files.")],
+    dataset: options.DatasetName,
     out: Annotated[Path, typer.Argument(help="New or empty folder.")],
     data_root: options.DataRoot = None,
     shard_size: Annotated[int, typer.Option(min=1, help="Megabytes of one shard.")] = 1000,
@@ -28,7 +28,7 @@ def make_shards(
     set_: options.Assignments = None,
 ) -> None:
     """Write a set as tar shards (WebDataset): the same bytes, with class, domain, role and group."""
-    from sfda_kit.cli.output import errors, results
+    from sfda_kit.cli.output import notices, results
     from sfda_kit.plugins.discovery import build_part
     from sfda_kit.shards.make import make_shards as make
     from sfda_kit.verify.sensors import assumed_sensors
@@ -39,7 +39,7 @@ def make_shards(
         assumed = assumed_sensors(config)
         config = config.model_copy(update=dict(zip(("source", "target"), assumed, strict=True)))
     opened = build_part("dataset", dataset, config=config)
-    with errors().status("copying ...") as status:
+    with notices().status("copying ...") as status:
         made = make(opened, out, shard_size * 10**6, lambda done, total: status.update(f"sample {done:,} of {total:,}"))
     line = f"{made.samples:,} samples written to {out}; shards: {made.shards:,}"
     results().print(line, soft_wrap=True, markup=False)

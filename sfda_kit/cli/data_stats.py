@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def stats(
-    dataset: Annotated[str, typer.Argument(help="As `sfda-kit data list` names it.")],
+    dataset: options.DatasetName,
     data_root: options.DataRoot = None,
     out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("stats.png"),
     modality: Annotated[list[str] | None, typer.Option(help="Repeatable; default: all of the set.")] = None,

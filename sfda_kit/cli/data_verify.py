@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def verify(
-    dataset: Annotated[str, typer.Argument(help="As `sfda-kit data list` names it.")],
+    dataset: options.DatasetName,
     data_root: options.DataRoot = None,
     quick: Annotated[
         bool, typer.Option("--quick/--deep", help="Headers, names and pairs; deep (default): every pixel and byte.")

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from sfda_kit.cli import flags
+from sfda_kit.cli import flags, options
 from sfda_kit.cli.options import NetworkFactory
+
+FORMATS = ("safetensors", "onnx")
 
 
 def export(
-    run: Annotated[Path, typer.Option(help="Run folder of `sfda-kit run` or `sfda-kit adapt`.")],
+    run: options.RunFolder,
     format_: Annotated[str, typer.Option("--format", help="safetensors or onnx.")] = "safetensors",
     out: Annotated[Path | None, typer.Option(help="File to write; default: RUN/export/model.<format>.")] = None,
     network: NetworkFactory = None,
@@ -20,11 +22,14 @@ def export(
     """Write the model of a run as safetensors or ONNX, with classes and input description inside."""
     from sfda_kit.cli.output import results
     from sfda_kit.cli.predict import check_choice
+    from sfda_kit.inference.adapted_card import read_adapted_card
+
+    check_choice("--format", format_, FORMATS)
+    read_adapted_card(run)  # A mistake is told before torch is imported.
     from sfda_kit.inference.adapted_model import load_model
     from sfda_kit.inference.export import SUFFIXES, export_onnx, export_safetensors
 
     flags.allow(network)
-    check_choice("--format", format_, tuple(SUFFIXES))
     model, card = load_model(run)
     path = out or run / "export" / f"model{SUFFIXES[format_]}"
     write = export_onnx if format_ == "onnx" else export_safetensors

@@ -11,6 +11,8 @@ from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin, get_
 from typer.core import TyperCommand
 from typer.models import OptionInfo
 
+from sfda_kit.cli import completion
+
 HELP_PANEL = "Output"
 
 
@@ -24,7 +26,8 @@ class Setting(OptionInfo):
         self, path: str, help: str, default: str = "", read: Callable[[Any], Any] | None = None, flag: str | None = None
     ) -> None:
         shown = f" [dim]\\[default: {default}][/]" if default else ""
-        super().__init__(default=..., help=help + shown, param_decls=(flag,) if flag else None)
+        offer = completion.OF_SETTINGS.get(path)
+        super().__init__(default=..., help=help + shown, param_decls=(flag,) if flag else None, autocompletion=offer)
         self.path, self.read = path, read
 
     def of_value(self, value: Any) -> Any:

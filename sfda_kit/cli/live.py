@@ -15,7 +15,9 @@ from rich.spinner import Spinner
 from rich.table import Column, Table
 from rich.text import Text
 
+from sfda_kit.cli.loudness import is_quiet
 from sfda_kit.cli.output import is_interactive
+from sfda_kit.events import silent
 
 if TYPE_CHECKING:
     from sfda_kit.events import Event, Listener
@@ -26,6 +28,9 @@ BARS = "▁▂▃▄▅▆▇█"
 @contextmanager
 def reporting(console: Console) -> Iterator[Listener]:
     """Yield a listener for the length of a run: live on a terminal, plain lines in pipes and CI."""
+    if is_quiet():
+        yield silent
+        return
     if not is_interactive(console):
         yield PlainReport(console)
         return

@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from sfda_kit.cli import completion
 from sfda_kit.cli.groups import HELP_PANEL, OptionGroup, Setting, parameters
 from sfda_kit.errors import UserError
 
@@ -55,6 +56,12 @@ Assignments = Annotated[Texts, typer.Option("--set", help="Any setting: KEY.KEY=
 NetworkFactory = Annotated[
     str | None,
     typer.Option("--model", help="package.module:function that makes the network of a card that names it; it is run."),
+]
+RunFolder = Annotated[
+    Path, typer.Option(help="Run folder of `sfda-kit run` or `sfda-kit adapt`.", autocompletion=completion.runs)
+]
+DatasetName = Annotated[
+    str, typer.Argument(help="As `sfda-kit data list` names it.", autocompletion=completion.parts("dataset"))
 ]
 RunsDir = Annotated[Path, typer.Option(help="Where run folders are made.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Last line of stdout: one JSON object.")]
@@ -136,7 +143,12 @@ class OutputOptions(OptionGroup):
         bool, Setting("compute.pictures", "Keep no picture.", read=lambda _: False, flag="--no-pictures")
     ] = False
     profile: Annotated[bool, typer.Option("--profile", help="Tell where an epoch's time goes; keep a trace.")] = False
-    tracker: Annotated[Texts, typer.Option(help="Send figures there too, e.g. tensorboard; repeatable.")]
+    tracker: Annotated[
+        Texts,
+        typer.Option(
+            help="Send figures there too, e.g. tensorboard; repeatable.", autocompletion=completion.parts("tracker")
+        ),
+    ]
     json: AsJson = False
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, TextIO, cast
 
+from sfda_kit.cli.loudness import is_quiet, is_verbose
 from sfda_kit.errors import printable
 
 if TYPE_CHECKING:
@@ -20,6 +22,13 @@ def results(json_wanted: bool = False) -> Console:
     from sfda_kit.cli.safe_console import SafeConsole
 
     return SafeConsole(stderr=json_wanted, highlight=False)
+
+
+def notices(on_stderr: bool = True) -> Console:
+    """Return the console for what is no result and no error: notices, progress, hints. It is silent with ``-q``."""
+    from sfda_kit.cli.safe_console import SafeConsole
+
+    return SafeConsole(stderr=on_stderr, highlight=False, quiet=is_quiet())
 
 
 def errors() -> Console:
@@ -48,6 +57,8 @@ def print_error(error: Exception) -> None:
     text = str(error)
     more = f"... ({len(text) - LONGEST_ERROR} more characters)" if len(text) > LONGEST_ERROR else ""
     shown = escape(text[:LONGEST_ERROR] + more)
+    if is_verbose():
+        errors().print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True)
     errors().print(f"[bold red]Error:[/] {shown}", soft_wrap=True, highlight=False)
 
 
@@ -58,7 +69,7 @@ def tell_failed_plugins() -> None:
     if failed := installation().failed:
         named = "; ".join(str(plugin) for plugin in failed)
         text = f"Plugins that could not be loaded: {named}. What to do: sfda-kit plugins list"
-        errors().print(text, markup=False, soft_wrap=True)
+        notices().print(text, markup=False, soft_wrap=True)
 
 
 def is_interactive(console: Console) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfda_kit.cli import plugins_check, plugins_new, plugins_show
+from sfda_kit.cli import completion, plugins_check, plugins_new, plugins_show
 from sfda_kit.cli.groups import Command
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ app.command("check")(plugins_check.check)
 
 @app.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Option(help="Show one kind of part only.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Show one kind of part only.", autocompletion=completion.kinds)
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """List plugins, their parts, and the plugins that could not be loaded."""
@@ -50,15 +52,15 @@ def list_(
 
 
 def _print_table(parts: Sequence[Component]) -> None:
-    from rich.table import Table
-
     from sfda_kit.cli.output import results
+    from sfda_kit.cli.tables import print_table, table_of
 
-    table = Table("kind", "name", "from", "what it is", box=None, header_style="bold", pad_edge=False)
+    table = table_of("kind", "name", "from", "what it is")
+    table.columns[1].no_wrap = table.columns[2].no_wrap = True
     for part in parts:
         alias = f" (also called {part.alias})" if part.alias else ""
         table.add_row(part.kind, part.name, part.owner, part.summary + alias)
-    results().print(table)
+    print_table(results(), table)
 
 
 def _print_json(found: Installation, parts: Sequence[Component], faults: Sequence[Fault]) -> None:

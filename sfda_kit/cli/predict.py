@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from sfda_kit.cli import flags
+from sfda_kit.cli import flags, options
 from sfda_kit.cli.options import NetworkFactory
-from sfda_kit.cli.output import errors, stdout
+from sfda_kit.cli.output import errors, notices, stdout
 from sfda_kit.errors import DataError, UserError
 
 if TYPE_CHECKING:
-    from sfda_kit.inference.adapted_model import AdaptedCard
+    from sfda_kit.inference.adapted_card import AdaptedCard
     from sfda_kit.inference.predictor import Prediction
 
 FORMATS = ("csv", "json")
@@ -23,7 +23,7 @@ FORMATS = ("csv", "json")
 
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.", show_default=False)],
-    run: Annotated[Path, typer.Option(help="Run folder of `sfda-kit run` or `sfda-kit adapt`.")],
+    run: options.RunFolder,
     format_: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",
     out: Annotated[Path | None, typer.Option(help="File to write instead of stdout.")] = None,
     unit: Annotated[str | None, typer.Option(help="What files hold: mm, celsius, ...; default: as adapted.")] = None,
@@ -33,16 +33,20 @@ def predict(
     network: NetworkFactory = None,
 ) -> None:
     """Predict path, class and probability of images with the model of a run."""
-    from sfda_kit.config.models import ComputeConfig
-    from sfda_kit.device import choose_device
-    from sfda_kit.inference.predictor import Predictor, find_images, refuse
+    from sfda_kit.data.unlabelled_folder import find_images
+    from sfda_kit.inference.adapted_card import read_adapted_card
 
     flags.allow(network)
     check_choice("--format", format_, FORMATS)
+    _check_unit(unit, read_adapted_card(run)[0])
+    found = find_images(images)
+
+    from sfda_kit.config.models import ComputeConfig  # Mistakes are told before torch is imported.
+    from sfda_kit.device import choose_device
+    from sfda_kit.inference.predictor import Predictor, refuse
+
     chosen = choose_device(ComputeConfig(device=device))
     predictor = Predictor.of_run(run, unit, chosen)
-    _check_unit(unit, predictor.card)
-    found = find_images(images)
     skipped = []
 
     def report(error: DataError) -> None:
@@ -69,7 +73,7 @@ def _check_unit(wanted: str | None, card: AdaptedCard) -> None:
     if wanted is not None:
         check_choice("--unit", wanted, tuple(modality(card.modality).units))
     elif card.modality == "depth" and card.unit is None:
-        errors().print("notice: depth is read as millimetres (--unit says otherwise)")
+        notices().print("notice: depth is read as millimetres (--unit says otherwise)")
 
 
 @contextmanager

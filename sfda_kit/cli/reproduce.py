@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfda_kit.cli import flags, options
+from sfda_kit.cli import completion, flags, options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sfda_kit.bench.card import Card
     from sfda_kit.bench.reproduce import Verdict
 
 
 def reproduce(
-    card: Annotated[str | None, typer.Argument(help="A shipped card (--list) or a YAML file.")] = None,
+    card: Annotated[
+        str | None, typer.Argument(help="A shipped card (--list) or a YAML file.", autocompletion=completion.cards)
+    ] = None,
     runs_dir: options.RunsDir = Path("runs"),
     data_root: options.DataRoot = None,
     skip_bad: options.SkipBad = False,
@@ -67,7 +68,8 @@ def execute(name: str, runs_dir: Path, data_root: Path | None, skip_bad: bool, j
 def show_verdict(console: Console, verdict: Verdict) -> None:
     """Print the number of each seed, the band, and what differs from the card."""
     from rich.markup import escape
-    from rich.table import Table
+
+    from sfda_kit.cli.tables import print_table, table_of
 
     card, band = verdict.card, verdict.card.expected
     console.rule(align="left")
@@ -76,10 +78,10 @@ def show_verdict(console: Console, verdict: Verdict) -> None:
     console.print(f"{card.metric}: {verdict.mean:.2f} % (seeds {seeds})", soft_wrap=True)
     console.print(f"expected: {band.mean:.2f} %, from {band.low:.2f} to {band.high:.2f} ({escape(card.source.text)})")
     if verdict.differences:
-        table = Table("differs from the card", "card", "here", box=None, header_style="bold", pad_edge=False)
+        table = table_of("differs from the card", "card", "here")
         for difference in verdict.differences:
             table.add_row(*map(escape, difference))
-        console.print(table)
+        print_table(console, table)
     elif card.kind == "measured":
         console.print("nothing that the card knows of differs")
     said = "[green]inside the band[/]" if verdict.inside else "[red]outside the band[/]"
@@ -87,15 +89,19 @@ def show_verdict(console: Console, verdict: Verdict) -> None:
 
 
 def show_cards(console: Console) -> None:
-    """Print name, kind, method, expected number, number of runs and task of every shipped card."""
+    """Print name, kind, expected number and number of runs of every shipped card, below its task."""
     from rich.markup import escape
-    from rich.table import Table
 
     from sfda_kit.bench.card import load_reproduction_card, shipped_cards
+    from sfda_kit.cli.tables import print_table, table_of
 
-    table = Table("card", "kind", "method", "expected %", "runs", "task", box=None, header_style="bold", pad_edge=False)
-    for name in shipped_cards():
-        card: Card = load_reproduction_card(name)
-        runs = str(len(card.tasks) * len(card.seeds))
-        table.add_row(name, card.kind, card.method, f"{card.expected.mean:.1f}", runs, escape(card.task))
-    console.print(table)
+    table = table_of("card", "kind", "expected %", "runs")
+    cards = {name: load_reproduction_card(name) for name in shipped_cards()}
+    for task in dict.fromkeys(card.task for card in cards.values()):
+        table.add_section()
+        table.add_row(f"[italic]{escape(task)}[/]")
+        for name, card in cards.items():
+            if card.task == task:
+                runs = str(len(card.tasks) * len(card.seeds))
+                table.add_row(f"  {name}", card.kind, f"{card.expected.mean:.1f}", runs)
+    print_table(console, table)

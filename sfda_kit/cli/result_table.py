@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.table import Table
+
+from sfda_kit.cli.tables import print_table, table_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,14 +29,13 @@ def show_record(console: Console, record: Record) -> None:
     synthetic = " (synthetic)" if record.synthetic else ""
     title = f"{record.method}: {task['dataset']}{synthetic}, {task['source']} -> {task['target']}"
     console.print(escape(title), style="bold", soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("accuracy in %")
+    table = table_of("accuracy in %")
     for name in ("transductive", "per class", "held out", "per class"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     rows = {**record.baselines, record.method: record.metrics}
     for name, scores in rows.items():
         table.add_row(name, *(f"{scores[column]:.1f}" for column in COLUMNS))
-    console.print(table)
+    print_table(console, table)
     if record.oracle:
         console.print("trained with target labels: an upper bound that never ranks")
     source = record.metrics.get("source_accuracy")
@@ -50,6 +52,17 @@ def show_end(console: Console, record: Record) -> None:
     took = f"{cost['wall_s']:.0f} s, {cost['peak_memory_mb']:.0f} MiB"
     console.print(f"{took}, {cost['trained_parameters']:,.0f} parameters trained")
     console.print(f"written to {escape(record.run_dir)}", soft_wrap=True)
+
+
+def show_next(console: Console, record: Record) -> None:
+    """Print the commands that go on from a finished run."""
+    run = shlex.quote(record.run_dir)
+    commands = [f"predict IMAGES --run {run}", f"export --run {run}"]
+    if record.metrics:
+        commands.append(f"leaderboard show {shlex.quote(str(Path(record.run_dir).parent))}")
+    console.print("next:")
+    for command in commands:
+        console.print(f"  sfda-kit {command}", soft_wrap=True, markup=False)
 
 
 def show_mixture(console: Console, record: Record) -> None:

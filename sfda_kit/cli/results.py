@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sfda_kit.results.query import Answer
 
 app = typer.Typer(help="Ask stored records in SQL, write them as one table.", no_args_is_help=True)
@@ -50,20 +52,24 @@ def export_(
 
 
 def _notices(answer: Answer) -> None:
-    from sfda_kit.cli.output import errors
+    from sfda_kit.cli.output import notices
 
     for notice in answer.notices[:SHOWN]:
-        errors().print(f"notice: {notice}", markup=False, soft_wrap=True)
+        notices().print(f"notice: {notice}", markup=False, soft_wrap=True)
     if further := answer.notices[SHOWN:]:
-        errors().print(f"notice: {len(further)} further files are left out", markup=False)
+        notices().print(f"notice: {len(further)} further files are left out", markup=False)
 
 
 def _write_table(answer: Answer) -> None:
-    """Print a table that fits the terminal; in a pipe every cell is whole, on one line."""
+    """Print a table; on a terminal that it does not fit, print each row as lines of name and value instead.
+
+    In a pipe every row is one line. No value is cut anywhere.
+    """
     from rich.markup import escape
     from rich.table import Table
 
     from sfda_kit.cli.safe_console import SafeConsole
+    from sfda_kit.cli.tables import fits
 
     console = SafeConsole(highlight=False)
     if not console.is_terminal:
@@ -73,9 +79,22 @@ def _write_table(answer: Answer) -> None:
     for name, values in zip(answer.columns, columns, strict=True):
         numeric = any(isinstance(value, (int, float)) for value in values)
         table.add_column(escape(name), justify="right" if numeric else "left")
-    for cells in zip(*map(_cells, columns), strict=True):
+    rows = list(zip(*map(_cells, columns), strict=True))
+    for cells in rows:
         table.add_row(*map(escape, cells))
-    console.print(table)
+    if fits(console, table):
+        console.print(table)
+    else:
+        _print_as_lines(console, answer.columns, rows)
+
+
+def _print_as_lines(console: Console, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print every cell as one line, as psql does with wide rows."""
+    width = max(map(len, names))
+    for number, cells in enumerate(rows, start=1):
+        console.print(f"row {number} of {len(rows)}", style="bold")
+        for name, cell in zip(names, cells, strict=True):
+            console.print(f"  {name:<{width}}  {cell}", markup=False, soft_wrap=True)
 
 
 def _cells(values: Sequence[Any]) -> list[str]:

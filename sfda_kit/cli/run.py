@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sfda_kit.cli import flags, options
 from sfda_kit.cli.groups import takes_options
@@ -24,11 +24,15 @@ sfda-kit run --method tgkt --dataset sun-rgbd --data-root FOLDER
 @takes_options
 def run(chosen: options.RunOptions) -> None:
     """Train (or reuse) a source model, adapt it to another sensor, evaluate and record."""
+    from sfda_kit.cli.output import notices
+    from sfda_kit.cli.result_table import show_next
+
     with flags.json_on_failure(chosen.json, chosen.method, chosen.runs_dir):
         wanted = flags.configuration(options.given(chosen), chosen.config, chosen.set_)
         record = execute(
             wanted, chosen.runs_dir, chosen.resume, chosen.json, chosen.tracker or (), profile=chosen.profile
         )
+        show_next(notices(chosen.json), record)
     if chosen.json:
         flags.print_json(record.summary())
 
@@ -49,11 +53,11 @@ def execute(
     from sfda_kit.cli.result_table import show_record
     from sfda_kit.events import to_all
     from sfda_kit.runs.labelled import run_plan
-    from sfda_kit.runs.plan import resolve
+    from sfda_kit.runs.plan import plan_run
 
     console = results(json)
     tell_failed_plugins()
-    plan: Any = resolve(config)
+    plan = plan_run(config)
     with reporting(console) as listener, profiled(profile, console, runs_dir) as told:
         record = run_plan(plan, runs_dir, resume, to_all(listener, told), trackers)
     show_record(console, record)

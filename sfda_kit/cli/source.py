@@ -15,7 +15,7 @@ from sfda_kit.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sfda_kit.config.models import RunConfig
+    from sfda_kit.runs.plan import Plan
     from sfda_kit.source.importing import Matching
     from sfda_kit.source.source_card import SourceCard
 
@@ -45,22 +45,26 @@ class TrainOptions(BasicOptions, TaskOptions, ImageOptions, ModelOptions, Source
 @takes_options
 def train(chosen: TrainOptions) -> None:
     """Train the source model of a data set (or find it in the cache) and print its card's folder."""
+    from sfda_kit.runs.plan import plan_run
+
     given = options.given(chosen) | {"method": "source-only"}
-    _deliver(_trained(flags.configuration(given, chosen.config, chosen.set_)), chosen.out)
+    plan = plan_run(flags.configuration(given, chosen.config, chosen.set_))
+    _deliver(_trained(plan), chosen.out)
 
 
-def _trained(config: RunConfig) -> Path:
+def _trained(plan: Plan) -> Path:
     from sfda_kit.cli.live import reporting
     from sfda_kit.cli.output import results
     from sfda_kit.data.open_views import ViewOpener
     from sfda_kit.data.task import build_task
     from sfda_kit.device import autocast, choose_device
     from sfda_kit.events import Event, reading_progress
-    from sfda_kit.runs.plan import resolve
-    from sfda_kit.source.source_stage import source_folders
+    from sfda_kit.source.source_stage import refuse_missing_weights, source_folders
 
-    plan = resolve(config)
+    plan.check()
+    config = plan.config
     task = build_task(plan.dataset, config.dataset)
+    refuse_missing_weights(config, task, plan.encoding)
     device = choose_device(config.compute)
     opener = ViewOpener(task, plan.encoding, config.model.image_size, device)
     with reporting(results(json_wanted=True)) as listener:
@@ -101,9 +105,9 @@ def show(
 ) -> None:
     """Show what a source model is, knows and expects."""
     from sfda_kit.cli.output import results
-    from sfda_kit.source.source_card import load_source_model
+    from sfda_kit.source.source_card import load_whole_card
 
-    found = load_source_model(card)[1]
+    found = load_whole_card(card)
     if json:
         flags.print_json(found.model_dump(mode="json"))
         return
@@ -112,12 +116,13 @@ def show(
 
 def _show_card(console: Console, card: SourceCard) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, show_header=False)
+    from sfda_kit.cli.tables import print_table, table_of
+
+    table = table_of("", "", show_header=False)
     for name, value in _lines(card).items():
         table.add_row(f"[bold]{name}[/]", escape(value))
-    console.print(table)
+    print_table(console, table)
 
 
 def _lines(card: SourceCard) -> dict[str, str]:
@@ -230,13 +235,12 @@ def _triple(option: str, text: str | None) -> Any:
 
 def _show_matching(console: Console, matching: Matching) -> None:
     from rich.markup import escape
-    from rich.table import Table
+
+    from sfda_kit.cli.tables import print_table, table_of
 
     wrong = [f"{name} {list(found)}, expected {list(wanted)}" for name, found, wanted in matching.mismatched]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("tensors")
-    table.add_column("number", justify="right")
-    table.add_column("names")
+    table = table_of("tensors", "number", "names")
+    table.columns[1].justify = "right"
     rows = {
         "taken over": list(matching.placed),
         "of another shape": wrong,
@@ -247,4 +251,4 @@ def _show_matching(console: Console, matching: Matching) -> None:
         shown = [] if title == "taken over" else names[:SHOWN]
         more = [f"... and {len(names) - SHOWN} more"] if shown and len(names) > SHOWN else []
         table.add_row(title, str(len(names)), escape("\n".join([*shown, *more])))
-    console.print(table)
+    print_table(console, table)

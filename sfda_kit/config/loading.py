@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from sfda_kit.plugins.modalities import is_modality, modality
 
 if TYPE_CHECKING:
     from sfda_kit.plugins.component import Component
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def _starts_pretrained(data: Mapping[str, Any]) -> bool:
@@ -76,6 +79,7 @@ def load_config(data: Mapping[str, Any]) -> RunConfig:
     source = data.get("source")
     if isinstance(source, Mapping) and source.get("card"):
         defaults.pop("model", None)
+    _LOGGER.debug("the preset is %s", preset)
     merged = merge_settings({**defaults, "preset": preset}, with_part_names(data))
     try:
         return RunConfig.model_validate(default_encoding(merged.get("dataset")) | merged)

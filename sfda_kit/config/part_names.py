@@ -12,9 +12,12 @@ Rename = Callable[[str, str], str]
 _KINDS = {"bridge": "bridge", "input_bridge": "bridge", "teacher_bridge": "bridge", "labeler": "labeler"}
 
 
-def with_part_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings in which each part but the method has its name in the registry, so that two names are one run."""
-    rename: Rename = registry().canonical
+def with_part_names(settings: Mapping[str, Any], rename: Rename | None = None) -> dict[str, Any]:
+    """Return settings in which each part but the method has its name in the registry, so that two names are one run.
+
+    ``rename``: returns the name of a part in place of the registry.
+    """
+    rename = rename or registry().canonical
     named = dict(settings)
     for key in ("dataset", "encoding"):
         if key in named:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,20 @@ def list_images(folder: Path) -> list[str]:
         for name in found.files
         if is_image_name(name)
     ]
+
+
+def find_images(given: Sequence[Path]) -> list[Path]:
+    """Return the given files, and all images below the given folders. Raises ``DataError`` for an empty folder."""
+    found: list[Path] = []
+    for path in given:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        names = list_images(path)
+        if not names:
+            raise DataError(f"{path} holds no image. Give image files, or a folder with some.")
+        found += [path / name for name in names]
+    return found
 
 
 def find_unlabelled(

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from sfda_kit.checksums import is_whole
-from sfda_kit.errors import DataError, RenamedWarning, UserError
+from sfda_kit.errors import UserError
 from sfda_kit.files import write_json
+from sfda_kit.inference.adapted_card import AdaptedCard, read_adapted_card
 from sfda_kit.inference.run_parts import require_part
-from sfda_kit.interfaces.recipe import BridgeConfig, PartConfig
 from sfda_kit.models.module_factories import trust
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import build_part
-from sfda_kit.source.sealed_card import SealedCard, read_card, sealed
-from sfda_kit.source.source_card import CARD_FILE, WEIGHTS_FILE, SourceCard, load_weights, save_weights, weights_hash
-from sfda_kit.source.source_cards import untrained
-
-
-class AdaptedCard(SealedCard):
-    """A card describes an adapted model; its normalisation, image size and classes are those of ``source``.
-    ``modality`` and ``unit`` describe the images that it takes."""
-
-    method: str
-    source: SourceCard
-    input_bridge: BridgeConfig
-    encoding: PartConfig
-    modality: str
-    unit: str | None = None
-    epochs: int = 0
-    weights_sha256: str = ""
-
-    @property
-    def depth_unit(self) -> str | None:
-        """``unit`` by its older name."""
-        warnings.warn("depth_unit is called unit now", RenamedWarning, stacklevel=2)
-        return self.unit
+from sfda_kit.source.sealed_card import sealed
+from sfda_kit.source.source_card import CARD_FILE, WEIGHTS_FILE
+from sfda_kit.source.source_models import load_weights, save_weights, untrained
+from sfda_kit.source.weights_hash import weights_hash
 
 
 def save_adapted(model: AdaptedModel, card: AdaptedCard, folder: Path) -> None:
@@ -57,18 +36,7 @@ def load_model(
     ``UserError`` when the folder holds no complete model or a part of it is not installed here, and ``DataError`` when
     a file of it is damaged.
     """
-    folder = run / "model" if (run / "model").is_dir() else run
-    file = folder / CARD_FILE
-    for path in (file, folder / WEIGHTS_FILE):
-        if is_whole(folder.parent, f"{folder.name}/{path.name}") is False:
-            raise DataError(f"{path} is damaged: it has changed since the run ended. Run it again with --resume.")
-    try:
-        card = read_card(AdaptedCard, file, "model card")
-    except (OSError, ValueError):
-        raise UserError(
-            f"{run} holds no adapted model (no {file} that can be read). Give the folder of a finished run, as "
-            "`sfda-kit run` or `sfda-kit adapt` prints it; an unfinished one ends with --resume."
-        ) from None
+    card, folder = read_adapted_card(run)
     if module is not None:
         trust(card.source.model.backbone, lambda: module)
     require_part(run, "bridge", card.input_bridge.name)
@@ -76,5 +44,7 @@ def load_model(
     model = AdaptedModel(bridge, untrained(card.source))
     load_weights(model, folder / WEIGHTS_FILE)
     if weights_hash(model) != card.weights_sha256:
-        raise UserError(f"The weights in {folder} do not match the hash in {file}; they have been changed.")
+        raise UserError(
+            f"The weights in {folder} do not match the hash in {folder / CARD_FILE}; they have been changed."
+        )
     return model.to(device).eval(), card

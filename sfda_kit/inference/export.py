@@ -22,7 +22,7 @@ from sfda_kit.files import atomic
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sfda_kit.inference.adapted_model import AdaptedCard
+    from sfda_kit.inference.adapted_card import AdaptedCard
     from sfda_kit.models.network import AdaptedModel
 
 OUT = "with --out."

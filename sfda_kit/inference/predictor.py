@@ -16,11 +16,12 @@ from sfda_kit.config.models import ComputeConfig
 from sfda_kit.data.images import read_image
 from sfda_kit.data.resize import resize
 from sfda_kit.data.stored_values import stacked
-from sfda_kit.data.unlabelled_folder import list_images
+from sfda_kit.data.unlabelled_folder import find_images
 from sfda_kit.data.views import ImageView, Normalisation, stored_size
 from sfda_kit.device import choose_device
 from sfda_kit.errors import DataError, RenamedWarning
-from sfda_kit.inference.adapted_model import AdaptedCard, load_model
+from sfda_kit.inference.adapted_card import AdaptedCard
+from sfda_kit.inference.adapted_model import load_model
 from sfda_kit.inference.run_parts import require_part
 from sfda_kit.plugins.discovery import build_part
 from sfda_kit.plugins.modalities import modality
@@ -114,17 +115,3 @@ def predict(
         warnings.warn("depth_unit is called unit now", RenamedWarning, stacklevel=2)
     chosen = choose_device(ComputeConfig(device=device))
     return Predictor.of_run(run, unit or depth_unit, chosen).predict(find_images(images), batch_size, bad)
-
-
-def find_images(given: Sequence[Path]) -> list[Path]:
-    """Return the given files, and all images below the given folders. Raises ``DataError`` for an empty folder."""
-    found: list[Path] = []
-    for path in given:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        names = list_images(path)
-        if not names:
-            raise DataError(f"{path} holds no image. Give image files, or a folder with some.")
-        found += [path / name for name in names]
-    return found

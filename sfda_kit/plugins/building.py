@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from typing import Any
 
-from sfda_kit.errors import PartError, UserError, did_you_mean
+from sfda_kit.errors import PartError, UserError
 from sfda_kit.plugins.boundary import call, explained, mark
 from sfda_kit.plugins.component import Component
+from sfda_kit.plugins.option_names import refuse_unknown
 
 
 def load_or_reason(component: Component) -> tuple[Any, str]:
@@ -34,13 +35,8 @@ def build(component: Component, options: Mapping[str, Any] | None = None, **give
     if not callable(part):
         raise PartError(f"The {component} is {component.target!r}, which is a {type(part).__name__}; expected a class.")
     parameters = inspect.signature(part).parameters
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    accepted = [n for n in parameters if n not in given]
-    for option in options:
-        if not open_ended and option not in accepted:
-            raise UserError(
-                f"The {component.kind} {component.name!r} has no option {option!r}. {did_you_mean(option, accepted)}"
-            )
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        refuse_unknown(component, options, (name for name in parameters if name not in given))
     with redirect_stdout(sys.stderr):
         built = call(component, part, **given, **options)
     mark(built, component)

@@ -43,7 +43,7 @@ def _with_imports(module: str) -> dict[str, bytes]:
         name = waiting.pop()
         if name in code:
             continue
-        path = _path(name)
+        path = source_path(name)
         if path is None:
             code |= {name: b""} if name == module else {}
             continue
@@ -57,7 +57,7 @@ def _with_imports(module: str) -> dict[str, bytes]:
     return code
 
 
-def _path(name: str) -> Path | None:
+def source_path(name: str) -> Path | None:
     """Return the file of a module, None where there is none of this name (it is then a name inside a module).
 
     Only the top package is looked up by Python; a look-up of a module in it would import the modules above it.

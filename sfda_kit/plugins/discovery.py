@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from sfda_kit.plugins.hookspecs import KINDS
 from sfda_kit.plugins.interface_version import refusal
 from sfda_kit.plugins.plugin import Plugin, failure
 from sfda_kit.plugins.registry import Registry
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass
@@ -50,6 +53,8 @@ def installation() -> Installation:
     found.registry = Registry.of(parts, found.failed)
     if is_strict():
         _raise_problems(found)
+    for plugin in found.plugins[1:]:
+        _LOGGER.debug("%s %s loaded in %.3f s", plugin.owner, plugin.version, plugin.seconds)
     return found
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
     from sfda_kit.interfaces.method import AdaptationContext
 
 
 def peak_memory_mb(device: torch.device) -> float:
     """Return the peak memory in MiB: of the device's allocator on CUDA, else of this process (NaN on Windows)."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:
         import resource
@@ -31,6 +33,8 @@ def parameters(module: nn.Module) -> int:
 
 def changed_parameters(before: nn.Module, after: nn.Module) -> int:
     """Return the number of parameters in tensors that differ, which were trained by whatever means."""
+    import torch
+
     pairs = zip(before.parameters(), after.parameters(), strict=True)
     return sum(new.numel() for old, new in pairs if not torch.equal(old, new))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from sfda_kit.interfaces.method import EpochState
     from sfda_kit.runs.plan import MethodPlan
 
+_LOGGER = logging.getLogger(__name__)
+
 
 def in_run_folder(
     runs_dir: Path,
@@ -38,6 +41,7 @@ def in_run_folder(
     A ``UserError`` is passed on; the folder is then removed if nothing was computed in it."""
     remove_abandoned(runs_dir)
     folder = open_run(runs_dir, label, identity, resume)
+    _LOGGER.debug("the run folder is %s", folder.path)
     with folder.locked():
         remove_unfinished_writes(folder.path)
         tell = to_all(folder.log, listener)

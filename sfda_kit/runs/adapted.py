@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from sfda_kit.data.given_images import kept_side, read_series
 from sfda_kit.errors import UserError
-from sfda_kit.inference.adapted_model import AdaptedCard, load_model
+from sfda_kit.inference.adapted_card import AdaptedCard
+from sfda_kit.inference.adapted_model import load_model
 from sfda_kit.inference.predictor import Predictor
 from sfda_kit.results.record import Record
 from sfda_kit.source.module_card import adapted_module

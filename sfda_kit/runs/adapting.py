@@ -17,7 +17,7 @@ from sfda_kit.config.loading import load_config
 from sfda_kit.config.models import RunConfig
 from sfda_kit.data.given_images import given_task
 from sfda_kit.errors import UserError
-from sfda_kit.events import Listener, silent, to_all
+from sfda_kit.events import Listener, logged, silent, to_all
 from sfda_kit.plugins.modalities import modality as known_modality
 from sfda_kit.runs.adapted import Adapted
 from sfda_kit.runs.plan import resolve_method
@@ -52,7 +52,7 @@ def adapt(
     runs_dir: str | Path = "runs",
     resume: bool = False,
     progress: bool = False,
-    listener: Listener = silent,
+    listener: Listener = logged,
     trackers: Sequence[str] = (),
     **settings: Any,
 ) -> Adapted:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
@@ -26,6 +26,7 @@ from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.plugins.modalities import is_modality, strange_modalities
 from sfda_kit.plugins.reads import check_reads
+from sfda_kit.runs.part_checks import check_names, check_options
 from sfda_kit.versions import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -42,15 +43,42 @@ BRIDGE_ROLES = ("input_bridge", "teacher_bridge")
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """A plan holds a method with all its parts; ``labelled`` marks the core's target-supervised oracle.
-    ``method()`` makes the method with the user's options; only the oracle is made in another way."""
+    """A plan names a method and all its parts, which exist. ``resolve_method`` also checks that the parts fit.
+
+    What a plan was made of needs no torch: a finished run is found by the identity alone.
+    """
 
     config: RunConfig
     component: Component
     recipe: Recipe
-    method: Callable[[], Method]
-    encoding: Encoding
-    labelled: bool
+
+    @cached_property
+    def encoding(self) -> Encoding:
+        """The encoding of the target images."""
+        found: Encoding = build_part("encoding", self.config.encoding.name, self.config.encoding.options)
+        return found
+
+    @cached_property
+    def labelled(self) -> bool:
+        """Whether this is the core's target-supervised oracle. Raises ``UserError`` where a plugin asks for labels."""
+        asks = bool(getattr(self.component.load(), "needs_target_labels", False))
+        if asks and self.component.owner != "sfda-kit":
+            name, owner = self.component.name, self.component.owner
+            raise UserError(f"{name!r} of {owner} asks for target labels; no plugin may.")
+        return asks
+
+    @property
+    def has_own_loop(self) -> bool:
+        """Whether the method is a class with a loop of its own, and no recipe."""
+        return not isinstance(self.component.load(), Recipe) and not self.labelled
+
+    def method(self) -> Method:
+        """Make the method with the user's options; only the oracle is made in another way."""
+        if self.has_own_loop:
+            return cast("Method", build(self.component, self.recipe.options))
+        from sfda_kit.adaptation.recipe_method import RecipeMethod
+
+        return RecipeMethod()
 
     @property
     def encoding_config(self) -> dict[str, Any]:
@@ -82,6 +110,20 @@ class MethodPlan:
             found.add(("validator", self.config.adapt.select.name))
         return found
 
+    def check(self) -> None:
+        """Build every part once and check that all fit together. Raises ``UserError``."""
+        from sfda_kit.evaluate.scoring import required
+
+        _ = self.encoding  # Building it finds a wrong option.
+        if self.recipe.options and not self.has_own_loop:
+            key = next(iter(self.recipe.options))
+            raise UserError(
+                f"The method {self.component.name!r} has no option {key!r}: the options of a recipe are those of its "
+                "parts (--set recipe.aligners.NAME.options.KEY=VALUE)."
+            )
+        check_parts(self.recipe, self.config, self.method())
+        required(self.config.adapt)
+
 
 @dataclass(frozen=True)
 class Plan(MethodPlan):
@@ -99,50 +141,55 @@ class Plan(MethodPlan):
         """The configured unit of files, else the unit of the data set where it has files, else None."""
         return self.config.dataset.unit or self.dataset.unit
 
+    def check(self) -> None:
+        """Check what ``MethodPlan.check`` does, and that the encoding takes the images of both sensors."""
+        super().check()
+        for sensor in (self.config.dataset.source, self.config.dataset.target):
+            _check_encoding(self, sensor.partition("@")[0])
+
+
+def plan_run(config: RunConfig) -> Plan:
+    """Find every part of a run by its name, and open its data set, without torch for the methods that are recipes.
+
+    Raises ``UserError`` on a wrong name or option; ``Plan.check`` then finds parts that do not fit together.
+    """
+    found = plan_method(config)
+    return Plan(found.config, found.component, found.recipe, open_dataset(config.dataset))
+
+
+def plan_method(config: RunConfig) -> MethodPlan:
+    """Do what ``plan_run`` does without a data set, as adaptation to a folder of images needs it."""
+    check_names(config)
+    if is_reference(config.model.backbone):
+        trust(config.model.backbone)  # the user's settings name it
+    config = with_precision(with_card_model(config))
+    component = registry().get("method", config.method)
+    recipe = recipe_of(component, config)
+    check_options(recipe)
+    plain = config.model_copy(update={"recipe": {}})
+    if recipe == recipe_of(component, plain):
+        config = plain  # Settings that are equal to the method's own do not make a different run.
+    return MethodPlan(config, component, recipe)
+
 
 def resolve(config: RunConfig) -> Plan:
     """Find every part and check that the parts fit together. Raises ``UserError`` before any work."""
-    found = resolve_method(config)
-    for sensor in (config.dataset.source, config.dataset.target):
-        _check_encoding(found, sensor.partition("@")[0])
-    return Plan(**vars(found), dataset=open_dataset(config.dataset))
+    plan = plan_run(config)
+    plan.check()
+    return plan
+
+
+def resolve_method(config: RunConfig) -> MethodPlan:
+    """Find all parts but the data set, as adaptation to a folder of images needs them. Raises ``UserError``."""
+    plan = plan_method(config)
+    plan.check()
+    return plan
 
 
 def _check_encoding(found: MethodPlan, modality: str) -> None:
     allowed = found.encoding.modalities
     if is_modality(modality) and modality != "rgb" and allowed is not None and modality not in allowed:
         raise UserError(not_of(found.config.encoding.name, allowed, modality))
-
-
-def resolve_method(config: RunConfig) -> MethodPlan:
-    """Find all parts but the data set, as adaptation to a folder of images needs them. Raises ``UserError``."""
-    from sfda_kit.adaptation.recipe_method import RecipeMethod
-    from sfda_kit.evaluate.scoring import required
-
-    if is_reference(config.model.backbone):
-        trust(config.model.backbone)  # the user's settings name it
-    config = with_precision(with_card_model(config))
-    component = registry().get("method", config.method)
-    part = component.load()
-    recipe = recipe_of(component, config)
-    plain = config.model_copy(update={"recipe": {}})
-    if recipe == recipe_of(component, plain):
-        config = plain  # Settings that are equal to the method's own do not make a different run.
-    labelled = bool(getattr(part, "needs_target_labels", False))
-    if labelled and component.owner != "sfda-kit":
-        raise UserError(f"{component.name!r} of {component.owner} asks for target labels; no plugin may.")
-    encoding = build_part("encoding", config.encoding.name, config.encoding.options)
-    own_loop = not isinstance(part, Recipe) and not labelled
-    method: Callable[[], Method] = partial(build, component, recipe.options) if own_loop else RecipeMethod
-    if recipe.options and not own_loop:
-        key = next(iter(recipe.options))
-        raise UserError(
-            f"The method {component.name!r} has no option {key!r}: the options of a recipe are those of its parts "
-            "(--set recipe.aligners.NAME.options.KEY=VALUE)."
-        )
-    check_parts(recipe, config, method())
-    required(config.adapt)
-    return MethodPlan(config, component, recipe, method, encoding, labelled)
 
 
 def recipe_of(component: Component, config: RunConfig) -> Recipe:
@@ -199,7 +246,8 @@ def check_parts(recipe: Recipe, config: RunConfig, method: Method) -> None:
 
 def _untrained(config: RunConfig) -> Network:
     from sfda_kit.models.network import build_network
-    from sfda_kit.source.source_cards import load_joint_card, untrained
+    from sfda_kit.source.source_cards import load_joint_card
+    from sfda_kit.source.source_models import untrained
 
     if len(config.source.cards) > 1:
         return untrained(load_joint_card(config.source.cards))

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from sfda_kit.adaptation.prepare import baseline_models, fill_banks, prepare_context
 from sfda_kit.data.views import Normalisation
 from sfda_kit.device import autocast, choose_device
-from sfda_kit.inference.adapted_model import AdaptedCard, save_adapted
+from sfda_kit.inference.adapted_card import AdaptedCard
+from sfda_kit.inference.adapted_model import save_adapted
 from sfda_kit.results.cost import trained_parameters
 from sfda_kit.results.journal import Journal, new_record
 from sfda_kit.results.tracking import tracked
 from sfda_kit.runs.adaptation_driver import AdaptationDriver
-from sfda_kit.source.source_cards import with_weights
+from sfda_kit.source.source_models import with_weights
 
 if TYPE_CHECKING:
     from sfda_kit.data.views import PairView, TargetView
@@ -125,10 +126,16 @@ class Run(ABC):
         )
         save_adapted(state.model, card, self.folder.path / "model")
         if self.config.compute.pictures:
-            from sfda_kit.results.figures import draw_curves, draw_pairs
+            self._draw(state)
 
-            draw_curves(self.journal.history, self.folder.path / "pictures" / "curves.png")
-            draw_pairs(self.context, self.folder.path / "pictures" / "pairs.png")
+    def _draw(self, state: EpochState) -> None:
+        from sfda_kit.results.figures import draw_curves, draw_pairs, draw_predictions
+
+        pictures = self.folder.path / "pictures"
+        source_only = self.record.baselines.get("source-only", {}).get("heldout_accuracy")
+        draw_curves(self.journal.history, pictures / "curves.png", source_only)
+        draw_pairs(self.context, pictures / "pairs.png")
+        draw_predictions(self.context.target, state.bank, self.card.classes, pictures / "predictions.png")
 
 
 def described_source(card: SourceCard) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from sfda_kit.data.folder_task import ImageFolders, open_folders
 from sfda_kit.errors import UserError
 from sfda_kit.evaluate.label_free import label_free_report
-from sfda_kit.events import Listener, silent
+from sfda_kit.events import Listener, logged
 from sfda_kit.results.journal import in_run_folder
 from sfda_kit.results.tracking import find_trackers
 from sfda_kit.results.unlabelled_predictions import write_unlabelled_predictions
 from sfda_kit.runs.plan import resolve_method
 from sfda_kit.runs.run import Run, described_source
-from sfda_kit.source.source_cards import load_joint_card, load_joint_source_model, modality_notices
+from sfda_kit.source.source_cards import load_joint_card, modality_notices
+from sfda_kit.source.source_models import load_joint_source_model
 from sfda_kit.source.source_stage import check_floors
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def adapt_folders(
     runs_dir: Path = Path("runs"),
     *,
     resume: bool = False,
-    listener: Listener = silent,
+    listener: Listener = logged,
     trackers: Sequence[str] = (),
 ) -> Record:
     """Do what ``sfda-kit adapt`` does: adapt the model of one or several source cards to ``folders`` of images.

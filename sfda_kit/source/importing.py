@@ -14,7 +14,9 @@ from sfda_kit.config.models import ModelConfig
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces.recipe import PartConfig
 from sfda_kit.models.network import Network, build_network
-from sfda_kit.source.source_card import SourceCard, save_source, weights_hash
+from sfda_kit.source.source_card import SourceCard
+from sfda_kit.source.source_models import save_source
+from sfda_kit.source.weights_hash import weights_hash
 from sfda_kit.training.stage_cache import cached_stage
 from sfda_kit.versions import versions
 

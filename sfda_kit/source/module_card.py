@@ -18,7 +18,9 @@ from sfda_kit.models.network import Network, build_network, replace_weights
 from sfda_kit.models.own_module import find_classifier, probe, with_layer
 from sfda_kit.plugins.modalities import modality as known_modality
 from sfda_kit.source.importing import Triple, normalisation_of
-from sfda_kit.source.source_card import SourceCard, save_source, weights_hash
+from sfda_kit.source.source_card import SourceCard
+from sfda_kit.source.source_models import save_source
+from sfda_kit.source.weights_hash import weights_hash
 from sfda_kit.training.stage_cache import cached_stage
 from sfda_kit.versions import versions
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-import torch
 from pydantic import Field, FiniteFloat, field_validator
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import nn
 
 from sfda_kit.config.models import ModelConfig
 from sfda_kit.errors import UserError
-from sfda_kit.files import atomic, write_json
 from sfda_kit.interfaces.recipe import PartConfig
-from sfda_kit.models.network import Network, build_network
-from sfda_kit.source.sealed_card import SealedCard, read_card, sealed
+from sfda_kit.source.sealed_card import SealedCard, read_card
+from sfda_kit.source.weights_hash import stored_weights_hash
 
 CARD_FILE, WEIGHTS_FILE = "card.json", "model.safetensors"
 MOST_CLASSES = 50_000
@@ -58,47 +52,6 @@ class SourceCard(SealedCard):
         return classes
 
 
-def weights_hash(module: nn.Module) -> str:
-    """Return the SHA-256 over names, shapes, dtypes and bytes of the state dict of ``module``."""
-    total = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()
-
-
-def save_weights(module: nn.Module, path: Path) -> None:
-    """Write the state dict of ``module`` as safetensors, atomically."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    content = save(state)  # in memory, so that a full disk is an ``OSError``
-    with atomic(path) as work:
-        work.write_bytes(content)
-
-
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Load weights into ``module``. Raises ``UserError`` if they are missing, not safetensors or do not fit it."""
-    try:
-        module.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise UserError(f"There are no weights at {path}.") from None
-    except SafetensorError as error:
-        raise UserError(
-            f"{path} is not a safetensors file ({error}). Weights of other formats are taken in with "
-            "`sfda-kit source import`."
-        ) from None
-    except RuntimeError as error:
-        reason = "\n".join(str(error).splitlines()[:4])
-        raise UserError(f"{path} holds weights of another architecture: {reason}") from None
-
-
-def save_source(network: Network, card: SourceCard, folder: Path) -> SourceCard:
-    """Write the weights and then the card with their hash. Returns that card."""
-    save_weights(network, folder / WEIGHTS_FILE)
-    card = sealed(card.model_copy(update={"weights_sha256": weights_hash(network)}))
-    write_json(folder / CARD_FILE, card.model_dump(mode="json"))
-    return card
-
-
 def load_card(path: Path) -> SourceCard:
     """Read the card at ``path`` (the JSON file or its folder). Raises ``UserError`` if it is missing or invalid."""
     file = path / CARD_FILE if path.is_dir() else path
@@ -115,15 +68,29 @@ def load_card(path: Path) -> SourceCard:
         ) from None
 
 
-def load_source_model(path: Path, device: torch.device | str = "cpu") -> tuple[Network, SourceCard]:
-    """Return network (evaluation mode) and card. Raises ``UserError`` if the card has another hash of the weights."""
-    card = load_card(path)
-    folder = path if path.is_dir() else path.parent
-    network = build_network(card.model, len(card.classes), pretrained=False)
-    load_weights(network, folder / WEIGHTS_FILE)
-    if weights_hash(network) != card.weights_sha256:
+def load_whole_card(path: Path) -> SourceCard:
+    """Read the card at ``path`` and check its weights against it, without torch. Raises ``UserError``."""
+    from safetensors import SafetensorError
+
+    card, file = load_card(path), weights_file(path)
+    try:
+        check_weights(card, stored_weights_hash(file), file.parent)
+    except FileNotFoundError:
+        raise UserError(f"There are no weights at {file}.") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{file} is not a safetensors file ({error}).") from None
+    return card
+
+
+def weights_file(path: Path) -> Path:
+    """Return the file of the weights of the card at ``path`` (the JSON file or its folder)."""
+    return (path if path.is_dir() else path.parent) / WEIGHTS_FILE
+
+
+def check_weights(card: SourceCard, found: str, folder: Path) -> None:
+    """Raise ``UserError`` unless ``found``, the hash of the weights in ``folder``, is that of ``card``."""
+    if found != card.weights_sha256:
         raise UserError(
-            f"The weights in {folder} are not those of the card (hash {weights_hash(network)[:12]}..., the "
+            f"The weights in {folder} are not those of the card (hash {found[:12]}..., the "
             f"card says {card.weights_sha256[:12]}...). Train or import the source model again."
         )
-    return network.to(device).eval(), card

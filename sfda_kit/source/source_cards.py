@@ -1,4 +1,4 @@
-"""The source model of one source card, or the mixture of the models of several cards."""
+"""One source card, or the card of the mixture of the models of several cards."""
 
 from __future__ import annotations
 
@@ -6,41 +6,16 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
-import torch
-
 from sfda_kit.config.digest import digest
 from sfda_kit.config.models import ModelConfig
 from sfda_kit.errors import UserError
-from sfda_kit.models.mixture import Mixture, MixtureMember, mixing_weights
-from sfda_kit.models.network import Network, build_network
-from sfda_kit.source.source_card import SourceCard, load_card, load_source_model
+from sfda_kit.source.source_card import SourceCard, load_card
 
 
 def load_joint_card(paths: Sequence[Path]) -> SourceCard:
     """Return the only card, or that of the mixture. Raises ``UserError`` for a bad card or models that do not mix."""
     cards = [load_card(path) for path in paths]
     return cards[0] if len(cards) == 1 else _mixed(cards, paths)
-
-
-def load_joint_source_model(paths: Sequence[Path], device: torch.device | str = "cpu") -> tuple[Network, SourceCard]:
-    """Return network (evaluation mode) and card as ``load_source_model`` and ``load_joint_card`` do."""
-    if len(paths) == 1:
-        return load_source_model(paths[0], device)
-    card = load_joint_card(paths)
-    network = _joined(card, [load_source_model(path)[0] for path in paths])
-    return network.to(device).eval(), card
-
-
-def untrained(card: SourceCard) -> Network:
-    """Build a network as ``card`` describes it, with random weights."""
-    if card.members:
-        return _joined(card, [untrained(member) for member in card.members])
-    return build_network(card.model, len(card.classes), pretrained=False)
-
-
-def with_weights(card: SourceCard, network: Network) -> SourceCard:
-    """Return the card of a mixture with the learned mixing weights of ``network``. Other cards do not change."""
-    return card.model_copy(update={"mixing": mixing_weights(network)})
 
 
 def modality_notices(card: SourceCard) -> list[str]:
@@ -51,17 +26,6 @@ def modality_notices(card: SourceCard) -> list[str]:
         for number, member in enumerate(card.members, 1)
         if member.modality != card.modality
     ]
-
-
-def _joined(card: SourceCard, networks: Sequence[Network]) -> Mixture:
-    """Return the mixture that ``card`` describes. Its input is normalised like that of the first member."""
-    members = []
-    for member, network in zip(card.members, networks, strict=True):
-        order = torch.tensor([member.classes.index(name) for name in card.classes])
-        mean, std = torch.tensor(card.mean), torch.tensor(card.std)
-        own_mean, own_std = torch.tensor(member.mean), torch.tensor(member.std)
-        members.append(MixtureMember(network, order, std / own_std, (mean - own_mean) / own_std))
-    return Mixture(members)
 
 
 def _mixed(cards: Sequence[SourceCard], paths: Sequence[Path]) -> SourceCard:

@@ -17,10 +17,11 @@ from sfda_kit.errors import DataError, RunError, UserError
 from sfda_kit.plugins.code_hash import part_identity
 from sfda_kit.plugins.modalities import modality, strange_modalities
 from sfda_kit.source.held_out import hold_out
-from sfda_kit.source.source_card import SourceCard, load_card, save_source
+from sfda_kit.source.source_card import SourceCard, load_card
 from sfda_kit.source.source_cards import load_joint_card
+from sfda_kit.source.source_models import save_source
 from sfda_kit.source.source_training import channel_statistics, measure_normalisation, train_network
-from sfda_kit.training.stage_cache import cached_stage
+from sfda_kit.training.stage_cache import cached_stage, is_cached
 from sfda_kit.versions import ALGORITHMS, versions
 
 if TYPE_CHECKING:
@@ -54,6 +55,16 @@ def source_folders(
         folders = (trained,)
     check_floors(folders, config.source.floor)
     return folders
+
+
+def refuse_missing_weights(config: RunConfig, task: Task, encoding: Encoding) -> None:
+    """Raise ``UserError`` before images are read, where a source model has to be trained from weights out of reach."""
+    from sfda_kit.models import pretrained
+
+    if config.source.cards or not config.model.pretrained:
+        return
+    if not is_cached("source", source_identity(config, task, encoding)):
+        pretrained.refuse_missing_weights(config.model.backbone)
 
 
 def source_identity(config: RunConfig, task: Task, encoding: Encoding) -> dict[str, Any]:

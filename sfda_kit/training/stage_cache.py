@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from sfda_kit.events import Event, Listener, silent
 from sfda_kit.files import explain_write_errors, remove_unfinished_writes
 from sfda_kit.paths import cache_dir
 
+_LOGGER = logging.getLogger(__name__)
+
 
 def cached_stage(
     kind: str, identity: dict[str, Any], make: Callable[[Path], None], listener: Listener = silent
@@ -26,8 +29,9 @@ def cached_stage(
     into a working folder that survives a kill (its checkpoint continues there); one rename makes it the final folder.
     While one process trains, others wait. A stage that is whole needs no lock, so a read-only cache serves it.
     """
-    final = cache_dir() / "stages" / kind / digest(identity)
+    final = _folder(kind, identity)
     found = _is_whole(final)
+    _LOGGER.debug("%s is %s: %s", kind, "cached" if found else "not cached", final)
     if not found:
         with _locked(final):
             found = _is_whole(final)  # another process may have made it meanwhile
@@ -37,6 +41,15 @@ def cached_stage(
         listener(Event("notice", kind, {"text": f"{kind} taken from the cache ({final.name})"}))
     _note_use(final, identity)
     return final
+
+
+def is_cached(kind: str, identity: dict[str, Any]) -> bool:
+    """Return whether the stage that ``identity`` describes is in the cache, whole."""
+    return _is_whole(_folder(kind, identity))
+
+
+def _folder(kind: str, identity: dict[str, Any]) -> Path:
+    return cache_dir() / "stages" / kind / digest(identity)
 
 
 def _is_whole(final: Path) -> bool:

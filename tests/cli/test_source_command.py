@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 from sfda_kit.config.loading import load_config
-from sfda_kit.source.source_card import load_card, load_source_model
+from sfda_kit.source.source_card import load_card
+from sfda_kit.source.source_models import load_source_model
 
 from ..conftest import TR, last_json
 from ..folders import SIDE, rewrite_card, write_card, write_folders

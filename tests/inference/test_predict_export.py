@@ -16,11 +16,12 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from sfda_kit.inference.adapted_model import AdaptedCard, load_model, save_adapted
+from sfda_kit.inference.adapted_card import AdaptedCard
+from sfda_kit.inference.adapted_model import load_model, save_adapted
 from sfda_kit.interfaces.recipe import BridgeConfig
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.plugins.discovery import build_part
-from sfda_kit.source.source_card import load_source_model
+from sfda_kit.source.source_models import load_source_model
 
 from ..conftest import TR
 from ..folders import SIDE, write_card, write_folders

@@ -11,8 +11,11 @@ import pytest
 from PIL import Image
 
 from sfda_kit.errors import UserError
+from sfda_kit.leaderboard.board import Comparison
 from sfda_kit.leaderboard.site import pictures
 from sfda_kit.leaderboard.site.folder import MARK
+from sfda_kit.leaderboard.site.pages import environment
+from sfda_kit.leaderboard.site.paper import paper_in
 
 from .made_runs import board, write_run
 from .made_site import SECRET, built, hostile, ordinary, write_history, write_picture
@@ -348,3 +351,39 @@ def test_a_board_without_scores_still_has_its_runs(tmp_path: Path):
     write_run(tmp_path / "runs", status="failed", error="RunError: boom", metrics={}, predictions=False)
     site = built(tmp_path / "runs", tmp_path / "board")
     assert "RunError: boom" in page_of(site, "runs/*.html").text
+
+
+@pytest.mark.parametrize(("high", "different", "told"), [(-0.3, False, True), (-0.3, True, False), (0.4, False, False)])
+def test_a_tie_whose_interval_leaves_out_0_is_explained_in_its_cell(high: float, different: bool, told: bool):
+    """The interval is for one comparison alone, the rank for all."""
+    adjusted = 0.03 if different else 0.059
+    found = Comparison("shot", "tgkt", -3.9, -7.6, high, 0.01, adjusted, different, seeds=3, groups=9)
+    cell = environment().get_template("parts.html").module.behind(found)  # type: ignore[attr-defined]
+    assert ("tied: adjusted p 0.059" in cell) is told
+
+
+def test_ties_are_explained_below_the_table(site: Path):
+    assert "for one comparison alone, leaves out 0" in squeezed(Page(site / "index.html").text)
+
+
+def test_one_table_is_shown_without_a_map_of_methods_by_tasks(runs: Path, site: Path, tmp_path: Path):
+    write_run(tmp_path / "runs", "shot")
+    page = squeezed(Page(built(tmp_path / "runs", tmp_path / "site") / "index.html").text)
+    assert "Methods by tasks" not in page and "Methods by tasks" in squeezed(Page(site / "index.html").text)
+
+
+def test_a_paper_has_title_authors_and_bibtex_where_the_package_ships_them():
+    entry = """@inproceedings{shot,
+  author = {Liang, Jian and Hu, Dapeng},
+  title = {Do We {Really} Need It?},
+  url = {https://arxiv.org/abs/2002.08546}
+}"""
+    paper = paper_in(entry, "https://arxiv.org/abs/2002.08546")
+    assert (paper.title, paper.authors, paper.bibtex) == ("Do We Really Need It?", "Jian Liang, Dapeng Hu", entry)
+    assert paper_in("", "a citation").title == ""
+
+
+@pytest.mark.needs_plugin("sfda-kit-shot")
+def test_a_method_links_to_the_docs_of_its_package(site: Path):
+    addresses = Page(next(site.glob("methods/shot-im-*.html"))).values("href")
+    assert any(address.startswith("http") and "sfda-kit-shot" in address for address in addresses)

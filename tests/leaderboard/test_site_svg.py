@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from sfda_kit.leaderboard.board import Overall, OverallRow, RankTests
 from sfda_kit.leaderboard.site.names import label, page_name, printable
-from sfda_kit.leaderboard.site.plots import _free, critical_difference, learning_curves, pareto
+from sfda_kit.leaderboard.site.plots import Box, _free, critical_difference, learning_curves, pareto
 from sfda_kit.leaderboard.site.svg import INKS, PAPER, SERIES, drawing, markup
 from sfda_kit.results.collection import load_runs
 
@@ -112,9 +112,16 @@ def test_learning_curves_are_means_over_seeds_without_the_oracle(tmp_path: Path)
 
 
 def test_a_name_moves_to_the_nearest_free_height():
-    taken = [(0.0, 10.0, 100.0), (0.0, 10.0, 110.0), (50.0, 60.0, 105.0)]
+    taken = [Box(0.0, 10.0, 96.0, 104.0), Box(0.0, 10.0, 106.0, 114.0), Box(50.0, 60.0, 100.0, 110.0)]
     assert _free(taken, 5.0, 15.0, 104.0, 8.0) == 92.0
     assert _free(taken, 20.0, 40.0, 104.0, 8.0) == 104.0
+
+
+def test_a_name_keeps_clear_of_lines():
+    """A name of height 8 stays 4 away from a horizontal line, and above or below a vertical one."""
+    assert _free([Box(0.0, 100.0, 50.0, 50.0)], 5.0, 15.0, 50.0, 8.0) == 54.0
+    assert _free([Box(10.0, 10.0, 20.0, 50.0)], 5.0, 15.0, 48.0, 8.0) == 54.0
+    assert _free([Box(10.0, 10.0, 20.0, 50.0)], 12.0, 22.0, 48.0, 8.0) == 48.0
 
 
 def test_without_rank_tests_there_is_no_diagram():

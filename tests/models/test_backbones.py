@@ -13,7 +13,7 @@ import torch
 from sfda_kit import Recipe
 from sfda_kit.inference.adapted_model import load_model
 from sfda_kit.plugins.discovery import build_part, registry
-from sfda_kit.source.source_card import load_source_model
+from sfda_kit.source.source_models import load_source_model
 
 from ..conftest import TI, TR, last_json
 from ..runs.test_shipped_methods import SIDE, write_random

@@ -12,7 +12,8 @@ import torch
 from sfda_kit.config.models import ModelConfig
 from sfda_kit.inference.adapted_model import load_model
 from sfda_kit.models.network import build_network
-from sfda_kit.source.source_card import SourceCard, load_source_model, save_source
+from sfda_kit.source.source_card import SourceCard
+from sfda_kit.source.source_models import load_source_model, save_source
 
 from ..conftest import TI, TR, last_json
 

@@ -12,7 +12,8 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from sfda_kit.source.source_card import load_card, load_source_model
+from sfda_kit.source.source_card import load_card
+from sfda_kit.source.source_models import load_source_model
 
 CLASSES, SIDE, WIDTH = ("ant", "bee", "cat"), 32, 16
 FILES = ("source_F.pt", "source_B.pt", "source_C.pt")

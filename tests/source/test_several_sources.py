@@ -16,8 +16,9 @@ from sfda_kit.config.loading import load_config
 from sfda_kit.inference.adapted_model import load_model
 from sfda_kit.models.mixture import Mixture
 from sfda_kit.results.journal import Journal
-from sfda_kit.source.source_card import SourceCard, load_card, load_source_model, save_source
-from sfda_kit.source.source_cards import load_joint_card, load_joint_source_model
+from sfda_kit.source.source_card import SourceCard, load_card
+from sfda_kit.source.source_cards import load_joint_card
+from sfda_kit.source.source_models import load_joint_source_model, load_source_model, save_source
 
 from ..conftest import TI, TR, last_json
 from ..folders import SIDE, write_card, write_folders

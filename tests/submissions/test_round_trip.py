@@ -72,7 +72,7 @@ def test_no_path_of_the_submitter_and_no_weights_are_packed(packed: Path, runs: 
         texts = [archive.read(name).decode() for name in archive.namelist() if name.endswith((".json", ".yaml"))]
     assert names <= {
         *("record.json", "history.json", "config.yaml", "predictions.parquet"),
-        *("pictures/confusion.png", "pictures/curves.png", "pictures/pairs.png"),
+        *(f"pictures/{name}.png" for name in ("confusion", "curves", "pairs", "predictions")),
     }
     assert not any(home in text for text in texts)
 

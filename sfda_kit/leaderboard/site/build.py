@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, NamedTuple
 
 from sfda_kit.leaderboard.board import MARKS, METRICS
@@ -47,17 +48,18 @@ class KnownRun(NamedTuple):
 
 @dataclass(frozen=True)
 class HeatRow:
-    """A heat row holds a variant and its row in each table, None where it has none."""
+    """A heat row holds a variant, its row in each table (None where it has none), and the means that there are."""
 
     label: str
     method: str
     settings: Mapping[str, str]
     rows: tuple[BoardRow | None, ...]
+    means: tuple[float, ...]
 
-    def order(self) -> tuple[float, str]:
-        """Return a sort key: the mean of the ranks, then the label."""
+    def order(self) -> tuple[float, float, str]:
+        """Return a sort key: the mean of the ranks, then the mean of the metric, then the label."""
         ranks = [row.rank for row in self.rows if row and row.rank is not None]
-        return (sum(ranks) / len(ranks) if ranks else float("inf"), self.label)
+        return (mean(ranks) if ranks else float("inf"), -mean(self.means), self.label)
 
 
 def build_site(board: Board, runs: Sequence[StoredRun], out: Path) -> Path:
@@ -116,10 +118,11 @@ def _heat(board: Board) -> list[HeatRow]:
     """Return every variant of the board, best mean rank first; variants that never rank come last."""
     variants = {row.label: row for table in board.tables for row in table.rows if board.metric in row.metrics}
     by_table = [{row.label: row for row in table.rows} for table in board.tables]
-    made = [
-        HeatRow(name, row.method, row.settings, tuple(rows.get(name) for rows in by_table))
-        for name, row in variants.items()
-    ]
+    made = []
+    for name, row in variants.items():
+        rows = tuple(table.get(name) for table in by_table)
+        means = tuple(one.metrics[board.metric].mean for one in rows if one and board.metric in one.metrics)
+        made.append(HeatRow(name, row.method, row.settings, rows, means))
     return sorted(made, key=HeatRow.order)
 
 

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, metadata
 from typing import TYPE_CHECKING, Any
 
 from sfda_kit.leaderboard.site.names import page_name
+from sfda_kit.leaderboard.site.paper import Paper, paper_of
 from sfda_kit.leaderboard.site.wording import web_link
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.shipped import SHIPPED
@@ -26,7 +27,7 @@ class MethodPage:
     name: str
     page: str
     summary: str
-    paper: str
+    paper: Paper
     owner: str
     docs: str
     recipe: dict[str, Any]
@@ -50,9 +51,9 @@ def _page(name: str, recipe: dict[str, Any], rows: list[tuple[TaskTable, BoardRo
     if found is None:
         summary = ORACLE if any(row.kind == "oracle" for _, row in rows) else ""
         owner = SHIPPED.get(("method", name), "")
-        return MethodPage(name, page_name(name), summary, "", owner, "", recipe, tuple(rows))
+        return MethodPage(name, page_name(name), summary, Paper(), owner, "", recipe, tuple(rows))
     docs = _documentation(found.owner)
-    return MethodPage(name, page_name(name), found.summary, found.paper, found.owner, docs, recipe, tuple(rows))
+    return MethodPage(name, page_name(name), found.summary, paper_of(found), found.owner, docs, recipe, tuple(rows))
 
 
 def _documentation(owner: str) -> str:
@@ -62,5 +63,6 @@ def _documentation(owner: str) -> str:
     except PackageNotFoundError:
         return ""
     named = {name.strip().lower(): address.strip() for name, _, address in (line.partition(",") for line in declared)}
-    addresses = (named.get(kind, "") for kind in ("documentation", "homepage", "source", "repository"))
+    kinds = ("docs", "documentation", "homepage", "source", "source code", "repository")
+    addresses = (named.get(kind, "") for kind in kinds)
     return next((address for address in addresses if web_link(address)), "")

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import count
+from itertools import count, pairwise
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -66,7 +66,9 @@ def pareto(table: TaskTable) -> Plot | None:
         axis.set(xlabel="median wall time of a run", ylabel=f"{METRICS[table.metric]} (%)", xscale="log")
         _time_axis(axis, [p[0] for p in points])
         axis.margins(x=0.12, y=0.1)
-        _name_points(figure, axis, points)
+        axis.autoscale_view()
+        axis.autoscale(enable=False)
+        _name_points(figure, axis, points, _steps(axis, front))
         svg = markup(figure, f"pareto-{table.id}", title)
     best = {id(point[2]) for point in front}
     rows = [
@@ -131,35 +133,54 @@ def _time_axis(axis: Any, walls: Sequence[float]) -> None:
     axis.set_xlim(low, high)
 
 
-def _name_points(figure: Figure, axis: Any, points: Sequence[tuple[float, float, BoardRow]]) -> None:
-    """Write a name beside each point, and move it where it would touch another name or point."""
-    axis.autoscale_view()
-    axis.autoscale(enable=False)
+class Box(NamedTuple):
+    """A box in pixels that a name keeps clear of; a line is a box without width or without height."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+
+def _name_points(
+    figure: Figure, axis: Any, points: Sequence[tuple[float, float, BoardRow]], steps: Sequence[Box]
+) -> None:
+    """Write a name beside each point, and move it where it would touch another name, a point or one of ``steps``."""
     names = short_names([point[2] for point in points])
     right, unit = axis.get_window_extent().x1, figure.dpi / 72
     shown = sorted(points, key=lambda p: p[1])[-MAX_POINTS:]
     spots = [tuple(axis.transData.transform(point[:2])) for point in shown]
-    taken = [(x - 4 * unit, x + 4 * unit, y) for x, y in spots]
+    taken = [*steps, *(Box(x - 4 * unit, x + 4 * unit, y - 4 * unit, y + 4 * unit) for x, y in spots)]
     for (x, y), (wall, score, row) in zip(spots, shown, strict=True):
         name = names[row.label]
-        width = LETTER * unit * len(name)
+        width, line = LETTER * unit * len(name), LINE * unit
         left = x + width + 10 * unit > right
         start = x - width - 7 * unit if left else x + 7 * unit
-        height = _free(taken, start, start + width, y, LINE * unit)
-        taken.append((start, start + width, height))
+        height = _free(taken, start, start + width, y, line)
+        taken.append(Box(start, start + width, height - line / 2, height + line / 2))
         place = {"ha": "right" if left else "left", "va": "center", "textcoords": "offset points"}
         offset = (-7.0 if left else 7.0, (height - y) / unit)
-        axis.annotate(name, (wall, score), offset, fontsize=9, color=TEXT, **place)
-        if abs(height - y) > LINE * unit:
+        behind = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.5}  # A line passes behind a name, not through it.
+        axis.annotate(name, (wall, score), offset, fontsize=9, color=TEXT, bbox=behind, **place)
+        if abs(height - y) > 1.5 * line:
             ends = axis.transData.inverted().transform(((x, y), (start + width if left else start, height)))
             axis.plot(*ends.T, color=SERIES[-1], linewidth=0.6, zorder=1)
 
 
-def _free(taken: Sequence[tuple[float, float, float]], start: float, end: float, height: float, line: float) -> float:
-    """Return the height nearest to ``height`` that is at least one ``line`` away from everything in ``taken``."""
-    levels = [at for other, other_end, at in taken if start < other_end and other < end]
-    tried = (height + step * side for step in count() for side in (1, -1))
-    return next(at for at in tried if all(abs(at - level) >= line for level in levels))
+def _steps(axis: Any, front: Sequence[tuple[float, float, BoardRow]]) -> list[Box]:
+    """Return the horizontal and vertical parts of the line through ``front``, in pixels."""
+    corners = [tuple(axis.transData.transform(point[:2])) for point in front]
+    found = []
+    for (x, y), (next_x, next_y) in pairwise(corners):
+        found += [Box(x, next_x, y, y), Box(next_x, next_x, y, next_y)]
+    return found
+
+
+def _free(taken: Sequence[Box], start: float, end: float, height: float, line: float) -> float:
+    """Return the middle nearest to ``height`` for a name of one ``line`` that touches nothing in ``taken``."""
+    beside = [box for box in taken if box.left < end and start < box.right]
+    tried = (height + step / 4 * line * side for step in count() for side in (1, -1))
+    return next(at for at in tried if all(at + line / 2 <= box.bottom or box.top <= at - line / 2 for box in beside))
 
 
 def short_names(rows: Sequence[BoardRow]) -> dict[str, str]:
@@ -180,18 +201,23 @@ def learning_curves(table: TaskTable, runs: Mapping[str, StoredRun]) -> Plot | N
     if not lines:
         return None
     title = f"Learning curves: {METRICS[table.metric]} by epoch"
+    known = (row.metrics.get(table.metric) for row in shown if row.kind == "source-only")
+    source = next((value.mean for value in known if value), None)
     names = short_names([row for row, _ in lines])
     with drawing():
         figure, axis = _blank(right=0.7)
         for place, (_, values) in enumerate(lines[:MAX_LINES]):
             style: Any = {"color": SERIES[place], "marker": MARKERS[place], "markersize": 4}
             axis.plot(range(1, len(values) + 1), values, linestyle=DASHES[place % len(DASHES)], **style)
+        if source is not None:
+            axis.axhline(source, color=SERIES[7], linewidth=1, zorder=1)
         axis.set(xlabel="epoch of adaptation", ylabel=f"{METRICS[table.metric]} (%)")
         axis.xaxis.set_major_locator(MaxNLocator(TICK_COUNT, integer=True))
         _name_lines(axis, [names[row.label] for row, _ in lines], [values for _, values in lines])
         svg = markup(figure, f"curves-{table.id}", title)
     left_out = len(lines) - MAX_LINES
     note = "Mean over the seeds of a row; epochs of all phases are counted on."
+    note += f" The grey line is source-only, {number(source)} %." if source is not None else ""
     note += f" The {left_out} last rows are in the table alone." if left_out > 0 else ""
     rows = [(row.label, str(len(curve)), *(number(curve[i]) for i in (0, len(curve) // 2, -1))) for row, curve in lines]
     return Plot(svg, title, note, ("method", "epochs", "first", "middle", "last"), tuple(rows))

@@ -24,6 +24,7 @@ CAPTIONS = {
     "and what the source sensor saw",
     "curves": "Accuracy, agreement with the source model and entropy by epoch",
     "confusion": "Confusion matrix of held-out target images",
+    "predictions": "Target images from the least to the most certain one, with predicted class and probability",
 }
 """Text alternatives of the pictures that every run draws."""
 

@@ -1,0 +1,43 @@
+"""Checks of the names and options of parts that need neither torch nor the parts themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sfda_kit.config.part_names import with_part_names
+from sfda_kit.plugins.discovery import registry
+from sfda_kit.plugins.option_names import check_written_options
+
+if TYPE_CHECKING:
+    from sfda_kit.config.models import RunConfig
+    from sfda_kit.interfaces.recipe import Recipe
+
+NO_PART = ("none", "last", "all")
+"""The words that stand in the place of the name of a part."""
+
+
+def check_names(config: RunConfig) -> None:
+    """Raise ``UserError`` for the method, or for a part that the configuration names, unless it is installed."""
+    check_written_options(registry().get("method", config.method), config.recipe.get("options"))
+    with_part_names(config.model_dump(), _checked_name)
+    check_written_options(registry().get("encoding", config.encoding.name), config.encoding.options)
+    for chosen in (config.adapt.select, config.adapt.validator):
+        if chosen.name not in NO_PART:
+            check_written_options(registry().get("validator", chosen.name), chosen.options)
+
+
+def _checked_name(kind: str, name: str) -> str:
+    if name not in NO_PART:
+        registry().get(kind, name)
+    return name
+
+
+def check_options(recipe: Recipe) -> None:
+    """Raise ``UserError`` for a part of ``recipe`` that is not installed, or for an option that it does not take."""
+    for bridge in recipe.bridges().values():
+        check_written_options(registry().get("bridge", bridge.name), bridge.options)
+    for phase in recipe.phases:
+        for name, aligner in phase.aligners.items():
+            check_written_options(registry().get("aligner", name), aligner.options)
+        if phase.labeler:
+            check_written_options(registry().get("labeler", phase.labeler.name), phase.labeler.options)
