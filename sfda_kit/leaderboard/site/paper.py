@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING
+
+from sfda_kit.results.citations import part_entry
 
 if TYPE_CHECKING:
     from sfda_kit.plugins.component import Component
@@ -22,12 +23,8 @@ class Paper:
 
 
 def paper_of(part: Component) -> Paper:
-    """Return the paper of ``part``; its entry in the package's ``references.bib`` is the one with this ``url``."""
-    file = files(part.target.partition(".")[0]) / "references.bib"
-    if not part.paper or not file.is_file():
-        return Paper(part.paper)
-    entries = re.findall(r"^@\w+\{.*?^\}", file.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    return paper_in(next((entry for entry in entries if _field("url", entry) == part.paper), ""), part.paper)
+    """Return the paper of ``part``, with what its package tells of it in ``references.bib``."""
+    return paper_in(part_entry(part), part.paper)
 
 
 def paper_in(entry: str, address: str) -> Paper:
