@@ -7,8 +7,12 @@ from typing import Annotated
 
 import typer
 
+from sfda_kit.cli import completion
 
-def cite(runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")]) -> None:
+
+def cite(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.", autocompletion=completion.runs)],
+) -> None:
     """Print BibTeX of the methods and parts of runs, of their data sets and backbones, and of sfda-kit."""
     from sfda_kit.errors import UserError
     from sfda_kit.results.citations import citations

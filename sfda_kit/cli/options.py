@@ -57,6 +57,9 @@ NetworkFactory = Annotated[
     str | None,
     typer.Option("--model", help="package.module:function that makes the network of a card that names it; it is run."),
 ]
+Kind = Annotated[
+    str | None, typer.Option(help="The kind of part, where several have this name.", autocompletion=completion.kinds)
+]
 RunFolder = Annotated[
     Path, typer.Option(help="Run folder of `sfda-kit run` or `sfda-kit adapt`.", autocompletion=completion.runs)
 ]

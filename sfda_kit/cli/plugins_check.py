@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sfda_kit.cli import completion, options
+
 if TYPE_CHECKING:
     from sfda_kit.plugins.component import Component
     from sfda_kit.plugins.discovery import Installation
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
 
 def check(
     name: Annotated[
-        str | None, typer.Argument(help="A part or a plugin package; without: all that is installed.")
+        str | None,
+        typer.Argument(
+            help="A part or a plugin package; without: all that is installed.", autocompletion=completion.any_part
+        ),
     ] = None,
-    kind: Annotated[str | None, typer.Option(help="The kind of part, where several have this name.")] = None,
+    kind: options.Kind = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Option of the part: KEY=VALUE, or dataset.KEY=VALUE; repeatable.")
     ] = None,

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from sfda_kit.cli import completion, options
+
 
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a part, for example nrc.")],
-    kind: Annotated[str | None, typer.Option(help="The kind of part, where several have this name.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of a part, for example nrc.", autocompletion=completion.any_part)],
+    kind: options.Kind = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON: a list with one object for each part.")] = False,
 ) -> None:
     """Show one part: its options, paper, presets and recipe, and where it differs from its authors' code."""
