@@ -5,12 +5,15 @@ For each method, in one process and in turn, the median of several epochs of
 * the method as `sfda-kit run` trains it: augmentation, signals, loss terms, pseudo-labels, finiteness check,
   progress events, feature bank, checkpoint;
 * a bare loop with the same forward and backward passes over batches that lie ready in memory, one optimiser
-  step a batch, and one inference pass over the same images.
+  step a batch, and one inference pass over the same images, in the batches that are fastest.
 
-    python benchmarks/speed/bare_loop.py [--repeats 5] [--out benchmarks/speed/bare_loop.json]
+Held-out images, agreement on pairs and validators are no part of either; `--profile` of a run tells what they take.
 
-Images are random (their content does not change the time), 900 target images and 600 TI pairs of 64 pixels,
-backbone resnet10t, batch 64.
+    python benchmarks/speed/bare_loop.py [--repeats 5] [--setting NAME ...] [--out benchmarks/speed/bare_loop.json]
+
+Images are random (their content does not change the time). A setting is a network, its image size, the batch, the
+numbers of target images and TI pairs, and a precision. `peak_mib` is the peak memory of a process that does only the
+epochs of the product, and of one that does only the bare epochs.
 """
 
 from __future__ import annotations
@@ -19,10 +22,14 @@ import argparse
 import copy
 import json
 import os
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +39,12 @@ from rich.table import Table
 from torch import Tensor
 
 from sfda_kit import AdaptationContext, Recipe
+from sfda_kit.adaptation.feature_bank import CPU_BATCH
 from sfda_kit.adaptation.recipe_method import PhaseTraining, RecipeMethod
 from sfda_kit.builtin.encodings import ChannelCopy
-from sfda_kit.config.models import AdaptConfig, ModelConfig
-from sfda_kit.data.views import ImageView, Normalisation, PairView, TargetView
+from sfda_kit.config.models import AdaptConfig, ComputeConfig, ModelConfig
+from sfda_kit.data.views import ImageView, Normalisation, PairView, TargetView, stored_size
+from sfda_kit.device import autocast, choose_device
 from sfda_kit.events import silent
 from sfda_kit.models.network import build_network, frozen_copy, frozen_running_statistics
 from sfda_kit.plugins.building import build
@@ -44,30 +53,52 @@ from sfda_kit.plugins.modalities import modality
 from sfda_kit.versions import versions
 
 METHODS = ("shot-im", "shot", "socket", "tgkt")
-TARGETS, PAIRS, SIZE, BATCH = 900, 600, 64, 64
 
 
-def views() -> tuple[TargetView, PairView]:
+@dataclass(frozen=True)
+class Setting:
+    """What a measurement works on."""
+
+    backbone: str
+    size: int
+    batch: int
+    targets: int
+    pairs: int
+    precision: str = "fp32"
+
+
+SETTINGS = {
+    "resnet10t-64": Setting("resnet10t", 64, 64, 900, 600),
+    "lite0-96": Setting("tf_efficientnet_lite0", 96, 64, 448, 448),
+    "resnet18-224": Setting("resnet18", 224, 32, 160, 160),
+    "resnet10t-64-bf16": Setting("resnet10t", 64, 64, 900, 600, "bf16"),
+    "resnet18-224-bf16": Setting("resnet18", 224, 32, 160, 160, "bf16"),
+}
+
+
+def views(setting: Setting) -> tuple[TargetView, PairView]:
     rng = np.random.default_rng(0)
-    rest = (ChannelCopy(), SIZE, Normalisation((0.5, 0.5, 0.5), (0.2, 0.2, 0.2)))
+    rest = (ChannelCopy(), setting.size, Normalisation((0.5, 0.5, 0.5), (0.2, 0.2, 0.2)))
+    side = stored_size(setting.size)
 
     def depth(count: int) -> np.ndarray:
-        return rng.integers(500, 4000, (count, 72, 72)).astype(np.uint16)
+        return rng.integers(500, 4000, (count, side, side)).astype(np.uint16)
 
-    colours = rng.integers(0, 256, (PAIRS, 72, 72, 3)).astype(np.uint8)
-    pairs = PairView(ImageView(colours, modality("rgb"), *rest), ImageView(depth(PAIRS), modality("depth"), *rest))
-    return TargetView(depth(TARGETS), modality("depth"), *rest), pairs
+    colours = rng.integers(0, 256, (setting.pairs, side, side, 3)).astype(np.uint8)
+    halves = ImageView(colours, modality("rgb"), *rest), ImageView(depth(setting.pairs), modality("depth"), *rest)
+    return TargetView(depth(setting.targets), modality("depth"), *rest), PairView(*halves)
 
 
-def context(name: str, folder: Path, epochs: int) -> AdaptationContext:
+def context(name: str, setting: Setting, folder: Path, epochs: int) -> AdaptationContext:
     recipe: Recipe = registry().get("method", name).load()
     torch.manual_seed(0)
-    network = build_network(ModelConfig(), classes=12)
+    network = build_network(ModelConfig(backbone=setting.backbone, image_size=setting.size), classes=12)
     bridges = {role: build(registry().get("bridge", part.name)).eval() for role, part in recipe.bridges().items()}
-    target, pairs = views()
+    target, pairs = views(setting)
+    compute = ComputeConfig(device="cpu", precision=setting.precision)
     return AdaptationContext(
         recipe=recipe,
-        config=AdaptConfig(epochs=epochs, batch_size=BATCH),
+        config=AdaptConfig(epochs=epochs, batch_size=setting.batch, steps_per_epoch="pass"),
         seed=0,
         target=target,
         pairs=pairs,
@@ -77,6 +108,7 @@ def context(name: str, folder: Path, epochs: int) -> AdaptationContext:
         teacher_bridge=bridges.get("teacher"),
         checkpoint_dir=folder,
         listener=silent,
+        autocast=autocast(compute, choose_device(compute)),
     )
 
 
@@ -89,27 +121,29 @@ def product_epochs(given: AdaptationContext) -> Iterator[float]:
         start = time.perf_counter()
 
 
-def bare_epochs(given: AdaptationContext) -> Iterator[float]:
+def bare_epochs(given: AdaptationContext, setting: Setting) -> Iterator[float]:
     """Seconds of each epoch of the bare loop."""
     phase = given.recipe.phases[0]
     training = PhaseTraining(given, phase, torch.nn.Identity())  # type: ignore[arg-type]  # for its optimiser alone
     optimizer = training._optimizer()
-    rows = torch.arange(BATCH)
-    target = [given.target.batch(rows) for _ in range(TARGETS // BATCH)]
+    rows = torch.arange(setting.batch)
+    target = [given.target.batch(rows) for _ in range(setting.targets // setting.batch)]
     ti_target = [given.pairs.target.batch(rows) for _ in target]
     ti_source = [given.pairs.source.batch(rows) for _ in target]
-    everything = [given.target.batch(part) for part in torch.arange(TARGETS).split(256)]
+    everything = [given.target.batch(part) for part in torch.arange(setting.targets).split(CPU_BATCH)]
     step = bare_step(given, set(phase.aligners))
     while True:
         start = time.perf_counter()
         given.network.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), given.autocast():
             for images in everything:
                 given.network(images)
         given.network.train()
         for batch in zip(target, ti_target, ti_source, strict=True):
             optimizer.zero_grad(set_to_none=True)
-            step(*batch).backward()
+            with given.autocast():
+                loss = step(*batch)
+            loss.backward()
             optimizer.step()
         yield time.perf_counter() - start
 
@@ -133,10 +167,10 @@ def bare_step(given: AdaptationContext, terms: set[str]) -> Callable[[Tensor, Te
     return step
 
 
-def measure(name: str, repeats: int) -> dict[str, float]:
+def measure(name: str, setting: Setting, repeats: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
-        product = product_epochs(context(name, Path(folder), repeats + 1))
-        bare = bare_epochs(context(name, Path(folder), repeats + 1))
+        product = product_epochs(context(name, setting, Path(folder), repeats + 1))
+        bare = bare_epochs(context(name, setting, Path(folder), repeats + 1), setting)
         pairs = [(next(product), next(bare)) for _ in range(repeats + 1)][1:]  # the first warms up
     ratios = [a / b for a, b in pairs]
     return {
@@ -148,21 +182,49 @@ def measure(name: str, repeats: int) -> dict[str, float]:
     }
 
 
+def peak(name: str, title: str, which: str) -> None:
+    """Do two epochs of the product or of the bare loop, and print the peak memory of this process in MiB."""
+    setting = SETTINGS[title]
+    with tempfile.TemporaryDirectory() as folder:
+        given = context(name, setting, Path(folder), 2)
+        epochs = product_epochs(given) if which == "product" else bare_epochs(given, setting)
+        for _ in range(2):
+            next(epochs)
+    print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def peaks(name: str, title: str) -> dict[str, int]:
+    call = [sys.executable, __file__, "--peak", name, title]
+    return {
+        which: int(subprocess.run([*call, which], check=True, capture_output=True, text=True).stdout)
+        for which in ("product", "bare")
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--setting", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--peak", nargs=3, help="measure the memory of METHOD SETTING product|bare here")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
-    arguments = parser.parse_args()
-    results = {name: measure(name, arguments.repeats) for name in METHODS}
-    table = Table("method", "epoch (s)", "bare (s)", "ratio", "range")
-    for name, row in results.items():
-        spread = f"{row['ratio_min']:.3f} to {row['ratio_max']:.3f}"
-        table.add_row(name, f"{row['product_s']:.2f}", f"{row['bare_s']:.2f}", f"{row['ratio']:.3f}", spread)
-    Console().print(table)
-    setting = {"threads": torch.get_num_threads(), "cpus": os.cpu_count(), "repeats": arguments.repeats}
-    arguments.out.write_text(
-        json.dumps({"setting": setting, "versions": versions(), "methods": results}, indent=2) + "\n"
-    )
+    given = parser.parse_args()
+    if given.peak:
+        peak(*given.peak)
+        return
+    results = {}
+    table = Table("setting", "method", "epoch (s)", "bare (s)", "ratio", "range", "MiB", "bare MiB")
+    for title in given.setting:
+        for name in METHODS:
+            row = measure(name, SETTINGS[title], given.repeats) | {"peak_mib": peaks(name, title)}
+            results.setdefault(title, {})[name] = row
+            spread = f"{row['ratio_min']:.3f} to {row['ratio_max']:.3f}"
+            times = (f"{row['product_s']:.2f}", f"{row['bare_s']:.2f}", f"{row['ratio']:.3f}", spread)
+            table.add_row(title, name, *times, *map(str, row["peak_mib"].values()))
+    Console(width=110).print(table)
+    about = {"threads": torch.get_num_threads(), "cpus": os.cpu_count(), "repeats": given.repeats}
+    settings = {title: asdict(SETTINGS[title]) for title in given.setting}
+    told = {"about": about, "versions": versions(), "settings": settings, "results": results}
+    given.out.write_text(json.dumps(told, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -24,12 +25,22 @@ from ..conftest import last_json
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def cache_of_a_run(tmp_path_factory) -> Path:
+    """Where the first test that asks for it keeps a copy of its cache for the others."""
+    return tmp_path_factory.mktemp("cache") / "copy"
+
+
 @pytest.fixture
-def filled(sfda_kit, on_pairs, pairs_root) -> Path:
+def filled(sfda_kit, on_pairs, pairs_root, cache_of_a_run) -> Path:
     """A cache as one run and ``rooms`` leave it."""
+    if cache_of_a_run.exists():
+        shutil.copytree(cache_of_a_run, cache_dir(), dirs_exist_ok=True)
+        return cache_dir()
     assert sfda_kit("run", "--method", "tgmb", *on_pairs).exit_code == 0
     Rooms(DatasetConfig(options={"scenes": 0.01})).read(np.arange(2), "rgb", 16)
     gc.collect()  # the run was in this process: what it had mapped is in use until then
+    shutil.copytree(cache_dir(), cache_of_a_run)
     return cache_dir()
 
 
