@@ -22,7 +22,6 @@ import argparse
 import copy
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from peak_memory import forget_peak, peak_mib
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -184,13 +184,14 @@ def measure(name: str, setting: Setting, repeats: int) -> dict[str, float]:
 
 def peak(name: str, title: str, which: str) -> None:
     """Do two epochs of the product or of the bare loop, and print the peak memory of this process in MiB."""
+    forget_peak()
     setting = SETTINGS[title]
     with tempfile.TemporaryDirectory() as folder:
         given = context(name, setting, Path(folder), 2)
         epochs = product_epochs(given) if which == "product" else bare_epochs(given, setting)
         for _ in range(2):
             next(epochs)
-    print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    print(peak_mib())
 
 
 def peaks(name: str, title: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a pass costs by batch size and precision: why a CPU infers 32 images at a time, and what ``auto`` precision is.
+"""What a pass costs by batch size and precision: why a CPU infers 32 images at a time, and what `auto` precision is.
 
     python benchmarks/speed/passes.py [--threads 1] [--out benchmarks/speed/passes.json]
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from peak_memory import forget_peak, peak_mib
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -61,13 +61,13 @@ def seconds(work: Callable[[], object]) -> float:
 def inference(name: str, batch: int, threads: int) -> dict[str, float]:
     network, images = made(name, batch, threads)
     network.eval()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    forget_peak()
+    before = peak_mib()
     with torch.inference_mode():
         network(images)
         passes = max(2, 256 // batch)
         took = seconds(lambda: [network(images) for _ in range(passes)])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return {"ms_an_image": round(1000 * took / passes / batch, 2), "peak_mib": round(peak / 1024)}
+    return {"ms_an_image": round(1000 * took / passes / batch, 2), "peak_mib": peak_mib() - before}
 
 
 def precisions(name: str, threads: int) -> dict[str, float | str]:
