@@ -43,10 +43,13 @@ def execute(job: Job) -> None:
     """
     from sfda_kit.config.models import RunConfig
     from sfda_kit.events import silent
+    from sfda_kit.models.module_factories import trust_backbone
     from sfda_kit.runs.labelled import run_plan
     from sfda_kit.runs.plan import plan_run
 
-    plan = plan_run(RunConfig.model_validate(job.config))
+    config = RunConfig.model_validate(job.config)
+    trust_backbone(config.model.backbone)  # the runner has asked whether the user named it
+    plan = plan_run(config)
     told = False
     while True:
         try:

@@ -24,10 +24,13 @@ def configuration(
     from sfda_kit.config.loading import load_config
     from sfda_kit.config.merging import merge_settings
     from sfda_kit.config.yaml import parse_assignments, read_yaml
+    from sfda_kit.models.module_factories import trust_backbone
 
     data: dict[str, Any] = _of_a_run(read_yaml(file)) if file else {}
-    data = merge_settings(data, settings_of(given))
-    data = merge_settings(data, parse_assignments(assignments or ()))
+    for typed in (settings_of(given), parse_assignments(assignments or ())):
+        model = typed.get("model")
+        trust_backbone(str(model.get("backbone", "")) if isinstance(model, dict) else "")  # a file must not run code
+        data = merge_settings(data, typed)
     if "method" not in data:
         raise UserError("Which method? Give --method NAME; `sfda-kit plugins list --kind method` shows them.")
     return load_config(data)

@@ -37,12 +37,23 @@ def trust(reference: str, factory: Factory | None = None) -> None:
         _trusted[reference] = factory
 
 
+def require_trust(backbone: str) -> None:
+    """Raise ``UserError`` where ``backbone`` is a reference that the user has not named to this process."""
+    if is_reference(backbone) and backbone not in _trusted:
+        raise UserError(_untrusted(backbone))
+
+
+def trust_backbone(backbone: str) -> None:
+    """Trust ``backbone`` where it is a reference and no name of timm, because the user has named it."""
+    if is_reference(backbone):
+        trust(backbone)
+
+
 def make_module(reference: str, classes: int) -> nn.Module:
     """Call the factory that ``reference`` names, with ``num_classes`` where it takes that. Raises ``UserError``."""
     from torch import nn
 
-    if reference not in _trusted:
-        raise UserError(_untrusted(reference))
+    require_trust(reference)
     factory = _trusted[reference] or _imported(reference)
     takes_classes = "num_classes" in inspect.signature(factory).parameters
     try:
@@ -62,7 +73,7 @@ def _untrusted(reference: str) -> str:
         )
     return (
         f"The network is made by {reference}, which is not run on the word of a file. If you trust it, name it: "
-        f"--model {reference}, or load_model(run, module=...) in Python."
+        f"--model {reference} (--backbone {reference} for a run), or load_model(run, module=...) in Python."
     )
 
 

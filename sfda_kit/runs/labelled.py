@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfda_kit.data.task import Task, build_task
 from sfda_kit.events import Listener, logged, reading_progress
+from sfda_kit.models.module_factories import trust_backbone
 from sfda_kit.results.journal import in_run_folder
 from sfda_kit.results.record import Record
 from sfda_kit.results.store import RunFolder
@@ -33,8 +34,10 @@ def run(
     The run gets a folder of its own in ``runs_dir``; with ``resume`` a matching unfinished run continues and the record
     of a finished one is returned. ``listener`` receives the events of the run, and ``trackers`` names trackers that
     follow it. Raises ``UserError`` where configuration or data are wrong, and ``RunError`` where the run could not
-    finish; its record then has the status ``failed``.
+    finish; its record then has the status ``failed``. A ``model.backbone`` of the form ``package.module:function`` is
+    imported and called.
     """
+    trust_backbone(config.model.backbone)
     return run_plan(plan_run(config), runs_dir, resume, listener, trackers)
 
 

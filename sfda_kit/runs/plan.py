@@ -18,7 +18,7 @@ from sfda_kit.datasets.open_dataset import open_dataset
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.encoding import not_of
 from sfda_kit.interfaces.recipe import BridgeConfig, Phase, Recipe
-from sfda_kit.models.module_factories import is_reference, trust
+from sfda_kit.models.module_factories import require_trust
 from sfda_kit.plugins.boundary import call
 from sfda_kit.plugins.building import build
 from sfda_kit.plugins.code_hash import part_identity
@@ -160,8 +160,7 @@ def plan_run(config: RunConfig) -> Plan:
 def plan_method(config: RunConfig) -> MethodPlan:
     """Do what ``plan_run`` does without a data set, as adaptation to a folder of images needs it."""
     check_names(config)
-    if is_reference(config.model.backbone):
-        trust(config.model.backbone)  # the user's settings name it
+    require_trust(config.model.backbone)
     config = with_precision(with_card_model(config))
     component = registry().get("method", config.method)
     recipe = recipe_of(component, config)

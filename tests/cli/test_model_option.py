@@ -70,3 +70,17 @@ def test_a_source_model_is_trained_on_a_module(networks):
     ran = subprocess.run([sys.executable, "-m", "sfda_kit", *words], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout.splitlines()[-1])["status"] == "ok"
+
+
+def test_a_file_alone_runs_no_function(networks, sfda_kit):
+    (networks / "mine.yaml").write_text("method: shot\nmodel: {backbone: 'my_networks:build'}\n")
+    refused = sfda_kit("run", "--config", "mine.yaml")
+    assert refused.exit_code == 2 and "not run on the word of a file" in str(refused.exception)
+    assert "my_networks" not in sys.modules
+    (networks / "suite.yaml").write_text(
+        "name: own\nversion: 1\ntitle: own\nmethods: [shot]\nseeds: [0]\n"
+        "tasks: {one: {dataset: {source: rgb@kv1, target: depth@kv1}}}\nmodels: ['my_networks:build']\n"
+    )
+    refused = sfda_kit("bench", "run", "suite.yaml", "--runs-dir", "runs")
+    assert refused.exit_code and "not run on the word of a file" in refused.output + str(refused.exception)
+    assert "my_networks" not in sys.modules
