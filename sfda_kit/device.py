@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -31,6 +32,10 @@ def keep_freed_memory() -> None:
 def choose_device(config: ComputeConfig) -> torch.device:
     """Set threads and allocator, and return the device. Raises ``UserError`` where it is not available."""
     keep_freed_memory()
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks, before it is first used
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
     if config.threads:
         torch.set_num_threads(config.threads)
     if config.device == "auto":

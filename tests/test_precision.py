@@ -12,7 +12,7 @@ from sfda_kit import Aligner
 from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.config.loading import load_config
 from sfda_kit.config.models import ComputeConfig
-from sfda_kit.device import autocast, fastest_precision
+from sfda_kit.device import autocast, choose_device, fastest_precision
 from sfda_kit.events import silent
 from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.runs.plan import resolve_method
@@ -22,6 +22,8 @@ from sfda_kit.testing.signals import small_step_signals
 from sfda_kit.training.checkpoint import Checkpoint, load_state
 from sfda_kit.training.loop import TrainingStage, train_stage
 from sfda_kit.training.optimizers import sgd
+
+from .conftest import last_json
 
 NAMES = [part.name for part in registry().of_kind("aligner")]
 OPTIONS = {"guided-labels": {"temperature": 1.0}}
@@ -114,3 +116,27 @@ def test_a_bank_of_a_16_bit_run_is_float32_and_close():
     assert half.logits.dtype is torch.float32
     assert not torch.equal(half.logits, exact.logits)
     torch.testing.assert_close(half.logits, exact.logits, rtol=0.05, atol=0.05)
+
+
+def test_deterministic_asks_torch_and_nothing_else_does():
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        choose_device(ComputeConfig(device="cpu"))
+        assert torch.are_deterministic_algorithms_enabled() == before
+        choose_device(ComputeConfig(device="cpu", deterministic=True))
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+@pytest.mark.slow
+@pytest.mark.needs_plugin("sfda-kit-socket", "sfda-kit-tgkt")
+@pytest.mark.parametrize("method", ["socket", "tgkt"])
+def test_a_deterministic_run_ends_on_a_cpu_with_the_usual_numbers(method: str, sfda_kit, on_pairs, tmp_path):
+    short = ("--backbone", "test_resnet", "--image-size", "32", "--source-epochs", "1", "--epochs", "1", "--json")
+    call = ("run", "--method", method, *on_pairs, *short, "--source-floor", "0", "--runs-dir", tmp_path)
+    try:
+        found = [last_json(sfda_kit(*call, *more))["metrics"] for more in ((), ("--deterministic",))]
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert found[0] == found[1]

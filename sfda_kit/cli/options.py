@@ -81,6 +81,9 @@ class BasicOptions(OptionGroup):
     set_: Assignments
     seed: Annotated[Whole, Setting("seed", "Fixes everything random except the split.", "0")]
     device: Annotated[Text, Setting("compute.device", "Where to compute: cpu, cuda, mps, ...", "auto")]
+    deterministic: Annotated[
+        bool, Setting("compute.deterministic", "Operations that always give the same numbers.", flag="--deterministic")
+    ] = False
     precision: Annotated[Text, Setting("compute.precision", "Of the passes: fp32, bf16, fp16 or auto.", "fp32")]
 
 

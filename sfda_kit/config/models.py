@@ -281,14 +281,16 @@ class ComputeConfig(DigestStableModel, _Strict):
 
     ``precision`` of the passes; losses, statistics and banks are float32 in any case. ``auto`` becomes ``bf16`` or
     ``fp32`` before the run begins. ``pictures``: whether images of the data and diagrams are kept in the run folder.
+    ``deterministic``: use only operations of torch that always give the same numbers; one that does not stops the run.
     """
 
-    _later_keys: ClassVar[tuple[str, ...]] = ("pictures",)
+    _later_keys: ClassVar[tuple[str, ...]] = ("pictures", "deterministic")
 
     device: str = "auto"
     precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
     threads: int | None = Field(default=None, ge=1)
     pictures: bool = True
+    deterministic: bool = False
 
 
 class RunConfig(_Strict):

@@ -39,6 +39,7 @@ GIVEN: dict[str, Any] = {
     "on_collapse": "stop",
     "evaluate": "last",
     "precision": "bf16",
+    "deterministic": True,
     "aligner": ["infomax", "bn-stats=0.5"],
 }
 """What a user may give; every other option takes a name."""
