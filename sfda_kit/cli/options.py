@@ -82,7 +82,7 @@ class BasicOptions(OptionGroup):
     seed: Annotated[Whole, Setting("seed", "Fixes everything random except the split.", "0")]
     device: Annotated[Text, Setting("compute.device", "Where to compute: cpu, cuda, mps, ...", "auto")]
     deterministic: Annotated[
-        bool, Setting("compute.deterministic", "Operations that always give the same numbers.", flag="--deterministic")
+        bool, Setting("compute.deterministic", "Allow only operations that repeat exactly.", flag="--deterministic")
     ] = False
     precision: Annotated[Text, Setting("compute.precision", "Of the passes: fp32, bf16, fp16 or auto.", "fp32")]
 

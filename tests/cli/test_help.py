@@ -38,7 +38,16 @@ IN_WORDS = {
     "aligner": "by method",
 }
 """Defaults that a run works out."""
-WITHOUT = {"no_pictures", "method", "data_root", "group_pattern", "skip_bad", "pretrained", "source_card"}
+WITHOUT = {
+    "no_pictures",
+    "method",
+    "data_root",
+    "group_pattern",
+    "skip_bad",
+    "pretrained",
+    "source_card",
+    "deterministic",
+}
 """Options without a default, and switches, which are off."""
 
 

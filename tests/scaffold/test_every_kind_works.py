@@ -34,7 +34,8 @@ def tool(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tool:
     site = tmp_path_factory.mktemp("site")
     pip = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(site), str(folder)]
     subprocess.run([sys.executable, "-m", "pip", *pip], check=True, capture_output=True)
-    path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
+    core = str(Path(__file__).parents[2])  # mypy does not find what is installed as editable
+    path = os.pathsep.join(filter(None, (str(site), core, os.environ.get("PYTHONPATH"))))
 
     def call(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
