@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from sfda_kit.config.keywords import settings_of
-from sfda_kit.config.loading import load_config
+from sfda_kit.config.loading import default_encoding, load_config
 from sfda_kit.config.models import RunConfig
 from sfda_kit.data.given_images import given_task
 from sfda_kit.errors import UserError
@@ -139,8 +139,6 @@ def _side(target: Any) -> int:
 def _config(
     method: str | None, has_pairs: bool, cards: list[Path], modality: str, unit: str, settings: dict[str, Any]
 ) -> RunConfig:
-    from sfda_kit.config.loading import default_encoding
-
     if method is None:
         method = WITH_PAIRS if has_pairs else WITHOUT_PAIRS
         _LOGGER.info("no method was named: %s, because there are %s pairs", method, "TI" if has_pairs else "no TI")
