@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sfda_kit.data.given_images import kept_side, read_series
-from sfda_kit.errors import UserError
+from sfda_kit.files import write_whole
 from sfda_kit.inference.adapted_card import AdaptedCard
 from sfda_kit.inference.adapted_model import load_model
 from sfda_kit.inference.predictor import Predictor
@@ -111,12 +111,17 @@ class Adapted:
         return pd.DataFrame(rows, columns=["name", "class", "probability"])
 
     def save(self, folder: str | Path) -> Path:
-        """Copy model and card to a new folder, which ``load_model`` and ``sfda-kit predict --run`` read."""
-        target = Path(folder)
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise UserError(f"{target} is there already and not an empty folder. Nothing was copied; name a new one.")
-        shutil.copytree(self.folder / "model", target, dirs_exist_ok=True)
-        return target
+        """Copy model and card to a new folder, which ``load_model`` and ``sfda-kit predict --run`` read.
+
+        Raises ``UserError`` where the folder is not empty or cannot be written.
+        """
+
+        def copied(work: Path) -> int:
+            shutil.copytree(self.folder / "model", work, dirs_exist_ok=True)
+            return 0
+
+        write_whole(Path(folder), copied)
+        return Path(folder)
 
     def __repr__(self) -> str:
         """Return method and folder."""

@@ -237,6 +237,19 @@ def save_imported(
 ) -> Path:
     """Fill ``network`` and save it as a source card. Returns the folder, which is the same for the same model."""
     network.load_state_dict(matching.placed, strict=False)
+    return keep_imported(network, model, classes, modality, mean, std, " ".join(path.name for path in origin))
+
+
+def keep_imported(
+    network: Network,
+    model: ModelConfig,
+    classes: tuple[str, ...],
+    modality: str,
+    mean: Triple,
+    std: Triple,
+    origin: str,
+) -> Path:
+    """Save ``network``, which came from ``origin``, with a card in the cache. Returns the folder."""
     card = SourceCard(
         model=model,
         classes=classes,
@@ -244,7 +257,7 @@ def save_imported(
         encoding=PartConfig(name="copy"),
         mean=mean,
         std=std,
-        training={"imported": " ".join(path.name for path in origin)},
+        training={"imported": origin},
         versions=versions(),
     )
     identity = card.model_dump(mode="json", exclude={"versions"}) | {"weights": weights_hash(network)}

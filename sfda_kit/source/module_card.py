@@ -12,17 +12,11 @@ from torch import nn
 
 from sfda_kit.config.models import ModelConfig
 from sfda_kit.errors import UserError
-from sfda_kit.interfaces.recipe import PartConfig
 from sfda_kit.models.module_factories import IN_MEMORY, trust
 from sfda_kit.models.network import Network, build_network, replace_weights
 from sfda_kit.models.own_module import find_classifier, probe, with_layer
 from sfda_kit.plugins.modalities import modality as known_modality
-from sfda_kit.source.importing import Triple, normalisation_of
-from sfda_kit.source.source_card import SourceCard
-from sfda_kit.source.source_models import save_source
-from sfda_kit.source.weights_hash import weights_hash
-from sfda_kit.training.stage_cache import cached_stage
-from sfda_kit.versions import versions
+from sfda_kit.source.importing import Triple, keep_imported, normalisation_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,18 +57,7 @@ def import_module(
     _copy_classifier(module, name, network)
     _check_same(module, network, logits)
     mean, std = _normalisation(module, network, mean, std)
-    card = SourceCard(
-        model=model,
-        classes=names,
-        modality=modality,
-        encoding=PartConfig(name="copy"),
-        mean=mean,
-        std=std,
-        training={"imported": reference},
-        versions=versions(),
-    )
-    identity = card.model_dump(mode="json", exclude={"versions"}) | {"weights": weights_hash(network)}
-    return cached_stage("imported", identity, lambda folder: _save(network, card, folder))
+    return keep_imported(network, model, names, modality, mean, std, reference)
 
 
 def adapted_module(network: Network, classifier: str) -> nn.Module:
@@ -125,7 +108,3 @@ def _normalisation(module: nn.Module, network: Network, mean: Triple | None, std
             "(0.229, 0.224, 0.225)."
         )
     return normalisation_of(network, mean or stated["mean"], std or stated["std"])
-
-
-def _save(network: Network, card: SourceCard, folder: Path) -> None:
-    save_source(network, card, folder)
