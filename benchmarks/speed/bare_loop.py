@@ -30,6 +30,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -212,7 +213,10 @@ def main() -> None:
     if given.peak:
         peak(*given.peak)
         return
-    results = {}
+    about = {"threads": torch.get_num_threads(), "cpus": os.cpu_count(), "repeats": given.repeats}
+    settings = {title: asdict(SETTINGS[title]) for title in given.setting}
+    results: dict[str, dict[str, dict[str, Any]]] = {}
+    told = {"about": about, "versions": versions(), "settings": settings, "results": results}
     table = Table("setting", "method", "epoch (s)", "bare (s)", "ratio", "range", "MiB", "bare MiB")
     for title in given.setting:
         for name in METHODS:
@@ -221,11 +225,8 @@ def main() -> None:
             spread = f"{row['ratio_min']:.3f} to {row['ratio_max']:.3f}"
             times = (f"{row['product_s']:.2f}", f"{row['bare_s']:.2f}", f"{row['ratio']:.3f}", spread)
             table.add_row(title, name, *times, *map(str, row["peak_mib"].values()))
+            given.out.write_text(json.dumps(told, indent=2) + "\n")  # a run that is stopped keeps what it has
     Console(width=110).print(table)
-    about = {"threads": torch.get_num_threads(), "cpus": os.cpu_count(), "repeats": given.repeats}
-    settings = {title: asdict(SETTINGS[title]) for title in given.setting}
-    told = {"about": about, "versions": versions(), "settings": settings, "results": results}
-    given.out.write_text(json.dumps(told, indent=2) + "\n")
 
 
 if __name__ == "__main__":
