@@ -75,6 +75,7 @@ from .interfaces.recipe import Phase as Phase
 from .interfaces.recipe import Recipe as Recipe
 from .interfaces.tracker import Tracker as Tracker
 from .interfaces.validator import Validator as Validator
+from .interfaces.weights import BackboneWeights as BackboneWeights
 from .leaderboard.frames import read_board as read_board
 from .models.network import AdaptedModel as AdaptedModel
 from .models.network import Network as Network

@@ -47,7 +47,7 @@ class AdaptOptions(
     PartOptions,
     OutputOptions,
 ):
-    without = ("backbone", "pretrained", "image_size", "source_epochs", "evaluate")
+    without = ("backbone", "pretrained", "backbone_weights", "image_size", "source_epochs", "evaluate")
     source_card: Annotated[list[Path] | None, typer.Option(help="Folder of a source card; repeat to mix several.")]
     model: options.NetworkFactory
 

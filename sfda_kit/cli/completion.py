@@ -77,6 +77,7 @@ OF_SETTINGS: dict[str, Offer] = {
     "preset": presets,
     "dataset.name": parts("dataset"),
     "encoding.name": parts("encoding"),
+    "model.backbone_weights": parts("weights"),
     "adapt.select.name": parts("validator", "last"),
     "recipe.bridge": parts("bridge", "none"),
     "recipe.input_bridge": parts("bridge", "none"),

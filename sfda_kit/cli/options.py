@@ -112,6 +112,9 @@ class ModelOptions(OptionGroup):
     panel = "Model"
     backbone: Annotated[Text, Setting("model.backbone", "Any timm model.", "resnet10t")]
     pretrained: Annotated[bool, Setting("model.pretrained", "Start from timm's weights.", flag="--pretrained")] = False
+    backbone_weights: Annotated[
+        Text, Setting("model.backbone_weights", "Start from these: an installed set, a file, a folder or hf-hub:NAME.")
+    ]
     image_size: Annotated[Whole, Setting("model.image_size", "Side of the network's input in pixels.", "64")]
     source_card: Annotated[Paths, Setting("source.card", "Use this source model, train none; repeat to mix several.")]
 

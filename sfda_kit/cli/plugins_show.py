@@ -44,6 +44,7 @@ def _lines(part: Mapping[str, Any]) -> Iterator[str]:
         yield f"reads: {', '.join(part['reads'])}"
     yield from _options(part)
     yield from (f"sets {key}: {value}" for key, value in part["settings"].items())
+    yield from (f"{key}: {value}" for key, value in (part["weights"] or {}).items())
     if part["recipe"]:
         yield from _recipe(part["recipe"])
     for preset in part["presets"]:

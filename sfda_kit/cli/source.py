@@ -139,9 +139,18 @@ def _lines(card: SourceCard) -> dict[str, str]:
         "mean": ", ".join(f"{value:.4g}" for value in card.mean),
         "std": ", ".join(f"{value:.4g}" for value in card.std),
         "weights": card.weights_sha256[:16] + " (match the card)",
+        "began with": _beginning(card),
         "training": ", ".join(f"{key} {value}" for key, value in card.training.items()) or "unknown",
         "versions": ", ".join(f"{key} {value}" for key, value in card.versions.items()) or "unknown",
     }
+
+
+def _beginning(card: SourceCard) -> str:
+    """Return the weights that the backbone began with, in words."""
+    if card.initial_weights:
+        told = {**card.initial_weights, "sha256": card.initial_weights.get("sha256", "")[:16]}
+        return ", ".join(f"{key} {value}" for key, value in told.items() if value)
+    return "the weights of timm" if card.model.pretrained else "random weights, or unknown"
 
 
 @app.command("import")

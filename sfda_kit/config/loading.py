@@ -28,7 +28,7 @@ _LOGGER = logging.getLogger(__name__)
 
 def _starts_pretrained(data: Mapping[str, Any]) -> bool:
     model, source = data.get("model"), data.get("source")
-    if isinstance(model, Mapping) and model.get("pretrained"):
+    if isinstance(model, Mapping) and (model.get("pretrained") or model.get("backbone_weights")):
         return True
     card = source.get("card") if isinstance(source, Mapping) else None
     cards = [one for one in (card if isinstance(card, (list, tuple)) else [card]) if isinstance(one, (str, Path))]
@@ -36,7 +36,7 @@ def _starts_pretrained(data: Mapping[str, Any]) -> bool:
         return False
     from sfda_kit.source.source_card import load_card
 
-    return any(load_card(Path(one)).model.pretrained for one in cards)
+    return any(load_card(Path(one)).model.begins_trained for one in cards)
 
 
 def _defaults(preset: str, component: Component | None) -> dict[str, Any]:
@@ -58,11 +58,28 @@ def default_encoding(dataset: Any) -> dict[str, Any]:
     return {} if encoding == "copy" else {"encoding": encoding}
 
 
+def _with_weights(defaults: dict[str, Any], model: Any) -> dict[str, Any]:
+    """Return ``defaults`` without what gives way to the weights that the user's ``model`` names.
+
+    These choose the backbone where the user names none. A ``pretrained`` of the preset means other weights.
+    """
+    given = model.get("backbone_weights") if isinstance(model, Mapping) else None
+    if not given:
+        return defaults
+    own = {key: value for key, value in defaults.get("model", {}).items() if key != "pretrained"}
+    if not model.get("backbone"):
+        from sfda_kit.source.backbone_weights import stated_architecture
+
+        own["backbone"] = stated_architecture(str(given))
+    return {**defaults, "model": own}
+
+
 def load_config(data: Mapping[str, Any]) -> RunConfig:
     """Validate ``data`` over the defaults of preset and method. Raises ``UserError`` naming every wrong key and value.
 
     The default preset depends on whether the model, or that of a source card, is pretrained. A preset of the method
-    says nothing about the model where a source card holds it. The alias of a part is replaced by its name, so that both
+    says nothing about the model where a source card holds it. Weights that the user names choose the backbone where the
+    user names none. The alias of a part is replaced by its name, so that both
     are the same run. Where nobody names an encoding, it is that of the target's modality. Keys by an older name work,
     with a ``RenamedWarning``.
     """
@@ -79,6 +96,8 @@ def load_config(data: Mapping[str, Any]) -> RunConfig:
     source = data.get("source")
     if isinstance(source, Mapping) and source.get("card"):
         defaults.pop("model", None)
+    else:
+        defaults = _with_weights(defaults, data.get("model"))
     _LOGGER.debug("the preset is %s", preset)
     merged = merge_settings({**defaults, "preset": preset}, with_part_names(data))
     try:

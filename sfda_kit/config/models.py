@@ -128,16 +128,39 @@ class ModelConfig(DigestStableModel, _Strict):
     ``backbone`` may also be ``package.module:function``, a function that returns a torch module. Then ``classifier``
     names its last linear layer (None: it is found), and ``feature_maps`` a layer that returns maps (B, C, h, w), which
     some bridges compare.
+
+    With ``pretrained`` the backbone begins with the weights that timm has for it. ``backbone_weights`` names others:
+    an installed set of weights, a file, a folder, or ``hf-hub:OWNER/NAME`` (``source/backbone_weights.py``).
     """
 
-    _later_keys: ClassVar[tuple[str, ...]] = ("classifier", "feature_maps")
+    _later_keys: ClassVar[tuple[str, ...]] = ("classifier", "feature_maps", "backbone_weights")
 
     backbone: str = "resnet10t"
     pretrained: bool = False
+    backbone_weights: str | None = None
     bottleneck: int = Field(default=256, ge=0, le=65_536)
     image_size: int = Field(default=64, ge=8, le=1024)
     classifier: str | None = None
     feature_maps: str | None = None
+
+    @field_validator("backbone_weights", mode="before")
+    @classmethod
+    def _path_as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, Path) else value or None
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> ModelConfig:
+        if self.pretrained and self.backbone_weights:
+            raise ValueError(
+                "pretrained (--pretrained) asks for timm's own weights, and backbone_weights (--backbone-weights) for "
+                f"{self.backbone_weights}; give one of them"
+            )
+        return self
+
+    @property
+    def begins_trained(self) -> bool:
+        """Whether the backbone begins with weights from elsewhere, those of timm or others."""
+        return self.pretrained or self.backbone_weights is not None
 
 
 class SourceConfig(DigestStableModel, _Strict):

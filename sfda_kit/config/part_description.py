@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from sfda_kit.config.presets import load_preset, preset_names
 from sfda_kit.interfaces.recipe import Recipe
+from sfda_kit.interfaces.weights import BackboneWeights
 from sfda_kit.plugins.building import load_or_reason
 from sfda_kit.plugins.component import Component
 
@@ -42,11 +43,18 @@ def describe_part(part: Component) -> dict[str, Any]:
         "options_key": KEYS.get(part.kind, "").format(name=part.name),
         "options": list(_options(target, part.kind)) if inspect.isclass(target) else [],
         "reads": list(getattr(target, "reads", ())),
+        "weights": _weights(target) if isinstance(target, BackboneWeights) else None,
         "recipe": recipe.model_dump(mode="json") if isinstance(recipe, Recipe) else None,
         "presets": [{"name": n, **load_preset(part, n).model_dump(mode="json")} for n in preset_names(part)],
         "deviations": [asdict(deviation) for deviation in part.deviations],
     }
     return described
+
+
+def _weights(weights: BackboneWeights) -> dict[str, Any]:
+    """Return what is known of a set of weights, without a look at its file."""
+    keys = ("architecture", "sha256", "mean", "std", "licence", "source")
+    return {key: getattr(weights, key) for key in keys}
 
 
 def _options(target: type, kind: str) -> Iterator[dict[str, Any]]:

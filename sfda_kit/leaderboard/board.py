@@ -175,16 +175,18 @@ class BoardTask:
 
 @dataclass(frozen=True)
 class AdaptedNetwork:
-    """This is the network that every row of a table adapts."""
+    """This is the network that every row of a table adapts. ``weights``: those that the user named to begin with."""
 
     backbone: str
     image_size: int
     pretrained: bool
+    weights: str = ""
 
     @property
     def name(self) -> str:
         """The network's name, such as ``resnet10t, 64 px, from scratch``."""
-        return f"{self.backbone}, {self.image_size} px, {'pretrained' if self.pretrained else 'from scratch'}"
+        begun = f"weights {self.weights}" if self.weights else "pretrained" if self.pretrained else "from scratch"
+        return f"{self.backbone}, {self.image_size} px, {begun}"
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,12 @@ class TableKey:
     backbone: str
     image_size: int
     pretrained: bool
+    weights: str = ""
 
     @property
     def network(self) -> AdaptedNetwork:
         """The network that the key names."""
-        return AdaptedNetwork(self.backbone, self.image_size, self.pretrained)
+        return AdaptedNetwork(self.backbone, self.image_size, self.pretrained, self.weights)
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Entry:
             backbone=text(model.get("backbone")),
             image_size=whole(model.get("image_size")),
             pretrained=bool(model.get("pretrained")),
+            weights=text(model.get("backbone_weights")),
         )
 
     @cached_property

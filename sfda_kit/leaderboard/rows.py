@@ -156,4 +156,7 @@ def slug(key: TableKey) -> str:
     """Return a name for anchors and files that is readable, and unique through a digest of the whole key."""
     words = f"{key.dataset} {key.source} {key.target} {key.backbone} {key.image_size}"
     readable = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:60].strip("-")
-    return f"{readable or 'task'}-{digest(list(key.__dict__.items()))[:8]}"
+    told = dict(key.__dict__)
+    if not key.weights:
+        del told["weights"]  # tables without named weights keep the name that they had before there were any
+    return f"{readable or 'task'}-{digest(list(told.items()))[:8]}"

@@ -71,5 +71,10 @@ def sfda_kit_register_tracker() -> Sequence[Component]:  # type: ignore[empty-bo
     """Declare trackers, which receive the figures of a run while it goes on (``sfda_kit.Tracker``)."""
 
 
+@hookspec
+def sfda_kit_register_weights() -> Sequence[Component]:  # type: ignore[empty-body]
+    """Declare named sets of weights, with which a backbone begins (``sfda_kit.BackboneWeights``)."""
+
+
 KINDS = tuple(name.removeprefix(PREFIX) for name in list(globals()) if name.startswith(PREFIX))
 """The kinds of parts, one for each hook, in the order in which they are listed. Another hook makes another kind."""

@@ -46,6 +46,9 @@ def citations(records: Iterable[Record]) -> str:
                 remarks[f"{kind} {name}: {part.paper}"] = None
         if record.config.get("model", {}).get("pretrained"):
             remarks[f"backbone {record.config['model']['backbone']}: cite its authors too, see its page in timm"] = None
+        if begun := record.source.get("initial_weights"):
+            known = ", ".join(filter(None, (begun.get("licence"), begun.get("source")))) or "nothing is known of them"
+            remarks[f"weights {begun.get('name')}: cite their authors too ({known})"] = None
     return (
         "\n\n".join(["\n".join(f"% {line}" for line in remarks), *sorted(filter(None, entries), key=str.lower)]) + "\n"
     )

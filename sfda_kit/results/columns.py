@@ -32,6 +32,7 @@ RUNS: dict[str, QueryColumn] = {
     "encoding": QueryColumn(("task", "encoding", "name")),
     "backbone": QueryColumn(("config", "model", "backbone")),
     "pretrained": QueryColumn(("config", "model", "pretrained"), "BOOLEAN"),
+    "backbone_weights": QueryColumn(("config", "model", "backbone_weights")),
     "image_size": QueryColumn(("config", "model", "image_size"), "BIGINT"),
     **{name: QueryColumn(("metrics", name), "DOUBLE") for name in SCORES},
     "source_accuracy": QueryColumn(("metrics", "source_accuracy"), "DOUBLE"),

@@ -27,6 +27,7 @@ from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.plugins.modalities import is_modality, strange_modalities
 from sfda_kit.plugins.reads import check_reads
 from sfda_kit.runs.part_checks import check_names, check_options
+from sfda_kit.source.backbone_weights import weights_of
 from sfda_kit.versions import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ class MethodPlan:
 
     def identity(self) -> dict[str, Any]:
         """Return the values that determine the result: configuration, resolved recipe, and the code of every part."""
-        return {
+        weights = None if self.config.source.cards else weights_of(self.config.model)
+        return ({"initial weights": weights.identity()} if weights else {}) | {
             "config": self.config.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json", exclude={"summary", "paper"}),
             "algorithms": ALGORITHMS,
@@ -162,6 +164,8 @@ def plan_method(config: RunConfig) -> MethodPlan:
     check_names(config)
     require_trust(config.model.backbone)
     config = with_precision(with_card_model(config))
+    if not config.source.cards:
+        weights_of(config.model)  # Weights that are not there, or of another backbone, are found here.
     component = registry().get("method", config.method)
     recipe = recipe_of(component, config)
     check_options(recipe)

@@ -39,6 +39,7 @@ PART_KINDS = {
         "processes on this computer", "ExecutorConformance", command="sfda-kit bench rooms-mini --executor {}"
     ),
     "tracker": PartKind("the figures of each epoch as JSON lines", "TrackerConformance", "--tracker {}"),
+    "weights": PartKind("random weights of a small network", "WeightsConformance", "--backbone-weights {}"),
 }
 """By the kinds of ``plugins/hookspecs.py``, in their order."""
 

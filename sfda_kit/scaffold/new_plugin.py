@@ -45,7 +45,7 @@ class NewPart:
     @property
     def attribute(self) -> str:
         """What the declaration points to: a class, or a constant where the part is data."""
-        return self.kind.upper() if self.kind in ("method", "modality") else self.class_name
+        return self.kind.upper() if self.kind in ("method", "modality", "weights") else self.class_name
 
 
 @dataclass(frozen=True)

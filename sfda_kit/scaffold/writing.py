@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import date
@@ -16,6 +17,7 @@ from sfda_kit.files import write_whole
 from sfda_kit.plugins.interface_version import INTERFACE_VERSION
 from sfda_kit.scaffold.kinds import PART_KINDS
 from sfda_kit.scaffold.new_plugin import NewPlugin
+from sfda_kit.scaffold.sample_weights import ARCHITECTURE, sample_weights
 
 FILES = ("pyproject.toml", "README.md", "LICENSE", ".gitignore", ".github/workflows/ci.yml")
 """Files whose template is called as they are, without the folder and the leading dot."""
@@ -28,13 +30,13 @@ def write_plugin(plugin: NewPlugin, out: Path) -> int:
     """
     if out.exists() or out.is_symlink():
         raise UserError(f"{out} exists already. Nothing was written; name a new folder with --out.")
-    files = dict(rendered(plugin))
+    files = {name: text.encode() for name, text in rendered(plugin)} | dict(samples(plugin))
 
     def write(folder: Path) -> int:
-        for name, text in files.items():
+        for name, content in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
+            path.write_bytes(content)
         return len(files)
 
     return write_whole(out, write)
@@ -55,6 +57,12 @@ def rendered(plugin: NewPlugin) -> Iterator[tuple[str, str]]:
         yield f"tests/test_{part.module}.py", test.render(about)
 
 
+def samples(plugin: NewPlugin) -> Iterator[tuple[str, bytes]]:
+    """Yield path and content of the files of ``plugin`` that are no text: the tensors of its weights."""
+    for part in plugin.of_kind("weights"):
+        yield f"src/{plugin.package}/{part.module}.safetensors", sample_weights()
+
+
 def _templates(plugin: NewPlugin) -> Environment:
     made = Environment(
         loader=PackageLoader("sfda_kit.scaffold"),
@@ -71,6 +79,8 @@ def _templates(plugin: NewPlugin) -> Environment:
         "year": date.today().year,
         "interface": INTERFACE_VERSION,
         "requirement": requirement(),
+        "architecture": ARCHITECTURE,
+        "sample_hash": lambda: hashlib.sha256(sample_weights()).hexdigest(),
     }
     return made
 

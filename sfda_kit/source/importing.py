@@ -152,7 +152,7 @@ def check(matching: Matching, backbone: str, ignore_unmatched: bool) -> None:
         raise UserError(_misfit(matching, backbone))
     if matching.unmatched and not ignore_unmatched:
         raise UserError(
-            f"The file holds tensors that have no place in {backbone}: {_some(matching.unmatched)}. "
+            f"The file holds tensors that have no place in {backbone}: {some_names(matching.unmatched)}. "
             "Without them the predictions may differ from those of your model. Choose the backbone it was "
             "trained with, or accept this with --ignore-unmatched."
         )
@@ -165,7 +165,7 @@ def _misfit(matching: Matching, backbone: str) -> str:
         for name, found, expected in matching.mismatched[:_NAMED]
     ]
     if matching.missing:
-        lines.append(f"  not in the file: {_some(matching.missing)}")
+        lines.append(f"  not in the file: {some_names(matching.missing)}")
     return "\n".join([*lines, _guess(matching)])
 
 
@@ -173,7 +173,7 @@ def _guess(matching: Matching) -> str:
     """Return the most likely reason and what to do."""
     names = [name for name, _, _ in matching.mismatched]
     channels = [f[1] for _, f, e in matching.mismatched if len(f) == 4 and f[:1] + f[2:] == e[:1] + e[2:]]
-    unmatched = _some(matching.unmatched)
+    unmatched = some_names(matching.unmatched)
     guesses = (
         (
             len(matching.placed) + len(names) < len(matching.missing),
@@ -198,7 +198,8 @@ def _guess(matching: Matching) -> str:
     return next((text for applies, text in guesses if applies), other)
 
 
-def _some(names: list[str]) -> str:
+def some_names(names: list[str]) -> str:
+    """Return the first names of a list in words, and how many there are."""
     more = f", ... ({len(names)} in all)" if len(names) > _NAMED else ""
     return (", ".join(names[:_NAMED]) or "nothing") + more
 

@@ -23,10 +23,11 @@ class SourceCard(SealedCard):
 
     ``mean`` and ``std``: input normalisation for values in [0, 1]; ``statistics``: per-channel mean and standard
     deviation of the encoded source images, by modality. ``members``: the cards of the models of a mixture, which has no
-    file of its own; ``mixing``: their weights after adaptation.
+    file of its own; ``mixing``: their weights after adaptation. ``initial_weights``: name, hash, licence and source of
+    the weights that the backbone began with, where ``model.backbone_weights`` names them.
     """
 
-    _later_keys: ClassVar[tuple[str, ...]] = ("members", "mixing")
+    _later_keys: ClassVar[tuple[str, ...]] = ("members", "mixing", "initial_weights")
 
     model: ModelConfig
     classes: tuple[str, ...] = Field(min_length=1, max_length=MOST_CLASSES)
@@ -43,6 +44,7 @@ class SourceCard(SealedCard):
     versions: dict[str, str] = Field(default_factory=dict)
     members: tuple[SourceCard, ...] = ()
     mixing: tuple[FiniteFloat, ...] = ()
+    initial_weights: dict[str, str] = Field(default_factory=dict, max_length=8)
 
     @field_validator("classes")
     @classmethod

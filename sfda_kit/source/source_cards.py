@@ -37,7 +37,7 @@ def _mixed(cards: Sequence[SourceCard], paths: Sequence[Path]) -> SourceCard:
         _check_size(first, paths[0], card, path)
     model = ModelConfig(
         backbone="+".join(card.model.backbone for card in cards),
-        pretrained=any(card.model.pretrained for card in cards),
+        pretrained=any(card.model.begins_trained for card in cards),
         bottleneck=sum(card.model.bottleneck for card in cards),
         image_size=first.model.image_size,
     )

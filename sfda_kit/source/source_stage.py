@@ -14,8 +14,11 @@ from sfda_kit.config.digest import digest
 from sfda_kit.config.models import RunConfig
 from sfda_kit.data.task import LEAST_IMAGES
 from sfda_kit.errors import DataError, RunError, UserError
+from sfda_kit.models.network import build_network
 from sfda_kit.plugins.code_hash import part_identity
 from sfda_kit.plugins.modalities import modality, strange_modalities
+from sfda_kit.source.backbone_weights import names_for, weights_of
+from sfda_kit.source.filling import fill_backbone
 from sfda_kit.source.held_out import hold_out
 from sfda_kit.source.source_card import SourceCard, load_card
 from sfda_kit.source.source_cards import load_joint_card
@@ -58,25 +61,33 @@ def source_folders(
 
 
 def refuse_missing_weights(config: RunConfig, task: Task, encoding: Encoding) -> None:
-    """Raise ``UserError`` before images are read, where a source model has to be trained from weights out of reach."""
+    """Raise ``UserError`` before images are read, where a source model has to be trained from weights out of reach.
+
+    Weights that do not fit the backbone are refused too.
+    """
     from sfda_kit.models import pretrained
 
-    if config.source.cards or not config.model.pretrained:
+    model = config.model
+    if config.source.cards or not model.begins_trained or is_cached("source", source_identity(config, task, encoding)):
         return
-    if not is_cached("source", source_identity(config, task, encoding)):
-        pretrained.refuse_missing_weights(config.model.backbone)
+    if weights := weights_of(model):
+        fill_backbone(build_network(model, len(task.classes), pretrained=False), weights)
+    else:
+        named = " or ".join(names_for(model.backbone))
+        pretrained.refuse_missing_weights(model.backbone, named)
 
 
 def source_identity(config: RunConfig, task: Task, encoding: Encoding) -> dict[str, Any]:
     """Return everything that decides a source model. Encodings that do not change RGB do not count for RGB models."""
     free = task.source.modality == "rgb" and _leaves_rgb(encoding)
-    return {
+    weights = weights_of(config.model)
+    return ({"initial weights": weights.identity()} if weights else {}) | {
         "data": task.dataset.fingerprint(),
         "source": str(task.source),
         "classes": task.classes,
         "rows": digest(task.names("source")),
         "encoding": None if free else config.encoding.model_dump(),
-        "model": config.model.model_dump(),
+        "model": config.model.model_dump(exclude={"backbone_weights"}),
         "training": config.source.model_dump(exclude={"floor", "card"}),
         "precision": config.compute.precision,
         "seed": config.seed,
@@ -155,16 +166,18 @@ def _train(
     folder: Path,
 ) -> None:
     view = opener.source()
-    normalisation = measure_normalisation(view, config.model)
+    weights = weights_of(config.model)
+    normalisation = measure_normalisation(view, config.model, weights)
     mean, std = channel_statistics(view)
     view.normalisation = normalisation
     groups = torch.unique(torch.tensor(task.groups("source")), return_inverse=True)[1]
     _refuse_too_few(task, *hold_out(groups, config.source.held_out, config.seed, view.labels))
     network, accuracy, count = train_network(
-        view, groups, config.model, config.source, len(task.classes), config.seed, folder, listener, autocast
+        view, groups, config.model, config.source, len(task.classes), config.seed, folder, listener, autocast, weights
     )
     card = SourceCard(
-        model=config.model,
+        model=config.model.model_copy(update={"backbone_weights": weights.name}) if weights else config.model,
+        initial_weights=weights.described() if weights else {},
         classes=task.classes,
         modality=task.source.modality,
         encoding=config.encoding,

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 
 from sfda_kit.data.augment import color_jitter
 from sfda_kit.data.views import LabelledView, Normalisation
+from sfda_kit.errors import UserError
 from sfda_kit.events import Event, Listener
 from sfda_kit.metrics import accuracy
 from sfda_kit.models.network import Network, build_network
+from sfda_kit.source.filling import fill_backbone
 from sfda_kit.source.held_out import Course, hold_out
 from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.loop import (
@@ -33,6 +35,7 @@ from sfda_kit.training.schedules import schedule
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import ModelConfig, SourceConfig
+    from sfda_kit.source.located_weights import LocatedWeights
 
 EVALUATIONS = 20
 """The number of looks at held-out images, and of equal parts ("epochs") of a training that is counted in steps."""
@@ -48,12 +51,21 @@ class LabelledBatch:
     labels: Tensor
 
 
-def measure_normalisation(view: LabelledView, model: ModelConfig) -> Normalisation:
-    """Return the values that timm states for pretrained weights, else those of the source images."""
-    if model.pretrained:
+def measure_normalisation(
+    view: LabelledView, model: ModelConfig, weights: LocatedWeights | None = None
+) -> Normalisation:
+    """Return the values that ``weights`` or timm state for pretrained weights, else those of the source images."""
+    if weights and weights.mean and weights.std:
+        return Normalisation(weights.mean, weights.std)
+    if model.begins_trained:
         import timm
 
         cfg: Any = timm.get_pretrained_cfg(model.backbone)
+        if cfg is None or cfg.mean is None or cfg.std is None:
+            raise UserError(
+                f"Nothing says with which normalisation the weights of {model.backbone} were trained. Put them into a "
+                "folder with a config.json as timm writes it, with mean and std in its pretrained_cfg."
+            )
         return Normalisation(tuple(cfg.mean), tuple(cfg.std))
     mean, std = channel_statistics(view)
     return Normalisation(mean, std)
@@ -80,11 +92,18 @@ def train_network(
     folder: Path,
     listener: Listener,
     autocast: Callable[[], AbstractContextManager[Any]],
+    weights: LocatedWeights | None = None,
 ) -> tuple[Network, float, int]:
-    """Train on ``view`` (normalised). Returns the network, its held-out accuracy in percent and the held-out count."""
+    """Train on ``view`` (normalised), with a backbone that begins with ``weights`` where they are given.
+
+    Returns the network, its held-out accuracy in percent and the held-out count.
+    """
     rows, held_out = hold_out(groups, config.held_out, seed, view.labels)
     seeded_generator(seed, "source-initialisation")
-    network = build_network(model, classes).to(view.device)
+    network = build_network(model, classes)
+    if weights:
+        listener(Event("notice", "source", {"text": fill_backbone(network, weights)}))
+    network = network.to(view.device)
     trainer = SupervisedTrainer(network, view, rows, config, seed, autocast)
     course = Course(trainer.epochs, network if config.keeps_best else None).to(view.device)
     checkpoint = Checkpoint(folder / "checkpoint.pt")

@@ -10,6 +10,7 @@ from typing import Any
 from sfda_kit.config.digest import digest
 from sfda_kit.results.record import Record
 from sfda_kit.results.redaction import last_name, without_folders
+from sfda_kit.source.backbone_weights import portable_name
 from sfda_kit.submissions.findings import is_unprintable
 from sfda_kit.submissions.layout import is_run_id
 
@@ -17,7 +18,7 @@ from sfda_kit.submissions.layout import is_run_id
 def public_record(record: Record) -> Record:
     """Return ``record`` without paths of this disk, with texts of one line, finite numbers and a matching digest.
 
-    The data set's root is removed. Source cards and paths in texts keep only their last names.
+    The data set's root is removed. Source cards, weights and paths in texts keep only their last names.
     """
     found = record.model_dump(mode="json")
     hidden = _folders(found)
@@ -25,6 +26,9 @@ def public_record(record: Record) -> Record:
         settings = found["config"].get(section)
         if isinstance(settings, dict) and settings.get(key):
             settings[key] = None if key == "root" else _last_names(settings[key])
+    model = found["config"].get("model")
+    if isinstance(model, dict) and model.get("backbone_weights"):
+        model["backbone_weights"] = portable_name(str(model["backbone_weights"]))
     found["run_id"] = found["run_dir"] = public_run_id(record.run_id)
     found = public(found, hidden)
     found["cost"] = {name: value for name, value in found["cost"].items() if value is not None}

@@ -10,6 +10,7 @@ from typing import Any
 from sfda_kit.config.digest import digest
 from sfda_kit.config.models import RunConfig
 from sfda_kit.errors import UserError
+from sfda_kit.source.backbone_weights import portable_name
 from sfda_kit.submissions.layout import SuiteName
 
 NOT_COMPARED = {"device", "threads", "pictures", "deterministic"}
@@ -74,6 +75,8 @@ def _compared(config: RunConfig) -> dict[str, Any]:
     found = config.model_dump(mode="json", exclude={"method": True, "compute": NOT_COMPARED, "dataset": {"root"}})
     if cards := [card.name for card in config.source.cards]:
         found["source"]["card"] = cards[0] if len(cards) == 1 else cards
+    if config.model.backbone_weights:
+        found["model"]["backbone_weights"] = portable_name(config.model.backbone_weights)
     return found
 
 

@@ -11,6 +11,7 @@ from .conformance_modality import ModalityConformance as ModalityConformance
 from .conformance_recipe import RecipeConformance as RecipeConformance
 from .conformance_tracker import TrackerConformance as TrackerConformance
 from .conformance_validator import ValidatorConformance as ValidatorConformance
+from .conformance_weights import WeightsConformance as WeightsConformance
 from .contexts import small_context as small_context
 from .jobs import small_job as small_job
 from .networks import small_network as small_network

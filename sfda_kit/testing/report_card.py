@@ -34,6 +34,7 @@ from sfda_kit.testing.conformance_modality import ModalityConformance
 from sfda_kit.testing.conformance_recipe import RecipeConformance
 from sfda_kit.testing.conformance_tracker import TrackerConformance
 from sfda_kit.testing.conformance_validator import ValidatorConformance
+from sfda_kit.testing.conformance_weights import WeightsConformance
 from sfda_kit.testing.declaration import DeclarationConformance
 
 SUITES: dict[str, type[DeclarationConformance]] = {
@@ -49,6 +50,7 @@ SUITES: dict[str, type[DeclarationConformance]] = {
         ModalityConformance,
         TrackerConformance,
         ValidatorConformance,
+        WeightsConformance,
     )
 }
 """The suite of each kind; that of a method which is a recipe is ``RecipeConformance``."""
