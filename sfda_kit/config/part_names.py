@@ -22,6 +22,8 @@ def with_part_names(settings: Mapping[str, Any], rename: Rename | None = None) -
     for key in ("dataset", "encoding"):
         if key in named:
             named[key] = _part(key, named[key], rename)
+    if isinstance(model := named.get("model"), Mapping) and isinstance(given := model.get("backbone_weights"), str):
+        named["model"] = {**model, "backbone_weights": rename("weights", given)}
     if isinstance(adapt := named.get("adapt"), Mapping):
         chosen = {key: _part("validator", adapt[key], rename) for key in ("select", "validator") if key in adapt}
         scored = adapt.get("validators")

@@ -27,7 +27,7 @@ def check_names(config: RunConfig) -> None:
 
 
 def _checked_name(kind: str, name: str) -> str:
-    if name not in NO_PART:
+    if name not in NO_PART and kind != "weights":  # those may also be a file, and ``weights_of`` looks for them
         registry().get(kind, name)
     return name
 

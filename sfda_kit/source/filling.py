@@ -34,7 +34,8 @@ def fill_backbone(network: Network, weights: LocatedWeights) -> str:
     inside = {name: tensor for name, tensor in matching.placed.items() if name.startswith("backbone.")}
     network.load_state_dict(inside, strict=False)
     left_out += [name for name in matching.placed if name not in inside]
-    return _told(weights.name, len(inside), list(heads.values()), left_out)
+    counted = [name for name in inside if not name.endswith("num_batches_tracked")]
+    return _told(weights.name, len(counted), list(heads.values()), left_out)
 
 
 def _told(name: str, count: int, head: Sequence[Tensor], left_out: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sfda_kit.errors import UserError
-from sfda_kit.models import pretrained
+from sfda_kit.models import hub, pretrained
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +27,8 @@ class Session:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained, "get_session", lambda: Session(answers=False))
-    monkeypatch.setattr(pretrained, "try_to_load_from_cache", lambda repository, file: None)
+    monkeypatch.setattr(hub, "get_session", lambda: Session(answers=False))
+    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda repository, file, revision: None)
 
 
 def test_a_run_stops_before_it_reads_images(offline: None, sfda_kit, on_pairs, private_home: Path):
@@ -37,7 +37,8 @@ def test_a_run_stops_before_it_reads_images(offline: None, sfda_kit, on_pairs, p
     assert result.exit_code == 2 and list((private_home / "runs").iterdir()) == []
     said = str(result.exception)
     assert "weights of 'resnet18' are not on this disk" in said and "(Name or service not known)" in said
-    for way_out in ("--source-card DIR", "source import FILE --backbone resnet18", "HF_HOME", "without --pretrained"):
+    ways_out = ("--backbone-weights NAME", "--source-card DIR", "source import FILE --backbone resnet18", "HF_HOME")
+    for way_out in (*ways_out, "without --pretrained"):
         assert way_out in said
     assert not (private_home / "cache" / "decoded").exists()
 
@@ -46,11 +47,11 @@ def test_a_run_stops_before_it_reads_images(offline: None, sfda_kit, on_pairs, p
 def test_weights_that_can_be_had_are_no_mistake(offline: None, changed: str, monkeypatch):
     values: dict[str, Any] = {
         "get_session": lambda: Session(answers=True),
-        "try_to_load_from_cache": lambda repository, file: "model.safetensors",
+        "try_to_load_from_cache": lambda repository, file, revision: "model.safetensors",
     }
     with pytest.raises(UserError):
         pretrained.refuse_missing_weights("resnet18")
-    monkeypatch.setattr(pretrained, changed, values[changed])
+    monkeypatch.setattr(hub, changed, values[changed])
     pretrained.refuse_missing_weights("resnet18")
 
 

@@ -12,10 +12,10 @@ import sfda_kit.testing
 from sfda_kit.testing import MethodConformance
 from sfda_kit.testing.report_card import SUITES, check_names, run_check
 
-from .broken_parts import methods, places, sets, terms
+from .broken_parts import methods, places, sets, terms, weights
 from .broken_parts.broken import Broken, broken
 
-PARTS = [*terms.BROKEN, *methods.BROKEN, *places.BROKEN, *sets.BROKEN]
+PARTS = [*terms.BROKEN, *methods.BROKEN, *places.BROKEN, *sets.BROKEN, *weights.BROKEN]
 
 
 def defined_in(suite: type, check: str) -> tuple[str, str]:

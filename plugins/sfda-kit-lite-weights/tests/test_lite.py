@@ -84,9 +84,7 @@ def test_another_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     (tmp_path / "other.pth").write_bytes(b"something else")
     other = lite.BackboneWeights(**{**vars(lite.LITE0), "file": lambda: tmp_path / "other.pth"})
     monkeypatch.setattr(lite, "LITE0", other)
-    with pytest.raises(
-        UserError, match=r"not that of the weights 'lite0' of sfda-kit-lite-weights .* 579344248a93e230"
-    ):
+    with pytest.raises(UserError, match=r"not that of the weights 'lite0' of sfda-kit-lite-weights"):
         locate("lite0")
 
 
