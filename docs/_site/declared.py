@@ -14,7 +14,7 @@ from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.hookspecs import KINDS, PREFIX
 from sfda_kit.results.citations import part_entry
 
-PLURALS = {"modality": "modalities"}
+PLURALS = {"modality": "modalities", "weights": "named sets of weights"}
 
 
 def method_facts(name: str) -> str:
