@@ -114,10 +114,11 @@ def build_ablation(suite: Suite, cells: Sequence[ResolvedCell], runs_dir: Path, 
     grid = _grid(suite)
     variants = grid.variants(suite.settings)
     factors = grid.levels(variants)
-    places = list(product(suite.tasks, suite.models))
     parts = []
-    for task, model in places:
+    for task, model in product(suite.tasks, suite.models):
         own = [cell for cell in cells if (cell.cell.task, cell.cell.model) == (task, model)]
+        if not own:
+            continue  # no method of the study runs with this model
         parts.append(_Part(f"{task}; {model}", task, variants, factors, own, runs_dir, metric))
     blocks = [part.block for part in parts]
     if len(blocks) > 1:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sfda_kit.bench.layers import cell_settings, places
 from sfda_kit.bench.suite import Suite, data_root
 from sfda_kit.config.digest import digest
 from sfda_kit.config.loading import load_config
@@ -101,24 +101,15 @@ def expand(suite: Suite, root: Path | None = None) -> list[Cell]:
     """
     found = data_root(suite, root)
     common = merge_settings(suite.settings, {"dataset": {"root": str(found)}}) if found else suite.settings
-    order = product(suite.methods, suite.tasks, suite.models, suite.seeds)
-    return [_cell(suite, common, *place) for place in order]
+    return [_cell(suite, common, *place) for place in places(suite)]
 
 
 def _cell(suite: Suite, common: Mapping[str, Any], method: str, task: str, model: str, seed: int) -> Cell:
-    layers: list[Mapping[str, Any]] = [
-        suite.tasks[task],
-        merge_settings({"model": {"backbone": model}}, suite.models[model]),
-        {"method": method, **suite.methods[method]},
-        {"seed": seed},
-    ]
-    settings = dict(common)
-    for layer in layers:
-        settings = merge_settings(settings, layer)
     try:
-        return Cell(task, method, model, seed, load_config(settings))
+        config = load_config(cell_settings(suite, common, method, task, model, seed))
     except UserError as error:
         raise UserError(f"The suite {suite.name!r}, {method}, {task}, {model}: {error}") from None
+    return Cell(task, method, model, seed, config)
 
 
 class Resolver:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sfda_kit.bench.grid import Grid
+from sfda_kit.bench.layers import NETWORK
 from sfda_kit.config.explain import explain
 from sfda_kit.config.yaml import read_yaml
 from sfda_kit.errors import UserError, did_you_mean
@@ -27,6 +28,23 @@ def _named(value: Any) -> Any:
     return {str(name): {} for name in value}
 
 
+def _with_models(data: Any) -> Any:
+    """Let the network in the settings be the only model of a suite that lists none."""
+    settings = data.get("settings") if isinstance(data, Mapping) else None
+    told = settings.get("model") if isinstance(settings, Mapping) else None
+    if not isinstance(told, Mapping) or data.get("models") is not None:
+        return data
+    named = {key: told[key] for key in NETWORK if told.get(key)}
+    return {**data, "models": {str(next(iter(named.values()))): {"model": named}}} if named else data
+
+
+def _lists(entries: Mapping[str, Mapping[str, Any]], key: str, what: str, fits: Callable[[Any], bool]) -> None:
+    """Raise ``ValueError`` where an entry has ``key``, and it is no list of distinct values that ``fits`` takes."""
+    for name, found in ((name, settings[key]) for name, settings in entries.items() if key in settings):
+        if not (isinstance(found, (list, tuple)) and found and all(map(fits, found)) and len(set(found)) == len(found)):
+            raise ValueError(f"{name}: {key} is {found!r}; expected a list of {what}, each once")
+
+
 Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named), Field(min_length=1)]
 """Settings by name; YAML may also give a plain list of names."""
 
@@ -35,8 +53,12 @@ class Suite(BaseModel):
     """A suite says which cells to run. All settings are those of ``sfda-kit run`` (``RunConfig``).
 
     ``tasks``: settings by the task's name. ``methods``: names of methods, or a name for the row and settings with a key
-    ``method``. ``models``: names of timm backbones, or a name and settings. ``settings``: those of every cell; those of
-    its task, model and method win, the later over the earlier. ``data_root`` may contain environment variables.
+    ``method``; its ``seeds`` replace those of the suite. ``models``: names of timm backbones, or a name and settings;
+    ``methods`` among them says which methods run with it, else all. A model is the backbone that it is called, unless
+    its settings name ``model.backbone`` or ``model.backbone_weights``. ``settings``: those of every cell; those of its
+    task, model and method win, the later over the earlier (``bench/layers.py``). ``split_seed``: that of all cells, or
+    ``seed``: each seed has a split of its own. ``precision``: that of all cells. ``data_root`` may contain environment
+    variables.
     ``version`` changes whenever a result may change. ``grid``: parts and weights to vary (``bench/grid.py``).
     ``expanded`` adds its variants to ``methods``, which may be left out where there is a grid.
     """
@@ -51,10 +73,29 @@ class Suite(BaseModel):
     methods: Named = {}
     models: Named = {"resnet10t": {}}
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
+    split_seed: int | Literal["seed"] | None = None
+    precision: Literal["fp32", "bf16", "fp16"] | None = None
     settings: dict[str, Any] = {}
     data_root: str | None = None
     timeout_minutes: float | None = Field(default=None, gt=0)
     grid: Grid | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _models_of_settings(cls, data: Any) -> Any:
+        return _with_models(data)
+
+    @field_validator("methods")
+    @classmethod
+    def _seeds_of_methods(cls, methods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        _lists(methods, "seeds", "whole numbers from 0", lambda one: type(one) is int and one >= 0)
+        return methods
+
+    @field_validator("models")
+    @classmethod
+    def _methods_of_models(cls, models: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        _lists(models, "methods", "names of the suite's methods", lambda one: isinstance(one, str))
+        return models
 
     @model_validator(mode="after")
     def _has_methods(self) -> Suite:
@@ -63,21 +104,36 @@ class Suite(BaseModel):
         return self
 
     def expanded(self) -> Suite:
-        """Add the grid's variants to the methods. Raises ``UserError`` on an empty grid or a name used twice."""
+        """Add the grid's variants to the methods. Raises ``UserError`` on an empty grid or a name used twice.
+
+        It also does so where a model names a method that the suite does not have.
+        """
         if self.grid is None:
-            return self
+            return self._with_known_methods()
         variants = {variant.name: variant.settings for variant in self.grid.variants(self.settings)}
         if twice := sorted(set(variants) & set(self.methods)):
             raise UserError(f"The suite {self.name!r} has a method {twice[0]!r} and a variant of that name.")
-        return self.model_copy(update={"methods": {**self.methods, **variants}})
+        return self.model_copy(update={"methods": {**self.methods, **variants}})._with_known_methods()
+
+    def _with_known_methods(self) -> Suite:
+        for model, settings in self.models.items():
+            for name in settings.get("methods", ()):
+                if name not in self.methods:
+                    hint = did_you_mean(name, self.methods)
+                    raise UserError(f"The suite {self.name!r}, model {model!r}: there is no method {name!r}. {hint}")
+        return self
 
     def only(self, tasks: Iterable[str], methods: Iterable[str], seeds: Iterable[int]) -> Suite:
-        """Choose tasks, methods and seeds (none: all). Raises ``UserError`` on an unknown task or method."""
-        chosen = {
-            "tasks": _chosen("task", self.tasks, tasks),
-            "methods": _chosen("method", self.methods, methods),
-            "seeds": tuple(seeds) or self.seeds,
-        }
+        """Choose tasks, methods and seeds (none: all). Raises ``UserError`` on an unknown task or method.
+
+        A method with seeds of its own keeps those of them that are chosen, and is left out where none is.
+        """
+        wanted = tuple(seeds)
+        kept = _chosen("method", self.methods, methods)
+        if wanted:
+            own = {name: [seed for seed in one.get("seeds", wanted) if seed in wanted] for name, one in kept.items()}
+            kept = {n: {**one, "seeds": own[n]} if "seeds" in one else one for n, one in kept.items() if own[n]}
+        chosen = {"tasks": _chosen("task", self.tasks, tasks), "methods": kept, "seeds": wanted or self.seeds}
         return self.model_copy(update=chosen)
 
 

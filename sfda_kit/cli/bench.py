@@ -143,6 +143,7 @@ def clean(
 @app.command("list")
 def list_() -> None:
     """List the suites that come with the toolkit."""
+    from sfda_kit.bench.layers import places
     from sfda_kit.bench.suite import load_suite, shipped_suites
     from sfda_kit.cli.output import results
     from sfda_kit.cli.tables import print_table, table_of
@@ -150,7 +151,7 @@ def list_() -> None:
     table = table_of("name", "cells", "what it is")
     for name in shipped_suites():
         suite = load_suite(name)
-        cells = len(suite.tasks) * len(suite.methods) * len(suite.models) * len(suite.seeds)
+        cells = sum(1 for _ in places(suite))
         table.add_row(name, str(cells), suite.title)
     print_table(results(), table)
 

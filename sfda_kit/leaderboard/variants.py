@@ -13,7 +13,7 @@ from sfda_kit.results.redaction import without_folders
 
 Settings = dict[str, str]
 
-OUTSIDE = {"method", "seed", "preset", "dataset", "compute", "recipe"}
+OUTSIDE = {"method", "seed", "preset", "dataset", "recipe"}
 """Sections that make no variant; a preset only stands for other values, and ``changes_of`` reads the recipe."""
 
 UNTOUCHED = {"source-only", "oracle"}
@@ -60,6 +60,8 @@ def settings_of(entry: Entry) -> Settings:
         kept = value
         if section == "model":
             kept = {"bottleneck": mapping(value).get("bottleneck")}
+        elif section == "compute":  # the rest of it is where the run was made
+            kept = {"precision": mapping(value)["precision"]} if mapping(value).get("precision") else {}
         elif section == "source":
             kept = {key: setting for key, setting in mapping(value).items() if key != "card"}
         if section not in idle:

@@ -29,9 +29,10 @@ def check_suite(runs: Mapping[str, RunConfig], cells: Sequence[RunConfig]) -> Su
     """Compare the configurations of ``runs`` (by run id) with those of a suite's cells.
 
     The data folder, device and threads are not compared. A method that the suite lacks may replace one of the
-    suite if all its settings but the name are those of a cell. ``missing`` lists only cells of methods that have a run.
+    suite if all its settings but the name are those of a cell. ``missing`` lists only cells of methods that have a run;
+    a method that the suite lacks should have the cells that most methods of the suite have.
     """
-    methods = {cell.method for cell in cells}
+    methods = sorted({cell.method for cell in cells})
     wanted = {method: {protocol(cell): cell for cell in cells if cell.method == method} for method in methods}
     any_method = {key: cell for found in wanted.values() for key, cell in found.items()}
     strangers, missing = {}, []
@@ -40,8 +41,15 @@ def check_suite(runs: Mapping[str, RunConfig], cells: Sequence[RunConfig]) -> Su
             strangers[run_id] = _reason(config, cells)
     for method in sorted({config.method for config in runs.values()}):
         there = {protocol(config) for config in runs.values() if config.method == method}
-        missing += [_named(method, cell) for key, cell in wanted.get(method, any_method).items() if key not in there]
+        whole = wanted.get(method) or _usual(list(wanted.values()))
+        missing += [_named(method, cell) for key, cell in whole.items() if key not in there]
     return SuiteReport(strangers, missing)
+
+
+def _usual(found: Sequence[Mapping[str, RunConfig]]) -> Mapping[str, RunConfig]:
+    """Return the cells that most methods have, of equally many the most cells."""
+    sets = [frozenset(cells) for cells in found]
+    return max(found, key=lambda cells: (sets.count(frozenset(cells)), len(cells)), default={})
 
 
 def protocol(config: RunConfig) -> str:

@@ -1,0 +1,91 @@
+"""The settings of one cell of a suite: its layers, which of them wins, and which contradictions are errors.
+
+The settings of the suite lie lowest, then those of the task, the network and the method. A later layer wins, with these
+exceptions, where two different answers would make a table that says something else than its rows:
+
+* the network is the model's. A suite or a task that names another ``backbone`` or other ``backbone_weights`` is wrong;
+* ``split_seed`` and ``precision`` of the suite hold for all cells. No layer may name another value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sfda_kit.config.merging import merge_settings
+from sfda_kit.errors import UserError
+
+if TYPE_CHECKING:
+    from sfda_kit.bench.suite import Suite
+
+NETWORK = ("backbone", "backbone_weights")
+"""The settings of ``model`` that say which network it is."""
+
+
+def cell_settings(suite: Suite, common: Mapping[str, Any], method: str, task: str, model: str, seed: int) -> Any:
+    """Return the settings of one cell. ``common``: those of the suite, with the data of this disk.
+
+    Raises ``UserError`` where two layers contradict each other in what only one of them may say.
+    """
+    network = merge_settings(own_network(model, suite.models[model]), without(suite.models[model], "methods"))
+    layers = {
+        "settings": common,
+        f"the task {task!r}": suite.tasks[task],
+        f"the model {model!r}": network,
+        f"the method {method!r}": {"method": method, **without(suite.methods[method], "seeds")},
+    }
+    for place in ("settings", f"the task {task!r}"):
+        for key in NETWORK:
+            _refuse(suite, (place, _value(layers[place], "model", key)), (model, _value(network, "model", key)), key)
+    fixed = _fixed(suite, seed)
+    for section, key in (("dataset", "split_seed"), ("compute", "precision")):
+        for place, layer in layers.items():
+            _refuse(suite, (place, _value(layer, section, key)), ("the suite", _value(fixed, section, key)), key)
+    settings: dict[str, Any] = {}
+    for layer in (*layers.values(), fixed, {"seed": seed}):
+        settings = merge_settings(settings, layer)
+    return settings
+
+
+def own_network(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that the name of a model stands for: it is the backbone where its settings name none."""
+    told = settings.get("model")
+    names = isinstance(told, Mapping) and any(told.get(key) for key in NETWORK)
+    return {} if names else {"model": {"backbone": name}}
+
+
+def without(settings: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return ``settings`` without a key that is the suite's and no setting of a run."""
+    return {name: value for name, value in settings.items() if name != key}
+
+
+def places(suite: Suite) -> Iterator[tuple[str, str, str, int]]:
+    """Yield method, task, model and seed of each cell, methods outermost and seeds innermost."""
+    for method, settings in suite.methods.items():
+        for task in suite.tasks:
+            for model, network in suite.models.items():
+                if method in network.get("methods", (method,)):
+                    yield from ((method, task, model, seed) for seed in settings.get("seeds", suite.seeds))
+
+
+def _fixed(suite: Suite, seed: int) -> dict[str, Any]:
+    fixed: dict[str, Any] = {}
+    if suite.split_seed is not None:
+        fixed["dataset"] = {"split_seed": seed if suite.split_seed == "seed" else suite.split_seed}
+    if suite.precision is not None:
+        fixed["compute"] = {"precision": suite.precision}
+    return fixed
+
+
+def _value(layer: Mapping[str, Any], section: str, key: str) -> Any:
+    values = layer.get(section)
+    return values.get(key) if isinstance(values, Mapping) else None
+
+
+def _refuse(suite: Suite, one: tuple[str, Any], other: tuple[str, Any], key: str) -> None:
+    """Raise ``UserError`` where both name a value of ``key``, and not the same."""
+    if None not in (one[1], other[1]) and one[1] != other[1]:
+        raise UserError(
+            f"{one[0]} has {key} {one[1]!r}, and {other[0]!r} has {other[1]!r}. Name it in one place: networks under "
+            f"`models`, and split_seed and precision at the top of the suite {suite.name!r} or in its settings."
+        )
