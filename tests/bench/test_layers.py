@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +135,7 @@ def test_missing_cells_follow_the_seeds_of_each_method_and_bf16_is_no_cell_of_fp
     assert check_suite(half, cells(precision="bf16")).strangers == {}
 
 
-def test_a_study_keeps_what_a_suite_says(suite_file: Callable[..., Path]):
-    file = checked_suite(
-        {**SUITE, "split_seed": "seed", "grid": {"base": {"method": "oracle"}, "factors": {"adapt.lr": [1, 2]}}},
-        "suite",
-    )
-    study = make_study(file, {}, {})
-    assert study.split_seed == "seed"
+def test_a_study_keeps_what_a_suite_says():
+    grid = {"base": {"method": "oracle"}, "factors": {"adapt.lr": [1, 2]}}
+    study = make_study(checked_suite({**SUITE, "split_seed": "seed", "grid": grid}, "suite"), {}, {})
     assert yaml.safe_load(yaml.safe_dump(study.model_dump(mode="json", exclude_defaults=True)))["split_seed"] == "seed"
