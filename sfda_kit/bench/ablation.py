@@ -22,7 +22,7 @@ from sfda_kit.files import atomic
 from sfda_kit.leaderboard import comparable
 from sfda_kit.leaderboard.comparable import BoardCandidate
 from sfda_kit.leaderboard.effects import Ablation, Block, Factors, GridRow, draw_cells, main_effects
-from sfda_kit.leaderboard.entries import Entry
+from sfda_kit.leaderboard.entries import Entry, split_follows
 from sfda_kit.leaderboard.ranking import limits
 from sfda_kit.leaderboard.rows import build_row
 from sfda_kit.leaderboard.scores import PredictionReader, Scored
@@ -176,7 +176,8 @@ class _Part:
             return Block(title, rows, (), self.seeds, 0, any(r.row.synthetic for r in rows), tuple(notices))
         levels = [self.variants[name] for name in self.there]
         effects = main_effects(self.draws, levels, list(self.variants.values()), factors)
-        notices += limits(2, self.draws)
+        entries = [entry for one in self.candidates for entry in one.of_seeds(self.seeds)]
+        notices += limits(2, self.draws, split_follows(entries))
         synthetic = any(row.row.synthetic for row in rows)
         return Block(title, rows, tuple(effects), self.seeds, self.draws.groups, synthetic, tuple(notices))
 
@@ -220,7 +221,9 @@ def _candidates(cells: Sequence[ResolvedCell], runs_dir: Path) -> list[BoardCand
 def _scored(candidate: BoardCandidate, reader: PredictionReader, metric: str) -> BoardCandidate:
     """Add the counts of predictions, and marks where they are unusable, contradict the record or use other images."""
     scored = {entry.record.seed: reader.read(entry.run.path) for entry in candidate.of_seeds(candidate.counted)}
-    images = next((one.images.key for one in scored.values() if one), "")
+    first = next((one.images.key for one in scored.values() if one), "")
+    follows = split_follows(candidate.of_seeds(candidate.counted))
+    images = {seed: one.images.key if follows and one else first for seed, one in scored.items()}
     return comparable.mark_predictions(replace(candidate, scored=scored), metric, images)
 
 

@@ -153,7 +153,10 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class BoardTask:
-    """This is the task of a table. ``fingerprint``: the data revision that the compared rows share."""
+    """This is the task of a table. ``fingerprint``: the data revision that the compared rows share.
+
+    ``follows``: each seed has a split of its own, so there are several revisions, and ``images`` are those of one seed.
+    """
 
     dataset: str
     source: str
@@ -165,6 +168,12 @@ class BoardTask:
     fingerprint: str
     images: Mapping[str, int]
     synthetic: bool
+    follows: bool = False
+
+    @property
+    def split(self) -> str:
+        """The seed of the split in words."""
+        return "each seed has a split of its own" if self.follows else f"split seed {self.split_seed}"
 
     @property
     def name(self) -> str:

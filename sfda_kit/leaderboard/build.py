@@ -51,7 +51,7 @@ def _table(
     candidates, notices = _candidates(entries, variants, reference)
     seeds = table_seeds(candidates)
     candidates = [mark_versions(mark_seeds(candidate, seeds), reference) for candidate in candidates]
-    candidates, images = _scored(candidates, metric)
+    candidates, groups = _scored(candidates, metric, key.follows)
     ranking = rank(candidates, seeds)
     table = TaskTable(
         id=slug(key),
@@ -61,7 +61,7 @@ def _table(
         rows=build_rows(candidates, seeds, metric, ranking),
         comparisons=ranking.comparisons if ranking else (),
         seeds=seeds,
-        groups=images[1],
+        groups=groups,
         source_weights={seed: reference.weights.get(seed, "") for seed in seeds},
         source_accuracy=source_accuracy(candidates, seeds),
         versions=reference.versions,
@@ -116,8 +116,11 @@ def _one_a_seed(variant: MethodVariant, entries: Sequence[Entry]) -> tuple[tuple
     return tuple(chosen), [f"{variant.label}: more than one record for {spell_seeds(several)}; {which}."]
 
 
-def _scored(candidates: Sequence[BoardCandidate], metric: str) -> tuple[list[BoardCandidate], tuple[str, int]]:
-    """Return the candidates with counts and marks, and the key and number of groups of the images most runs share."""
+def _scored(candidates: Sequence[BoardCandidate], metric: str, follows: bool) -> tuple[list[BoardCandidate], int]:
+    """Return the candidates with counts and marks, and the number of groups of the images that most runs share.
+
+    ``follows``: each seed has images of its own; the number is then that of the seed with the fewest groups.
+    """
     reader = PredictionReader(metric.partition("_")[0], "mean_class" in metric)
     with_counts = [
         replace(
@@ -126,13 +129,17 @@ def _scored(candidates: Sequence[BoardCandidate], metric: str) -> tuple[list[Boa
         )
         for candidate in candidates
     ]
-    counts: dict[tuple[str, int], int] = defaultdict(int)
+    counts: dict[int, dict[tuple[str, int], int]] = defaultdict(lambda: defaultdict(int))
     for candidate in with_counts:
-        for scored in (candidate.scored or {}).values():
+        for seed, scored in (candidate.scored or {}).items():
             if scored is not None:
-                counts[scored.images.key, scored.images.total.shape[0]] += not candidate.marks
-    images = max(counts, key=lambda found: (counts[found], found), default=("", 0))
-    return [mark_predictions(candidate, metric, images[0]) for candidate in with_counts], images
+                found = scored.images.key, scored.images.total.shape[0]
+                counts[seed if follows else 0][found] += not candidate.marks
+    shared = {seed: max((count, found) for found, count in own.items())[1] for seed, own in counts.items()}
+    seeds = {seed for candidate in with_counts for seed in candidate.counted}
+    images = {seed: shared[at][0] for seed in seeds if (at := seed if follows else 0) in shared}
+    marked = [mark_predictions(candidate, metric, images) for candidate in with_counts]
+    return marked, min((groups for _, groups in shared.values()), default=0)
 
 
 def _extra_seeds(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from sfda_kit.leaderboard.board import Kind, Mark, MarkKind
-from sfda_kit.leaderboard.entries import Entry
+from sfda_kit.leaderboard.entries import Entry, split_follows
 from sfda_kit.leaderboard.scores import Scored
 from sfda_kit.leaderboard.variants import MethodVariant
 
@@ -57,17 +57,25 @@ class BoardCandidate:
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference holds the data revision, source weights (by seed) and versions that most variants share."""
+    """A reference holds the data revision, source weights (by seed) and versions that most variants share.
+
+    ``by_seed``: the data revision of each seed, where each has a split of its own. ``fingerprint`` is then empty.
+    """
 
     fingerprint: str
     weights: Mapping[int, str]
     versions: Mapping[str, str]
+    by_seed: Mapping[int, str] = field(default_factory=dict)
 
     def departure(self, entry: Entry) -> MarkKind | None:
         """Return the mark of a run that ended well but started from other data or weights, else None."""
-        if entry.fingerprint != self.fingerprint or not entry.fingerprint:
+        if entry.fingerprint != self.revision(entry) or not entry.fingerprint:
             return "data"
         return None if entry.weights and entry.weights == self.weights.get(entry.record.seed) else "weights"
+
+    def revision(self, entry: Entry) -> str:
+        """Return the data revision that the run of ``entry`` should have."""
+        return self.by_seed.get(entry.record.seed, self.fingerprint)
 
 
 def find_reference(entries: Sequence[Entry], variants: Mapping[int, MethodVariant]) -> Reference:
@@ -79,14 +87,20 @@ def find_reference(entries: Sequence[Entry], variants: Mapping[int, MethodVarian
         return variants[id(entry)].label
 
     fingerprint = most_shared(done, lambda entry: entry.fingerprint, label) or ""
-    same = [entry for entry in done if entry.fingerprint == fingerprint]
+    by_seed: dict[int, str] = {}
+    if split_follows(done):
+        fingerprint = ""
+        for seed in {entry.record.seed for entry in done}:
+            own = [entry for entry in done if entry.record.seed == seed]
+            by_seed[seed] = most_shared(own, lambda entry: entry.fingerprint, label) or ""
+    same = [entry for entry in done if entry.fingerprint == by_seed.get(entry.record.seed, fingerprint)]
     seeds = sorted({entry.record.seed for entry in same})
     weights = {
         seed: most_shared([e for e in same if e.record.seed == seed], lambda e: e.weights, label, newest=False) or ""
         for seed in seeds
     }
     versions = most_shared(same, compared_versions, label) or ()
-    return Reference(fingerprint, weights, dict(versions))
+    return Reference(fingerprint, weights, dict(versions), by_seed)
 
 
 def most_shared(
@@ -140,8 +154,11 @@ def mark_versions(candidate: BoardCandidate, reference: Reference) -> BoardCandi
     return candidate.marked("versions", ", ".join(sorted(found))) if found else candidate
 
 
-def mark_predictions(candidate: BoardCandidate, metric: str, images: str) -> BoardCandidate:
-    """Mark scores that cannot be recomputed, differ from the recorded ones, or belong to other images."""
+def mark_predictions(candidate: BoardCandidate, metric: str, images: Mapping[int, str]) -> BoardCandidate:
+    """Mark scores that cannot be recomputed, differ from the recorded ones, or belong to other images.
+
+    ``images``: the key of the images by seed.
+    """
     scored = candidate.scored or {}
     unread = [seed for seed in candidate.counted if scored.get(seed) is None]
     other, wrong = [], []
@@ -149,7 +166,7 @@ def mark_predictions(candidate: BoardCandidate, metric: str, images: str) -> Boa
         found = scored.get(entry.record.seed)
         if found is None:
             continue
-        if found.images.key != images:
+        if found.images.key != images.get(entry.record.seed):
             other.append(entry.record.seed)
         if not abs(entry.record.metrics.get(metric, float("nan")) - found.value()) <= TOLERANCE:
             wrong.append(entry.record.seed)

@@ -15,7 +15,7 @@ import numpy as np
 
 from sfda_kit.leaderboard.board import BoardRow, Comparison
 from sfda_kit.leaderboard.scores import Scored
-from sfda_kit.leaderboard.statistics import Draws, compare, draw
+from sfda_kit.leaderboard.statistics import Draws, compare, draw_scored
 
 Levels = Mapping[str, str]
 """The level that a variant has in each factor."""
@@ -79,11 +79,12 @@ def draw_cells(scored: Sequence[Sequence[Scored]], seeds: Sequence[int], size: i
     Generators are seeded by content, so equal images share the draws of images, and all variants those of seeds."""
     estimate, values = np.empty(len(scored)), np.empty((size, len(scored)))
     groups = []
-    for key in dict.fromkeys(row[0].images.key for row in scored):
-        columns = [number for number, row in enumerate(scored) if row[0].images.key == key]
-        images = scored[columns[0]][0].images
+    keys = [tuple(one.images.key for one in row) for row in scored]
+    for key in dict.fromkeys(keys):
+        columns = [number for number, own in enumerate(keys) if own == key]
+        images = [one.images for one in scored[columns[0]]]
         correct = [[one.correct for one in scored[column]] for column in columns]
-        found = draw(correct, images.total, images.key, seeds, size)
+        found = draw_scored(correct, images, seeds, size)
         estimate[columns], values[:, columns] = found.estimate, found.values
         groups.append(found.groups)
     return Draws(estimate, values, len(seeds), min(groups))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,10 @@ SOURCE_ONLY = "source-only"
 
 @dataclass(frozen=True, order=True)
 class TableKey:
-    """A table's key holds the values that its rows share. Encoding and data revision may differ between rows."""
+    """A table's key holds the values that its rows share. Encoding and data revision may differ between rows.
+
+    ``follows``: each seed has a split of its own, that of its number; ``split_seed`` is then 0.
+    """
 
     dataset: str
     options: str
@@ -33,6 +36,7 @@ class TableKey:
     image_size: int
     pretrained: bool
     weights: str = ""
+    follows: bool = False
 
     @property
     def network(self) -> AdaptedNetwork:
@@ -113,7 +117,26 @@ def by_table(runs: Iterable[StoredRun]) -> dict[TableKey, list[Entry]]:
     tables: dict[TableKey, list[Entry]] = defaultdict(list)
     for entry in entries:
         tables[entry.key if entry.key.classes else known.get(entry.asked, entry.key)].append(entry)
-    return dict(sorted(tables.items()))
+    return dict(sorted(_with_joined_splits(tables).items()))
+
+
+def _with_joined_splits(tables: Mapping[TableKey, list[Entry]]) -> dict[TableKey, list[Entry]]:
+    """Join tables of one task and network whose only seed is that of their split: there the split follows the seed."""
+    alone: dict[TableKey, list[TableKey]] = defaultdict(list)
+    for key, entries in tables.items():
+        if {entry.record.seed for entry in entries} == {key.split_seed}:
+            alone[replace(key, split_seed=0, follows=True)].append(key)
+    joined = dict(tables)
+    for key, parts in alone.items():
+        if len(parts) > 1:
+            joined[key] = [entry for part in sorted(parts) for entry in joined.pop(part)]
+    return joined
+
+
+def split_follows(entries: Sequence[Entry]) -> bool:
+    """Return whether each seed of ``entries`` has a split of its own."""
+    seeds = {entry.record.seed for entry in entries}
+    return len(seeds) > 1 and all(entry.record.seed == entry.key.split_seed for entry in entries)
 
 
 def describe(key: TableKey, entries: Sequence[Entry], fingerprint: str) -> BoardTask:
@@ -128,6 +151,7 @@ def describe(key: TableKey, entries: Sequence[Entry], fingerprint: str) -> Board
         classes=key.classes,
         ti_classes=key.ti_classes,
         split_seed=key.split_seed,
+        follows=key.follows,
         options={name: value.strip('"') for name, value in options.items()},
         fingerprint=fingerprint,
         images={str(part): whole(count) for part, count in counts.items()},

@@ -20,7 +20,7 @@ def build_overall(tables: Sequence[TaskTable], rankings: Mapping[str, Ranking]) 
     labels, blocks = complete_blocks({key: ranking.labels for key, ranking in rankings.items()})
     if not blocks:
         return None, NONE
-    tasks = {table.id: f"{table.task.name} {table.task.split_seed} {table.task.classes}" for table in tables}
+    tasks = {table.id: f"{table.task.name} {table.task.split} {table.task.classes}" for table in tables}
     draws = over_tasks([_columns(rankings[key], labels) for key in blocks], [tasks[key] for key in blocks])
     comparisons = compare(draws, labels, pairs_to_compare(draws, labels))
     found = ranks(labels, comparisons)

@@ -12,7 +12,7 @@ from sfda_kit.leaderboard.statistics import (
     ALL_PAIRS_UP_TO,
     Draws,
     compare,
-    draw,
+    draw_scored,
     pairs_to_compare,
     ranks,
     resamples_for,
@@ -45,7 +45,8 @@ def rank(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> Ranking 
     labels = tuple(candidate.variant.label for candidate in compared)
     scored = [[_of(candidate, seed) for seed in seeds] for candidate in compared]
     pairs = min(len(labels) * (len(labels) - 1) // 2, ALL_PAIRS_UP_TO**2)
-    draws, sources = _draws(scored, scored[0][0].images, seeds, resamples_for(max(pairs, 1)))
+    images = [one.images for one in scored[0]]
+    draws, sources = _draws(scored, images, seeds, resamples_for(max(pairs, 1)))
     comparisons = compare(draws, labels, pairs_to_compare(draws, labels))
     found = ranks(labels, comparisons)
     return Ranking(
@@ -56,7 +57,7 @@ def rank(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> Ranking 
         comparisons=comparisons,
         versus_best=behind_best(comparisons),
         versus_source=_versus_source(sources, labels),
-        notices=limits(len(labels), draws),
+        notices=limits(len(labels), draws, len({one.key for one in images}) > 1),
     )
 
 
@@ -67,12 +68,12 @@ def _of(candidate: BoardCandidate, seed: int) -> Scored:
 
 
 def _draws(
-    scored: Sequence[Sequence[Scored]], images: ScoredImages, seeds: Sequence[int], size: int
+    scored: Sequence[Sequence[Scored]], images: Sequence[ScoredImages], seeds: Sequence[int], size: int
 ) -> tuple[Draws, Draws]:
     """Return the draws of the variants, and the draws of variants and source models as columns of one matrix."""
     correct: list[list[Counts]] = [[one.correct for one in row] for row in scored]
     source = [[one.source_correct for one in row] for row in scored]
-    both = draw(correct + source, images.total, images.key, seeds, size)
+    both = draw_scored(correct + source, images, seeds, size)
     count = len(scored)
     return replace(both, estimate=both.estimate[:count], values=both.values[:, :count]), both
 
@@ -104,8 +105,11 @@ def turned(found: Comparison) -> Comparison:
     )
 
 
-def limits(variants: int, draws: Draws) -> tuple[str, ...]:
-    """Return sentences on what the intervals cannot show with so few seeds or groups of images, or so many variants."""
+def limits(variants: int, draws: Draws, splits: bool = False) -> tuple[str, ...]:
+    """Return sentences on what the intervals cannot show with so few seeds or groups of images, or so many variants.
+
+    ``splits``: each seed has a split of its own.
+    """
     said = []
     if draws.seeds == 1:
         said.append("One seed: seeds are not resampled, so intervals speak of other images only, not of other seeds.")
@@ -113,7 +117,12 @@ def limits(variants: int, draws: Draws) -> tuple[str, ...]:
         said.append(
             f"With {draws.seeds} seeds only large differences can be told apart; more seeds narrow the intervals."
         )
-    if draws.groups == 1:
+    if splits:
+        said.append(
+            "Each seed has a split of its own: intervals speak of other seeds and splits. The splits share images, so "
+            "intervals are likely too narrow."
+        )
+    elif draws.groups == 1:
         said.append("All images are one group: images are not resampled, so intervals speak of other seeds only.")
     elif draws.groups < FEW_GROUPS:
         said.append(f"Only {draws.groups} groups of images: intervals are likely too narrow.")

@@ -156,7 +156,6 @@ def slug(key: TableKey) -> str:
     """Return a name for anchors and files that is readable, and unique through a digest of the whole key."""
     words = f"{key.dataset} {key.source} {key.target} {key.backbone} {key.image_size}"
     readable = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:60].strip("-")
-    told = dict(key.__dict__)
-    if not key.weights:
-        del told["weights"]  # tables without named weights keep the name that they had before there were any
+    # later keys count where they say something, so that older tables keep their names
+    told = {name: value for name, value in key.__dict__.items() if value or name not in ("weights", "follows")}
     return f"{readable or 'task'}-{digest(list(told.items()))[:8]}"

@@ -8,6 +8,7 @@ and with the images, and both are crossed, because every seed is scored on the s
 * **seeds** are drawn by a multiplier bootstrap with Student's factor: each draw adds the seeds' deviations from their
   mean with normal weights, divided by sqrt(chi2 / (S - 1)). Plain resampling of 3 seeds would call a difference real
   whenever the three agree in sign, which happens by chance alone in 1 of 4 cases;
+* **splits** are drawn together with their seeds where each seed has a split of its own (``draw_scored``);
 * **tasks** are drawn in the same way as seeds where there are enough of them (``statistics.over_tasks``).
 
 Weights and deviations add up linearly, so the draws of a difference are the difference of two columns of draws, and
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.leaderboard.board import Comparison
-from sfda_kit.leaderboard.scores import Counts, percent
+from sfda_kit.leaderboard.scores import Counts, ScoredImages, percent
 
 Floats = NDArray[np.float64]
 
@@ -76,6 +77,23 @@ def draw(correct: Sequence[Sequence[Counts]], total: Counts, images: str, seeds:
     values = _over_images(stacked.sum(1), total, len(seeds), generator("images", images, total.shape[0]), size)
     values += _student(by_seed - estimate[:, None], generator("seeds", tuple(seeds)), size)
     return Draws(estimate, values, len(seeds), total.shape[0])
+
+
+def draw_scored(
+    correct: Sequence[Sequence[Counts]], images: Sequence[ScoredImages], seeds: Sequence[int], size: int
+) -> Draws:
+    """Return joint draws of variants, whose counts (G, K) ``correct`` holds by variant and seed.
+
+    ``images``: those of each seed. Where seeds have images of their own, a seed and its split are one unit: its
+    deviation holds the chance of both, so only units are resampled, and images are not resampled once more.
+    """
+    if len({one.key for one in images}) == 1:
+        return draw(correct, images[0].total, images[0].key, seeds, size)
+    totals = [one.total.sum(0) for one in images]
+    by_seed = np.array([[percent(c.sum(0), total) for c, total in zip(row, totals, strict=True)] for row in correct])
+    estimate = by_seed.mean(1)
+    spread = _student(by_seed - estimate[:, None], generator("seeds", tuple(seeds)), size)
+    return Draws(estimate, estimate + spread, len(seeds), min(one.total.shape[0] for one in images))
 
 
 def _over_images(correct: Floats, total: Counts, seeds: int, rng: np.random.Generator, size: int) -> Floats:

@@ -129,7 +129,7 @@ def provenance(table: TaskTable) -> str:
         facts.append(f"source model {spread(table.source_accuracy)} % on held-out source images")
     if table.groups:
         facts.append(f"{table.groups} groups of images")
-    facts.append(f"split seed {table.task.split_seed}")
+    facts.append(table.task.split)
     if table.task.fingerprint:
         facts.append(f"data {plain(table.task.fingerprint)}")
     weights = [plain(value)[:8] for value in table.source_weights.values() if value]
