@@ -63,6 +63,8 @@ def used_parts(record: Record) -> list[tuple[str, str]]:
         parts += [("aligner", name) for name in phase.get("aligners", {})]
         parts += [("labeler", phase["labeler"]["name"])] if phase.get("labeler") else []
     parts += [("encoding", config["encoding"]["name"])] if config.get("encoding") else []
+    weights = str(record.source.get("initial_weights", {}).get("name", ""))
+    parts += [("weights", weights)] if ("weights", weights) in registry().components else []  # else it is a file
     parts += [("validator", record.selection.validator)] if record.selection and record.selection.applied else []
     return [(kind, name) for kind, name in dict.fromkeys(parts) if name]
 

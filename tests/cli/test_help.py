@@ -45,6 +45,7 @@ WITHOUT = {
     "group_pattern",
     "skip_bad",
     "pretrained",
+    "backbone_weights",
     "source_card",
     "deterministic",
 }

@@ -48,6 +48,14 @@ def test_a_part_that_is_not_installed_and_a_pretrained_backbone_are_remarks():
     assert "% backbone resnet50: cite its authors too" in found
 
 
+def test_weights_are_remarks_and_those_of_a_package_have_an_entry():
+    begun = {"name": "lite0", "sha256": "0", "licence": "Apache-2.0", "source": "somewhere"}
+    found = citations([record(source={"initial_weights": begun})])
+    assert "% weights lite0: cite their authors too (Apache-2.0, somewhere)\n" in found
+    assert ("efficientnet" in keys(found)) == (("weights", "lite0") in registry().components)
+    assert "nothing is known" in citations([record(source={"initial_weights": {"name": "mine.pt"}})])
+
+
 @pytest.mark.parametrize("part", registry().components.values(), ids=lambda part: f"{part.kind} {part.name}")
 def test_every_paper_of_a_shipped_part_has_an_entry(part):
     if part.paper and part.kind not in ("executor", "tracker"):
