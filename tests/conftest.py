@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from sfda_kit.files import atomic
 from sfda_kit.plugins.shipped import SHIPPED
 
 # A busy machine is no failure.
@@ -34,6 +35,7 @@ FAST = ["--backbone", "test_resnet", *(text for k, v in SIZES.items() for text i
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "pictures: renders the pictures of runs, which are placeholders otherwise")
     config.addinivalue_line(
         "markers",
         "needs_plugin(*packages, of=None): skipped where one of the packages is not installed, or the shipped "
@@ -68,6 +70,25 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     monkeypatch.setenv("CI", "true")
     monkeypatch.chdir(home)
     return home
+
+
+@pytest.fixture(autouse=True)
+def small_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process draw every figure, but its file is a few pixels; rendering takes most of a small run.
+    A test with the mark ``pictures`` renders. So do all tests in which torch, which figures need, is not there yet."""
+    if "torch" not in sys.modules or request.node.get_closest_marker("pictures"):
+        return
+    from sfda_kit.leaderboard.render import grid_figure  # holds the function itself, so it comes before the change
+    from sfda_kit.results import figures
+
+    del grid_figure
+
+    def save(figure: object, path: Path) -> None:
+        with atomic(path) as work:
+            Image.new("RGB", (8, 8), "teal").save(work, format="PNG")
+        path.with_suffix(".pdf").write_bytes(b"%PDF-1.4\n")
+
+    monkeypatch.setattr(figures, "save_figure", save)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sfda_kit.bench.layers import cell_settings, places
+from sfda_kit.bench.placing import stage_keys
 from sfda_kit.bench.suite import Suite, data_root
 from sfda_kit.config.digest import digest
 from sfda_kit.config.loading import load_config
@@ -44,13 +45,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class ResolvedCell:
-    """A cell with its run's identity or why it cannot run; ``described``: the record's task as far as it is known."""
+    """A cell with its run's identity or why it cannot run.
+
+    ``described``: the record's task as far as it is known. ``stages``: keys of what its run trains before it adapts.
+    """
 
     cell: Cell
     label: str
     identity: Mapping[str, Any]
     described: Mapping[str, Any]
     reason: str = ""
+    stages: tuple[str, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -129,7 +134,8 @@ class Resolver:
             task = self._task(cell.config)
         except UserError as error:
             return ResolvedCell(cell, label, configured(cell), self._as_far_as_known(cell.config), str(error))
-        return ResolvedCell(cell, label, run_identity(plan, task), describe_task(task, cell.config))
+        identity, stages = run_identity(plan, task), stage_keys(plan.config, plan.recipe)
+        return ResolvedCell(cell, label, identity, describe_task(task, cell.config), stages=stages)
 
     def _plan(self, config: RunConfig) -> Plan:
         from sfda_kit.runs.plan import resolve

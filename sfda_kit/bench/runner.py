@@ -11,6 +11,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from sfda_kit.bench.cells import ResolvedCell, State, configured
+from sfda_kit.bench.placing import in_starting_order
 from sfda_kit.bench.progress import Progress
 from sfda_kit.config.digest import digest
 from sfda_kit.errors import UserError
@@ -55,7 +56,7 @@ def run_cells(
                 _forget_failure(cell, runs_dir)
         watch(progress, None)
         due = {cell.key: cell for cell in progress.todo}
-        jobs = [_job(cell, runs_dir, timeout_s, trackers) for cell in due.values()]
+        jobs = [_job(cell, runs_dir, timeout_s, trackers) for cell in in_starting_order(list(due.values()))]
         with closing(_outcomes(executor, jobs)) as outcomes:
             for outcome in outcomes:
                 progress.end(due[outcome.key], _record(due[outcome.key], runs_dir, outcome))

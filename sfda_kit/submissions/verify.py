@@ -38,12 +38,11 @@ def verify(data: bytes, rules: Rules | None = None) -> ArchiveFindings:
     contents = read_archive(data, findings)
     about = _check_manifest(contents, findings)
     rebuilder = Rebuilder(rules.roots)
-    runs = sorted({name.partition("/")[0] for name in contents if "/" in name})
+    runs = _by_run(contents)
     if not runs and findings.accepted:
         findings.refuse("archive", "", "it holds no run")
     finished: dict[str, Facts] = {}
-    for run_id in runs:
-        files = {name.partition("/")[2]: content for name, content in contents.items() if name.startswith(f"{run_id}/")}
+    for run_id, files in runs.items():
         with findings.guard("schema", f"{run_id}/{RECORD}"):
             if facts := check_run(run_id, files, about, rebuilder, findings):
                 finished[run_id] = facts
@@ -51,8 +50,18 @@ def verify(data: bytes, rules: Rules | None = None) -> ArchiveFindings:
         _check_together(finished, findings)
     _tell_absent_data(finished, rebuilder, findings)
     _check_suite({run_id: facts.config for run_id, facts in finished.items()}, about, rules, findings)
-    findings.runs = runs
+    findings.runs = list(runs)
     return findings
+
+
+def _by_run(contents: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
+    """Return the files of each run by name, with runs in order of their ids."""
+    found: dict[str, dict[str, bytes]] = defaultdict(dict)
+    for name, content in contents.items():
+        run_id, inside, file = name.partition("/")
+        if inside:
+            found[run_id][file] = content
+    return dict(sorted(found.items()))
 
 
 def read_manifest(content: bytes) -> ArchiveManifest:

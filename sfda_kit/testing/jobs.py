@@ -35,6 +35,7 @@ def small_job(runs_dir: Path, seed: int = 0, epochs: int = 2) -> Job:
         },
         "model": {"backbone": "test_resnet", "image_size": 32, "bottleneck": 16},
         "source": {"epochs": epochs, "floor": 0},
+        "compute": {"pictures": False},
     }
     data = RunConfig.model_validate(config).model_dump(mode="json")
     return Job(f"seed-{seed}", f"{STAGE}, seed {seed}", data, runs_dir.absolute())

@@ -4,16 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
 import yaml
 
+from sfda_kit.bench import local
+from sfda_kit.bench.cell import execute
+from sfda_kit.errors import SfdaKitError
+from sfda_kit.interfaces.executor import Job, Outcome
+
 SETTINGS: dict[str, Any] = {
     "model": {"image_size": 32},
     "source": {"epochs": 2, "floor": 0},
     "adapt": {"epochs": 2, "batch_size": 16},
+    "compute": {"pictures": False},
 }
+
+
+@pytest.fixture
+def cells_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells run in this process, which has torch already, one after the other: a process of its own takes seconds."""
+
+    alone = Lock()
+
+    def run(job: Job, *_: object) -> Outcome:
+        try:
+            with alone:
+                execute(job)
+        except SfdaKitError as error:
+            return Outcome(job.key, f"{type(error).__name__}: {error}")
+        return Outcome(job.key)
+
+    monkeypatch.setattr(local, "run_job", run)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ def lines(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cells_here")
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_grid_runs_once_and_says_what_each_part_earns(sfda_kit: Call, on_pairs: list[str]) -> None:
     grid = ["--method", "shot", "--aligner", "infomax=0,1", "--labeler", "centroid,none", "--seeds", "0"]

@@ -18,6 +18,17 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*/record.json"))]
 
 
+def stages_trained(folder: Path) -> list[tuple[str, int]]:
+    """Stage and seed of each training of a source model or a bridge that the runs tell of."""
+    found = []
+    for log in folder.glob("*/events.jsonl"):
+        seed = json.loads((log.parent / "record.json").read_text())["seed"]
+        events = [json.loads(line) for line in log.read_text().splitlines()]
+        begun = [event["stage"] for event in events if event["kind"] == "epoch" and event["epoch"] == 1]
+        found += [(stage, seed) for stage in begun if stage in ("source", "bridge")]
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_suite_runs_once_and_then_has_nothing_left(sfda_kit: Call, suite_file: Write) -> None:
@@ -28,12 +39,14 @@ def test_a_suite_runs_once_and_then_has_nothing_left(sfda_kit: Call, suite_file:
     assert "4 done" in first.output
     before = {path: path.stat().st_mtime_ns for path in Path("runs/tiny").glob("*/record.json")}
     assert len(before) == 4
+    assert sorted(stages_trained(Path("runs/tiny"))) == [("source", 0), ("source", 1)], "not once for each seed"
     again = sfda_kit("bench", suite)
     assert "4 cells: 4 done; 0 to run" in again.output
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cells_here")
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_cell_that_cannot_run_costs_only_itself(sfda_kit: Call, suite_file: Write) -> None:
     suite = suite_file(methods=["source-only", "shto"])
@@ -46,6 +59,7 @@ def test_a_cell_that_cannot_run_costs_only_itself(sfda_kit: Call, suite_file: Wr
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cells_here")
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_failing_cell_is_a_row_with_its_reason_and_can_be_retried(sfda_kit: Call, suite_file: Write) -> None:
     methods = {"source-only": {}, "explodes": {"method": "shot-im", "adapt": {"lr": 1e30}}}
@@ -74,6 +88,7 @@ def test_a_cell_over_the_limit_of_time_is_a_row(sfda_kit: Call, suite_file: Writ
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cells_here")
 def test_status_and_clean(sfda_kit: Call, suite_file: Write) -> None:
     suite = suite_file(methods=["source-only", "shto"])
     status = sfda_kit("bench", "status", suite)
@@ -88,6 +103,7 @@ def test_status_and_clean(sfda_kit: Call, suite_file: Write) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cells_here")
 def test_always_begins_every_cell_again(sfda_kit: Call, suite_file: Write) -> None:
     suite = suite_file(methods=["source-only"])
     sfda_kit("bench", suite)
@@ -98,6 +114,7 @@ def test_always_begins_every_cell_again(sfda_kit: Call, suite_file: Write) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cells_here")
 def test_a_skipped_row_goes_when_its_cell_can_run(sfda_kit: Call, suite_file: Write, pairs_root: Path) -> None:
     suite = suite_file(methods=["source-only"])
     hidden = pairs_root.with_name("hidden")
@@ -143,6 +160,7 @@ def test_shipped_suites_are_listed(sfda_kit: Call) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cells_here")
 def test_a_damaged_run_is_told_by_its_path_and_made_again(sfda_kit: Call, suite_file: Write) -> None:
     suite = suite_file(methods=["source-only"], seeds=[0, 1])
     assert sfda_kit("bench", suite).exit_code == 0

@@ -52,6 +52,7 @@ def refusal(result) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.pictures
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_tgkt_adapts_to_a_folder_and_reports_without_labels(adapt):
     result = adapt("--json")

@@ -42,6 +42,7 @@ def test_the_json_object_keeps_the_contract(sfda_kit, on_pairs):
 
 
 @pytest.mark.slow
+@pytest.mark.pictures
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_the_run_folder_holds_everything_and_scores_follow_from_predictions(sfda_kit, on_pairs):
     summary = last_json(sfda_kit("run", "--method", "tgkt", *on_pairs, "--json"))

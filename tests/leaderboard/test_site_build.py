@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest.mock import patch
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from sfda_kit.errors import UserError
+from sfda_kit.errors import RunError, UserError
+from sfda_kit.leaderboard import build_board
 from sfda_kit.leaderboard.board import Comparison
-from sfda_kit.leaderboard.site import pictures
+from sfda_kit.leaderboard.site import build, pictures, shares
+from sfda_kit.leaderboard.site.confusion import confusion_of
 from sfda_kit.leaderboard.site.folder import MARK
 from sfda_kit.leaderboard.site.pages import environment
 from sfda_kit.leaderboard.site.paper import paper_in
+from sfda_kit.results.collection import load_runs
 
 from .made_runs import board, write_run
 from .made_site import SECRET, built, hostile, ordinary, write_history, write_picture
@@ -341,7 +350,7 @@ def test_an_out_that_is_a_file_or_a_link_is_refused(tmp_path: Path):
 def test_a_build_that_fails_leaves_the_old_board(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     out = built(write_run(tmp_path / "few").parent, tmp_path / "board")
     before = files(out)
-    monkeypatch.setattr("sfda_kit.leaderboard.site.build._write_runs", lambda *_: 1 / 0)
+    monkeypatch.setattr("sfda_kit.leaderboard.site.build.write_shares", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         built(runs, out)
     assert files(out) == before and not list(tmp_path.glob(".*"))
@@ -387,3 +396,68 @@ def test_a_paper_has_title_authors_and_bibtex_where_the_package_ships_them():
 def test_a_method_links_to_the_docs_of_its_package(site: Path):
     addresses = Page(next(site.glob("methods/shot-im-*.html"))).values("href")
     assert any(address.startswith("http") and "sfda-kit-shot" in address for address in addresses)
+
+
+@pytest.fixture
+def in_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "ALONE", 0)
+    monkeypatch.setattr(build, "FULL_TABLES", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+
+@pytest.mark.usefixtures("in_two_processes")
+def test_two_processes_write_the_same_bytes_as_one(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with patch.object(shares, "_start", wraps=shares._start) as started:
+        two = built(runs, tmp_path / "two")
+        assert started.call_count == 1
+        monkeypatch.setattr(build, "ALONE", 1000)
+        one = built(runs, tmp_path / "one")
+        assert started.call_count == 1
+    assert files(two) == files(one)
+
+
+def test_a_table_and_its_runs_are_in_one_share(runs: Path):
+    stored = load_runs([runs])
+    whole = build_board(stored)
+    divided = shares.divide(whole, stored, shares.find_places(whole, stored), 2)
+    assert [table.id for share in divided for table in share.tables] == [table.id for table in whole.tables]
+    assert sorted(run.record.run_id for share in divided for run in share.runs) == [run.record.run_id for run in stored]
+    for share in divided:
+        assert {place.table.id for place in share.places.values()} == {table.id for table in share.tables}
+
+
+@pytest.mark.usefixtures("in_two_processes")
+@pytest.mark.parametrize(
+    ("ended", "error", "said"),
+    [("no luck", RunError, "A process that writes pages stopped: no luck"), (28, UserError, "Cannot write .* full")],
+)
+def test_a_process_that_stops_is_told(
+    ended: str | int,
+    error: type[Exception],
+    said: str,
+    runs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    command = [sys.executable, "-S", "-c", f"raise SystemExit({ended!r})"]
+    monkeypatch.setattr(
+        shares, "_start", lambda *_: subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    )
+    with pytest.raises(error, match=said):
+        built(runs, tmp_path / "board")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_confusion_matrix_reads_any_column(tmp_path: Path):
+    """Classes that are numbers or missing, and a class that no image has."""
+    table = {
+        "part": ["heldout", "heldout", "transductive", "heldout"],
+        "label": [1, 1, 1, None],
+        "prediction": [1, 2, 1, 2],
+    }
+    folder = write_run(tmp_path, "shot", task={"classes": ["2", "spare"]})
+    pq.write_table(pa.table(table), folder / "predictions.parquet")
+    (run,) = load_runs([tmp_path])
+    found = confusion_of(run)
+    assert found is not None and found.classes == ("2", "spare", "1", "None")
+    assert found.counts.tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [1, 0, 1, 0], [1, 0, 0, 0]]

@@ -15,6 +15,8 @@ from sfda_kit.adaptation.feature_bank import FeatureBank
 from sfda_kit.results import figures
 from sfda_kit.results.figures import MOST_NUMBERED, curves, draw_confusion, draw_curves, draw_predictions
 
+pytestmark = pytest.mark.pictures
+
 ACCURACY, AGREEMENT, ENTROPY = "accuracy (%)", "agreement with source (%)", "mean entropy (nats)"
 
 

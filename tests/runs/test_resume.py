@@ -61,7 +61,7 @@ def kill_when(arguments: list[str], home: Path, condition) -> bool:
 @pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_killed_in_every_stage_and_resumed_is_the_same_run(on_pairs, tmp_path):
-    arguments = ["--method", "tgkt", *on_pairs, "--epochs", "3", "--set", "compute.threads=1"]
+    arguments = ["--method", "tgkt", *on_pairs, "--epochs", "3", "--set", "compute.threads=1", "--no-pictures"]
     undisturbed = outcome(finish(arguments, make(tmp_path / "undisturbed")))
     assert all("churn" in signals for *_, signals in undisturbed[2])
     moments = {

@@ -84,6 +84,7 @@ def predictions(folder: Path) -> bytes:
 
 
 @pytest.mark.slow
+@pytest.mark.pictures
 @pytest.mark.needs_plugin("sfda-kit-tgkt")
 def test_phases_run_in_order_and_keep_their_proportion(two):
     folder = two()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
+import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from statistics import mean
@@ -17,26 +16,21 @@ from sfda_kit.leaderboard.site.folder import replaced
 from sfda_kit.leaderboard.site.methods import MethodPage, method_pages
 from sfda_kit.leaderboard.site.names import page_name
 from sfda_kit.leaderboard.site.pages import Pages
+from sfda_kit.leaderboard.site.shares import divide, find_places, without_collections, write_shares
 
 if TYPE_CHECKING:
-    from sfda_kit.leaderboard.board import Board, BoardRow, TaskTable
+    from sfda_kit.leaderboard.board import Board, BoardRow
     from sfda_kit.leaderboard.site.plots import Plot
     from sfda_kit.results.collection import StoredRun
 
 FULL_TABLES = 6
 """With at most this many tables the first page also has their plots; with more only the task pages have them."""
+ALONE = 500
+"""Up to this many runs are written by this process alone, because others would take longer to start."""
 LISTED_TABLES = 24
 """With at most this many tables the first page has them all; with more it has only the map of methods by tasks."""
 WIDE_HEAT = 8
 """At most this many tasks are the columns of that map; with more they are its rows."""
-
-
-@dataclass(frozen=True)
-class RunPlace:
-    """A place is the table and the row of a run on the board."""
-
-    table: TaskTable
-    row: BoardRow
 
 
 class KnownRun(NamedTuple):
@@ -66,25 +60,24 @@ def build_site(board: Board, runs: Sequence[StoredRun], out: Path) -> Path:
     """Write the site of ``board``, with a page for each of ``runs``, into the folder ``out``; return its first page.
     Raises ``UserError`` when ``out`` holds something else than a board, or cannot be written."""
     methods = method_pages(board, runs)
+    named = {name: replace(method, recipe={}, rows=()) for name, method in methods.items()}
+    places = find_places(board, runs)
     with replaced(out) as folder, without_collections():
         _copy_assets(folder)
-        pages = Pages(folder, board=board, metrics=METRICS, marks=MARKS, methods=methods, known=_known(runs))
-        _write_board(pages, board, runs)
+        shared = {"metrics": METRICS, "marks": MARKS, "known": _known(runs)}
+        shares = divide(board, runs, places, _processes(board, runs))
+        drawn = write_shares(Pages(folder, methods=named, **shared), shares)
+        pages = Pages(folder, board=board, methods=methods, **shared)
+        _write_board(pages, board, drawn)
         _write_methods(pages, methods.values())
-        _write_runs(pages, board, runs)
+        pages.write("runs.html", "runs.html", runs=runs, places=places)
     return out / "index.html"
 
 
-@contextmanager
-def without_collections() -> Iterator[None]:
-    """Turn garbage collection off; it would visit all records repeatedly, a fifth of the time for ten thousand."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+def _processes(board: Board, runs: Sequence[StoredRun]) -> int:
+    """Return how many processes write: this one alone where the first page needs the plots of all tables."""
+    alone = len(runs) <= ALONE or len(board.tables) <= FULL_TABLES
+    return 1 if alone else min(os.cpu_count() or 1, len(board.tables))
 
 
 def _known(runs: Iterable[StoredRun]) -> dict[str, KnownRun]:
@@ -97,15 +90,9 @@ def _copy_assets(folder: Path) -> None:
         shutil.copytree(assets, folder / "assets", copy_function=shutil.copyfile)
 
 
-def _write_board(pages: Pages, board: Board, runs: Sequence[StoredRun]) -> None:
+def _write_board(pages: Pages, board: Board, drawn: Mapping[str, Sequence[Plot]]) -> None:
     from sfda_kit.leaderboard.site import plots
 
-    by_id = {run.record.run_id: run for run in runs}
-    drawn: dict[str, list[Plot]] = {}
-    for table in board.tables:
-        found = (plots.pareto(table), plots.learning_curves(table, by_id))
-        drawn[table.id] = [plot for plot in found if plot]
-        pages.write("task.html", f"tasks/{table.id}.html", table=table, plots=drawn[table.id])
     diagram = plots.critical_difference(board.overall) if board.overall else None
     full = len(board.tables) <= FULL_TABLES
     listed = board.tables if len(board.tables) <= LISTED_TABLES else ()
@@ -130,26 +117,3 @@ def _write_methods(pages: Pages, methods: Iterable[MethodPage]) -> None:
     for method in methods:
         pages.write("method.html", f"methods/{method.page}.html", method=method)
     pages.write("methods.html", "methods.html")
-
-
-def _write_runs(pages: Pages, board: Board, runs: Sequence[StoredRun]) -> None:
-    from sfda_kit.leaderboard.site.run_page import prepare
-
-    places = _places(board, runs)
-    pages.write("runs.html", "runs.html", runs=runs, places=places)
-    for run in runs:
-        page = prepare(run, pages.folder)
-        place = places.get(run.record.run_id)
-        pages.write("run.html", f"runs/{page.page}.html", page=page, record=run.record, place=place)
-
-
-def _places(board: Board, runs: Sequence[StoredRun]) -> Mapping[str, RunPlace]:
-    """Return table and row by run id; runs of other methods do not own a source-only row made from their baselines."""
-    methods = {run.record.run_id: run.record.method for run in runs}
-    return {
-        result.run_id: RunPlace(table, row)
-        for table in board.tables
-        for row in table.rows
-        for result in row.results
-        if methods.get(result.run_id) == row.method
-    }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,19 @@ DRAWN = {
     "tenth": tenth,
 }
 
+MOST_TABLES = 512
+"""The most tables of keys and values that are kept for other pages."""
+
 
 class Pages:
     """This class writes pages into ``folder``; every template knows the values of ``shared``."""
 
     def __init__(self, folder: Path, **shared: Any) -> None:
         self.folder = folder
+        self.shared = shared
         self._templates = environment()
-        self._templates.globals.update(shared)
+        self._templates.globals.update(shared, keys_table=self._keys_table)
+        self._known_tables = lru_cache(MOST_TABLES)(self._made_table)
 
     def write(self, template: str, file: str, **values: Any) -> None:
         """Render ``template`` to ``file``, a path below the folder that uses ``/``."""
@@ -39,6 +46,14 @@ class Pages:
         path = self.folder / file
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
+
+    def _keys_table(self, name: str, entries: Iterable[tuple[str, Any]]) -> Markup:
+        """Return a table of keys and values. Runs of one task or method share most of these tables."""
+        return self._known_tables(json.dumps([name, list(entries)], default=str))
+
+    def _made_table(self, content: str) -> Markup:
+        name, entries = json.loads(content)
+        return Markup(self._templates.get_template("keys.html").render(name=name, entries=entries))
 
 
 def environment() -> Environment:
