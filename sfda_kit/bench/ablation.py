@@ -17,6 +17,7 @@ from sfda_kit.bench.suite import Suite, checked_suite
 from sfda_kit.config.digest import digest
 from sfda_kit.config.loading import load_config
 from sfda_kit.config.merging import merge_settings
+from sfda_kit.config.models import OF_A_FILE
 from sfda_kit.errors import UserError
 from sfda_kit.files import atomic
 from sfda_kit.leaderboard import comparable
@@ -70,8 +71,8 @@ def make_study(
 
 def _bare(base: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
     """Return a suite of one task and one network, those of ``base``."""
-    method = str(base.get("method", "methods"))
-    config = load_config({"method": method, **base})
+    config = load_config({"method": "methods", **base})
+    method = config.method.removeprefix(OF_A_FILE)
     backbone = config.model.backbone
     if config.source.cards:
         from sfda_kit.source.source_cards import load_joint_card

@@ -6,13 +6,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from itertools import product
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sfda_kit.bench.method_files import with_contents
 from sfda_kit.config.digest import digest
 from sfda_kit.config.loading import load_config
 from sfda_kit.config.merging import PARTS, merge_settings
+from sfda_kit.config.method_files import beside, method_of
 from sfda_kit.config.models import RunConfig
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.recipe import Phase
@@ -97,6 +100,16 @@ class Grid(BaseModel):
             raise ValueError("which method? Put `method: NAME` into `base` (--method NAME)")
         return self
 
+    def with_files(self, folder: Path) -> Grid:
+        """Return the grid with the content of each method's file in ``folder``; a level is called like its method."""
+        read = {name: with_contents(levels, folder) for name, levels in self.factors.items()}
+        changed = {
+            "base": beside(self.base, folder),
+            "factors": {name: dict(levels.values()) for name, levels in read.items()},
+            "exclude": tuple({name: read[name][level][0] for name, level in one.items()} for one in self.exclude),
+        }
+        return self.model_copy(update=changed)
+
     def variants(self, common: Settings) -> list[GridVariant]:
         """Return all points; every cell shares ``common``. Raises ``UserError`` when nothing is left to compare."""
         found = list(self._full()) if self.design == "full" else list(self._one_at_a_time(common))
@@ -151,7 +164,7 @@ def identity(settings: Settings) -> str:
     from sfda_kit.runs.plan import recipe_of
 
     config = load_config(settings)
-    recipe = recipe_of(registry().get("method", config.method), config)
+    recipe = recipe_of(method_of(config), config)
     objectives = {}
     for role, bridge in recipe.bridges().items():
         default = build_part("bridge", bridge.name, bridge.options).default_objective

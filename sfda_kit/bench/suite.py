@@ -12,7 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from sfda_kit.bench.grid import Grid
 from sfda_kit.bench.layers import NETWORK
+from sfda_kit.bench.method_files import with_contents
 from sfda_kit.config.explain import explain
+from sfda_kit.config.method_files import is_method_file
 from sfda_kit.config.yaml import read_yaml
 from sfda_kit.errors import UserError, did_you_mean
 
@@ -53,12 +55,12 @@ class Suite(BaseModel):
     """A suite says which cells to run. All settings are those of ``sfda-kit run`` (``RunConfig``).
 
     ``tasks``: settings by the task's name. ``methods``: names of methods, or a name for the row and settings with a key
-    ``method``; its ``seeds`` replace those of the suite. ``models``: names of timm backbones, or a name and settings;
-    ``methods`` among them says which methods run with it, else all. A model is the backbone that it is called, unless
-    its settings name ``model.backbone`` or ``model.backbone_weights``. ``settings``: those of every cell; those of its
-    task, model and method win, the later over the earlier (``bench/layers.py``). ``split_seed``: that of all cells, or
-    ``seed``: each seed has a split of its own. ``precision``: that of all cells. ``data_root`` may contain environment
-    variables.
+    ``method``, which may be a file beside the suite; its ``seeds`` replace those of the suite. ``models``: names of
+    timm backbones, or a name and settings; ``methods`` among them says which methods run with it, else all. A model is
+    the backbone that it is called, unless its settings name ``model.backbone`` or ``model.backbone_weights``.
+    ``settings``: those of every cell; those of its task, model and method win, the later over the earlier
+    (``bench/layers.py``). ``split_seed``: that of all cells, or ``seed``: each seed has a split of its own.
+    ``precision``: that of all cells. ``data_root`` may contain environment variables.
     ``version`` changes whenever a result may change. ``grid``: parts and weights to vary (``bench/grid.py``).
     ``expanded`` adds its variants to ``methods``, which may be left out where there is a grid.
     """
@@ -163,15 +165,26 @@ def read_suite(name_or_path: str) -> Suite:
     if not path.exists():
         hint = did_you_mean(name_or_path, shipped)
         raise UserError(f"There is no suite {name_or_path!r}: it is neither a file nor a shipped suite. {hint}")
-    return checked_suite(read_yaml(path), f"suite {path}")
+    return checked_suite(read_yaml(path), f"suite {path}", path.parent)
 
 
-def checked_suite(data: Mapping[str, Any], what: str) -> Suite:
-    """Return ``data`` as a suite. Raises ``UserError`` naming every wrong key of ``what``."""
+def checked_suite(data: Mapping[str, Any], what: str, folder: Path = Path()) -> Suite:
+    """Return ``data`` as a suite. Raises ``UserError`` naming every wrong key of ``what``.
+
+    A method that is a file in ``folder`` is read now, so that the suite needs the file no more.
+    """
     try:
-        return Suite.model_validate(data)
+        return with_files(Suite.model_validate(data), folder)
     except ValidationError as error:
         raise UserError(explain(error, what, Suite)) from None
+
+
+def with_files(suite: Suite, folder: Path) -> Suite:
+    """Return ``suite`` with the content of each method's file in ``folder`` in the place of its path."""
+    by_path = {name: {"method": name} for name in suite.methods if is_method_file(name)}
+    methods = {name: by_path.get(name, {}) | settings for name, settings in suite.methods.items()}
+    grid = suite.grid.with_files(folder) if suite.grid else None
+    return suite.model_copy(update={"methods": dict(with_contents(methods, folder).values()), "grid": grid})
 
 
 def data_root(suite: Suite, given: Path | None) -> Path | None:

@@ -23,10 +23,11 @@ def configuration(
     """Merge YAML file, flags and ``--set``; the later one wins. Raises ``UserError`` where the result is invalid."""
     from sfda_kit.config.loading import load_config
     from sfda_kit.config.merging import merge_settings
+    from sfda_kit.config.method_files import beside
     from sfda_kit.config.yaml import parse_assignments, read_yaml
     from sfda_kit.models.module_factories import trust_backbone
 
-    data: dict[str, Any] = _of_a_run(read_yaml(file)) if file else {}
+    data: dict[str, Any] = beside(_of_a_run(read_yaml(file)), file.parent) if file else {}
     for typed in (settings_of(given), parse_assignments(assignments or ())):
         model = typed.get("model")
         trust_backbone(str(model.get("backbone", "")) if isinstance(model, dict) else "")  # a file must not run code

@@ -72,7 +72,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Last line of stdout: one J
 
 class BasicOptions(OptionGroup):
     panel = "What to run"
-    method: Annotated[Text, Setting("method", "Method; `sfda-kit plugins list --kind method` shows all.")]
+    method: Annotated[
+        Text, Setting("method", "Method, or its YAML file; `sfda-kit plugins list --kind method` shows all.")
+    ]
     preset: Annotated[
         Text,
         Setting("preset", "Named settings: scratch, pretrained, or a preset of the method.", "by model"),

@@ -22,7 +22,8 @@ sfda-kit plugins new my-cameras --dataset two-cameras --encoding log-depth --aut
 
 
 def _part_option(kind: str) -> Any:
-    about = f"Name of the {kind}. It begins as: {PART_KINDS[kind].summary}."
+    name = "Name of the method, or the YAML file of one" if kind == "method" else f"Name of the {kind}"
+    about = f"{name}. It begins as: {PART_KINDS[kind].summary}."
     return Annotated[list[str] | None, typer.Option(f"--{kind}", metavar="PART", help=about)]
 
 

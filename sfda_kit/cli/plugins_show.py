@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sfda_kit.cli import completion, options
 
+if TYPE_CHECKING:
+    from sfda_kit.plugins.component import Component
+
 
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a part, for example nrc.", autocompletion=completion.any_part)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a part, for example nrc, or the YAML file of a method.", autocompletion=completion.any_part
+        ),
+    ],
     kind: options.Kind = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON: a list with one object for each part.")] = False,
+    yaml: Annotated[bool, typer.Option("--yaml", help="Print the recipe of a method as a file for --method.")] = False,
 ) -> None:
     """Show one part: its options, paper, presets and recipe, and where it differs from its authors' code."""
     from sfda_kit.cli.output import results
+    from sfda_kit.config.method_files import is_method_file, read_method
     from sfda_kit.config.part_description import describe_part
     from sfda_kit.plugins.discovery import registry
 
-    found = [describe_part(part) for part in registry().named(name, kind)]
+    parts = [read_method(Path(name))] if is_method_file(name) else registry().named(name, "method" if yaml else kind)
+    if yaml:
+        typer.echo(_as_file(parts[0]), nl=False)
+        return
+    found = [describe_part(part) for part in parts]
     if json_:
         typer.echo(json.dumps(found, indent=1, default=str))
         return
@@ -29,9 +44,25 @@ def show(
         results().print("\n".join(_lines(described)), markup=False, soft_wrap=True)
 
 
+def _as_file(method: Component) -> str:
+    """Return the text of a file from which ``--method`` runs the same recipe. Raises ``UserError`` where none can."""
+    from sfda_kit.config.method_text import method_text
+    from sfda_kit.errors import UserError
+    from sfda_kit.interfaces.recipe import Recipe
+    from sfda_kit.runs.plan import own_recipe
+
+    if not isinstance(method.load(), Recipe):
+        raise UserError(
+            f"The method {method.name!r} has a training loop of its own, which no file can hold. Begin with a method "
+            "that is a recipe, such as shot, or write a plugin: sfda-kit plugins new my-sfda --method my-method"
+        )
+    return method_text(method, own_recipe(method), f"my-{method.declared_name}")
+
+
 def _lines(part: Mapping[str, Any]) -> Iterator[str]:
     alias = f" (also called {part['alias']})" if part["alias"] else ""
-    yield f"{part['kind']} {part['name']}{alias}, from {part['owner']} {part['version']}: {part['summary']}"
+    origin = f", from {part['owner']} {part['version']}" if part["owner"] else ""
+    yield f"{part['kind']} {part['name']}{alias}{origin}: {part['summary']}"
     if part["paper"]:
         yield f"paper: {part['paper']}"
     if part["functions"]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from sfda_kit.config.explain import explain
 from sfda_kit.config.merging import merge, merge_settings
+from sfda_kit.config.method_files import is_method_file, method_from, read_method
 from sfda_kit.config.models import RunConfig
 from sfda_kit.config.part_names import with_part_names
 from sfda_kit.config.presets import PRESETS, load_preset
@@ -37,6 +38,19 @@ def _starts_pretrained(data: Mapping[str, Any]) -> bool:
     from sfda_kit.source.source_card import load_card
 
     return any(load_card(Path(one)).model.begins_trained for one in cards)
+
+
+def _with_method(data: Mapping[str, Any]) -> tuple[dict[str, Any], Component | None]:
+    """Return the settings with the name of their method, and its declaration; a file's recipe joins the settings."""
+    method = data.get("method")
+    if isinstance(method, Mapping) or is_method_file(method):
+        found = method_from(method) if isinstance(method, Mapping) else read_method(Path(str(method)))
+        recipe = found.recipe.model_dump(mode="json")
+        return {**data, "method": found.name, "file_recipe": recipe}, found
+    if not isinstance(method, str):
+        return dict(data), None
+    name = registry().canonical("method", method)
+    return {**data, "method": name}, registry().components.get(("method", name))
 
 
 def _defaults(preset: str, component: Component | None) -> dict[str, Any]:
@@ -81,17 +95,14 @@ def load_config(data: Mapping[str, Any]) -> RunConfig:
     says nothing about the model where a source card holds it. Weights that the user names choose the backbone where the
     user names none. The alias of a part is replaced by its name, so that both
     are the same run. Where nobody names an encoding, it is that of the target's modality. Keys by an older name work,
-    with a ``RenamedWarning``.
+    with a ``RenamedWarning``. ``method`` may be the path of a file (``config/method_files.py``), or what such a file
+    holds.
     """
     data, renamed = with_present_names(data)
     for text in renamed:
         warnings.warn(text, RenamedWarning, stacklevel=2)
     preset = str(data.get("preset") or ("pretrained" if _starts_pretrained(data) else "scratch"))
-    component = None
-    if isinstance(method := data.get("method"), str):
-        name = registry().canonical("method", method)
-        data = {**data, "method": name}
-        component = registry().components.get(("method", name))
+    data, component = _with_method(data)
     defaults = _defaults(preset, component)
     source = data.get("source")
     if isinstance(source, Mapping) and source.get("card"):

@@ -22,8 +22,13 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge_settings(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge whole configurations. Shorthands in ``recipe`` do not erase each other."""
+    """Merge whole configurations. Shorthands in ``recipe`` do not erase each other; a method replaces another whole."""
     merged = merge(base, over)
+    if "method" in over:
+        merged["method"] = over["method"]
+        merged.pop("file_recipe", None)
+    if "file_recipe" in over:
+        merged["file_recipe"] = over["file_recipe"]
     recipes = base.get("recipe", {}), over.get("recipe", {})
     if "recipe" in merged and all(isinstance(recipe, Mapping) for recipe in recipes):
         merged["recipe"] = merge_recipe(*recipes)

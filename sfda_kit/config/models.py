@@ -19,7 +19,7 @@ from pydantic import (
 from sfda_kit.config.digest import digest
 from sfda_kit.config.renamed import with_present_names
 from sfda_kit.errors import RenamedWarning
-from sfda_kit.interfaces.recipe import PartConfig
+from sfda_kit.interfaces.recipe import PartConfig, Recipe
 from sfda_kit.interfaces.strict_model import DigestStableModel, StrictModel
 from sfda_kit.plugins.modalities import modality, modality_names
 
@@ -33,6 +33,9 @@ Augmentation = Literal["crop-flip", "strong", "eager-crop-flip", "eager-strong"]
 
 SHARES: tuple[float, float, float] = (0.45, 0.30, 0.25)
 """The shares of source, target-train and target-test in a split by groups."""
+
+OF_A_FILE = "file:"
+"""What the name of a method begins with whose recipe was read from a file. No plugin can be called so."""
 
 DEPTH_UNITS = ("mm", "m", "sun-rgbd-bits")
 
@@ -316,11 +319,14 @@ class ComputeConfig(DigestStableModel, _Strict):
     deterministic: bool = False
 
 
-class RunConfig(_Strict):
+class RunConfig(DigestStableModel, _Strict):
     """Everything that decides the result of a run. ``recipe`` holds overrides for the recipe of the method.
 
-    ``preset``: the name of the defaults, ``scratch``, ``pretrained`` or a preset of the method.
+    ``preset``: the name of the defaults, ``scratch``, ``pretrained`` or a preset of the method. ``file_recipe``: the
+    recipe of a method that was read from a file and is called ``file:NAME``, so that the run needs the file no more.
     """
+
+    _later_keys: ClassVar[tuple[str, ...]] = ("file_recipe",)
 
     method: str
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -333,6 +339,15 @@ class RunConfig(_Strict):
     adapt: AdaptConfig = AdaptConfig()
     compute: ComputeConfig = ComputeConfig()
     recipe: dict[str, Any] = Field(default_factory=dict)
+    file_recipe: Recipe | None = None
+
+    @model_validator(mode="after")
+    def _method_with_its_recipe(self) -> RunConfig:
+        if self.method.startswith(OF_A_FILE) and self.file_recipe is None:
+            raise ValueError(f"the method {self.method!r} is a recipe in a file; give the file: --method FILE.yaml")
+        if self.file_recipe is not None and not self.method.startswith(OF_A_FILE):
+            raise ValueError(f"file_recipe is for a method called {OF_A_FILE}NAME, and this is {self.method!r}")
+        return self
 
     def digest(self) -> str:
         """Return a hex digest of all values, which identifies an unfinished run."""

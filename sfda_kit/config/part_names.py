@@ -30,8 +30,9 @@ def with_part_names(settings: Mapping[str, Any], rename: Rename | None = None) -
         if isinstance(scored, (list, tuple)):
             chosen["validators"] = [_part("validator", one, rename) for one in scored]
         named["adapt"] = {**adapt, **chosen}
-    if "recipe" in named:
-        named["recipe"] = renamed_recipe(named["recipe"], rename)
+    for key in ("recipe", "file_recipe"):
+        if key in named:
+            named[key] = renamed_recipe(named[key], rename)
     return named
 
 

@@ -77,6 +77,7 @@ class ViewOpener:
         return PairView(
             ImageView(self._pixels("ti", source), *self._rest(source, normalisation)),
             ImageView(self._pixels("ti", target), *self._rest(target, normalisation)),
+            self.task.groups("ti"),
         )
 
     def _pixels(self, part: str, kind: str) -> NDArray[np.generic]:

@@ -162,10 +162,15 @@ class LabelledView(ImageView):
 
 @dataclass(frozen=True)
 class PairView:
-    """A pair view holds TI pairs without classes and names. Row i of ``source`` and ``target`` show the same scene."""
+    """A pair view holds TI pairs without classes and names. Row i of ``source`` and ``target`` show the same scene.
+
+    ``groups``: a code for each pair, equal for pairs of one room or video; None where nothing is known of them. A
+    method that leaves pairs out to judge itself leaves out whole groups.
+    """
 
     source: ImageView
     target: ImageView
+    groups: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.target)

@@ -82,7 +82,7 @@ class AlignerConfig(DigestStableModel):
     @model_validator(mode="before")
     @classmethod
     def _from_weight(cls, value: Any) -> Any:
-        return {"weight": value} if isinstance(value, (int, float)) else value
+        return {"weight": value} if isinstance(value, (int, float, str)) else value  # YAML reads 1e-3 as text
 
 
 class Phase(DigestStableModel):

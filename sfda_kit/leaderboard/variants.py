@@ -13,8 +13,8 @@ from sfda_kit.results.redaction import without_folders
 
 Settings = dict[str, str]
 
-OUTSIDE = {"method", "seed", "preset", "dataset", "recipe"}
-"""Sections that make no variant; a preset only stands for other values, and ``changes_of`` reads the recipe."""
+OUTSIDE = {"method", "seed", "preset", "dataset", "recipe", "file_recipe"}
+"""Sections that make no variant; a preset stands for other values, and recipes are compared as resolved."""
 
 UNTOUCHED = {"source-only", "oracle"}
 """Methods that adapt nothing, so the settings of adaptation have no effect on them."""

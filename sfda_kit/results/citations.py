@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from sfda_kit.config.models import OF_A_FILE
 from sfda_kit.plugins.discovery import registry
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def citations(records: Iterable[Record]) -> str:
         entries |= dict.fromkeys(_entry(CORE, key=key) for key in _keys(record))
         for kind, name in used_parts(record):
             part = registry().components.get((kind, registry().canonical(kind, name)))
-            if part is None:
+            if name.startswith(OF_A_FILE):
+                remarks[f"{kind} {name}: a recipe in a file; cite what it comes from, and the parts below"] = None
+            elif part is None:
                 remarks[f"{kind} {name}: not installed here, so its paper is not known"] = None
             elif found := part_entry(part):
                 entries[found] = None

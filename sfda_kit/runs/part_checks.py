@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sfda_kit.config.method_files import method_of
 from sfda_kit.config.part_names import with_part_names
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.option_names import check_written_options
@@ -18,7 +19,7 @@ NO_PART = ("none", "last", "all")
 
 def check_names(config: RunConfig) -> None:
     """Raise ``UserError`` for the method, or for a part that the configuration names, unless it is installed."""
-    check_written_options(registry().get("method", config.method), config.recipe.get("options"))
+    check_written_options(method_of(config), config.recipe.get("options"))
     with_part_names(config.model_dump(), _checked_name)
     check_written_options(registry().get("encoding", config.encoding.name), config.encoding.options)
     for chosen in (config.adapt.select, config.adapt.validator):

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sfda_kit.adaptation.changing_terms import changed_aligners
 from sfda_kit.config.explain import explain
 from sfda_kit.config.merging import merge_part, merge_recipe, spelt_out
+from sfda_kit.config.method_files import method_of
 from sfda_kit.config.models import RunConfig
 from sfda_kit.config.part_names import renamed_recipe
 from sfda_kit.datasets.open_dataset import open_dataset
@@ -103,7 +104,9 @@ class MethodPlan:
 
     def parts(self) -> set[tuple[str, str]]:
         """Return kind and name of each part that decides the result."""
-        found = {("method", self.component.name), ("encoding", self.config.encoding.name)}
+        found = {("encoding", self.config.encoding.name)}
+        if self.config.file_recipe is None:  # else the configuration itself holds the method
+            found.add(("method", self.component.name))
         found |= {("bridge", bridge.name) for bridge in self.recipe.bridges().values()}
         for phase in self.recipe.phases:
             found |= {("aligner", name) for name in phase.aligners}
@@ -166,7 +169,7 @@ def plan_method(config: RunConfig) -> MethodPlan:
     config = with_precision(with_card_model(config))
     if not config.source.cards:
         weights_of(config.model)  # Weights that are not there, or of another backbone, are found here.
-    component = registry().get("method", config.method)
+    component = method_of(config)
     recipe = recipe_of(component, config)
     check_options(recipe)
     plain = config.model_copy(update={"recipe": {}})

@@ -5,12 +5,16 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
 import sfda_kit
+from sfda_kit.config.method_files import FileMethod, is_method_file, read_method
+from sfda_kit.config.method_text import written_recipe
 from sfda_kit.errors import UserError, brief
 from sfda_kit.plugins.core_requirement import CORE
 from sfda_kit.plugins.discovery import registry
@@ -27,10 +31,25 @@ _MEANS_ELSE = ("none", "last", "all")
 
 @dataclass(frozen=True)
 class NewPart:
-    """A part to write. ``module``: its module and that of its test; ``attribute``: its class, recipe or modality."""
+    """A part to write. ``module``: its module and that of its test; ``attribute``: its class, recipe or modality.
+
+    ``given``: what a file says of a method, which becomes its recipe in place of the example.
+    """
 
     kind: str
     name: str
+    given: FileMethod | None = field(default=None, compare=False)
+
+    @property
+    def summary(self) -> str:
+        """One line that says what the part is."""
+        return self.given.summary if self.given else PART_KINDS[self.kind].summary
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe of the file, as plain values."""
+        assert self.given is not None, "only a method that a file describes has a recipe already"
+        return {"summary": self.summary, **written_recipe(self.given.recipe)}
 
     @property
     def module(self) -> str:
@@ -82,10 +101,13 @@ class NewPlugin:
 
 
 def new_plugin(name: str, parts: Mapping[str, Sequence[str]], author: str | None = None) -> NewPlugin:
-    """Return the plugin ``name`` with parts by kind. Raises ``UserError`` where a name cannot be had."""
+    """Return the plugin ``name`` with parts by kind; a method may be the file of one.
+
+    Raises ``UserError`` where a name cannot be had, and where a file is not valid.
+    """
     plugin = NewPlugin(
         name,
-        tuple(NewPart(kind, part) for kind, names in parts.items() for part in names),
+        tuple(_new_part(kind, part) for kind, names in parts.items() for part in names),
         f"the authors of {name}" if author is None else author,
     )
     _check_distribution(plugin)
@@ -99,6 +121,13 @@ def new_plugin(name: str, parts: Mapping[str, Sequence[str]], author: str | None
         if part in plugin.parts[:number]:
             raise UserError(f"The {part.kind} {part.name!r} is given twice; give each {part.kind} a name of its own.")
     return plugin
+
+
+def _new_part(kind: str, name: str) -> NewPart:
+    if kind != "method" or not is_method_file(name):
+        return NewPart(kind, name)
+    given = read_method(Path(name))
+    return NewPart(kind, given.declared_name, given)
 
 
 def _check_distribution(plugin: NewPlugin) -> None:

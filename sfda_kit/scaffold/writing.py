@@ -15,6 +15,7 @@ from sfda_kit import __version__
 from sfda_kit.errors import UserError
 from sfda_kit.files import write_whole
 from sfda_kit.plugins.interface_version import INTERFACE_VERSION
+from sfda_kit.scaffold.code import code
 from sfda_kit.scaffold.kinds import PART_KINDS
 from sfda_kit.scaffold.new_plugin import NewPlugin
 from sfda_kit.scaffold.sample_weights import ARCHITECTURE, sample_weights
@@ -72,6 +73,7 @@ def _templates(plugin: NewPlugin) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["code"] = code
     made.globals |= {
         "plugin": plugin,
         "kinds": PART_KINDS,

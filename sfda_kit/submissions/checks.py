@@ -98,7 +98,7 @@ def wrong_method(facts: Facts, third_party: Mapping[str, str]) -> Iterator[str]:
             marked = "is marked oracle" if record.oracle else "is not marked oracle"
             yield f"the method {name!r} {'uses' if labelled else 'uses no'} target labels, but the record {marked}"
         return
-    if name not in third_party:
+    if name not in third_party and facts.config.file_recipe is None:
         yield (
             f"the method {shown(name)!r} is not known here, and the manifest does not say whose it is: "
             "pack where its plugin is installed"
@@ -126,15 +126,17 @@ def wrong_recipe(facts: Facts) -> tuple[str, str]:
 
     The two are compared only where the same version of the method's package is installed.
     """
+    from sfda_kit.config.method_files import method_of
     from sfda_kit.plugins.discovery import installation
     from sfda_kit.runs.plan import recipe_of
 
     found, name = installation(), facts.record.method
-    component = found.registry.components.get(("method", name))
+    in_a_file = facts.config.file_recipe is not None
+    component = method_of(facts.config) if in_a_file else found.registry.components.get(("method", name))
     versions = {plugin.owner: plugin.version for plugin in found.plugins}
     if component is None:
         return "", f"the method {shown(name)!r} is not installed here: its recipe was not compared"
-    if facts.record.versions.get(component.owner) != versions.get(component.owner):
+    if not in_a_file and facts.record.versions.get(component.owner) != versions.get(component.owner):
         return "", f"it was made with another version of {component.owner}: its recipe was not compared"
     try:
         expected = recipe_of(component, facts.config)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from sfda_kit import __version__
 from sfda_kit.config.explain import explain
+from sfda_kit.config.models import OF_A_FILE
 from sfda_kit.config.yaml import read_yaml
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.files import atomic
@@ -168,7 +169,9 @@ def _about(given: Mapping[str, Any], runs: Sequence[StoredRun]) -> About:
         suite = load_suite(name)
         facts["suite"] = SuiteName(name=suite.name, version=suite.version)
     methods = {run.record.method: run.record for run in runs}
-    facts["third_party"] = {name: _owner(name) for name in sorted(methods) if not is_own(name)}
+    facts["third_party"] = {
+        name: _owner(name) for name in sorted(methods) if not is_own(name) and not name.startswith(OF_A_FILE)
+    }
     try:
         return About(**facts)
     except ValidationError as error:

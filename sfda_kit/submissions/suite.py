@@ -59,7 +59,8 @@ def protocol(config: RunConfig) -> str:
 
 def comparable(config: RunConfig) -> str:
     """Return a digest of all that decides a result: two runs with the same digest are one run made twice."""
-    return digest({"method": config.method, **_compared(config)})
+    recipe = config.file_recipe.model_dump(mode="json") if config.file_recipe else None
+    return digest({"method": config.method, "file_recipe": recipe, **_compared(config)})
 
 
 def suite_cells(name: str, expected: SuiteName | None = None) -> list[RunConfig]:
@@ -80,7 +81,8 @@ def suite_cells(name: str, expected: SuiteName | None = None) -> list[RunConfig]
 
 
 def _compared(config: RunConfig) -> dict[str, Any]:
-    found = config.model_dump(mode="json", exclude={"method": True, "compute": NOT_COMPARED, "dataset": {"root"}})
+    left_out: Any = {"method": True, "file_recipe": True, "compute": NOT_COMPARED, "dataset": {"root"}}
+    found = config.model_dump(mode="json", exclude=left_out)
     if cards := [card.name for card in config.source.cards]:
         found["source"]["card"] = cards[0] if len(cards) == 1 else cards
     if config.model.backbone_weights:

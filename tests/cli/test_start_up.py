@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 HEAVY = ("torch", "timm", "torchvision", "sklearn", "scipy", "pandas")
 MISTAKES = {
     "run --method sho": "Unknown method 'sho'",
+    "run --method nowhere.yaml": "Cannot read the recipe nowhere.yaml",
     "run --method source-only --dataset roms": "Unknown dataset 'roms'",
     "run --method source-only --select infoma": "Unknown validator 'infoma'",
     "run --method source-only --encoding jett": "Unknown encoding 'jett'",

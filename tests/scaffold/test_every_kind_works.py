@@ -22,9 +22,12 @@ Tool = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A part of every kind, each called ``my-KIND``."""
+    """A part of every kind, each called ``my-KIND``, and a method from a file."""
     folder = tmp_path_factory.mktemp("written") / "my-sfda"
-    write_plugin(new_plugin("my-sfda", {kind: [f"my-{kind}"] for kind in PART_KINDS}), folder)
+    given = folder.with_name("given.yaml")
+    given.write_text("name: given\nsummary: 'one \"term\"'\nsettings: {adapt: {lr: 1e-5}}\naligners: {infomax: 1}\n")
+    parts = {kind: [f"my-{kind}"] for kind in PART_KINDS}
+    write_plugin(new_plugin("my-sfda", {**parts, "method": ["my-method", str(given)]}), folder)
     return folder
 
 

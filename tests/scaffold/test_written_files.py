@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from typer.testing import Result
 
-from sfda_kit import INTERFACE_VERSION, Job, Outcome, __version__
+from sfda_kit import INTERFACE_VERSION, Job, Outcome, Recipe, __version__
 from sfda_kit.plugins.declarations import declared_parts
 from sfda_kit.scaffold.kinds import PART_KINDS
 from sfda_kit.scaffold.new_plugin import new_plugin
@@ -102,6 +102,21 @@ def test_a_method_uses_the_parts_that_are_written_with_it():
     assert set(recipe.phases[0].aligners) == {"infomax", "my-aligner"}
     assert recipe.phases[0].labeler.name == "my-labeler"
     assert as_module(files("method")["src/my_sfda/mine_method.py"]).METHOD.phases[0].labeler.name == "centroid"
+
+
+def test_a_method_in_a_file_becomes_the_recipe_of_the_package():
+    summary, paper = 'two "terms" | \\ more', "https://example.org"
+    told = {"name": "mine", "summary": summary, "paper": paper, "settings": {"adapt": {"lr": 0.5}, "encoding": "jet"}}
+    recipe = {"teacher_bridge": "copy", "phases": [{"name": "a", "aligners": {"infomax": 1}}, {"train": "none"}]}
+    Path("mine.yaml").write_text(yaml.safe_dump({**told, **recipe}))
+    written = dict(rendered(new_plugin("my-sfda", {"method": ["mine.yaml"], "aligner": ["margin"]})))
+    made = as_module(written["src/my_sfda/mine_method.py"]).METHOD
+    assert made == Recipe.model_validate({"summary": summary, **recipe})
+    declarations = declared_parts(as_module(written["src/my_sfda/__init__.py"]), "my-sfda", "0.1.0")
+    (part,) = (part for part in declarations if part.kind == "method")
+    assert (part.name, part.summary, part.paper) == ("mine", summary, paper)
+    assert part.settings == {"adapt": {"lr": 0.5}, "encoding": {"name": "jet"}}
+    assert f"| method | `mine` | {summary.replace('|', chr(92) + '|')} |" in written["README.md"]
 
 
 def test_the_executor_kills_what_runs_when_it_is_closed(tmp_path: Path):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import TYPE_CHECKING, Any
 
+from sfda_kit.config.models import OF_A_FILE
 from sfda_kit.leaderboard.site.names import page_name
 from sfda_kit.leaderboard.site.paper import Paper, paper_of
 from sfda_kit.leaderboard.site.wording import web_link
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sfda_kit.leaderboard.board import Board, BoardRow, TaskTable
     from sfda_kit.results.collection import StoredRun
 
+IN_A_FILE = "a recipe that its author wrote in a file, without a plugin; it stands in full in the record of each run"
 ORACLE = "the source model trained on with target labels: an upper bound that never ranks"
 
 
@@ -50,6 +52,7 @@ def _page(name: str, recipe: dict[str, Any], rows: list[tuple[TaskTable, BoardRo
     found = registry().components.get(("method", name))
     if found is None:
         summary = ORACLE if any(row.kind == "oracle" for _, row in rows) else ""
+        summary = IN_A_FILE if name.startswith(OF_A_FILE) else summary
         owner = SHIPPED.get(("method", name), "")
         return MethodPage(name, page_name(name), summary, Paper(), owner, "", recipe, tuple(rows))
     docs = _documentation(found.owner)

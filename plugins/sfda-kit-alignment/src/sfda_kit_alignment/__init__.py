@@ -1,4 +1,4 @@
-"""Declarations of aligners that compare the halves of TI pairs for sfda-kit; the parts are imported on first use.
+"""Declarations of parts that compare the halves of TI pairs for sfda-kit; the parts are imported on first use.
 
 The functions behind the parts stand in ``__init__.pyi``; each is imported when it is first used.
 """
@@ -47,6 +47,41 @@ LAYER = Deviation(
     why="the source images are gone",
     effect="another term",
 )
+PAIR_MAP = (
+    Deviation(
+        of="the whole method",
+        theirs="there is no paper of it; relatives are latent space translation and direct standardisation",
+        ours="a base line of this project",
+        why="what does one pass without training reach?",
+        effect="an own method, not a reproduction",
+    ),
+    Deviation(
+        of="what the map reads",
+        theirs="the idea allows features of several depths, averaged with those of the mirrored image",
+        ours="the pooled features of the last layer, of the image alone",
+        why="such a map folds into the last layers, so the adapted model stays an ordinary network",
+        effect="the map has less to read; not measured here",
+    ),
+    Deviation(
+        of="standardised source features",
+        theirs="mean and deviation over the source images",
+        ours="those that the bottleneck's BatchNorm stores; without a bottleneck those of the pairs' source halves",
+        why="the source images are gone",
+        effect="not measured",
+    ),
+)
+
+
+@hookimpl
+def sfda_kit_register_method() -> list[Component]:
+    return [
+        Component(
+            "pair-map",
+            "sfda_kit_alignment.pair_map:PairMap",
+            "a linear map of features, fitted on TI pairs in closed form",
+            deviations=PAIR_MAP,
+        )
+    ]
 
 
 @hookimpl
