@@ -5,7 +5,7 @@
 Two tables, one row written after the other, so that a stopped measurement keeps what it has; rows that are in the file
 are not measured again.
 
-* parts: synthetic features, D = 256, K = 20. Each row is a process of its own that makes the bank and then does one
+* parts: synthetic features, D = 256, K = 20. Each row is a fork of this process that makes the bank and then does one
   thing with it, on one thread. ``cpu_s`` is the processor time of that thing alone, and the memory is the peak of the
   process, bank included.
 * runs: ``sfda-kit run`` with the method shot for one epoch on pairs of 32 px with the smallest backbone, from shards
@@ -21,12 +21,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,8 @@ from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.versions import versions
 
 WIDTH, CLASSES = 256, 20
-MOST_SECONDS = 300
+MOST_SECONDS = 100
+FORK = multiprocessing.get_context("fork")
 LABELERS = ("centroid", "one-round-centroid", "entropy-split", "jmds")
 BATCH = 64
 ROOMS = r"^room\d+"
@@ -119,30 +122,44 @@ def _neighbours(synthetic: Synthetic) -> Callable[[], object]:
     return lambda: nearest_rows(unit[rows], unit, 3, rows)
 
 
-def measure(images: int, part: str) -> None:
-    """Do one part in this process, and print its processor time."""
-    torch.set_num_threads(1)
+def measure(images: int, part: str, out: Connection) -> None:
+    """Do one part in this process, and send its processor time."""
     work = works(images)[part]()
     start = time.process_time()
     work()
-    print(json.dumps({"cpu_s": time.process_time() - start}))
+    out.send({"cpu_s": time.process_time() - start})
+
+
+def watched_part(images: int, part: str) -> dict[str, Any]:
+    """Do a part in a fork of this process, whose libraries are loaded already."""
+    into, out = FORK.Pipe(duplex=False)
+    child = FORK.Process(target=measure, args=(images, part, out))
+    child.start()
+    peaks = _peaks(child.pid or 0, child.is_alive)
+    if not into.poll():
+        raise SystemExit(f"{part} with {images:,} images gave no result (exit code {child.exitcode})")
+    return {**into.recv(), **peaks}
 
 
 def watched(command: list[str], **environment: str) -> dict[str, Any]:
-    """Run a command; return what its last line says, and its peaks of memory in MiB."""
-    peaks = {"anonymous": 0, "mapped": 0}
-    with tempfile.TemporaryFile("w+") as out:
-        child = subprocess.Popen(command, stdout=out, env={**os.environ, **environment})
-        while child.poll() is None:
-            for name, now in _resident(child.pid).items():
-                peaks[name] = max(peaks[name], now)
-            time.sleep(0.004)
-        if child.returncode:
-            raise SystemExit(f"{command} ended with {child.returncode}")
-        out.seek(0)
-        last = (out.read().splitlines() or [""])[-1]
-    told = json.loads(last) if last.startswith("{") else {}
-    return {**told, **{f"{name}_mib": round(peak / 1024) for name, peak in peaks.items()}}
+    """Run a command; return its processor time and its peaks of memory in MiB."""
+    before = os.times()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
+    peaks = _peaks(child.pid, lambda: child.poll() is None)
+    if child.returncode:
+        raise SystemExit(f"{command} ended with {child.returncode}")
+    after = os.times()
+    used = after.children_user - before.children_user + after.children_system - before.children_system
+    return {"cpu_s": round(used, 1), **peaks}
+
+
+def _peaks(process: int, is_running: Callable[[], bool]) -> dict[str, int]:
+    peaks = {"anonymous_mib": 0, "mapped_mib": 0}
+    while is_running():
+        for name, now in _resident(process).items():
+            peaks[name] = max(peaks[name], now // 1024)
+        time.sleep(0.004)
+    return peaks
 
 
 def _resident(process: int) -> dict[str, int]:
@@ -154,24 +171,18 @@ def _resident(process: int) -> dict[str, int]:
     sizes = {line.partition(":")[0]: line.split()[1] for line in lines if line.startswith("Rss")}
     if not sizes:
         return {}
-    return {"anonymous": int(sizes["RssAnon"]), "mapped": int(sizes["RssFile"]) + int(sizes["RssShmem"])}
+    return {"anonymous_mib": int(sizes["RssAnon"]), "mapped_mib": int(sizes["RssFile"]) + int(sizes["RssShmem"])}
 
 
-def whole_run(images: int, folder: Path) -> dict[str, Any]:
+def whole_run(images: int, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Write pairs of images, make shards of them by the command, and run on the shards."""
     cli = [sys.executable, "-m", "sfda_kit"]
     files, shards = folder / "files", folder / "shards"
     write_images(files, images)
     making = ["data", "make-shards", "paired-folder", str(shards), "--data-root", str(files), "--group-pattern", ROOMS]
     run = ["run", "--dataset", "webdataset", "--data-root", str(shards), *TASK, "--runs-dir", str(folder / "runs")]
-    found = {}
     for name, words in (("make-shards", making), ("run", run)):
-        before = os.times()
-        peaks = watched([*cli, *words], SFDA_KIT_CACHE=str(folder / "cache"), OMP_NUM_THREADS="1")
-        after = os.times()
-        used = after.children_user - before.children_user + after.children_system - before.children_system
-        found[name] = {"cpu_s": round(used, 1), **peaks}
-    return found
+        yield name, watched([*cli, *words], SFDA_KIT_CACHE=str(folder / "cache"), OMP_NUM_THREADS="1")
 
 
 def seconds_ahead(told: dict[str, Any], images: int, part: str) -> float:
@@ -187,12 +198,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--runs", type=int, nargs="*", default=[10_000, 100_000])
-    parser.add_argument("--part", help="do this part for the first number of --images here, and print JSON")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     given = parser.parse_args()
-    if given.part:
-        measure(given.images[0], given.part)
-        return
+    torch.set_num_threads(1)
     told: dict[str, Any] = {"parts": {}, "runs": {}}
     if given.out.exists():
         told = json.loads(given.out.read_text())
@@ -207,14 +215,13 @@ def main() -> None:
             if part in told["parts"].get(str(images), {}):
                 continue
             ahead = seconds_ahead(told["parts"], images, part)
-            call = [sys.executable, __file__, "--images", str(images), "--part", part]
-            row = {"cpu_s": round(ahead, 1), "estimated": True} if ahead > MOST_SECONDS else watched(call)
+            row = {"cpu_s": ahead, "estimated": True} if ahead > MOST_SECONDS else watched_part(images, part)
             row["cpu_s"] = round(row["cpu_s"], 4)
             keep("parts", images, part, row | {"us_per_image": round(1e6 * row["cpu_s"] / images, 2)})
     for images in given.runs:
         if str(images) not in told["runs"]:
             with tempfile.TemporaryDirectory() as folder:
-                for name, row in whole_run(images, Path(folder)).items():
+                for name, row in whole_run(images, Path(folder)):
                     keep("runs", images, name, row)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from sfda_kit import AdaptConfig, BatchNormStatistics, FeatureBank
 from sfda_kit.adaptation.phase_optimizer import phase_optimizer
