@@ -14,6 +14,10 @@ from .adaptation.information import information_maximisation as information_maxi
 from .adaptation.information import positive_temperature as positive_temperature
 from .adaptation.information import softened_divergence as softened_divergence
 from .adaptation.recipe_method import RecipeMethod as RecipeMethod
+from .adaptation.row_blocks import by_row_blocks as by_row_blocks
+from .adaptation.row_blocks import row_blocks as row_blocks
+from .adaptation.row_blocks import sum_over_row_blocks as sum_over_row_blocks
+from .adaptation.row_blocks import zero_rows as zero_rows
 from .adaptation.shapes import check_shapes as check_shapes
 from .adaptation.step_signals import BridgeSignals as BridgeSignals
 from .adaptation.step_signals import StepSignals as StepSignals

@@ -6,9 +6,10 @@ import json
 import re
 import shutil
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sfda_kit.files import atomic, explain_write_errors, write_json
 
@@ -32,18 +33,74 @@ def write_sealed(path: Path, content: bytes | memoryview) -> None:
         file.write(_SEAL % zlib.crc32(content))
 
 
+@contextmanager
+def sealed_file(path: Path) -> Iterator[SealedFile]:
+    """Yield a file that ``write_sealed`` would write, for content that comes in pieces."""
+    with atomic(path) as work, work.open("wb") as file:
+        sealed = SealedFile(file)
+        yield sealed
+        sealed.finish()
+
+
+class SealedFile:
+    """A sealed file takes pieces and writes its checksum behind the last one.
+
+    An error of the disk is kept until ``finish``, because some writers hide it or go on.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._sum = file, 0
+        self._error: OSError | None = None
+
+    def write(self, piece: bytes | memoryview) -> int:
+        """Write a piece, and return its length."""
+        if self._error is None:
+            try:
+                self._file.write(piece)
+            except OSError as error:
+                self._error = error
+        self._sum = zlib.crc32(piece, self._sum)
+        return len(piece)
+
+    def flush(self) -> None:
+        """Do nothing: ``finish`` writes what is left."""
+
+    def finish(self) -> None:
+        """Write the checksum. Raises the ``OSError`` that came up while pieces were written."""
+        if self._error is not None:
+            raise self._error
+        self._file.write(_SEAL % self._sum)
+
+
 def read_sealed(path: Path) -> bytes:
     """Return what ``write_sealed`` wrote. Raises ``DamagedFileError`` where the file is not whole."""
     try:
         stored = path.read_bytes()
     except OSError as error:
         raise DamagedFileError(error.strerror or "it cannot be read") from None
-    content = memoryview(stored)[:-_SEAL_BYTES]
-    if not re.fullmatch(rb"\nsfda-kit crc32 [0-9a-f]{8}\n", stored[-_SEAL_BYTES:]):
-        raise DamagedFileError("it does not end with its checksum")
-    if stored[-_SEAL_BYTES:] != _SEAL % zlib.crc32(content):
-        raise DamagedFileError("its checksum differs")
+    _compare(stored[-_SEAL_BYTES:], zlib.crc32(memoryview(stored)[:-_SEAL_BYTES]))
     return stored[:-_SEAL_BYTES]
+
+
+def check_sealed(path: Path) -> None:
+    """Compare a file with its checksum a piece at a time. Raises ``DamagedFileError`` as ``read_sealed`` does."""
+    total = 0
+    try:
+        with path.open("rb") as file:
+            left = max(path.stat().st_size - _SEAL_BYTES, 0)
+            while block := file.read(min(left, _BLOCK)):
+                total, left = zlib.crc32(block, total), left - len(block)
+            seal = file.read()
+    except OSError as error:
+        raise DamagedFileError(error.strerror or "it cannot be read") from None
+    _compare(seal, total)
+
+
+def _compare(seal: bytes, total: int) -> None:
+    if not re.fullmatch(rb"\nsfda-kit crc32 [0-9a-f]{8}\n", seal):
+        raise DamagedFileError("it does not end with its checksum")
+    if seal != _SEAL % total:
+        raise DamagedFileError("its checksum differs")
 
 
 def write_checksums(folder: Path, names: Iterable[str], later: Mapping[str, bytes] | None = None) -> None:

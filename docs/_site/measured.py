@@ -13,6 +13,7 @@ NAMES = {
     "bridged": "bridged (`recommended`)",
     "oracle": "*oracle (uses target labels, never ranks)*",
 }
+MEMORY = ("anonymous_mib", "mapped_mib")
 ACCURACY, PER_CLASS = "heldout_accuracy", "heldout_mean_class_accuracy"
 
 
@@ -194,3 +195,39 @@ def rooms_difficulty() -> str:
     pairs = [(target, of("rooms", "source-only", target), of("rooms", "oracle", target)) for _, _, target in ROOMS]
     rows = [[f"rgb@kv1 -> {target}", spread(plain), spread(upper)] for target, plain, upper in pairs]
     return table(["task", "source model, not adapted", "oracle"], rows)
+
+
+def scale_parts_table() -> str:
+    """Return time and memory of each part that handles the whole target set, by its number of images."""
+    told = speed("scale")["parts"]
+    sizes = sorted(told, key=int)
+    memory = [f"anonymous MiB, {int(size):,}" for size in sizes]
+    header = ["part", *(f"µs an image, {int(size):,}" for size in sizes), *memory, f"mapped MiB, {int(sizes[-1]):,}"]
+    rows = [
+        [
+            f"`{name}`" if " " not in name else name,
+            *(_measured(told[size].get(name), "us_per_image", ",.1f") for size in sizes),
+            *(_measured(told[size].get(name), "anonymous_mib") for size in sizes),
+            _measured(told[sizes[-1]].get(name), "mapped_mib"),
+        ]
+        for name in told[sizes[0]]
+    ]
+    return table(header, rows)
+
+
+def scale_runs_table() -> str:
+    """Return time and memory of making shards and of a whole run, by the number of pairs."""
+    told = speed("scale")["runs"]
+    commands = {"make-shards": "`data make-shards`", "run": "`run`"}
+    rows = [
+        [f"{int(size):,}", commands[name], *(format(row[key], ",.0f") for key in ("cpu_s", *MEMORY))]
+        for size in sorted(told, key=int)
+        for name, row in told[size].items()
+    ]
+    return table(["pairs", "command", "processor seconds", "anonymous MiB", "mapped MiB"], rows, left=2)
+
+
+def _measured(row: dict[str, float] | None, key: str, form: str = ",.0f") -> str:
+    if row is None or key not in row:
+        return "-"
+    return ("≈ " if row.get("estimated") else "") + format(row[key], form)

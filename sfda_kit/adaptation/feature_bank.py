@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from sfda_kit.adaptation.row_blocks import all_finite, by_row_blocks, zero_rows
 from sfda_kit.errors import RunError
 
 CPU_BATCH = 32
@@ -29,7 +30,10 @@ class ImageBatches(Protocol):
 
 @dataclass(frozen=True)
 class FeatureBank:
-    """A feature bank holds bottleneck ``features`` (N, D) and ``logits`` (N, K), computed with the test transform."""
+    """A feature bank holds bottleneck ``features`` (N, D) and ``logits`` (N, K), computed with the test transform.
+
+    On the CPU the tables of a large set are mapped files (``row_blocks.zero_rows``).
+    """
 
     features: Tensor
     logits: Tensor
@@ -37,7 +41,7 @@ class FeatureBank:
     @cached_property
     def probabilities(self) -> Tensor:
         """The softmax of the logits, (N, K)."""
-        return self.logits.softmax(dim=1)
+        return by_row_blocks(lambda logits: logits.softmax(dim=1), self.logits)
 
     @cached_property
     def predictions(self) -> Tensor:
@@ -72,16 +76,26 @@ def fill_bank(
     """
     on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
     size = min(batch_size, CPU_BATCH) if on_cpu else batch_size
+    bank: FeatureBank | None = None
     with evaluation_mode(model), autocast():
-        outputs = [model(view.batch(rows)) for rows in torch.split(torch.arange(len(view)), size)]
-    features = torch.cat([output.features.float() for output in outputs])
-    logits = torch.cat([output.logits.float() for output in outputs])
-    if not torch.isfinite(logits).all():
+        for rows in torch.split(torch.arange(len(view)), size):
+            output = model(view.batch(rows))
+            if bank is None:
+                bank = FeatureBank(*(_rows_for(len(view), part) for part in (output.features, output.logits)))
+            at = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0)
+            bank.features[at], bank.logits[at] = output.features, output.logits
+    assert bank is not None, "there is at least one batch"
+    if not all_finite(bank.logits):
         raise RunError(
             "The network's outputs are no longer finite: its weights have grown beyond all bounds. The state "
             "after the epoch before is kept. Lower the learning rate (--set adapt.lr=...)."
         )
-    return FeatureBank(features, logits)
+    return bank
+
+
+def _rows_for(images: int, part: Tensor) -> Tensor:
+    """Return a table for the answers to all ``images``, as wide as ``part`` (B, D) and on its device."""
+    return zero_rows((images, *part.shape[1:]), part.device)
 
 
 @contextmanager

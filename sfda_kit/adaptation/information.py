@@ -7,6 +7,7 @@ import warnings
 import torch.nn.functional as F
 from torch import Tensor
 
+from sfda_kit.adaptation.row_blocks import by_row_blocks
 from sfda_kit.adaptation.shapes import check_shapes
 from sfda_kit.errors import RenamedWarning, UserError
 
@@ -28,7 +29,8 @@ def information_maximisation(probabilities: Tensor, diversity: float = 1.0, epsi
     """
     check_shapes("information_maximisation", probabilities=(probabilities, "B K"))
     spread = entropy(probabilities.mean(dim=0), epsilon)
-    return entropy(probabilities, epsilon).mean() - diversity * spread
+    certainty = by_row_blocks(lambda rows: entropy(rows, epsilon), probabilities).mean()
+    return certainty - diversity * spread
 
 
 def distillation_loss(teacher_logits: Tensor, student_logits: Tensor, temperature: float = 1.0) -> Tensor:

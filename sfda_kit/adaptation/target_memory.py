@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sfda_kit.adaptation.row_blocks import row_blocks, zero_rows
+
 if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank
     from sfda_kit.models.network import Network
@@ -24,21 +26,22 @@ class TargetMemory(nn.Module):
     probabilities: Tensor
     is_filled: Tensor
 
-    def __init__(self, images: int, features: int, classes: int) -> None:
+    def __init__(self, images: int, features: int, classes: int, device: torch.device | str = "cpu") -> None:
         super().__init__()
-        self.register_buffer("features", torch.zeros(images, features))
-        self.register_buffer("probabilities", torch.zeros(images, classes))
-        self.register_buffer("is_filled", torch.tensor(False))
+        self.register_buffer("features", zero_rows((images, features), device))
+        self.register_buffer("probabilities", zero_rows((images, classes), device))
+        self.register_buffer("is_filled", torch.tensor(False, device=device))
 
     @classmethod
     def for_network(cls, network: Network, images: int) -> TargetMemory:
         """Return an empty memory of ``images`` rows, as wide as the network's answers and on its device."""
-        memory = cls(images, network.feature_width, network.class_count)
-        return memory.to(next(network.parameters()).device)
+        return cls(images, network.feature_width, network.class_count, next(network.parameters()).device)
 
     def fill(self, bank: FeatureBank) -> None:
         """Store the answers of a pass over all N images."""
-        self.write(torch.arange(len(self.features)), bank.features, bank.probabilities)
+        for block in row_blocks(len(self.features)):
+            rows = torch.arange(block.start, block.stop)
+            self.write(rows, bank.features[block], bank.probabilities[block])
         self.is_filled.fill_(True)
 
     @torch.no_grad()

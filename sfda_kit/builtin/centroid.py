@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 
+from sfda_kit.adaptation.row_blocks import by_row_blocks, sum_over_row_blocks
 from sfda_kit.adaptation.shapes import check_shapes
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces.pseudo_labeler import PseudoLabeler, PseudoLabels
@@ -50,11 +53,12 @@ def centroid_labels(
     """
     check_shapes("centroid_labels", features=(features, "N D"), logits=(logits, "N K"))
     _check_options(rounds, metric, "centroid_labels")
-    points = features if metric == "euclidean" else F.normalize(F.pad(features, (0, 1), value=1.0), dim=1)
     classes = logits.shape[1]
-    labels = _assign(points, logits.softmax(dim=1), _present(logits.argmax(dim=1), classes), metric)
+    centroids = _centroids(features, lambda rows: logits[rows].softmax(dim=1), metric)
+    labels = _assign(features, centroids, _present(logits.argmax(dim=1), classes), metric)
     for _ in range(rounds - 1):
-        labels = _assign(points, F.one_hot(labels, classes).to(points), _present(labels, classes), metric)
+        centroids = _centroids(features, partial(_one_hot, labels, features, classes), metric)
+        labels = _assign(features, centroids, _present(labels, classes), metric)
     return labels, torch.ones(len(labels), device=labels.device)
 
 
@@ -66,11 +70,32 @@ def _check_options(rounds: int, metric: Metric, name: str) -> None:
         )
 
 
-def _assign(points: Tensor, membership: Tensor, allowed: Tensor, metric: Metric) -> Tensor:
-    """Return the nearest allowed class (N,), for centroids weighted by ``membership`` (N, K)."""
-    centroids = membership.T @ points / (EPSILON + membership.sum(dim=0)[:, None])
-    nearness = -torch.cdist(points, centroids) if metric == "euclidean" else points @ F.normalize(centroids, dim=1).T
-    return nearness.masked_fill(~allowed, -torch.inf).argmax(dim=1)
+def _points(features: Tensor, metric: Metric) -> Tensor:
+    """Return what is compared of ``features`` (B, D)."""
+    return features if metric == "euclidean" else F.normalize(F.pad(features, (0, 1), value=1.0), dim=1)
+
+
+def _one_hot(labels: Tensor, like: Tensor, classes: int, rows: slice) -> Tensor:
+    return F.one_hot(labels[rows], classes).to(like)
+
+
+def _centroids(features: Tensor, membership: Callable[[slice], Tensor], metric: Metric) -> Tensor:
+    """Return the means (K, D') of all points, weighted by ``membership``, which gives the (B, K) of some rows."""
+    total = sum_over_row_blocks(lambda rows: membership(rows).T @ _points(features[rows], metric), len(features))
+    mass = sum_over_row_blocks(lambda rows: membership(rows).sum(dim=0), len(features))
+    return total / (EPSILON + mass[:, None])
+
+
+def _assign(features: Tensor, centroids: Tensor, allowed: Tensor, metric: Metric) -> Tensor:
+    """Return the allowed class (N,) whose centroid is nearest."""
+    unit = F.normalize(centroids, dim=1).T
+
+    def nearest(rows: Tensor) -> Tensor:
+        points = _points(rows, metric)
+        nearness = -torch.cdist(points, centroids) if metric == "euclidean" else points @ unit
+        return nearness.masked_fill(~allowed, -torch.inf).argmax(dim=1)
+
+    return by_row_blocks(nearest, features)
 
 
 def _present(labels: Tensor, classes: int) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sfda_kit.adaptation.information import entropy
+from sfda_kit.adaptation.row_blocks import by_row_blocks
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces.validator import Validator
 
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank
 
 BLOCK = 1024
-"""The number of rows of the N x N matrix in memory at a time."""
+"""The most rows of the N x N matrix in memory at a time."""
+CELLS = 2**24
+"""The most values of the N x N matrix in memory at a time: 64 MiB, and a few times as much while they are worked on."""
 
 
-def cosine_blocks(vectors: Tensor, block: int = BLOCK) -> Iterator[tuple[Tensor, Tensor]]:
+def cosine_blocks(vectors: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield rows (B,) and their cosine similarity (B, N) to all of ``vectors`` (N, D), to themselves -inf."""
-    unit = F.normalize(vectors, dim=1)
+    unit = by_row_blocks(lambda rows: F.normalize(rows, dim=1), vectors)
+    block = max(1, min(BLOCK, CELLS // len(unit)))
     for rows in torch.split(torch.arange(len(unit), device=unit.device), block):
         similarity = unit[rows] @ unit.T
         similarity[torch.arange(len(rows), device=rows.device), rows] = -torch.inf

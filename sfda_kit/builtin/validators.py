@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from sfda_kit.adaptation.information import entropy, information_maximisation
+from sfda_kit.adaptation.row_blocks import by_row_blocks, row_blocks
 from sfda_kit.interfaces.validator import Validator
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sfda_kit.adaptation.feature_bank import FeatureBank, PairBanks
 
 
@@ -19,7 +22,7 @@ class Entropy(Validator):
 
     def __call__(self, bank: FeatureBank, source_bank: FeatureBank) -> float:
         del source_bank
-        return -float(entropy(bank.probabilities).mean())
+        return -float(by_row_blocks(entropy, bank.probabilities).mean())
 
 
 class InfoMaxValidator(Validator):
@@ -41,8 +44,20 @@ class Bnm(Validator):
 
     def __call__(self, bank: FeatureBank, source_bank: FeatureBank) -> float:
         del source_bank
-        matrix = bank.probabilities.cpu().double()  # float64, which some accelerators lack
-        return float(torch.linalg.svdvals(matrix).sum()) / math.sqrt(len(matrix) * min(matrix.shape))
+        table = bank.probabilities
+        return float(torch.linalg.svdvals(_small(table)).sum()) / math.sqrt(len(table) * min(table.shape))
+
+
+def _small(table: Tensor) -> Tensor:
+    """Return a float64 matrix with the singular values of ``table`` (N, K) and at most a block of rows more than K.
+
+    P = Q R with orthonormal columns of Q has those of R, and R of more rows follows from R of the rows before.
+    """
+    first, *rest = row_blocks(len(table))
+    found = table[first].cpu().double()  # float64, which some accelerators lack
+    for block in rest:
+        found = torch.linalg.qr(torch.cat([found, table[block].cpu().double()]), mode="r").R
+    return found
 
 
 class SourceAgreement(Validator):
@@ -60,9 +75,13 @@ class SourceDrift(Validator):
     """
 
     def __call__(self, bank: FeatureBank, source_bank: FeatureBank) -> float:
-        source = source_bank.logits.log_softmax(dim=1)
-        divergence = (source.exp() * (source - bank.logits.log_softmax(dim=1))).sum(dim=1)
-        return -max(0.0, float(divergence.mean()))
+        return -max(0.0, float(by_row_blocks(_divergence, source_bank.logits, bank.logits).mean()))
+
+
+def _divergence(source_logits: Tensor, logits: Tensor) -> Tensor:
+    """Return KL(p_i^source || p_i), (B,), from logits (B, K)."""
+    source = source_logits.log_softmax(dim=1)
+    return (source.exp() * (source - logits.log_softmax(dim=1))).sum(dim=1)
 
 
 class PairAgreement(Validator):

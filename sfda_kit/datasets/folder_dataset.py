@@ -64,7 +64,8 @@ class FolderDataset(Dataset):
     @cached_property
     def _scan(self) -> Scan:
         scan, merged = self.scan(), self.merged_classes
-        rows = PackedRows(scan.rows)  # kept as long as the run lasts, so it has to be small
+        # They are kept as long as the run lasts, so they have to be small.
+        rows = scan.rows if isinstance(scan.rows, PackedRows) else PackedRows(scan.rows)
         scan = replace(scan, rows=rows, groups=PackedWords(scan.groups))
         used = sorted(set(rows.classes.known) & set(merged))
         if not used:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
+from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import NamedTuple, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ class SceneRow(NamedTuple):
 
 
 class _Packed(Sequence[Value]):
-    """A read-only sequence whose items are made when they are asked for. It equals any sequence of equal items."""
+    """A sequence whose items are made when they are asked for. It equals any sequence of equal items."""
 
     def _item(self, number: int) -> Value:
         raise NotImplementedError
@@ -54,45 +55,76 @@ class _Packed(Sequence[Value]):
 class PackedTexts(_Packed[str]):
     """Strings stored one after the other, with the end of each. File names that are not valid Unicode are kept."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        encoded = [text.encode(errors="surrogateescape") for text in texts]
-        ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-        self._ends: NDArray[Any] = ends.astype(np.uint32) if ends[-1] < 2**32 else ends
-        self._bytes = b"".join(encoded)
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._bytes, self._ends = bytearray(), array("Q", [0])
+        for text in texts:
+            self.append(text)
+
+    def append(self, text: str) -> None:
+        """Add a string at the end."""
+        self._bytes += text.encode(errors="surrogateescape")
+        self._ends.append(len(self._bytes))
 
     def __len__(self) -> int:
         return len(self._ends) - 1
 
     def _item(self, number: int) -> str:
-        start, end = int(self._ends[number]), int(self._ends[number + 1])
-        return self._bytes[start:end].decode(errors="surrogateescape")
+        return self._bytes[self._ends[number] : self._ends[number + 1]].decode(errors="surrogateescape")
 
 
 class PackedWords(_Packed[str]):
     """Many strings of which few differ, each stored as a code."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self.known = tuple(dict.fromkeys(words))
-        code = {word: number for number, word in enumerate(self.known)}
-        self.codes: NDArray[np.int32] = np.fromiter((code[word] for word in words), np.int32, len(words))
+    def __init__(self, words: Iterable[str] = ()) -> None:
+        self._code: dict[str, int] = {}
+        self._words: list[str] = []
+        self._codes = array("i")
+        for word in words:
+            self.append(word)
+
+    def append(self, word: str) -> None:
+        """Add a string at the end."""
+        if word not in self._code:
+            self._code[word] = len(self._words)
+            self._words.append(word)
+        self._codes.append(self._code[word])
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The different strings, in the order of their codes."""
+        return tuple(self._words)
+
+    @property
+    def codes(self) -> NDArray[np.int32]:
+        """The place in ``known`` of each string."""
+        return np.array(self._codes, np.int32)
 
     def __len__(self) -> int:
-        return len(self.codes)
+        return len(self._codes)
 
     def _item(self, number: int) -> str:
-        return self.known[int(self.codes[number])]
+        return self._words[self._codes[number]]
 
 
 class PackedRows(_Packed[SceneRow]):
     """Rows of a scan, stored column by column. ``names``, ``domains`` and ``classes`` hold those of all rows."""
 
-    def __init__(self, rows: Sequence[SceneRow]) -> None:
-        self.names = PackedTexts(row.name for row in rows)
-        self.domains = PackedWords([row.domain for row in rows])
-        self.classes = PackedWords([row.scene_class for row in rows])
-        modalities = dict.fromkeys(name for row in rows for name in row.files)
-        # No path is empty, so an empty one stands for none.
-        self._files = {name: PackedTexts(row.files.get(name, "") for row in rows) for name in modalities}
+    def __init__(self, rows: Iterable[SceneRow] = ()) -> None:
+        self.names, self.domains, self.classes = PackedTexts(), PackedWords(), PackedWords()
+        self._files: dict[str, PackedTexts] = {}
+        for row in rows:
+            self.append(row)
+
+    def append(self, row: SceneRow) -> None:
+        """Add a row at the end, so that no list of all rows is needed before."""
+        for modality in row.files:
+            if modality not in self._files:
+                self._files[modality] = PackedTexts("" for _ in range(len(self)))
+        for modality, paths in self._files.items():
+            paths.append(row.files.get(modality, ""))  # no path is empty, so an empty one stands for none
+        self.names.append(row.name)
+        self.domains.append(row.domain)
+        self.classes.append(row.scene_class)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sfda_kit.datasets.folder_dataset import SceneRow
 from sfda_kit.datasets.groups import groups_or_own
+from sfda_kit.datasets.packed_rows import PackedRows, SceneRow
 from sfda_kit.datasets.split_folder import SplitFolder
 from sfda_kit.interfaces.dataset import PARTS, Split
 
@@ -28,7 +28,7 @@ class RoleFolder(SplitFolder):
         """Return groups and notices. A scene whose group in ``told`` is empty gets one as in other folders."""
         if all(told):
             return list(told), ()
-        groups, notices = groups_or_own(self.root, [row.name for row in rows], self.config.group_pattern)
+        groups, notices = groups_or_own(self.root, _names(rows), self.config.group_pattern)
         return [own or other for own, other in zip(told, groups, strict=True)], notices
 
     def lacking(self, domain: str, role: str, held: Collection[str]) -> list[str]:
@@ -42,6 +42,10 @@ class RoleFolder(SplitFolder):
         if role == "ti" and domain == (target[2] or domain):
             needed |= {source[0], target[0]}
         return sorted(needed - set(held))
+
+
+def _names(rows: Sequence[SceneRow]) -> Sequence[str]:
+    return rows.names if isinstance(rows, PackedRows) else [row.name for row in rows]
 
 
 def part_codes(roles: Sequence[str]) -> list[int]:

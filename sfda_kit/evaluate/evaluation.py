@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.adaptation.information import entropy
+from sfda_kit.adaptation.row_blocks import by_row_blocks
 from sfda_kit.metrics import accuracy, calibration_error, confusion, mean_class_accuracy
 from sfda_kit.profiling import region
 
@@ -87,6 +88,6 @@ def label_free_diagnostics(bank: FeatureBank, source_bank: FeatureBank) -> dict[
     counts = bank.predictions.bincount(minlength=probabilities.shape[1])
     return {
         "histogram": counts.tolist(),
-        "entropy": float(entropy(probabilities, epsilon=1e-8).mean()),
+        "entropy": float(by_row_blocks(lambda rows: entropy(rows, epsilon=1e-8), probabilities).mean()),
         "source_agreement": float((bank.predictions == source_bank.predictions).float().mean()),
     }

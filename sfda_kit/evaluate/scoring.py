@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 READABLE = ("augmented", "pairs")
 """The names that a validator may declare in ``reads``."""
+PAIRS_PER_SECOND = 1e8
+"""The pairs of images that a pairwise validator compares in a second on one core (``benchmarks/speed/scale.json``)."""
+MOST_PAIRWISE_ON_CPU = 300_000
+"""The most images of which a pairwise validator compares all pairs on a CPU, in about a quarter of an hour an epoch."""
 PAIRWISE_IMAGES = 5000
 """The most images for which a pairwise validator is cheap enough to run at every epoch without being requested."""
 
@@ -53,13 +57,16 @@ def _checked(component: Component, options: Mapping[str, Any] | None = None) -> 
 
 class Scorer:
     """A scorer scores models on the unlabelled target images, by every validator that is requested or cheap.
-    Raises ``UserError`` where a validator that is requested by name reads TI pairs and the task has none."""
+    Raises ``UserError`` where a validator that is requested by name reads TI pairs and the task has none, or would
+    compare all pairs of more images than a CPU can."""
 
     def __init__(self, context: AdaptationContext, source_bank: FeatureBank) -> None:
         self.context, self.source_bank = context, source_bank
         self.required = required(context.config)
         if context.pairs is None:
             self._leave_out_readers_of_pairs()
+        if len(source_bank.logits) > MOST_PAIRWISE_ON_CPU and source_bank.logits.device.type == "cpu":
+            self._leave_out_slow_ones(len(source_bank.logits))
         self.validators = dict(self.required)
         for component in registry().of_kind("validator"):
             if component.name not in self.validators and (found := self._cheap(component)):
@@ -74,6 +81,17 @@ class Scorer:
                 raise UserError(
                     f"The validator {name!r} reads TI pairs and the task has none. Name TI classes (--ti-classes A,B), "
                     "give a folder of pairs (--ti-dir), or choose another validator."
+                )
+            del self.required[name]
+
+    def _leave_out_slow_ones(self, images: int) -> None:
+        config, hours = self.context.config, images**2 / PAIRS_PER_SECOND / 3600
+        for name in [name for name, validator in self.required.items() if validator.pairwise]:
+            if name == deciding(config) or name in config.validators:
+                raise UserError(
+                    f"The validator {name!r} compares each of the {images:,} target images with all others, which "
+                    f"takes about {hours:.1f} hours of processor time in each epoch. On a CPU it takes at most "
+                    f"{MOST_PAIRWISE_ON_CPU:,} images. Choose another validator, such as infomax, or run on a GPU."
                 )
             del self.required[name]
 

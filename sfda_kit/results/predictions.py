@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from sfda_kit.files import atomic
 
@@ -31,7 +33,7 @@ def _table(part: str, adapted: Evaluated, source_only: Evaluated, classes: Seque
     view = adapted.view
     names = pa.array(classes)
 
-    def by_name(codes: Sequence[int]) -> pa.Array:
+    def by_name(codes: NDArray[np.int64]) -> pa.Array:
         return names.take(pa.array(codes, pa.int64()))
 
     return pa.table(
@@ -39,9 +41,17 @@ def _table(part: str, adapted: Evaluated, source_only: Evaluated, classes: Seque
             "part": pa.array([part] * len(view.names)),
             "name": pa.array(list(view.names)),
             "group": pa.array(list(view.groups), pa.int64()),
-            "label": by_name(view.labels.tolist()),
-            "prediction": by_name(adapted.predictions.tolist()),
-            "source_only_prediction": by_name(source_only.predictions.tolist()),
-            "probabilities": pa.array(adapted.probabilities.tolist(), pa.list_(pa.float32())),
+            "label": by_name(view.labels.numpy()),
+            "prediction": by_name(adapted.predictions),
+            "source_only_prediction": by_name(source_only.predictions),
+            "probabilities": list_rows(adapted.probabilities),
         }
     )
+
+
+def list_rows(table: NDArray[np.float32]) -> pa.Array:
+    """Return the rows of ``table`` (N, K) as lists of float32, without an object for each value."""
+    rows, width = table.shape
+    offsets = np.arange(rows + 1, dtype=np.int64) * width
+    lists = pa.LargeListArray.from_arrays(offsets, np.ascontiguousarray(table, np.float32).reshape(-1))
+    return lists.cast(pa.list_(pa.float32()))

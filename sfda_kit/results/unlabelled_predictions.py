@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sfda_kit.files import atomic
+from sfda_kit.results.predictions import list_rows
 
 if TYPE_CHECKING:
     from sfda_kit.adaptation.feature_bank import FeatureBank
@@ -23,10 +24,10 @@ def write_unlabelled_predictions(
     table = pa.table(
         {
             "name": pa.array(list(names)),
-            "prediction": taken.take(pa.array(adapted.predictions.tolist(), pa.int64())),
-            "probability": pa.array(adapted.probabilities.amax(1).tolist(), pa.float32()),
-            "source_only_prediction": taken.take(pa.array(source.predictions.tolist(), pa.int64())),
-            "probabilities": pa.array(adapted.probabilities.tolist(), pa.list_(pa.float32())),
+            "prediction": taken.take(pa.array(adapted.predictions.cpu().numpy(), pa.int64())),
+            "probability": pa.array(adapted.probabilities.amax(1).cpu().numpy(), pa.float32()),
+            "source_only_prediction": taken.take(pa.array(source.predictions.cpu().numpy(), pa.int64())),
+            "probabilities": list_rows(adapted.probabilities.cpu().numpy()),
         }
     )
     with atomic(folder / "predictions.parquet") as work:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING
 
+from sfda_kit.adaptation.row_blocks import all_finite
 from sfda_kit.interfaces.method import EpochState
 from sfda_kit.plugins.boundary import call, refuse
 from sfda_kit.plugins.tensors import described
@@ -43,7 +44,7 @@ def _check(method: Method, state: object, context: AdaptationContext) -> None:
     if state.bank.logits.shape != (images, classes) or len(state.bank.features) != images:
         bank = f"features {described(state.bank.features)} and logits {described(state.bank.logits)}"
         refuse(method, f"a bank with {bank}", f"({images}, D) and ({images}, {classes}), a row for each target image")
-    if not state.bank.logits.isfinite().all():
+    if not all_finite(state.bank.logits):
         refuse(method, "a bank whose logits are not finite", "finite ones")
     for name, value in state.diagnostics.items():
         if not isinstance(value, (int, float)):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from sfda_kit.datasets.packed_rows import SceneRow
+from sfda_kit.datasets.packed_rows import PackedRows, SceneRow
 from sfda_kit.shards.class_list import ClassList
 from sfda_kit.shards.naming import UNNAMED
 from sfda_kit.shards.reader import PlaceList
@@ -25,7 +25,7 @@ class Scenes:
 
     def __init__(self, root: Path, lacking: Lacking, classes: ClassList, unnamed: str) -> None:
         self.root, self._lacking, self._classes, self._unnamed = root, lacking, classes, unnamed
-        self.rows: list[SceneRow] = []
+        self.rows = PackedRows()
         self.roles: list[str] = []
         self.groups: list[str] = []
         self.problems: list[str] = []

@@ -75,9 +75,11 @@ def channel_statistics(view: LabelledView) -> tuple[Any, Any]:
     """Return mean and standard deviation of each encoded channel, in [0, 1], from some images if over 4,000."""
     rows = torch.arange(0, len(view), max(1, len(view) // 2000))
     # The CPU sums in double precision, which not every accelerator supports.
-    chunks = [view.encoded(part).cpu().double() for part in torch.split(rows, 256)]
-    first = torch.cat([chunk.mean(dim=(2, 3)) for chunk in chunks]).mean(0)
-    second = torch.cat([chunk.square().mean(dim=(2, 3)) for chunk in chunks]).mean(0)
+    moments = []
+    for part in torch.split(rows, 256):
+        chunk = view.encoded(part).cpu().double()
+        moments.append(torch.stack([chunk.mean(dim=(2, 3)), chunk.square().mean(dim=(2, 3))]))
+    first, second = torch.cat(moments, dim=1).mean(dim=1)
     std = (second - first.square()).clamp_min(1e-6).sqrt()
     return tuple(float(v) for v in first), tuple(float(v) for v in std)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,22 +12,30 @@ from typing import Any
 import torch
 from torch import nn
 
-from sfda_kit.checksums import ASIDE, DamagedFileError, read_sealed, set_aside, write_sealed
+from sfda_kit.checksums import ASIDE, DamagedFileError, check_sealed, read_sealed, sealed_file, set_aside
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event, Listener, silent
 from sfda_kit.files import explain_write_errors
+from sfda_kit.scratch import LARGE_BYTES
 from sfda_kit.training.optimizers import Optimizer
 
 
 def save_state(state: Mapping[str, Any], path: Path) -> None:
-    """Write ``state`` with its checksum, atomically. It is serialised in memory, so a full disk is an ``OSError``."""
-    buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
-    write_sealed(path, buffer.getbuffer())
+    """Write ``state`` with its checksum, atomically and piece by piece. A full disk is a ``UserError``."""
+    with sealed_file(path) as file:
+        torch.save(dict(state), file)  # type: ignore[arg-type]  # torch uses no more than write and flush
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Return what ``save_state`` wrote, on the CPU. Raises ``DamagedFileError``."""
+    """Return what ``save_state`` wrote, on the CPU. A large file is mapped. Raises ``DamagedFileError``.
+
+    A mapped file stays as it was, since a new state never overwrites it but takes its place. Windows would not allow
+    that while it is mapped, so there it is read whole.
+    """
+    if path.exists() and path.stat().st_size > LARGE_BYTES and os.name == "posix":
+        check_sealed(path)
+        mapped: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return mapped
     state: dict[str, Any] = torch.load(io.BytesIO(read_sealed(path)), map_location="cpu", weights_only=True)
     return state
 

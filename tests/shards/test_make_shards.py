@@ -126,6 +126,18 @@ def test_the_same_samples_give_the_same_bytes_and_none_is_cut(tmp_path):
             assert len(tar.getnames()) % 3 == 0
 
 
+def test_a_shard_of_small_images_is_full_at_a_number_of_samples(tmp_path, monkeypatch):
+    monkeypatch.setattr("sfda_kit.shards.writer.MOST_SAMPLES", 2)
+    with ShardWriter(tmp_path) as writer:
+        for number in range(5):
+            writer.write(str(number), Labels("cat", "cam", "", ""), {"rgb.png": b"x"})
+    keys = []
+    for path in sorted(tmp_path.iterdir()):
+        with tarfile.open(path) as tar:
+            keys.append(sorted({name.partition(".")[0] for name in tar.getnames()}))
+    assert keys == [["0", "1"], ["2", "3"], ["4"]]
+
+
 def test_the_command_prints_one_that_runs(sfda_kit, pairs_root, tmp_path):
     out = tmp_path / "my shards"
     made = sfda_kit("data", "make-shards", "paired-folder", out, "--data-root", pairs_root)

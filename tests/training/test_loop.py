@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from sfda_kit.checksums import read_sealed, write_sealed
 from sfda_kit.errors import RunError, UserError
 from sfda_kit.events import Event, silent
-from sfda_kit.training.checkpoint import Checkpoint
+from sfda_kit.training.checkpoint import Checkpoint, load_state, save_state
 from sfda_kit.training.loop import (
     TrainingStage,
     batches,
@@ -129,7 +130,12 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 @pytest.mark.parametrize("both", [False, True])
-def test_a_damaged_checkpoint_falls_back_to_the_one_before_bit_for_bit(tmp_path: Path, damage: Any, both: bool):
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before_bit_for_bit(
+    tmp_path: Path, damage: Any, both: bool, mapped: bool, monkeypatch: pytest.MonkeyPatch
+):
+    if mapped:
+        monkeypatch.setattr("sfda_kit.training.checkpoint.LARGE_BYTES", 0)
     whole = stage(4)
     list(train_stage(whole, Checkpoint(tmp_path / "whole.pt"), silent))
     checkpoint, told = Checkpoint(tmp_path / "cut.pt"), []
@@ -149,8 +155,23 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_bit_for_bit(tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["whole.pt", "whole.previous.pt"]
 
 
+def test_a_large_state_is_written_as_a_small_one_and_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    state = {"rows": torch.arange(6.0).view(2, 3), "name": "bank"}
+    save_state(state, tmp_path / "one.pt")
+    content = read_sealed(tmp_path / "one.pt")
+    write_sealed(tmp_path / "other.pt", content)
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "other.pt").read_bytes()
+    monkeypatch.setattr("sfda_kit.training.checkpoint.LARGE_BYTES", 0)
+    found = load_state(tmp_path / "one.pt")
+    assert torch.equal(found["rows"], state["rows"]) and found["name"] == "bank"
+    found["rows"] += 1  # a private copy: the file stays as it was
+    save_state({"rows": torch.zeros(1)}, tmp_path / "one.pt")
+    assert found["rows"][1, 2] == 6
+    assert torch.equal(load_state(tmp_path / "other.pt")["rows"], state["rows"])
+
+
 def test_a_full_disk_while_a_checkpoint_is_written_is_a_message_and_keeps_the_last_state(tmp_path: Path):
-    """``torch.save`` raises ``RuntimeError`` on a full disk, so the state is serialised in memory."""
+    """``torch.save`` may raise ``RuntimeError`` on a full disk, so the file keeps the error of the system."""
     resource = pytest.importorskip("resource")
 
     trained, checkpoint = stage(1), Checkpoint(tmp_path / "toy.pt")

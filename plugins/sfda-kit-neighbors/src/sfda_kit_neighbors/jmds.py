@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from sfda_kit import PseudoLabeler, PseudoLabels, check_shapes
+from sfda_kit import PseudoLabeler, PseudoLabels, by_row_blocks, check_shapes, sum_over_row_blocks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,46 +70,62 @@ def jmds_labels(features: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
     """
     check_shapes("jmds_labels", features=(features, "N D"), logits=(logits, "N K"))
     device = features.device
-    exact = torch.device("cpu") if device.type == "mps" else device  # mps has no double precision
-    points = F.normalize(features.to(exact).double(), dim=1)
-    model = logits.to(exact).double().softmax(dim=1)
-    _, posterior = fitted_twice(points, model)
+    if device.type == "mps":  # which has no double precision
+        features, logits = features.cpu(), logits.cpu()
+    model = by_row_blocks(lambda rows: rows.double().softmax(dim=1), logits)
+    _, posterior = fitted_twice(features, model)
     labels = posterior.argmax(dim=1)
     scores = relative_gap(posterior) * model.gather(1, labels[:, None])[:, 0]
-    return labels.to(device), scores.to(logits)
+    return labels.to(device), scores.to(device, logits.dtype)
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Return u_i, (B, D), in double precision. They are made where they are needed, so all N are never in memory."""
+    return F.normalize(features.double(), dim=1)
 
 
 def fitted_twice(features: Tensor, model: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the log posteriors (N, K) of both rounds for unit ``features`` (N, D) and softmax ``model`` (N, K)."""
-    first = log_posterior(features, fit(features, model, torch.ones_like(model)))
-    second = log_posterior(features, fit(features, first.exp(), first.exp()))
+    """Return the log posteriors (N, K) of both rounds for ``features`` (N, D) and the softmax ``model`` (N, K)."""
+    equal = model.new_ones(()).expand_as(model)
+    first = log_posterior(features, fit(features, model, equal))
+    memberships = by_row_blocks(torch.exp, first)
+    second = log_posterior(features, fit(features, memberships, memberships))
     return first, second
 
 
 def fit(features: Tensor, membership: Tensor, spread: Tensor) -> GaussianMixture:
-    """Return the mixture of features (N, D) with memberships g (N, K) and weights h (N, K) in the covariances.
+    """Return the mixture of the u_i of features (N, D), with memberships g (N, K) and weights h (N, K) in covariances.
 
     A class that nobody belongs to keeps the least mass that the precision has, at the origin.
     """
+    images = len(features)
     mass = membership.sum(dim=0).clamp_min(torch.finfo(membership.dtype).tiny)
-    means = (membership / mass).T @ features
-    shares = spread / spread.sum(dim=0).clamp_min(torch.finfo(spread.dtype).tiny)
-    covariances = [_covariance(features - mean, share) for mean, share in zip(means, shares.T, strict=True)]
-    return GaussianMixture(mass, means, torch.stack(covariances))
+    means = sum_over_row_blocks(lambda rows: (membership[rows] / mass).T @ _unit(features[rows]), images)
+    whole = spread.sum(dim=0).clamp_min(torch.finfo(spread.dtype).tiny)
+    covariances = sum_over_row_blocks(lambda rows: _spread(_unit(features[rows]), means, spread[rows] / whole), images)
+    covariances.diagonal(dim1=1, dim2=2).add_(RIDGE)
+    return GaussianMixture(mass, means, covariances)
 
 
-def _covariance(centred: Tensor, shares: Tensor) -> Tensor:
-    covariance = (centred * shares[:, None]).T @ centred
-    covariance.diagonal().add_(RIDGE)
-    return covariance
+def _spread(points: Tensor, means: Tensor, shares: Tensor) -> Tensor:
+    """Return sum_i share_ic (u_i - mu_c)(u_i - mu_c)^T, (K, D, D), over points (B, D) with shares (B, K)."""
+    found = [
+        ((centred := points - mean) * share[:, None]).T @ centred for mean, share in zip(means, shares.T, strict=True)
+    ]
+    return torch.stack(found)
 
 
 def log_posterior(features: Tensor, mixture: GaussianMixture) -> Tensor:
     """Return log p(c | u_i), (N, K), of features (N, D)."""
-    joint = [
-        log_density(features - mean, covariance) + mass.log() for mass, mean, covariance in zip(*mixture, strict=True)
-    ]
-    return torch.stack(joint, dim=1).log_softmax(dim=1)
+
+    def of(rows: Tensor) -> Tensor:
+        points = _unit(rows)
+        joint = [
+            log_density(points - mean, covariance) + mass.log() for mass, mean, covariance in zip(*mixture, strict=True)
+        ]
+        return torch.stack(joint, dim=1).log_softmax(dim=1)
+
+    return by_row_blocks(of, features)
 
 
 def log_density(centred: Tensor, covariance: Tensor) -> Tensor:

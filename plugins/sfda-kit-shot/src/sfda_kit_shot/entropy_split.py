@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sfda_kit import PseudoLabeler, PseudoLabels, check_shapes, entropy
+from sfda_kit import PseudoLabeler, PseudoLabels, by_row_blocks, check_shapes, entropy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,7 @@ def entropy_split_labels(logits: Tensor) -> tuple[Tensor, Tensor]:
     (https://arxiv.org/abs/2012.07297), section 3.4.
     """
     check_shapes("entropy_split_labels", logits=(logits, "N K"))
-    labels, uncertainty = logits.argmax(dim=1), entropy(logits.softmax(dim=1))
+    labels, uncertainty = logits.argmax(dim=1), by_row_blocks(lambda rows: entropy(rows.softmax(dim=1)), logits)
     share = int((uncertainty < uncertainty.mean()).sum()) / len(uncertainty)
     return labels, least_of_each_class(uncertainty, labels, share)
 

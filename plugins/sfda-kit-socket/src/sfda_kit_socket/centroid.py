@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from sfda_kit import PseudoLabeler, PseudoLabels, check_shapes
+from sfda_kit import PseudoLabeler, PseudoLabels, by_row_blocks, check_shapes, sum_over_row_blocks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,11 +41,19 @@ def one_round_centroid_labels(features: Tensor, logits: Tensor) -> tuple[Tensor,
     (https://arxiv.org/abs/2209.04027).
     """
     check_shapes("one_round_centroid_labels", features=(features, "N D"), logits=(logits, "N K"))
-    points = F.normalize(F.pad(features, (0, 1), value=1.0), dim=1)
-    labels = torch.cdist(points, centroids(points, logits.softmax(dim=1))).argmin(dim=1)
+    found = centroids(features, logits)
+    labels = by_row_blocks(lambda rows: torch.cdist(_points(rows), found).argmin(dim=1), features)
     return labels, torch.ones(len(labels), device=labels.device)
 
 
-def centroids(points: Tensor, probabilities: Tensor) -> Tensor:
-    """Return c_k, (K, D + 1), of points (N, D + 1) and softmax outputs (N, K)."""
-    return probabilities.T @ points / (EPSILON + probabilities.sum(dim=0)[:, None])
+def _points(features: Tensor) -> Tensor:
+    """Return u_i, (B, D + 1), of features (B, D)."""
+    return F.normalize(F.pad(features, (0, 1), value=1.0), dim=1)
+
+
+def centroids(features: Tensor, logits: Tensor) -> Tensor:
+    """Return c_k, (K, D + 1), of features (N, D) and logits (N, K)."""
+    images = len(features)
+    total = sum_over_row_blocks(lambda rows: logits[rows].softmax(dim=1).T @ _points(features[rows]), images)
+    mass = sum_over_row_blocks(lambda rows: logits[rows].softmax(dim=1).sum(dim=0), images)
+    return total / (EPSILON + mass[:, None])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sfda_kit import Event, FeatureBank
+from sfda_kit import Event, FeatureBank, by_row_blocks, zero_rows
 
 if TYPE_CHECKING:
     from sfda_kit import AdaptationContext, Network, NetworkOutput
@@ -19,16 +19,15 @@ class OnlineAnswers(nn.Module):
     features: Tensor
     logits: Tensor
 
-    def __init__(self, images: int, features: int, classes: int) -> None:
+    def __init__(self, images: int, features: int, classes: int, device: torch.device | str = "cpu") -> None:
         super().__init__()
-        self.register_buffer("features", torch.zeros(images, features))
-        self.register_buffer("logits", torch.zeros(images, classes))
+        self.register_buffer("features", zero_rows((images, features), device))
+        self.register_buffer("logits", zero_rows((images, classes), device))
 
     @classmethod
     def for_network(cls, network: Network, images: int) -> OnlineAnswers:
         """Return a store without answers, as wide as the network's and on its device."""
-        answers = cls(images, network.feature_width, network.class_count)
-        return answers.to(next(network.parameters()).device)
+        return cls(images, network.feature_width, network.class_count, next(network.parameters()).device)
 
     @torch.no_grad()
     def write(self, rows: Tensor, output: NetworkOutput) -> None:
@@ -39,7 +38,7 @@ class OnlineAnswers(nn.Module):
 
     def bank(self) -> FeatureBank:
         """Return a copy of all answers, for evaluation."""
-        return FeatureBank(self.features.clone(), self.logits.clone())
+        return FeatureBank(*(by_row_blocks(torch.clone, answers) for answers in (self.features, self.logits)))
 
 
 def tell_what_is_scored(context: AdaptationContext, method: str) -> None:

@@ -39,6 +39,7 @@ from sfda_kit import (
     fill_bank,
     replace_weights,
     seeded_generator,
+    zero_rows,
 )
 from sfda_kit_tta.online import tell_what_is_scored
 
@@ -68,7 +69,7 @@ class T3a(Method):
         assert isinstance(classifier, nn.Linear)
         sets = SupportSets(classifier, self.support)
         order = torch.randperm(len(context.target), generator=seeded_generator(context.seed, "t3a"))
-        online = torch.zeros_like(source.logits)
+        online = zero_rows(tuple(source.logits.shape), source.logits.device, source.logits.dtype)
         for rows in torch.split(order.to(online.device), context.config.batch_size):
             sets.add(source.features[rows], source.logits[rows])
             online[rows] = source.features[rows] @ sets.means().T
