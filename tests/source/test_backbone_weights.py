@@ -199,6 +199,8 @@ def test_a_repository_of_the_hub_is_read_from_this_disk_or_told_to_be_out_of_rea
     monkeypatch.setattr(hub, "unreachable", lambda: "no route to host")
     with pytest.raises(UserError, match=r"'me/mine' are not on this disk.*no route to host.*--backbone-weights"):
         locate("hf-hub:me/mine")
+    with pytest.raises(UserError, match="no repository 'no/such/name'"):
+        locate("hf-hub:no/such/name")
     (tmp_path / "hub").mkdir()
     (tmp_path / "hub" / "model.safetensors").write_bytes(file.read_bytes())
     (tmp_path / "hub" / "config.json").write_text(json.dumps({"architecture": ARCHITECTURE}))
