@@ -95,7 +95,7 @@ class MethodPlan:
     def identity(self) -> dict[str, Any]:
         """Return the values that determine the result: configuration, resolved recipe, and the code of every part."""
         weights = None if self.config.source.cards else weights_of(self.config.model)
-        return ({"initial weights": weights.identity()} if weights else {}) | {
+        return ({"initial_weights": weights.identity()} if weights else {}) | {
             "config": self.config.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json", exclude={"summary", "paper"}),
             "algorithms": ALGORITHMS,

@@ -81,7 +81,7 @@ def source_identity(config: RunConfig, task: Task, encoding: Encoding) -> dict[s
     """Return everything that decides a source model. Encodings that do not change RGB do not count for RGB models."""
     free = task.source.modality == "rgb" and _leaves_rgb(encoding)
     weights = weights_of(config.model)
-    return ({"initial weights": weights.identity()} if weights else {}) | {
+    return ({"initial_weights": weights.identity()} if weights else {}) | {
         "data": task.dataset.fingerprint(),
         "source": str(task.source),
         "classes": task.classes,

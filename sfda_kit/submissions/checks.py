@@ -72,6 +72,7 @@ def wrong_facts(facts: Facts) -> Iterator[str]:
     for name, (stated, expected) in pairs.items():
         if stated != expected:
             yield f"its {name} is {shown(stated)}, elsewhere in the record it is {shown(expected)}"
+    yield from _wrong_weights(facts)
     for role in ("source", "target"):
         asked, used = getattr(config.dataset, role), getattr(task, role)
         if used != asked and not used.startswith(f"{asked}@"):
@@ -82,6 +83,21 @@ def wrong_facts(facts: Facts) -> Iterator[str]:
         yield "a part of its task has no images, so it has no score"
     if config.dataset.root is not None or any(card.name != str(card) for card in config.source.cards):
         yield "its configuration names a place on a disk: pack the run again"
+
+
+def _wrong_weights(facts: Facts) -> Iterator[str]:
+    """Yield what is wrong with the weights that the backbone began with; those of an installed set have its hash."""
+    from sfda_kit.interfaces.weights import BackboneWeights
+    from sfda_kit.plugins.building import load_or_reason
+    from sfda_kit.plugins.discovery import registry
+
+    name, begun = facts.config.model.backbone_weights, facts.record.source.get("initial_weights", {})
+    if begun.get("name") != name:
+        yield f"its source.initial_weights are {shown(begun.get('name'))}, the configuration has {shown(name)}"
+    part = registry().components.get(("weights", name or ""))
+    known = load_or_reason(part)[0] if part else None
+    if isinstance(known, BackboneWeights) and begun.get("sha256") != known.sha256:
+        yield f"its weights {shown(name)} have another hash than those of {part.owner if part else ''} here"
 
 
 def wrong_method(facts: Facts, third_party: Mapping[str, str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from sfda_kit.config.models import ModelConfig
 from sfda_kit.errors import UserError
 from sfda_kit.models import hub
 from sfda_kit.models.network import Network, build_network
+from sfda_kit.results.record import Record
 from sfda_kit.scaffold.sample_weights import ARCHITECTURE, sample_weights
 from sfda_kit.source.backbone_weights import locate, names_for, portable_name, weights_of
 from sfda_kit.source.filling import fill_backbone
+from sfda_kit.submissions.pack import pack, public_record
+from sfda_kit.submissions.verify import Rules, verify
 
 PLUGIN = """
 from pathlib import Path
@@ -195,6 +199,8 @@ def test_a_repository_of_the_hub_is_read_from_this_disk_or_told_to_be_out_of_rea
     monkeypatch.setattr(hub, "unreachable", lambda: "no route to host")
     with pytest.raises(UserError, match=r"'me/mine' are not on this disk.*no route to host.*--backbone-weights"):
         locate("hf-hub:me/mine")
+    with pytest.raises(UserError, match="no repository 'no/such/name'"):
+        locate("hf-hub:no/such/name")
     (tmp_path / "hub").mkdir()
     (tmp_path / "hub" / "model.safetensors").write_bytes(file.read_bytes())
     (tmp_path / "hub" / "config.json").write_text(json.dumps({"architecture": ARCHITECTURE}))
@@ -226,3 +232,11 @@ def test_a_run_from_named_weights(retina: Callable[..., None], sfda_kit, on_pair
     }
     assert record["source"]["mean"] == [0.5, 0.4, 0.3]
     assert record["config"]["model"]["backbone"] == ARCHITECTURE
+    archive = pack([folder], folder.parent / "mine.zip", {}).path.read_bytes()
+    report = verify(archive, Rules())
+    assert report.accepted, report
+    at_home = {**record, "config": {**record["config"], "model": {**record["config"]["model"]}}}
+    at_home["config"]["model"]["backbone_weights"] = "/home/person/retina.pt"
+    assert public_record(Record.model_validate(at_home)).config["model"]["backbone_weights"] == "retina.pt"
+    object.__setattr__(sys.modules["retina_plugin"].SET, "sha256", "0" * 64)
+    assert "weights retina have another hash than those of retina_plugin here" in str(verify(archive, Rules()))
