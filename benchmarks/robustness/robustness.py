@@ -26,7 +26,7 @@ from fuzzers import fuzz, fuzzers
 from hostile import give_hostile_inputs
 from kills import kill_runs, undisturbed
 from outcomes import Outcomes
-from small_run import result_of
+from small_run import SETTINGS, result_of
 
 from sfda_kit.submissions.pack import pack
 
@@ -50,6 +50,7 @@ def main() -> None:
         # the quick part must not depend on how busy the machine is
         outcomes = Outcomes(longest=120 if given.quick else 10)
         tries = QUICK if given.quick else FULL
+        SETTINGS["compute"]["pictures"] = not given.quick  # drawing takes most of the time of a run as small as this
         measure(Path(folder), given.kinds or KINDS, tries | ({"kills": given.kills} if given.kills else {}), outcomes)
     outcomes.write(out)
     print(outcomes.table())

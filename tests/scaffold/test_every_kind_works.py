@@ -71,7 +71,7 @@ def test_mypy_finds_nothing(tool: Tool, folder: Path):
 def test_method_bridge_aligner_labeler_encoding_validator_and_tracker_run_together(tool: Tool, on_pairs: list[str]):
     names = {"method": "my-method", "encoding": "my-encoding", "select": "my-validator", "tracker": "my-tracker"}
     flags = [word for flag, name in names.items() for word in (f"--{flag}", name)]
-    done = tool("sfda_kit", "run", *flags, *on_pairs, "--json")
+    done = tool("sfda_kit", "run", *flags, *on_pairs, "--no-pictures", "--json")
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["status"] == "ok"
     assert all(word in done.stderr for word in ("bridge 2/2", "my-aligner", "pseudo-label"))
