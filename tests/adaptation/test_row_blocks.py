@@ -12,13 +12,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sfda_kit import FeatureBank, TargetMemory, UserError, fill_bank
+from sfda_kit import FeatureBank, RecipeMethod, TargetMemory, UserError, fill_bank, load_part
 from sfda_kit.adaptation import row_blocks
 from sfda_kit.adaptation.row_blocks import all_finite, by_row_blocks, sum_over_row_blocks, zero_rows
 from sfda_kit.builtin.neighbour_validators import KnnAgreement, Snd
 from sfda_kit.evaluate.evaluation import label_free_diagnostics
 from sfda_kit.models.network import NetworkOutput
 from sfda_kit.plugins.discovery import build_part, registry
+from sfda_kit.scratch import scratch_memory
+from sfda_kit.testing.contexts import small_context
 from sfda_kit.testing.signals import small_bank
 
 ROWS = 50
@@ -175,3 +177,24 @@ def test_a_scratch_folder_that_cannot_be_made_is_told(small_blocks: Path, tmp_pa
     monkeypatch.setenv("SFDA_KIT_SCRATCH", str(tmp_path / "file" / "below"))
     with pytest.raises(UserError, match=r"Cannot write .*file/below.*SFDA_KIT_SCRATCH"):
         zero_rows((100, 4))
+
+
+@pytest.mark.parametrize("method", ["shot", "nrc"])
+def test_a_method_on_mapped_tables_ends_with_the_same_weights(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def weights(folder: str) -> list[torch.Tensor]:
+        context = small_context(tmp_path / folder, recipe=load_part("method", method))
+        (*_, last) = RecipeMethod().adapt(context)
+        return [*last.model.state_dict().values(), last.bank.features, last.bank.probabilities]
+
+    plain = weights("plain")
+    made = []
+    monkeypatch.setattr(row_blocks, "LARGE_BYTES", 0)
+    monkeypatch.setattr(row_blocks, "scratch_memory", lambda length: made.append(length) or scratch_memory(length))
+    monkeypatch.setattr("sfda_kit.training.checkpoint.LARGE_BYTES", 0)
+    monkeypatch.setenv("SFDA_KIT_SCRATCH", str(tmp_path / "scratch"))
+    mapped = weights("mapped")
+    assert len(made) > 2
+    assert all(torch.equal(one, other) for one, other in zip(plain, mapped, strict=True))
+    assert list((tmp_path / "scratch").iterdir()) == []
