@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from sfda_kit.config.models import ModelConfig
 from sfda_kit.inference.adapted_model import load_model
+from sfda_kit.inference.predictor import predict
 from sfda_kit.models.network import build_network
 from sfda_kit.source.source_card import SourceCard
 from sfda_kit.source.source_models import load_source_model, save_source
@@ -116,6 +118,20 @@ def test_a_misspelt_option_is_named_before_any_work(adapt) -> None:
     with pytest.raises(Exception, match=r"'tent' has no option 'pases'.*passes"):
         adapt("tent", "test_resnet", "--set", "recipe.options.pases=2")
     assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bottleneck", [16, 0])
+@pytest.mark.needs_plugin("sfda-kit-alignment")
+def test_what_pair_map_saves_answers_as_the_run_recorded(adapt, pairs_root: Path, bottleneck: int) -> None:
+    run_dir = adapt("pair-map", "test_resnet", "--set", "recipe.options.form=residual", bottleneck=bottleneck)
+    recorded = [row for row in pq.read_table(run_dir / "predictions.parquet").to_pylist() if row["part"] == "heldout"]
+    told = {Path(row["name"]).stem: (row["prediction"], max(row["probabilities"])) for row in recorded}
+    found = {path.stem: path for path in (pairs_root / "cam" / "depth").rglob("*.png")}
+    for answer in predict(run_dir, [found[stem] for stem in told]):
+        label, probability = told[Path(answer.path).stem]
+        assert answer.label == label and answer.probability == pytest.approx(probability, abs=1e-4)
+    assert "pair-map takes the form residual" in (run_dir / "events.jsonl").read_text()
 
 
 @pytest.mark.slow

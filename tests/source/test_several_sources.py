@@ -188,11 +188,14 @@ def test_other_methods_adapt_a_mixture(sfda_kit, cards, method):
     assert isinstance(load_model(folder)[0].network, Mixture)
 
 
-@pytest.mark.needs_plugin("sfda-kit-tta")
-def test_t3a_refuses_several_classifiers_before_any_work(sfda_kit, cards):
+@pytest.mark.needs_plugin(of="method")
+@pytest.mark.parametrize(
+    ("method", "words"), [("t3a", ("have one each", "tent")), ("pair-map", ("own each", "socket"))]
+)
+def test_a_method_for_one_classifier_refuses_several_before_any_work(sfda_kit, cards, method, words):
     write_folders(Path())
-    said = refusal(sfda_kit("adapt", *BOTH, "--target-dir", "target", "--method", "t3a"))
-    assert "several source models have one each" in said and "tent" in said
+    said = refusal(sfda_kit("adapt", *BOTH, "--target-dir", "target", "--method", method))
+    assert "several source models" in said and all(word in said for word in words)
     assert not Path("runs").exists()
 
 
