@@ -17,6 +17,9 @@ from sfda_kit.config.models import ComputeConfig
 from sfda_kit.errors import UserError
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+CPU_BATCH = 32
+"""The most images that a CPU takes at a time without gradients. Larger batches take no less time and more memory:
+ResNet-18 at 224 px takes 216 MiB for 32 images and 1,922 MiB for 256 (``benchmarks/speed/passes.py``)."""
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 """The option numbers of ``mallopt`` in glibc."""
 

@@ -127,6 +127,7 @@ class PhaseTraining:
             lr_factor=schedule(self.context.config.schedule, self.epochs * self.steps),
             seed=self.context.seed,
             autocast=self.context.autocast,
+            parts=lambda signals: signals.parts(self.context.config.accumulate),
         )
 
     def _modules(self) -> dict[str, nn.Module]:

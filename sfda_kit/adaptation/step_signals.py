@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -121,6 +122,13 @@ class StepSignals(_Signals):
         self._trained_bridge = trained_bridge
         self._target_bank = target_bank
         self._statistics: list[BatchNormStatistics] | None = None
+
+    def parts(self, count: int) -> Iterator[tuple[float, StepSignals]]:
+        """Yield ``count`` parts of a step of which nothing was read yet, with their shares (``StepImages.parts``)."""
+        for share, images in self._images.parts(count):
+            part = copy.copy(self)
+            part._images = images
+            yield share, part
 
     @cached_property
     def bridge_signals(self) -> BridgeSignals:

@@ -11,6 +11,7 @@ from sfda_kit.data.views import Normalisation
 from sfda_kit.device import autocast, choose_device
 from sfda_kit.inference.adapted_card import AdaptedCard
 from sfda_kit.inference.adapted_model import save_adapted
+from sfda_kit.models.recomputed import recompute_activations
 from sfda_kit.results.cost import trained_parameters
 from sfda_kit.results.journal import Journal, new_record
 from sfda_kit.results.tracking import tracked
@@ -92,6 +93,8 @@ class Run(ABC):
 
     def _adapt(self) -> None:
         network, self.card = self.source_model()
+        if self.config.compute.checkpoint_activations:
+            recompute_activations(network)
         self.context = prepare_context(
             self.plan,
             self.card,

@@ -161,7 +161,16 @@ def _train(
     groups = torch.unique(torch.tensor(task.groups("source")), return_inverse=True)[1]
     _refuse_too_few(task, *hold_out(groups, config.source.held_out, config.seed, view.labels))
     network, accuracy, count = train_network(
-        view, groups, config.model, config.source, len(task.classes), config.seed, folder, listener, autocast
+        view,
+        groups,
+        config.model,
+        config.source,
+        len(task.classes),
+        config.seed,
+        folder,
+        listener,
+        autocast,
+        config.compute.checkpoint_activations,
     )
     card = SourceCard(
         model=config.model,
