@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from sfda_kit.errors import UserError
 from sfda_kit.training.loop import endless
 
 if TYPE_CHECKING:
+    from sfda_kit.data.augment import Geometry
     from sfda_kit.data.views import GeometryKind, PairView, TargetView
 
 
@@ -66,17 +66,21 @@ def epoch_inputs(
 class StepImages:
     """The images of one step. Both halves of a TI pair get the same crop and flip."""
 
-    def __init__(self, inputs: StepInputs) -> None:
+    def __init__(self, inputs: StepInputs, drawn: tuple[Geometry, Geometry | None] | None = None) -> None:
+        """Begin a step. ``drawn``: the geometries of target images and pairs, where they are drawn already."""
         self.inputs = inputs
         target, pairs = inputs.target, inputs.pairs
+        if drawn:
+            self._target_geometry, self._pair_geometry = drawn
+            return
         # Drawn now, in a fixed order, so that reading signals in another order changes nothing.
         self._target_geometry = target.draw_geometry(len(inputs.target_rows), inputs.geometry, inputs.generator)
-        self._pair_geometry = None
+        self._pair_geometry: Geometry | None = None
         if pairs is not None:
             self._pair_geometry = pairs.target.draw_geometry(len(inputs.pair_rows), inputs.geometry, inputs.generator)
 
     def parts(self, count: int) -> Iterator[tuple[float, StepImages]]:
-        """Yield ``count`` parts of a step of which nothing was read yet, each with its share of the target images.
+        """Yield ``count`` parts of a step, each with its share of the target images.
 
         They have the crops and flips of the whole step. A part has at least two images, because BatchNorm has no
         variance over one, so there may be fewer parts.
@@ -86,11 +90,9 @@ class StepImages:
         count = max(1, min(count, *(len(rows) // 2 for rows in given if len(rows))))
         for number, some in enumerate(zip(*(_slices(len(rows), count) for rows in given), strict=True)):
             target, pairs = some
-            part = copy.copy(self)
-            part.inputs = replace(inputs, target_rows=given[0][target], pair_rows=given[1][pairs], part=number)
-            part._target_geometry = self._target_geometry.at(target)
-            part._pair_geometry = self._pair_geometry.at(pairs) if self._pair_geometry else None
-            yield len(part.inputs.target_rows) / len(inputs.target_rows), part
+            part = replace(inputs, target_rows=given[0][target], pair_rows=given[1][pairs], part=number)
+            drawn = self._target_geometry.at(target), self._pair_geometry.at(pairs) if self._pair_geometry else None
+            yield len(part.target_rows) / len(inputs.target_rows), StepImages(part, drawn)
 
     @cached_property
     def random(self) -> torch.Generator:
