@@ -169,8 +169,23 @@ class OutputOptions(OptionGroup):
     json: AsJson = False
 
 
+class MemoryOptions(OptionGroup):
+    panel = HELP_PANEL
+    memory: Annotated[bool, typer.Option("--memory", help="Run nothing; tell the memory and the batch that fits.")] = (
+        False
+    )
+
+
 class RunOptions(
-    BasicOptions, TaskOptions, ImageOptions, ModelOptions, SourceOptions, AdaptationOptions, PartOptions, OutputOptions
+    BasicOptions,
+    TaskOptions,
+    ImageOptions,
+    ModelOptions,
+    SourceOptions,
+    AdaptationOptions,
+    PartOptions,
+    OutputOptions,
+    MemoryOptions,
 ):
     """All of them."""
 
