@@ -66,8 +66,11 @@ def run_plan(plan: Plan, runs_dir: Path, resume: bool, listener: Listener, track
     return in_run_folder(runs_dir, run_label(plan.config), identity, resume, listener, work)
 
 
-def memory_of_run(plan: Plan) -> Iterator[StageMemory]:
-    """Yield what each stage of a run takes of memory, without a run: nothing is trained or kept."""
+def memory_of_run(plan: Plan, *, largest: bool = True) -> Iterator[StageMemory]:
+    """Yield what each stage of a run takes of memory, without a run: nothing is trained or kept.
+
+    ``largest``: find the largest batch that fits too, which takes as long again.
+    """
     from sfda_kit.data.views import stored_size
     from sfda_kit.runs.memory import memory_of
 
@@ -80,7 +83,7 @@ def memory_of_run(plan: Plan) -> Iterator[StageMemory]:
     target = (count["target-train"] + count["target-test"]) * each["target"]
     pairs = count["ti"] * sum(each.values())
     images = {"source": count["source"] * each["source"], "adaptation": target + pairs, "bridge": target + pairs}
-    yield from memory_of(plan, describe_task(task, plan.config), images | {"passes": target})
+    yield from memory_of(plan, describe_task(task, plan.config), images | {"passes": target}, largest)
 
 
 def run_label(config: RunConfig) -> str:

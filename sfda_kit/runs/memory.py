@@ -126,7 +126,9 @@ def _is_trained(part: Any) -> bool:
     return bool(build_part("bridge", part.name, part.options).trained)
 
 
-def memory_of(plan: MethodPlan, task: Mapping[str, Any], image_bytes: Mapping[str, float]) -> Iterator[StageMemory]:
+def memory_of(
+    plan: MethodPlan, task: Mapping[str, Any], image_bytes: Mapping[str, float], largest: bool = True
+) -> Iterator[StageMemory]:
     """Yield the memory of each stage. ``image_bytes``: the size of the mapped images of each stage.
 
     Memory grows in proportion to the batch beyond a fixed part. So the largest batch that fits follows from two
@@ -134,7 +136,11 @@ def memory_of(plan: MethodPlan, task: Mapping[str, Any], image_bytes: Mapping[st
     """
     free = free_memory(choose_device(plan.config.compute))
     for stage in stages_of(plan):
-        yield _measured(probe_of(plan, task, stage, limit=free), free / 2**20, image_bytes.get(stage, 0.0) / 2**20)
+        probe, images = probe_of(plan, task, stage, limit=free), image_bytes.get(stage, 0.0) / 2**20
+        if largest:
+            yield _measured(probe, free / 2**20, images)
+        else:
+            yield StageMemory(stage, probe.batch, probe.peak(), images, None)
 
 
 def _measured(probe: MemoryProbe, free: float, images: float) -> StageMemory:

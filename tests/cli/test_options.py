@@ -40,6 +40,8 @@ GIVEN: dict[str, Any] = {
     "evaluate": "last",
     "precision": "bf16",
     "deterministic": True,
+    "checkpoint_activations": True,
+    "accumulate": 7,
     "aligner": ["infomax", "bn-stats=0.5"],
 }
 """What a user may give; every other option takes a name."""
