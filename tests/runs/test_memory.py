@@ -95,7 +95,9 @@ def test_a_run_out_of_memory_names_the_batch_that_fits_and_goes_on(
     tried = fits_up_to(monkeypatch, 5)
     failed = sfda_kit(*command)
     assert failed.exit_code == 1
-    expected = "There is not enough memory for 16 images in a step of the stage 'adapt', and 4 fit: give --batch-size 4, or"
+    expected = (
+        "There is not enough memory for 16 images in a step of the stage 'adapt', and 4 fit: give --batch-size 4, or"
+    )
     assert isinstance(failed.exception, RunError)  # which prints one message
     assert str(failed.exception).startswith(expected)
     assert tried == [8, 4]
@@ -127,7 +129,18 @@ main()
 @pytest.mark.needs_plugin("sfda-kit-shot")
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the limit is set by what Linux tells")
 def test_a_real_limit_of_memory_ends_in_one_sentence(on_pairs: list[str], tmp_path: Path) -> None:
-    large = ["--method", "shot", "--backbone", "resnet10t", "--image-size", "256", "--source-epochs", "1", "--runs-dir", str(tmp_path)]
+    large = [
+        "--method",
+        "shot",
+        "--backbone",
+        "resnet10t",
+        "--image-size",
+        "256",
+        "--source-epochs",
+        "1",
+        "--runs-dir",
+        str(tmp_path),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", LIMITED, "run", *on_pairs, *large]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
