@@ -66,6 +66,9 @@ def epoch_inputs(
 class StepImages:
     """The images of one step. Both halves of a TI pair get the same crop and flip."""
 
+    _target_geometry: Geometry
+    _pair_geometry: Geometry | None
+
     def __init__(self, inputs: StepInputs, drawn: tuple[Geometry, Geometry | None] | None = None) -> None:
         """Begin a step. ``drawn``: the geometries of target images and pairs, where they are drawn already."""
         self.inputs = inputs
@@ -75,7 +78,7 @@ class StepImages:
             return
         # Drawn now, in a fixed order, so that reading signals in another order changes nothing.
         self._target_geometry = target.draw_geometry(len(inputs.target_rows), inputs.geometry, inputs.generator)
-        self._pair_geometry: Geometry | None = None
+        self._pair_geometry = None
         if pairs is not None:
             self._pair_geometry = pairs.target.draw_geometry(len(inputs.pair_rows), inputs.geometry, inputs.generator)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,7 +30,8 @@ def recompute_activations(network: Network) -> None:
     """
     for backbone in network.backbones():
         for block in blocks(backbone):
-            block.__class__ = _recomputed(type(block))
+            if not isinstance(block, _Recomputed):
+                block.__class__ = type(type(block).__name__, (_Recomputed, type(block)), {})
 
 
 def blocks(backbone: nn.Module) -> list[nn.Module]:
@@ -56,19 +57,13 @@ def blocks(backbone: nn.Module) -> list[nn.Module]:
 
 
 class _Recomputed(nn.Module):
-    """The behaviour of a block that is computed again; ``_recomputed`` adds it to the block's own class."""
+    """The behaviour of a block that is computed again; the new class of a block has it before its own."""
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         forward = super().forward
         if not torch.is_grad_enabled():
             return forward(*inputs, **named)
         return checkpoint(forward, *inputs, use_reentrant=False, context_fn=partial(_contexts, self), **named)
-
-
-@cache
-def _recomputed(kind: Any) -> type[nn.Module]:
-    """Return the class of blocks ``kind`` that are computed again."""
-    return kind if issubclass(kind, _Recomputed) else type(kind.__name__, (_Recomputed, kind), {})
 
 
 def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:

@@ -23,7 +23,7 @@ from sfda_kit.results.record import read_record
 from sfda_kit.runs import memory
 from sfda_kit.runs.memory import MemoryProbe, StageMemory
 
-from ..conftest import FAST, last_json
+from ..conftest import last_json
 
 Call = Callable[..., Result]
 PROBE = MemoryProbe({}, "adaptation", batch=64, classes=3, source="rgb", target="depth", has_pairs=True)
