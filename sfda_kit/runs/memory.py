@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -48,25 +50,23 @@ class MemoryProbe:
     def peak(self) -> float | None:
         """Return the peak in MiB, None where memory runs out. Raises ``RunError`` where the stage fails otherwise."""
         command = [sys.executable, "-m", "sfda_kit.runs.memory_probe"]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as child:
-            assert child.stdin is not None
-            assert child.stdout is not None
-            assert child.stderr is not None
-            try:
-                child.stdin.write(json.dumps(asdict(self)) + "\n")
-                child.stdin.flush()  # it stays open: the child ends when it closes
-                said = child.stdout.read(), child.stderr.read()
-            except BrokenPipeError:
-                said = "", "it ended before it began"
-            code = child.wait()
-        if code == NO_MEMORY or code < 0 or any(word in said[1] for word in ("MemoryError", "allocate memory")):
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as words:
+            pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": words, "text": True}
+            with suppress(BrokenPipeError), subprocess.Popen(command, **pipes) as child:
+                assert child.stdin is not None
+                assert child.stdout is not None
+                with suppress(BrokenPipeError):  # it died before it read: its exit code says so
+                    child.stdin.write(json.dumps(asdict(self)) + "\n")
+                    child.stdin.flush()  # it stays open, because the child ends when it closes
+                found, code = child.stdout.read(), child.wait()
+            words.seek(0)
+            said = words.read()
+        if code == NO_MEMORY or code < 0 or any(word in said for word in ("MemoryError", "allocate memory")):
             return None
         if code:
-            reason = said[1].strip().splitlines()[-1:] or [f"exit code {code}"]
+            reason = said.strip().splitlines()[-1:] or [f"exit code {code}"]
             raise RunError(f"The memory of the stage {self.stage!r} could not be measured: {reason[0]}")
-        return float(said[0])
+        return float(found)
 
     def largest(self) -> int | None:
         """Return the first of half, a quarter, ... of the batch whose steps fit into memory, None where none does."""
@@ -134,9 +134,11 @@ def memory_of(
     Memory grows in proportion to the batch beyond a fixed part. So the largest batch that fits follows from two
     measurements, with the batch and with half of it.
     """
-    free = free_memory(choose_device(plan.config.compute))
+    device = choose_device(plan.config.compute)
+    free = free_memory(device)
+    limit = free if device.type == "cpu" else 0  # an accelerator fails by itself
     for stage in stages_of(plan):
-        probe, images = probe_of(plan, task, stage, limit=free), image_bytes.get(stage, 0.0) / 2**20
+        probe, images = probe_of(plan, task, stage, limit), image_bytes.get(stage, 0.0) / 2**20
         if largest:
             yield _measured(probe, free / 2**20, images)
         else:

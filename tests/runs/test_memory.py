@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,13 @@ from typer.testing import Result
 
 from sfda_kit.adaptation.recipe_method import RecipeMethod
 from sfda_kit.bench.process import _end_of
+from sfda_kit.config.loading import load_config
 from sfda_kit.errors import RunError
 from sfda_kit.files import is_out_of_memory
 from sfda_kit.results.record import read_record
 from sfda_kit.runs import memory
-from sfda_kit.runs.memory import MemoryProbe, StageMemory
+from sfda_kit.runs.memory import MemoryProbe, StageMemory, probe_of
+from sfda_kit.runs.plan import plan_run
 
 from ..conftest import last_json
 
@@ -151,15 +155,51 @@ def test_a_real_limit_of_memory_ends_in_one_sentence(on_pairs: list[str], tmp_pa
     assert "Traceback" not in told
 
 
-@pytest.mark.slow
 @pytest.mark.needs_plugin("sfda-kit-shot")
-def test_memory_of_a_run_is_told_and_nothing_is_kept(sfda_kit: Call, on_pairs: list[str], tmp_path: Path) -> None:
-    small = ["--method", "shot", "--runs-dir", str(tmp_path / "runs"), "--memory", "--json"]
-    told = sfda_kit("run", *on_pairs, *small)
+def test_memory_of_a_run_is_told_and_nothing_is_kept(
+    sfda_kit: Call, on_pairs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda _: 1100 * 2**20)
+    fits_up_to(monkeypatch, 20)
+    asked = ["run", *on_pairs, "--method", "shot", "--runs-dir", str(tmp_path / "runs"), "--memory"]
+    told = sfda_kit(*asked, "--json")
     assert told.exit_code == 0, told.output
     stages = json.loads(told.output.strip().splitlines()[-1])["stages"]
-    assert [one["stage"] for one in stages] == ["source", "adaptation", "passes"]
-    assert [one["batch"] for one in stages] == [32, 16, 32]
-    assert all(100 < one["peak"] < 5000 for one in stages)
-    assert stages[1]["largest"] >= 16
+    assert [(one["stage"], one["batch"], one["peak"], one["largest"]) for one in stages] == [
+        ("source", 32, None, 31),
+        ("adaptation", 16, 260.0, 100),
+        ("passes", 32, None, 31),
+    ]
+    images = [one["images"] for one in stages]
+    assert 0 < images[2] < images[1] and images[0] > 0
+    shown = " ".join(sfda_kit(*asked).output.split())
+    assert "source 32 does not fit 0 31 source.batch_size" in shown
+    assert "adaptation 16 260 0 100 adapt.batch_size" in shown
+    assert "free for a process on this cpu" in shown
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
+@pytest.mark.parametrize("stage", ["source", "bridge", "adaptation", "passes"])
+def test_the_first_steps_of_each_stage_are_made(stage: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """In this process, which takes less time than one of its own."""
+    from sfda_kit.runs import memory_probe
+
+    model = {"backbone": "test_resnet", "image_size": 32, "bottleneck": 8}
+    plan = plan_run(load_config({"method": "tgkt", "model": model, "adapt": {"batch_size": 4}}))
+    task = {"source": "rgb@kv1", "target": "depth@kv1", "classes": ["a", "b"], "images": {"ti": 5}}
+    probe = probe_of(plan, task, stage)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asdict(probe)) + "\n"))
+    monkeypatch.setattr(memory_probe, "end_with_parent", lambda: None)
+    memory_probe.main()
+    assert float(capsys.readouterr().out) > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [0, 2**24])
+def test_a_process_of_its_own_measures_or_runs_out(limit: int) -> None:
+    plan = plan_run(load_config({"method": "source-only", "model": {"backbone": "test_resnet", "image_size": 32}}))
+    task = {"source": "rgb@kv1", "target": "depth@kv1", "classes": ["a", "b"], "images": {}}
+    peak = probe_of(plan, task, "passes", limit).peak()
+    assert peak is None if limit else peak is not None and peak > 100
