@@ -123,13 +123,6 @@ class StepSignals(_Signals):
         self._target_bank = target_bank
         self._statistics: list[BatchNormStatistics] | None = None
 
-    def parts(self, count: int) -> Iterator[tuple[float, StepSignals]]:
-        """Yield ``count`` parts of a step of which nothing was read yet, with their shares (``StepImages.parts``)."""
-        for share, images in self._images.parts(count):
-            part = copy.copy(self)
-            part._images = images
-            yield share, part
-
     @cached_property
     def bridge_signals(self) -> BridgeSignals:
         """The signals for the terms of the bridge's own objective, where a phase trains the bridge."""
@@ -283,6 +276,14 @@ class StepSignals(_Signals):
 
     def _bridge(self, role: str, images: Tensor) -> Tensor:
         return bridged(self._bridges[role], images)
+
+
+def step_parts(signals: StepSignals, count: int) -> Iterator[tuple[float, StepSignals]]:
+    """Yield ``count`` parts of a step of which nothing was read yet, with their shares (``StepImages.parts``)."""
+    for share, images in signals._images.parts(count):
+        part = copy.copy(signals)
+        part._images = images
+        yield share, part
 
 
 READABLE = frozenset(name for name in dir(StepSignals) if not name.startswith("_"))

@@ -64,8 +64,12 @@ def measure_normalisation(view: LabelledView, model: ModelConfig) -> Normalisati
 def channel_statistics(view: LabelledView) -> tuple[Any, Any]:
     """Return mean and standard deviation of each encoded channel, in [0, 1], from some images if over 4,000."""
     rows = torch.arange(0, len(view), max(1, len(view) // 2000))
-    firsts, seconds = zip(*(_moments(view.encoded(part)) for part in torch.split(rows, CPU_BATCH)), strict=True)
-    first, second = torch.cat(firsts).mean(0), torch.cat(seconds).mean(0)
+    # Small results between large values would keep the freed memory in pieces, so their place is made beforehand.
+    firsts, seconds = torch.empty(2, len(rows), 3, dtype=torch.float64)
+    for start in range(0, len(rows), CPU_BATCH):
+        some = slice(start, start + CPU_BATCH)
+        firsts[some], seconds[some] = _moments(view.encoded(rows[some]))
+    first, second = firsts.mean(0), seconds.mean(0)
     std = (second - first.square()).clamp_min(1e-6).sqrt()
     return tuple(float(v) for v in first), tuple(float(v) for v in std)
 
