@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +19,9 @@ from sfda_kit.config.models import ComputeConfig
 from sfda_kit.errors import UserError
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+CPU_BATCH = 32
+"""The most images that a CPU takes at a time without gradients. Larger batches take no less time and more memory:
+ResNet-18 at 224 px takes 216 MiB for 32 images and 1,922 MiB for 256 (``benchmarks/speed/passes.py``)."""
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 """The option numbers of ``mallopt`` in glibc."""
 
@@ -48,6 +53,29 @@ def choose_device(config: ComputeConfig) -> torch.device:
         reason = str(error).splitlines()[0]
         raise UserError(f"The device {config.device!r} is not available: {reason} Use --device cpu.") from None
     return device
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that a process can still take: of an accelerator, else of the computer, within its limits."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else []
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        sizes.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
+    with contextlib.suppress(OSError, ValueError):  # of a container; "max" where it has no limit
+        group = Path("/sys/fs/cgroup")
+        sizes.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return max(0, min(sizes, default=0))
+
+
+def return_freed_memory(device: torch.device) -> None:
+    """Give memory that was freed back to the system, so that other processes can take it."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def autocast(config: ComputeConfig, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

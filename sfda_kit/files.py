@@ -31,7 +31,7 @@ _REASONS = {
     errno.EEXIST: "a file of that name is in the way: choose another folder",
 }
 _USED_UP = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-_NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
+_NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc", "Cannot allocate memory")
 
 
 @contextmanager
@@ -95,10 +95,18 @@ def remove_unfinished_writes(folder: Path) -> None:
         left.unlink(missing_ok=True)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of Python or torch says that memory, or that of an accelerator, ran out."""
+    words = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(one in words for one in _NO_MEMORY)
+    )
+
+
 def scarcity(error: BaseException) -> SfdaKitError | None:
     """Return a message where memory or a disk was used up, wherever that was, else None."""
     words = str(error)
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(map(words.__contains__, _NO_MEMORY))):
+    if is_out_of_memory(error):
         return RunError(
             "There is not enough memory. Use a smaller batch or smaller images (--batch-size, --image-size), or end "
             "other programs, then run the same command with --resume."

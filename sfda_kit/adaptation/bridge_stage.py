@@ -83,9 +83,10 @@ class BridgeTraining:
             "seed": self.seed,
         }
 
-    def _train(self, bridge: Bridge, weights: dict[str, float], folder: Path) -> None:
+    def stage(self, bridge: Bridge, weights: dict[str, float]) -> TrainingStage:
+        """Return the training of ``bridge`` by the terms of its objective that have ``weights``."""
         objective = call(bridge, bridge.objective, self.source_network).to(self.target.device)
-        stage = TrainingStage(
+        return TrainingStage(
             name="bridge",
             epochs=self.epochs,
             steps=self._steps_per_epoch(),
@@ -98,6 +99,9 @@ class BridgeTraining:
             autocast=self.autocast,
             rate="bridge_training.lr",
         )
+
+    def _train(self, bridge: Bridge, weights: dict[str, float], folder: Path) -> None:
+        stage = self.stage(bridge, weights)
         bridge.train()
         checkpoint = Checkpoint(folder / "checkpoint.pt")
         for done in train_stage(stage, checkpoint, self.listener):

@@ -12,11 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from sfda_kit.adaptation.row_blocks import all_finite, by_row_blocks, zero_rows
+from sfda_kit.device import CPU_BATCH
 from sfda_kit.errors import RunError
-
-CPU_BATCH = 32
-"""The most images that a CPU takes at a time. Larger batches take no less time and more memory: ResNet-18 at 224 px
-takes 216 MiB for 32 images and 1,922 MiB for 256 (``benchmarks/speed/passes.py``)."""
 
 
 class ImageBatches(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -34,7 +33,7 @@ def prepare_context(
     listener: Listener,
     autocast: Callable[[], AbstractContextManager[Any]],
 ) -> AdaptationContext:
-    """Train or load the recipe's bridges, and build the context."""
+    """Train or load the recipe's bridges, and build the context, whose network that adapts is ``network`` itself."""
     config = plan.config
     source_network = frozen_copy(network)
     training = BridgeTraining(
@@ -58,7 +57,7 @@ def prepare_context(
         target=target,
         pairs=pairs,
         source_network=source_network,
-        network=copy.deepcopy(network).requires_grad_(True),
+        network=network.requires_grad_(True),
         input_bridge=bridges["input"],
         teacher_bridge=bridges.get("teacher"),
         checkpoint_dir=checkpoint_dir,

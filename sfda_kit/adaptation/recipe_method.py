@@ -16,7 +16,7 @@ from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.adaptation.joint_bridge import JointBridge
 from sfda_kit.adaptation.phase_optimizer import phase_optimizer
 from sfda_kit.adaptation.step_inputs import StepInputs, epoch_inputs
-from sfda_kit.adaptation.step_signals import StepSignals
+from sfda_kit.adaptation.step_signals import StepSignals, step_parts
 from sfda_kit.adaptation.target_memory import TargetMemory
 from sfda_kit.data.augmented_view import AugmentedView
 from sfda_kit.interfaces.method import EpochState, Method
@@ -127,6 +127,7 @@ class PhaseTraining:
             lr_factor=schedule(self.context.config.schedule, self.epochs * self.steps),
             seed=self.context.seed,
             autocast=self.context.autocast,
+            parts=lambda signals: step_parts(signals, self.context.config.accumulate),
         )
 
     def _modules(self) -> dict[str, nn.Module]:

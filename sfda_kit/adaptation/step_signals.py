@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -275,6 +276,14 @@ class StepSignals(_Signals):
 
     def _bridge(self, role: str, images: Tensor) -> Tensor:
         return bridged(self._bridges[role], images)
+
+
+def step_parts(signals: StepSignals, count: int) -> Iterator[tuple[float, StepSignals]]:
+    """Yield ``count`` parts of a step of which nothing was read yet, with their shares (``StepImages.parts``)."""
+    for share, images in signals._images.parts(count):
+        part = copy.copy(signals)
+        part._images = images
+        yield share, part
 
 
 READABLE = frozenset(name for name in dir(StepSignals) if not name.startswith("_"))

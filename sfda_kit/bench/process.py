@@ -14,6 +14,8 @@ from sfda_kit.interfaces.executor import Job, Outcome
 
 Process: TypeAlias = "subprocess.Popen[str]"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+KILLED = 9
+"""The number of the signal that ends a process at once."""
 LAST_WORDS = 2000
 """Number of characters kept from the end of a failed cell's output."""
 
@@ -45,7 +47,16 @@ def run_job(
             return Outcome(job.key, timed_out=timed_out)
         words.seek(0)
         said = words.read()[-LAST_WORDS:].strip()
-        return Outcome(job.key, said or f"its process ended with exit code {process.returncode}")
+        return Outcome(job.key, said or _end_of(process.returncode))
+
+
+def _end_of(code: int) -> str:
+    if code == -KILLED:
+        return (
+            "its process was killed, as a system does where memory runs out: give fewer --workers or a smaller batch, "
+            "and look with `sfda-kit run ... --memory` at what it takes"
+        )
+    return f"its process ended with exit code {code}"
 
 
 def _wait(process: Process, job: Job) -> bool:

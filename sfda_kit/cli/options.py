@@ -132,6 +132,15 @@ class AdaptationOptions(OptionGroup):
     bridge_epochs: Annotated[Whole, Setting("bridge_training.epochs", "Epochs of the bridge.", "1.5 times --epochs")]
     epochs: Annotated[Whole, Setting("adapt.epochs", "Epochs of the main phase.", "10; pretrained: 15")]
     batch_size: Annotated[Whole, Setting("adapt.batch_size", "Images in a step of the adaptation.", "64")]
+    accumulate: Annotated[Whole, Setting("adapt.accumulate", "Parts of a step; BatchNorm sees one at a time.", "1")]
+    checkpoint_activations: Annotated[
+        bool,
+        Setting(
+            "compute.checkpoint_activations",
+            "Compute activations twice: less memory, more time.",
+            flag="--checkpoint-activations",
+        ),
+    ] = False
     select: Annotated[Text, Setting("adapt.select.name", "Validator that picks the epoch, or last.", "last")]
     evaluate: Annotated[Text, Setting("adapt.evaluate", "Held-out images after every epoch, or at the last.", "every")]
     on_collapse: Annotated[Text, Setting("adapt.on_collapse", "If classes collapse: warn, stop or rollback.", "warn")]
@@ -163,8 +172,23 @@ class OutputOptions(OptionGroup):
     json: AsJson = False
 
 
+class MemoryOptions(OptionGroup):
+    panel = HELP_PANEL
+    memory: Annotated[bool, typer.Option("--memory", help="Run nothing; tell the memory and the batch that fits.")] = (
+        False
+    )
+
+
 class RunOptions(
-    BasicOptions, TaskOptions, ImageOptions, ModelOptions, SourceOptions, AdaptationOptions, PartOptions, OutputOptions
+    BasicOptions,
+    TaskOptions,
+    ImageOptions,
+    ModelOptions,
+    SourceOptions,
+    AdaptationOptions,
+    PartOptions,
+    OutputOptions,
+    MemoryOptions,
 ):
     """All of them."""
 

@@ -29,12 +29,24 @@ def run(chosen: options.RunOptions) -> None:
 
     with flags.json_on_failure(chosen.json, chosen.method, chosen.runs_dir):
         wanted = flags.configuration(options.given(chosen), chosen.config, chosen.set_)
+        if chosen.memory:
+            _tell_memory(wanted, chosen.json)
+            return
         record = execute(
             wanted, chosen.runs_dir, chosen.resume, chosen.json, chosen.tracker or (), profile=chosen.profile
         )
         show_next(notices(chosen.json), record)
     if chosen.json:
         flags.print_json(record.summary())
+
+
+def _tell_memory(config: RunConfig, json: bool) -> None:
+    from sfda_kit.cli.memory_table import show_memory
+    from sfda_kit.cli.output import results
+
+    found = show_memory(results(json), config)
+    if json:
+        flags.print_json({"stages": found})
 
 
 def execute(

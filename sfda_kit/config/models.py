@@ -258,6 +258,9 @@ class AdaptConfig(DigestStableModel, _Strict):
     installed one). ``on_collapse``: what happens when predicted classes collapse. ``evaluate``: whether the held-out
     images are read after ``every`` epoch, which the oracle epoch and the regret need, or once, for the result
     (``last``). ``evaluation_batch_size``: the most images of a pass without gradients; a CPU takes 32 at a time.
+
+    ``accumulate``: in how many parts the passes of a step of a recipe are made; their gradients are added. It takes the
+    memory of one part. Terms over a whole batch, and BatchNorm, see one part at a time, so this changes the result.
     """
 
     _later_keys: ClassVar[tuple[str, ...]] = (
@@ -267,6 +270,7 @@ class AdaptConfig(DigestStableModel, _Strict):
         "schedule",
         "drop_last",
         "evaluate",
+        "accumulate",
     )
 
     epochs: int = Field(default=10, ge=1)
@@ -287,6 +291,7 @@ class AdaptConfig(DigestStableModel, _Strict):
     schedule: Literal["inverse", "constant", "cosine"] = "inverse"
     drop_last: bool = True
     evaluate: Literal["every", "last"] = "every"
+    accumulate: int = Field(default=1, ge=1)
 
     @field_validator("steps_per_epoch", mode="before")
     @classmethod
@@ -308,15 +313,18 @@ class ComputeConfig(DigestStableModel, _Strict):
     ``precision`` of the passes; losses, statistics and banks are float32 in any case. ``auto`` becomes ``bf16`` or
     ``fp32`` before the run begins. ``pictures``: whether images of the data and diagrams are kept in the run folder.
     ``deterministic``: use only operations of torch that always give the same numbers; one that does not stops the run.
+    ``checkpoint_activations``: backward passes compute the values inside each block of a backbone again instead of
+    holding them. That takes less memory and more time, and gives the same weights.
     """
 
-    _later_keys: ClassVar[tuple[str, ...]] = ("pictures", "deterministic")
+    _later_keys: ClassVar[tuple[str, ...]] = ("pictures", "deterministic", "checkpoint_activations")
 
     device: str = "auto"
     precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
     threads: int | None = Field(default=None, ge=1)
     pictures: bool = True
     deterministic: bool = False
+    checkpoint_activations: bool = False
 
 
 class RunConfig(DigestStableModel, _Strict):

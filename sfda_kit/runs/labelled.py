@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfda_kit.data.task import Task, build_task
 from sfda_kit.events import Listener, logged, reading_progress
 from sfda_kit.models.module_factories import trust_backbone
+from sfda_kit.plugins.modalities import modality
 from sfda_kit.results.journal import in_run_folder
 from sfda_kit.results.record import Record
 from sfda_kit.results.store import RunFolder
@@ -18,6 +19,7 @@ from sfda_kit.source.source_cards import load_joint_card
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
+    from sfda_kit.runs.memory import StageMemory
     from sfda_kit.runs.plan import Plan
 
 
@@ -62,6 +64,26 @@ def run_plan(plan: Plan, runs_dir: Path, resume: bool, listener: Listener, track
         return LabelledRun(plan, task, identity, folder, tell, following).go()
 
     return in_run_folder(runs_dir, run_label(plan.config), identity, resume, listener, work)
+
+
+def memory_of_run(plan: Plan, *, largest: bool = True) -> Iterator[StageMemory]:
+    """Yield what each stage of a run takes of memory, without a run: nothing is trained or kept.
+
+    ``largest``: find the largest batch that fits too, which takes as long again.
+    """
+    from sfda_kit.data.views import stored_size
+    from sfda_kit.runs.memory import memory_of
+
+    plan.check()
+    task = build_task(plan.dataset, plan.config.dataset)
+    size = stored_size(plan.config.model.image_size)
+    kinds = {"source": task.source.modality, "target": task.target.modality}
+    each = {role: size**2 * modality(kind).dtypes[0].itemsize * modality(kind).channels for role, kind in kinds.items()}
+    count = {part: len(rows) for part, rows in task.rows.items()}
+    target = (count["target-train"] + count["target-test"]) * each["target"]
+    pairs = count["ti"] * sum(each.values())
+    images = {"source": count["source"] * each["source"], "adaptation": target + pairs, "bridge": target + pairs}
+    yield from memory_of(plan, describe_task(task, plan.config), images | {"passes": target}, largest)
 
 
 def run_label(config: RunConfig) -> str:

@@ -126,6 +126,11 @@ class MethodPlan:
                 f"The method {self.component.name!r} has no option {key!r}: the options of a recipe are those of its "
                 "parts (--set recipe.aligners.NAME.options.KEY=VALUE)."
             )
+        if self.config.adapt.accumulate > 1 and (self.has_own_loop or self.labelled):
+            raise UserError(
+                f"The method {self.component.name!r} has a loop of its own, which makes no parts of a step: leave out "
+                "--accumulate, and give a smaller --batch-size to save memory."
+            )
         check_parts(self.recipe, self.config, self.method())
         required(self.config.adapt)
 
@@ -243,6 +248,10 @@ def with_precision(config: RunConfig) -> RunConfig:
 def check_parts(recipe: Recipe, config: RunConfig, method: Method) -> None:
     """Build each part once on an untrained network, so that errors are found before any work."""
     network = _untrained(config)
+    if config.compute.checkpoint_activations:
+        from sfda_kit.models.recomputed import recompute_activations
+
+        recompute_activations(network)
     for role, bridge in recipe.bridges().items():
         _check_bridge(bridge, is_joint=role == recipe.joint_bridge)
     for phase in recipe.phases:

@@ -173,7 +173,17 @@ def _train(
     groups = torch.unique(torch.tensor(task.groups("source")), return_inverse=True)[1]
     _refuse_too_few(task, *hold_out(groups, config.source.held_out, config.seed, view.labels))
     network, accuracy, count = train_network(
-        view, groups, config.model, config.source, len(task.classes), config.seed, folder, listener, autocast, weights
+        view,
+        groups,
+        config.model,
+        config.source,
+        len(task.classes),
+        config.seed,
+        folder,
+        listener,
+        autocast,
+        config.compute.checkpoint_activations,
+        weights,
     )
     card = SourceCard(
         model=config.model.model_copy(update={"backbone_weights": weights.name}) if weights else config.model,

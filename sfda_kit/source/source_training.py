@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from sfda_kit.data.augment import color_jitter
 from sfda_kit.data.views import LabelledView, Normalisation
+from sfda_kit.device import CPU_BATCH
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event, Listener
 from sfda_kit.metrics import accuracy
 from sfda_kit.models.network import Network, build_network
+from sfda_kit.models.recomputed import recompute_activations
 from sfda_kit.source.filling import fill_backbone
 from sfda_kit.source.held_out import Course, hold_out
 from sfda_kit.training.checkpoint import Checkpoint
@@ -74,14 +76,20 @@ def measure_normalisation(
 def channel_statistics(view: LabelledView) -> tuple[Any, Any]:
     """Return mean and standard deviation of each encoded channel, in [0, 1], from some images if over 4,000."""
     rows = torch.arange(0, len(view), max(1, len(view) // 2000))
-    # The CPU sums in double precision, which not every accelerator supports.
-    moments = []
-    for part in torch.split(rows, 256):
-        chunk = view.encoded(part).cpu().double()
-        moments.append(torch.stack([chunk.mean(dim=(2, 3)), chunk.square().mean(dim=(2, 3))]))
-    first, second = torch.cat(moments, dim=1).mean(dim=1)
+    # Small results between large values would keep the freed memory in pieces, so their place is made beforehand.
+    firsts, seconds = torch.empty(2, len(rows), 3, dtype=torch.float64)
+    for start in range(0, len(rows), CPU_BATCH):
+        some = slice(start, start + CPU_BATCH)
+        firsts[some], seconds[some] = _moments(view.encoded(rows[some]))
+    first, second = firsts.mean(0), seconds.mean(0)
     std = (second - first.square()).clamp_min(1e-6).sqrt()
     return tuple(float(v) for v in first), tuple(float(v) for v in std)
+
+
+def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean of values and of squares for each channel, both (B, 3)."""
+    exact = images.cpu().double()  # the CPU sums in double precision, which not every accelerator supports
+    return exact.mean(dim=(2, 3)), exact.square_().mean(dim=(2, 3))
 
 
 def train_network(
@@ -94,11 +102,13 @@ def train_network(
     folder: Path,
     listener: Listener,
     autocast: Callable[[], AbstractContextManager[Any]],
+    recomputes: bool = False,
     weights: LocatedWeights | None = None,
 ) -> tuple[Network, float, int]:
     """Train on ``view`` (normalised), with a backbone that begins with ``weights`` where they are given.
 
-    Returns the network, its held-out accuracy in percent and the held-out count.
+    Returns the network, its held-out accuracy in percent and the held-out count. ``recomputes``: backward passes
+    compute activations again (``models/recomputed.py``).
     """
     rows, held_out = hold_out(groups, config.held_out, seed, view.labels)
     seeded_generator(seed, "source-initialisation")
@@ -106,6 +116,8 @@ def train_network(
     if weights:
         listener(Event("notice", "source", {"text": fill_backbone(network, weights)}))
     network = network.to(view.device)
+    if recomputes:
+        recompute_activations(network)
     trainer = SupervisedTrainer(network, view, rows, config, seed, autocast)
     course = Course(trainer.epochs, network if config.keeps_best else None).to(view.device)
     checkpoint = Checkpoint(folder / "checkpoint.pt")
@@ -180,7 +192,8 @@ class SupervisedTrainer:
     def accuracy(self, rows: Tensor) -> float:
         """Return the accuracy on ``rows`` in percent, with the test transform."""
         self.network.eval()
-        logits = torch.cat([self.network(self.view.batch(part)).logits for part in torch.split(rows, 256)])
+        size = CPU_BATCH if self.view.device.type == "cpu" else 256
+        logits = torch.cat([self.network(self.view.batch(part)).logits for part in torch.split(rows, size)])
         return accuracy(logits.argmax(1).cpu().numpy(), self.view.labels[rows].numpy())
 
     def _optimizer(self) -> torch.optim.Optimizer:

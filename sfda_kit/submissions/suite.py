@@ -13,7 +13,7 @@ from sfda_kit.errors import UserError
 from sfda_kit.source.backbone_weights import portable_name
 from sfda_kit.submissions.layout import SuiteName
 
-NOT_COMPARED = {"device", "threads", "pictures", "deterministic"}
+NOT_COMPARED = {"device", "threads", "pictures", "deterministic", "checkpoint_activations"}
 """The settings of ``compute`` that change a result by no more than rounding; its precision is compared."""
 
 

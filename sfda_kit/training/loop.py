@@ -20,6 +20,11 @@ from sfda_kit.training.optimizers import Optimizer
 
 Term = tuple[float, Callable[[Any], Tensor]]
 
+
+def _whole(signals: Any) -> Iterator[tuple[float, Any]]:
+    yield 1.0, signals
+
+
 FEWEST_STEPS = 10
 """The least steps of an epoch of adaptation or of a bridge by default, because very few steps train nothing."""
 
@@ -30,7 +35,8 @@ class TrainingStage:
 
     ``modules``: everything that a checkpoint holds; ``signals(epoch, generator)``: yields one object per step, which
     each term turns into a scalar; ``terms``: weight and function by name; ``lr_factor(progress)``: factor on the
-    initial rate of each group, progress in [0, 1); ``rate``: the key of that rate in the configuration, for messages.
+    initial rate of each group, progress in [0, 1); ``rate``: the key of that rate in the configuration, for messages;
+    ``parts(signals)``: yields parts of a step with their shares of it, whose gradients are added before the step.
     """
 
     name: str
@@ -44,6 +50,7 @@ class TrainingStage:
     seed: int
     autocast: Callable[[], Any]
     rate: str = "adapt.lr"
+    parts: Callable[[Any], Iterator[tuple[float, Any]]] = _whole
 
 
 def train_stage(stage: TrainingStage, checkpoint: Checkpoint, listener: Listener) -> Iterator[int]:
@@ -73,20 +80,24 @@ def _device(stage: TrainingStage) -> torch.device:
 
 def _train_epoch(stage: TrainingStage, epoch: int, listener: Listener, scaler: torch.amp.GradScaler) -> None:
     generator = seeded_generator(stage.seed, stage.name, epoch)
+    stage.optimizer.zero_grad(set_to_none=True)
     for step, signals in enumerate(stage.signals(epoch, generator)):
         progress = (epoch * stage.steps + step) / (stage.epochs * stage.steps)
         for group in stage.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * stage.lr_factor(progress)
-        with stage.autocast(), region("loss terms"):
-            losses = {name: weight * term(signals) for name, (weight, term) in stage.terms.items()}
-            total = torch.stack(list(losses.values())).sum()
-        values = _finite(losses, stage, epoch, step)
-        stage.optimizer.zero_grad(set_to_none=True)
-        with region("backward pass"):
-            scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+        values = dict.fromkeys(stage.terms, 0.0)
+        for share, part in stage.parts(signals):
+            with stage.autocast(), region("loss terms"):
+                losses = {name: weight * term(part) for name, (weight, term) in stage.terms.items()}
+                total = share * torch.stack(list(losses.values())).sum()
+            for name, value in _finite(losses, stage, epoch, step).items():
+                values[name] += share * value
+            with region("backward pass"):
+                scaler.scale(total).backward()  # type: ignore[no-untyped-call]
         with region("optimiser"):
             scaler.step(stage.optimizer)  # type: ignore[arg-type]  # of an optimiser it needs no more
             scaler.update()
+        stage.optimizer.zero_grad(set_to_none=True)  # no gradient lies beside the next passes or the evaluation
         listener(Event("step", stage.name, {"epoch": epoch, "step": step, "terms": values}))
 
 

@@ -40,6 +40,8 @@ GIVEN: dict[str, Any] = {
     "evaluate": "last",
     "precision": "bf16",
     "deterministic": True,
+    "checkpoint_activations": True,
+    "accumulate": 7,
     "aligner": ["infomax", "bn-stats=0.5"],
 }
 """What a user may give; every other option takes a name."""
@@ -100,13 +102,14 @@ def test_what_is_not_given_is_no_setting() -> None:
 
 
 def test_each_command_offers_what_it_can_use() -> None:
-    of_runs = {"runs_dir", "resume", "tracker", "profile", "json"}
+    of_runs = {"runs_dir", "resume", "tracker", "profile", "json", "memory"}
     own = {"target_dir", "ti_dir", "modality", "model"}
     assert set(options.SETTINGS) | of_runs | {"config", "set_"} == names("run")
     assert names("adapt") - names("run") == own
     assert names("run") - names("adapt") == {
         *("dataset", "data_root", "source", "target", "split", "tr_classes", "ti_classes", "split_seed"),
         *("shares", "group_pattern", "backbone", "pretrained", "image_size", "source_epochs", "evaluate"),
+        "memory",
     }
     assert names("run") - names("ablate") == {
         "seed",
@@ -116,6 +119,7 @@ def test_each_command_offers_what_it_can_use() -> None:
         "resume",
         "json",
         "profile",
+        "memory",
     }
     assert names("source train") - names("run") == {"out"}
     assert {"method", "source_card", "epochs", "labeler"} & names("source train") == set()

@@ -21,7 +21,7 @@ from sfda_kit.models.network import build_network
 from sfda_kit.plugins.modalities import modality
 from sfda_kit.source import source_training
 from sfda_kit.source.held_out import Course
-from sfda_kit.source.source_training import EVALUATIONS, SupervisedTrainer, train_network
+from sfda_kit.source.source_training import EVALUATIONS, SupervisedTrainer, channel_statistics, train_network
 
 MODEL = ModelConfig(backbone="test_resnet", image_size=32, bottleneck=8)
 SIDE, CLASSES, IMAGES = 32, 3, 30
@@ -245,3 +245,20 @@ def test_the_defaults_of_both_presets_are_counted_in_steps():
     pretrained = load_config({"method": "source-only", "preset": "pretrained"}).source
     assert scratch.epochs is None and scratch.steps == 1500 and scratch.keeps_best
     assert pretrained.epochs is None and pretrained.backbone_lr_factor < 1 and pretrained.keeps_best
+
+
+def test_statistics_of_channels_hold_few_images_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, seen = view(), list[int]()
+    exact = whole.encoded(torch.arange(len(whole))).double()
+    monkeypatch.setattr("sfda_kit.source.source_training.CPU_BATCH", 5)
+    encoded = whole.encoded
+
+    def noted(rows: torch.Tensor) -> torch.Tensor:
+        seen.append(len(rows))
+        return encoded(rows)
+
+    monkeypatch.setattr(whole, "encoded", noted)
+    mean, std = channel_statistics(whole)
+    assert max(seen) == 5
+    torch.testing.assert_close(torch.tensor(mean).double(), exact.mean(dim=(0, 2, 3)), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(torch.tensor(std).double(), exact.std(dim=(0, 2, 3), correction=0), rtol=1e-4, atol=1e-6)

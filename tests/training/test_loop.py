@@ -70,6 +70,20 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path, stop_after: in
     assert weights(again) == weights(whole)
 
 
+def test_no_gradient_lies_beside_the_passes_of_a_step_or_the_evaluation(tmp_path: Path):
+    """They take as much memory as the weights."""
+    trained: list[TrainingStage] = []
+
+    def term(images: Any) -> Any:
+        layer = trained[0].modules["layer"]
+        assert all(parameter.grad is None for parameter in layer.parameters())
+        return layer(images).square().mean()
+
+    trained.append(stage(2, term))
+    for _ in train_stage(trained[0], Checkpoint(tmp_path / "toy.pt"), silent):
+        assert all(parameter.grad is None for parameter in trained[0].modules["layer"].parameters())
+
+
 def test_a_resumed_stage_takes_its_rate_from_the_configuration(tmp_path: Path):
     """So a run that was rolled back goes on with a lower one, and what the optimiser remembers stays."""
     running = train_stage(stage(2), checkpoint := Checkpoint(tmp_path / "toy.pt"), silent)
