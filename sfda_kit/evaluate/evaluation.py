@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sfda_kit.adaptation.feature_bank import FeatureBank, fill_bank
 from sfda_kit.adaptation.information import entropy
-from sfda_kit.metrics import accuracy, calibration_error, confusion, mean_class_accuracy
+from sfda_kit.metrics import accuracy, auroc, calibration_error, confusion, mean_class_accuracy
 from sfda_kit.profiling import region
 
 if TYPE_CHECKING:
@@ -23,10 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """This holds probabilities (N, K) and predictions (N,) of one model on one view, and computes scores in percent."""
+    """This holds the outputs of one model on one view: ``logits`` and ``probabilities`` (N, K), ``predictions`` (N,).
+
+    It computes scores in percent.
+    """
 
     view: EvaluationView
+    logits: NDArray[np.float32]
     probabilities: NDArray[np.float32]
+
+    @classmethod
+    def of_bank(cls, view: EvaluationView, bank: FeatureBank) -> Evaluated:
+        """Return what a model answers in ``bank`` to the images of ``view``, row by row."""
+        return cls(view, bank.logits.cpu().numpy(), bank.probabilities.cpu().numpy())
 
     @property
     def predictions(self) -> NDArray[np.int64]:
@@ -34,13 +43,17 @@ class Evaluated:
         return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
     def scores(self) -> dict[str, float]:
-        """Return accuracy, mean_class_accuracy and calibration_error in percent."""
+        """Return accuracy, mean_class_accuracy, calibration_error and auroc in percent.
+
+        There is no auroc where all images have the same label.
+        """
         labels = self.view.labels.numpy()
+        area = auroc(self.probabilities, labels)
         return {
             "accuracy": accuracy(self.predictions, labels),
             "mean_class_accuracy": mean_class_accuracy(self.predictions, labels),
             "calibration_error": calibration_error(self.probabilities, labels),
-        }
+        } | ({} if area is None else {"auroc": area})
 
     def confusion(self) -> NDArray[np.int64]:
         """Return the counts (K, K), with true classes as rows and predicted classes as columns."""
@@ -65,12 +78,12 @@ class Evaluator:
         with region("held-out images"):
             heldout = self._fill(model, "heldout")
         return self.transductive(bank or self._fill(model, "transductive")) | {
-            "heldout": Evaluated(self.views["heldout"], heldout.probabilities.cpu().numpy())
+            "heldout": Evaluated.of_bank(self.views["heldout"], heldout)
         }
 
     def transductive(self, bank: FeatureBank) -> dict[str, Evaluated]:
         """Evaluate the answers in ``bank`` to the training images. No pass is needed."""
-        return {"transductive": Evaluated(self.views["transductive"], bank.probabilities.cpu().numpy())}
+        return {"transductive": Evaluated.of_bank(self.views["transductive"], bank)}
 
     def _fill(self, model: nn.Module, part: str) -> FeatureBank:
         return fill_bank(model, self.views[part].images, *self.reading)

@@ -22,6 +22,9 @@ METRICS: dict[str, str] = {
 }
 """Every metric of a row, with the name that people read."""
 
+LATER_METRICS: dict[str, str] = {"heldout_auroc": "AUROC, held out", "transductive_auroc": "AUROC, transductive"}
+"""Metrics that records of older versions do not have. They are shown where a row of the board has them."""
+
 RANKING_METRICS = tuple(METRICS)[:4]
 """The metrics that a board can be ranked by."""
 
@@ -282,6 +285,12 @@ class Board:
     overall_note: str
     records: int
     notices: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """The metrics to show, with the names that people read: ``METRICS``, and later ones that any row has."""
+        had = {name for table in self.tables for row in table.rows for name in row.metrics}
+        return METRICS | {name: text for name, text in LATER_METRICS.items() if name in had}
 
     @property
     def synthetic(self) -> bool:

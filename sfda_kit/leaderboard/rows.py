@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from sfda_kit.config.digest import digest
-from sfda_kit.leaderboard.board import METRICS, BoardRow, SeedResult, Spread
+from sfda_kit.leaderboard.board import LATER_METRICS, METRICS, BoardRow, SeedResult, Spread
 from sfda_kit.leaderboard.comparable import BoardCandidate
 from sfda_kit.leaderboard.entries import SOURCE_ONLY, Entry, TableKey
 from sfda_kit.leaderboard.ranking import Ranking
@@ -85,7 +85,7 @@ def spreads(metrics: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
     """Return mean and spread of each metric that every run has."""
     return {
         name: spread([found[name] for found in metrics])
-        for name in METRICS
+        for name in (*METRICS, *LATER_METRICS)
         if metrics and all(name in found for found in metrics)
     }
 

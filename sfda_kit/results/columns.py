@@ -16,7 +16,7 @@ class QueryColumn(NamedTuple):
 SCORES = tuple(
     f"{part}_{score}"
     for part in ("transductive", "heldout")
-    for score in ("accuracy", "mean_class_accuracy", "calibration_error")
+    for score in ("accuracy", "mean_class_accuracy", "calibration_error", "auroc")
 )
 
 RUNS: dict[str, QueryColumn] = {
@@ -72,6 +72,7 @@ PREDICTIONS: dict[str, str] = {
     "prediction": "VARCHAR",
     "source_only_prediction": "VARCHAR",
     "probabilities": "FLOAT[]",
+    "logits": "FLOAT[]",
 }
 
 

@@ -1,4 +1,8 @@
-"""Per-sample predictions as a parquet file, from which every score can be recomputed."""
+"""Per-sample predictions as a parquet file, from which every score can be recomputed.
+
+``logits`` are float16: 2 bytes for each image and class beside the 4 of ``probabilities``. Files of older versions have
+no such column.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sfda_kit.files import atomic
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sfda_kit.evaluate.evaluation import Evaluated
 
 
@@ -21,7 +28,10 @@ def write_predictions(
     source_only: Mapping[str, Evaluated],
     classes: Sequence[str],
 ) -> None:
-    """Write ``predictions.parquet``: part, name, group, label, prediction, source_only_prediction, probabilities."""
+    """Write ``predictions.parquet``.
+
+    Its columns: part, name, group, label, prediction, source_only_prediction, probabilities, logits.
+    """
     tables = [_table(part, result, source_only[part], classes) for part, result in adapted.items()]
     with atomic(folder / "predictions.parquet") as work:
         pq.write_table(pa.concat_tables(tables), work, compression="zstd")
@@ -43,5 +53,13 @@ def _table(part: str, adapted: Evaluated, source_only: Evaluated, classes: Seque
             "prediction": by_name(adapted.predictions.tolist()),
             "source_only_prediction": by_name(source_only.predictions.tolist()),
             "probabilities": pa.array(adapted.probabilities.tolist(), pa.list_(pa.float32())),
+            "logits": _half_precision(adapted.logits),
         }
     )
+
+
+def _half_precision(logits: NDArray[np.float32]) -> pa.Array:
+    """Return the rows of ``logits`` (N, K) as lists of float16; what is too large for it becomes its largest number."""
+    largest = np.finfo(np.float16).max
+    halves = logits.clip(-largest, largest).astype(np.float16)
+    return pa.array(list(halves), pa.list_(pa.float16()))

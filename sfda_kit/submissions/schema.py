@@ -23,7 +23,7 @@ Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,60}$"
 
 
 class Scores(StrictModel):
-    """Scores are six values in percent."""
+    """Scores are values in percent. Records of older versions have no ``auroc``."""
 
     transductive_accuracy: Percent
     transductive_mean_class_accuracy: Percent
@@ -31,6 +31,8 @@ class Scores(StrictModel):
     heldout_accuracy: Percent
     heldout_mean_class_accuracy: Percent
     heldout_calibration_error: Percent
+    transductive_auroc: Percent | None = None
+    heldout_auroc: Percent | None = None
 
 
 class FinalScores(Scores):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 
-from sfda_kit.leaderboard.board import METRICS, Board, BoardRow, TaskTable
+from sfda_kit.leaderboard.board import Board, BoardRow, TaskTable
 from sfda_kit.leaderboard.render.words import plain
 
 COSTS = ("wall_s", "peak_memory_mb", "trained_parameters")
@@ -18,17 +19,18 @@ def csv_text(board: Board) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     facts = ["table", "task", "network", "synthetic", "method", "kind", "rank", "tied", "seeds", "marks"]
-    figures = [f"{name}_{part}" for name in METRICS for part in ("mean", "std")]
+    metrics = list(board.metrics)
+    figures = [f"{name}_{part}" for name in metrics for part in ("mean", "std")]
     compared = [f"{side}_{bound}" for side in ("minus_best", "minus_source") for bound in BOUNDS]
     writer.writerow([*facts, *figures, *compared, "gap_closed", *COSTS, "failures", "data", "sfda_kit", "torch"])
     for table in board.tables:
         for row in table.rows:
-            writer.writerow(_cells(table, row))
+            writer.writerow(_cells(table, row, metrics))
     return file.getvalue()
 
 
-def _cells(table: TaskTable, row: BoardRow) -> list[object]:
-    found = [row.metrics.get(name) for name in METRICS]
+def _cells(table: TaskTable, row: BoardRow, metrics: Sequence[str]) -> list[object]:
+    found = [row.metrics.get(name) for name in metrics]
     figures = [value for one in found for value in ((one.mean, one.std) if one else (None, None))]
     sides = [row.versus_best, row.versus_source]
     compared = [getattr(side, bound) if side else None for side in sides for bound in BOUNDS]

@@ -73,6 +73,7 @@ def columns(metric: str) -> list[TableColumn]:
         TableColumn("minus best", lambda row: interval(row.versus_best)),
         TableColumn("seeds", lambda row: str(len(row.seeds))),
         *(TableColumn(METRICS[name], partial(_spread_of, name)) for name in others),
+        TableColumn("AUROC", partial(_spread_of, f"{metric.partition('_')[0]}_auroc")),
         TableColumn("minus source", lambda row: interval(row.versus_source)),
         TableColumn("gap closed", lambda row: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %"),
         TableColumn("calibration error", partial(_spread_of, "heldout_calibration_error")),

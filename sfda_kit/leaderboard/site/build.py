@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, NamedTuple
 
-from sfda_kit.leaderboard.board import MARKS, METRICS
+from sfda_kit.leaderboard.board import MARKS
 from sfda_kit.leaderboard.site.folder import replaced
 from sfda_kit.leaderboard.site.methods import MethodPage, method_pages
 from sfda_kit.leaderboard.site.names import page_name
@@ -68,7 +68,7 @@ def build_site(board: Board, runs: Sequence[StoredRun], out: Path) -> Path:
     methods = method_pages(board, runs)
     with replaced(out) as folder, without_collections():
         _copy_assets(folder)
-        pages = Pages(folder, board=board, metrics=METRICS, marks=MARKS, methods=methods, known=_known(runs))
+        pages = Pages(folder, board=board, metrics=board.metrics, marks=MARKS, methods=methods, known=_known(runs))
         _write_board(pages, board, runs)
         _write_methods(pages, methods.values())
         _write_runs(pages, board, runs)
