@@ -39,7 +39,8 @@ class Cell:
     @property
     def name(self) -> str:
         """A name for people to read."""
-        return f"{self.method}, {self.task}, {self.model}, seed {self.seed}"
+        fold = self.config.dataset.fold
+        return f"{self.method}, {self.task}, {self.model}, {'' if fold is None else f'fold {fold}, '}seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -101,16 +102,19 @@ def expand(suite: Suite, root: Path | None = None) -> list[Cell]:
     """
     found = data_root(suite, root)
     common = merge_settings(suite.settings, {"dataset": {"root": str(found)}}) if found else suite.settings
-    order = product(suite.methods, suite.tasks, suite.models, suite.seeds)
+    folds = range(suite.folds) if suite.folds else (None,)
+    order = product(suite.methods, suite.tasks, suite.models, folds, suite.seeds)
     return [_cell(suite, common, *place) for place in order]
 
 
-def _cell(suite: Suite, common: Mapping[str, Any], method: str, task: str, model: str, seed: int) -> Cell:
+def _cell(
+    suite: Suite, common: Mapping[str, Any], method: str, task: str, model: str, fold: int | None, seed: int
+) -> Cell:
     layers: list[Mapping[str, Any]] = [
         suite.tasks[task],
         merge_settings({"model": {"backbone": model}}, suite.models[model]),
         {"method": method, **suite.methods[method]},
-        {"seed": seed},
+        {"seed": seed} if fold is None else {"seed": seed, "dataset": {"fold": fold}},
     ]
     settings = dict(common)
     for layer in layers:

@@ -37,6 +37,7 @@ class Suite(BaseModel):
     ``tasks``: settings by the task's name. ``methods``: names of methods, or a name for the row and settings with a key
     ``method``. ``models``: names of timm backbones, or a name and settings. ``settings``: those of every cell; those of
     its task, model and method win, the later over the earlier. ``data_root`` may contain environment variables.
+    ``folds``: each cell runs on the folds 0 to N - 1 of the fold file of its data (``dataset.folds``), with each seed.
     ``version`` changes whenever a result may change. ``grid``: parts and weights to vary (``bench/grid.py``).
     ``expanded`` adds its variants to ``methods``, which may be left out where there is a grid.
     """
@@ -51,6 +52,7 @@ class Suite(BaseModel):
     methods: Named = {}
     models: Named = {"resnet10t": {}}
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
+    folds: int | None = Field(default=None, ge=1)
     settings: dict[str, Any] = {}
     data_root: str | None = None
     timeout_minutes: float | None = Field(default=None, gt=0)

@@ -61,25 +61,28 @@ class Evaluated:
 
 
 class Evaluator:
-    """An evaluator scores a model on the transductive (unlabelled training) and the held-out target images."""
+    """An evaluator scores a model on the transductive (unlabelled training) and the held-out target images.
+
+    ``heldout`` is None where the protocol holds nothing out; there are no held-out scores then.
+    """
 
     def __init__(
         self,
         transductive: EvaluationView,
-        heldout: EvaluationView,
+        heldout: EvaluationView | None,
         batch_size: int,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
-        self.views = {"transductive": transductive, "heldout": heldout}
+        self.views = {"transductive": transductive} | ({} if heldout is None else {"heldout": heldout})
         self.reading = batch_size, autocast
 
     def evaluate(self, model: nn.Module, bank: FeatureBank | None = None) -> dict[str, Evaluated]:
         """Evaluate ``model`` on both parts; a given ``bank`` saves the pass over the training images."""
-        with region("held-out images"):
-            heldout = self._fill(model, "heldout")
-        return self.transductive(bank or self._fill(model, "transductive")) | {
-            "heldout": Evaluated.of_bank(self.views["heldout"], heldout)
-        }
+        found = {}
+        if "heldout" in self.views:
+            with region("held-out images"):
+                found["heldout"] = Evaluated.of_bank(self.views["heldout"], self._fill(model, "heldout"))
+        return self.transductive(bank or self._fill(model, "transductive")) | found
 
     def transductive(self, bank: FeatureBank) -> dict[str, Evaluated]:
         """Evaluate the answers in ``bank`` to the training images. No pass is needed."""

@@ -29,6 +29,8 @@ RUNS: dict[str, QueryColumn] = {
     "source": QueryColumn(("task", "source")),
     "target": QueryColumn(("task", "target")),
     "split": QueryColumn(("config", "dataset", "split")),
+    "fold": QueryColumn(("task", "folds", "fold"), "BIGINT"),
+    "protocol": QueryColumn(("task", "protocol")),
     "encoding": QueryColumn(("task", "encoding", "name")),
     "backbone": QueryColumn(("config", "model", "backbone")),
     "pretrained": QueryColumn(("config", "model", "pretrained"), "BOOLEAN"),
