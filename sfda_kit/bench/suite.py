@@ -62,6 +62,8 @@ class Suite(BaseModel):
     def _has_methods(self) -> Suite:
         if not self.methods and self.grid is None:
             raise ValueError("a suite needs `methods`, or a `grid` of parts and weights")
+        if self.folds and self.grid:
+            raise ValueError("a grid is compared on one split: leave `folds` out, or set dataset.fold in `settings`")
         return self
 
     def expanded(self) -> Suite:

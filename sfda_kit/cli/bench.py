@@ -150,7 +150,7 @@ def list_() -> None:
     table = table_of("name", "cells", "what it is")
     for name in shipped_suites():
         suite = load_suite(name)
-        cells = len(suite.tasks) * len(suite.methods) * len(suite.models) * len(suite.seeds)
+        cells = len(suite.tasks) * len(suite.methods) * len(suite.models) * len(suite.seeds) * (suite.folds or 1)
         table.add_row(name, str(cells), suite.title)
     print_table(results(), table)
 

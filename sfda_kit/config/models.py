@@ -54,9 +54,11 @@ class DatasetConfig(DigestStableModel, _Strict):
     use, or one for each sensor (``mm,centikelvin``). ``ti_pairs`` and ``target_images`` (training images of the target;
     the test images stay) ask for fewer images than there are, for studies: see ``data/subsample.py``.
 
-    ``fold``: take the parts from a fold file instead of ``split_seed`` and ``shares`` (``data/fold_file.py``): a shipped
-    one named by ``folds``, else ``folds.json`` at the root. ``ti_groups``: TI pairs come from all ``training`` groups
-    (those that are not held out), or from those of ``target-train`` alone, so that no room of the source is among them.
+    ``fold``: take the parts from a fold file instead of ``split_seed`` and ``shares`` (``data/fold_file.py``): a
+    shipped one that ``folds`` names, else ``folds.json`` at the root. ``ti_groups``: TI pairs come from all
+    ``training`` groups (those that are not held out), or from those of ``target-train`` alone, so that no room of the
+    source is among them.
+
     ``protocol``: ``grouped`` puts no group into two parts. ``paper`` is that of published tables: the target images are
     the other halves of the source images, adapted on and scored (transductive), and nothing is held out.
     """

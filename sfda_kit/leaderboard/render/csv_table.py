@@ -34,7 +34,7 @@ def _cells(table: TaskTable, row: BoardRow, metrics: Sequence[str]) -> list[obje
     figures = [value for one in found for value in ((one.mean, one.std) if one else (None, None))]
     sides = [row.versus_best, row.versus_source]
     compared = [getattr(side, bound) if side else None for side in sides for bound in BOUNDS]
-    failures = "; ".join(f"seed {one.seed} {one.status}: {one.reason}" for one in row.failures)
+    failures = "; ".join(f"seed {one.name} {one.status}: {one.reason}" for one in row.failures)
     return [
         table.id,
         safe(table.task.name),

@@ -71,12 +71,13 @@ def columns(metric: str) -> list[TableColumn]:
     return [
         TableColumn(METRICS[metric], lambda row: score(row, metric)),
         TableColumn("minus best", lambda row: interval(row.versus_best)),
+        TableColumn("folds", lambda row: str(len(row.folds)) if row.folds else ""),
         TableColumn("seeds", lambda row: str(len(row.seeds))),
         *(TableColumn(METRICS[name], partial(_spread_of, name)) for name in others),
         TableColumn("AUROC", partial(_spread_of, f"{metric.partition('_')[0]}_auroc")),
         TableColumn("minus source", lambda row: interval(row.versus_source)),
         TableColumn("gap closed", lambda row: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %"),
-        TableColumn("calibration error", partial(_spread_of, "heldout_calibration_error")),
+        TableColumn("calibration error", partial(_spread_of, f"{metric.partition('_')[0]}_calibration_error")),
         TableColumn("s", lambda row: _number(row.cost.get("wall_s"))),
         TableColumn("MiB", lambda row: _number(row.cost.get("peak_memory_mb"))),
         TableColumn("trained", lambda row: _number(row.cost.get("trained_parameters"))),
@@ -112,7 +113,9 @@ def row_notes(rows: Sequence[BoardRow]) -> Iterator[str]:
     for row in rows:
         for result in row.failures:
             status = result.status.replace("_", " ")
-            yield f"{MARKS['failed'][0]}: {plain(row.label)}, seed {result.seed}, {status}: {plain(result.reason)}"
+            fold = "" if result.fold is None else f"fold {result.fold}, "
+            where = f"{plain(row.label)}, {fold}seed {result.seed}"
+            yield f"{MARKS['failed'][0]}: {where}, {status}: {plain(result.reason)}"
 
 
 def _where(found: Sequence[tuple[BoardRow, Mark]]) -> str:
@@ -124,6 +127,8 @@ def _where(found: Sequence[tuple[BoardRow, Mark]]) -> str:
 def provenance(table: TaskTable) -> str:
     """Return a sentence with everything that is needed to get the same numbers."""
     facts = []
+    if table.folds:
+        facts.append(f"folds {', '.join(map(str, table.folds))}")
     if table.seeds:
         facts.append(f"seeds {', '.join(map(str, table.seeds))}")
     if table.source_accuracy:
@@ -143,6 +148,23 @@ def provenance(table: TaskTable) -> str:
 
 def explanation(board: Board) -> list[str]:
     """Return the sentences, once for a board, that explain how to read the tables."""
+    said = _unfolded(board)
+    if any(table.folds for table in board.tables):
+        said.append(
+            "Tables with folds: mean ± sample standard deviation over all runs. Intervals are 95 %, paired by fold, "
+            "corrected for the overlap of the folds' training groups (Nadeau and Bengio 2003). Ranks and adjusted p "
+            "are corrected for the number of comparisons of a table (Holm 1979)."
+        )
+    if any(table.task.options.get("protocol") == "paper" for table in board.tables):
+        said.append(
+            "Tables with protocol=paper are transductive: the target images are the other halves of the source "
+            "images, adapted on and scored at the last epoch, and nothing is held out. Compare them with published "
+            "tables alone."
+        )
+    return said
+
+
+def _unfolded(board: Board) -> list[str]:
     return [
         f"Percent, mean ± sample standard deviation over seeds; ranked by {METRICS[board.metric]}. "
         "Rank: 1 + number of rows significantly better (false discovery rate of 5 % over the comparisons of a "
