@@ -125,7 +125,7 @@ def _fold_table(
         rows=build_rows(candidates, seeds, metric, ranking),
         comparisons=ranking.comparisons if ranking else (),
         seeds=seeds,
-        groups=groups * dealt // len(folds),
+        groups=groups * dealt // max(dealt, len(folds)),  # each group is held out once in a repetition
         source_weights={},
         source_accuracy=source_accuracy(candidates, seeds),
         versions=shared,

@@ -108,7 +108,7 @@ def draw_folds(counts: Sequence[FoldCounts], seeds: Sequence[int], folds: int, s
         inner.append(resampled_groups(stacked.sum(1), one.total, len(seeds), rng, size))
     scores = np.stack(by_fold, axis=1)
     values = _over_folds(inner, generator("folds", tuple(one.images for one in counts)), size)
-    groups = sum(one.total.shape[0] for one in counts) * folds // len(counts)
+    groups = sum(one.total.shape[0] for one in counts) * folds // max(folds, len(counts))
     return FoldDraws(scores, Draws(scores.mean(1), values, len(seeds), groups), folds)
 
 

@@ -97,7 +97,7 @@ def rank_folds(rows: Sequence[FoldRow], seeds: Sequence[int], folds: int) -> Ran
         comparisons=comparisons,
         versus_best=behind_best(comparisons),
         versus_source=dict(zip(labels, versus_source, strict=True)),
-        notices=tuple(_limits(found, pairs)),
+        notices=tuple(_limits(both, count, pairs or against)),
     )
 
 
@@ -120,22 +120,21 @@ def _first(found: FoldDraws, count: int) -> FoldDraws:
     return replace(found, by_fold=found.by_fold[:count], draws=draws)
 
 
-def _limits(found: FoldDraws, pairs: Sequence[tuple[int, int]]) -> list[str]:
+def _limits(found: FoldDraws, variants: int, pairs: Sequence[tuple[int, int]]) -> list[str]:
     """Return sentences on what the table can show: above all the smallest difference that it could have seen."""
-    said = []
     folds = found.by_fold.shape[1]
-    if pairs:
-        one, all_ = smallest_seen(found, pairs)
-        strict = f"; {all_:.1f} for the first of its {len(pairs)} comparisons (Holm)" if len(pairs) > 1 else ""
-        said.append(
-            f"The smallest difference that this table could have seen (80 % power, 5 % level, median of its pairs): "
-            f"{one:.1f} points for a single comparison{strict}. It is (t(0.975) + t(0.8)) standard errors with "
-            f"{folds - 1} degrees of freedom. A smaller difference is not told apart, which does not make it zero."
-        )
+    one, all_ = smallest_seen(found, pairs)
+    strict = f", {all_:.1f} for the first of {len(pairs)} comparisons (Holm)" if len(pairs) > 1 else ""
+    said = [  # a renderer cuts what is longer than a line or two
+        f"The smallest difference that could have been seen (80 % power, 5 % level, median of pairs): {one:.1f} points"
+        f"{strict}.",
+        f"It is (t(0.975) + t(0.8)) standard errors, {folds - 1} degrees of freedom. Rows that differ by less are not "
+        "told apart, and need not be equal.",
+    ]
     if folds % found.folds:
         said.append(
-            f"{folds} folds are no whole number of repetitions of {found.folds}, so some groups count more often."
+            f"{folds} folds are no whole number of repetitions of {found.folds}, so not all groups count equally often."
         )
-    if len(found.by_fold) > ALL_PAIRS_UP_TO:
-        said.append(f"{len(found.by_fold)} variants: each is compared with the best one only, so ranks are 1 or 2.")
+    if variants > ALL_PAIRS_UP_TO:
+        said.append(f"{variants} variants: each is compared with the best one only, so ranks are 1 or 2.")
     return said

@@ -9,7 +9,7 @@ import pytest
 
 from sfda_kit.leaderboard.render.csv_table import csv_text
 from sfda_kit.leaderboard.render.markdown import markdown
-from sfda_kit.leaderboard.render.words import notes
+from sfda_kit.leaderboard.render.words import explanation, notes
 from sfda_kit.leaderboard.site.build import build_site
 from sfda_kit.results.collection import load_runs
 
@@ -48,8 +48,10 @@ def test_one_table_over_all_folds_paired_by_fold(tmp_path: Path):
     baseline = row(table, "source-only")
     assert baseline.metrics[table.metric].n == 8
     text = " ".join(notes(table))
-    assert "The smallest difference that this table could have seen (80 % power" in text
+    assert "The smallest difference that could have been seen (80 % power" in text and "..." not in text
     assert "Folds 0, 1, 2, 3; seeds 0, 1;" in text
+    said = " ".join(explanation(board(tmp_path)))
+    assert "Holm" in said and "false discovery" not in said
 
 
 def test_folds_that_agree_are_no_difference_where_there_are_only_two(tmp_path: Path):
@@ -83,6 +85,13 @@ def test_marks_tell_the_fold(tmp_path: Path):
     rows = [found for found in table.rows if found.method == "socket"]
     assert {mark.kind: mark.detail for found in rows for mark in found.marks}["weights"] == "fold 2: seed 0"
     assert all(found.rank is None for found in rows)
+
+
+def test_one_row_is_compared_with_its_source_model_alone(tmp_path: Path):
+    write_folds(tmp_path, "shot", 0.2)
+    table = only_table(tmp_path)
+    assert table.comparisons == () and row(table, "shot").versus_source is not None
+    assert table.groups == 80 and any("could have been seen" in notice for notice in table.notices)
 
 
 def test_a_single_fold_is_compared_like_any_split(tmp_path: Path):

@@ -148,13 +148,10 @@ def provenance(table: TaskTable) -> str:
 
 def explanation(board: Board) -> list[str]:
     """Return the sentences, once for a board, that explain how to read the tables."""
-    said = _unfolded(board)
-    if any(table.folds for table in board.tables):
-        said.append(
-            "Tables with folds: mean ± sample standard deviation over all runs. Intervals are 95 %, paired by fold, "
-            "corrected for the overlap of the folds' training groups (Nadeau and Bengio 2003). Ranks and adjusted p "
-            "are corrected for the number of comparisons of a table (Holm 1979)."
-        )
+    with_folds = [table for table in board.tables if table.folds]
+    said = _over_seeds(board) if len(with_folds) < len(board.tables) or not board.tables else []
+    if with_folds:
+        said += _over_folds(board, alone=not said)
     if any(table.task.options.get("protocol") == "paper" for table in board.tables):
         said.append(
             "Tables with protocol=paper are transductive: the target images are the other halves of the source "
@@ -164,7 +161,19 @@ def explanation(board: Board) -> list[str]:
     return said
 
 
-def _unfolded(board: Board) -> list[str]:
+def _over_folds(board: Board, alone: bool) -> list[str]:
+    """Return the sentences on tables with folds; ``alone``: the board has no other tables."""
+    ranked = f"ranked by {METRICS[board.metric]}"
+    costs = " Costs are medians of one run; its time includes training what was not in the cache." if alone else ""
+    return [
+        f"{'Percent' if alone else 'Tables with folds'}: mean ± sample standard deviation over all runs; {ranked}. "
+        "Rank: 1 + number of rows significantly better (corrected for the comparisons of a table, Holm 1979).",
+        "Intervals over folds: 95 %, paired by fold, corrected for the overlap of the folds' training groups (Nadeau "
+        f"and Bengio 2003), and not for the number of comparisons.{costs}",
+    ]
+
+
+def _over_seeds(board: Board) -> list[str]:
     return [
         f"Percent, mean ± sample standard deviation over seeds; ranked by {METRICS[board.metric]}. "
         "Rank: 1 + number of rows significantly better (false discovery rate of 5 % over the comparisons of a "
