@@ -18,6 +18,7 @@ app = typer.Typer(help="Look at data sets and write synthetic twins of their lay
 app.command("make-crops")(data_crops.make_crops)
 app.command("make-shards")(data_shards.make_shards)
 app.command("folds")(data_folds.folds)
+app.command("fold-groups")(data_folds.fold_groups)
 app.command("verify")(data_verify.verify)
 app.command("stats")(data_stats.stats)
 

@@ -65,6 +65,29 @@ def folds(
     results().print(f"written to {path}", soft_wrap=True, markup=False)
 
 
+def fold_groups(
+    name: Annotated[str, typer.Argument(help="Shipped folds, such as nyuv2-objects-v1.")],
+    out: Annotated[Path, typer.Option(help="CSV to write, groups.csv at the root of the data.")],
+) -> None:
+    """Write the groups of shipped folds as a groups.csv, for data with the same samples and other groups."""
+    import csv
+
+    from sfda_kit.cli.output import results
+    from sfda_kit.data.fold_file import read_folds
+    from sfda_kit.errors import UserError
+    from sfda_kit.files import atomic
+
+    if out.exists():
+        raise UserError(
+            f"{out} exists already, and splits stand on it. Move it away, or write another file with --out."
+        )
+    groups = read_folds(name, None).groups
+    rows = sorted((sample, group) for group, held in groups.items() for sample in held.samples)
+    with atomic(out) as work, work.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([("stem", "group"), *rows])
+    results().print(f"{len(rows)} samples in {len(groups)} groups written to {out}", soft_wrap=True, markup=False)
+
+
 def described(made: FoldFile) -> list[str]:
     """Return lines about the folds, with the classes that a part lacks in any of them."""
     groups = made.groups.values()

@@ -1,6 +1,6 @@
 """Fold files: which groups are held out, source or target-train in each fold, fixed once for every row of a table.
 
-A file names the groups, with their numbers of samples by class and a hash of the samples' names; it holds no image.
+A file names the groups, with their numbers of samples by class and the samples' names; it holds no image.
 ``parts`` has one letter for each fold: ``s`` source, ``t`` target-train, ``h`` held out. The file carries the SHA-256
 of its own content, so a file that was edited is refused, and so is one that no longer fits the data on the disk.
 """
@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
-from sfda_kit.config.digest import digest
 from sfda_kit.errors import DataError, UserError, did_you_mean, printable
 from sfda_kit.interfaces.dataset import PARTS
 from sfda_kit.interfaces.strict_model import StrictModel
@@ -33,11 +32,11 @@ MOST_TOLD = 8
 
 
 class FoldGroup(StrictModel):
-    """A group has its part in each fold, its number of samples by class, and a hash of the names of its samples."""
+    """A group has its part in each fold, its number of samples by class, and the sorted names of its samples."""
 
     parts: str = Field(pattern=r"^[sth]+$")
     classes: dict[str, int]
-    samples: str
+    samples: tuple[str, ...]
 
 
 class FoldFile(StrictModel):
@@ -148,15 +147,19 @@ def groups_on_disk(dataset: Dataset, index: Index) -> tuple[list[str], NDArray[n
     return [names[code] for code in order], place[inverse]
 
 
-def contents(index: Index, names: list[str], member: NDArray[np.int64]) -> dict[str, tuple[dict[str, int], str]]:
-    """Return for each group its number of samples by class, and a hash of their names."""
+GroupContents = tuple[dict[str, int], tuple[str, ...]]
+"""The number of samples of a group by class, and their sorted names."""
+
+
+def contents(index: Index, names: list[str], member: NDArray[np.int64]) -> dict[str, GroupContents]:
+    """Return what each group holds on the disk."""
     rows: list[list[int]] = [[] for _ in names]
     for row, group in enumerate(member.tolist()):
         rows[group].append(row)
     found = {}
     for name, own in zip(names, rows, strict=True):
         counts = Counter(index.classes[int(index.label[row])] for row in own)
-        found[name] = dict(sorted(counts.items())), digest(sorted(index.names[row] for row in own))
+        found[name] = dict(sorted(counts.items())), tuple(sorted(index.names[row] for row in own))
     return found
 
 
@@ -167,27 +170,29 @@ def parts_of_fold(file: FoldFile, fold: int, dataset: Dataset, index: Index) -> 
         raise UserError(f"There is no fold {fold} in {file.name}; it has the folds 0 to {file.count - 1}.")
     names, member = groups_on_disk(dataset, index)
     if lines := differences(file, contents(index, names, member)):
-        more = [f"  ... and {len(lines) - MOST_TOLD} more"] if len(lines) > MOST_TOLD else []
+        told = [f"  - {line}" for line in lines[:MOST_TOLD]]
+        told += [f"  ... and {len(lines) - MOST_TOLD} more"] if len(lines) > MOST_TOLD else []
         raise DataError(
-            "\n".join([f"The folds {file.name} (version {file.version}) are of other data than lies on the disk:"])
-            + "\n"
-            + "\n".join([*(f"  - {line}" for line in lines[:MOST_TOLD]), *more])
-            + "\nUse the data that the folds were made of, or make folds of these with `sfda-kit data folds`."
+            f"The folds {file.name} (version {file.version}) are of other data than lies on the disk:\n"
+            + "\n".join(told)
+            + "\nUse the data that the folds were made of, or make folds of these with `sfda-kit data folds`. Where "
+            "only the groups have other names, take those of shipped folds: `sfda-kit data fold-groups`."
         )
     letters = np.array([LETTERS[file.groups[name].parts[fold]] for name in names], dtype=np.int8)
     return np.asarray(letters[member])
 
 
-def differences(file: FoldFile, found: dict[str, tuple[dict[str, int], str]]) -> list[str]:
+def differences(file: FoldFile, found: dict[str, GroupContents]) -> list[str]:
     """Return one line for each group that is not the same in ``file`` and on the disk."""
     lines = [f"group {name!r} is in the folds and not on the disk" for name in sorted(set(file.groups) - set(found))]
     lines += [f"group {name!r} is on the disk and not in the folds" for name in sorted(set(found) - set(file.groups))]
     for name in sorted(set(found) & set(file.groups)):
-        there, (counts, hashed) = file.groups[name], found[name]
+        there, (counts, samples) = file.groups[name], found[name]
         if there.classes != counts:
             changed = sorted(c for c in {*there.classes, *counts} if there.classes.get(c, 0) != counts.get(c, 0))
             told = ", ".join(f"{c} {there.classes.get(c, 0)} -> {counts.get(c, 0)}" for c in changed)
             lines.append(f"group {name!r}, samples by class (folds -> disk): {told}")
-        elif there.samples != hashed:
-            lines.append(f"group {name!r} has as many samples as in the folds, under other names")
+        elif there.samples != samples:
+            lacking, more = sorted({*there.samples} - {*samples}), sorted({*samples} - {*there.samples})
+            lines.append(f"group {name!r} lacks {lacking[0]!r} and has {more[0]!r} ({len(lacking)} samples differ)")
     return lines

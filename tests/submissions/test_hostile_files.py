@@ -154,7 +154,10 @@ SCHEMA = {
     "text in a recipe": (inside("recipe.input_bridge.objective", {"a": "1.0"}), "another type than the toolkit writes"),
     "no status": (lambda f: f.edit(lambda r: r.pop("status")), "record.status: Field required"),
     "made-up status": (record(status="excellent"), "record.status"),
-    "metric missing": (lambda f: f.edit(lambda r: r["metrics"].pop("heldout_accuracy")), "its metrics lack a held-out score"),
+    "metric missing": (
+        lambda f: f.edit(lambda r: r["metrics"].pop("heldout_accuracy")),
+        "its metrics lack a held-out score",
+    ),
     "above 100": (inside("metrics.heldout_accuracy", 100.5), "metrics.heldout_accuracy: Input should be less"),
     "below 0": (inside("metrics.heldout_calibration_error", -1.0), "Input should be greater than or equal to 0"),
     "negative cost": (inside("cost.wall_s", -5.0), "cost.wall_s"),
