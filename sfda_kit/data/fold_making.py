@@ -86,7 +86,7 @@ def _repetition(
         missing = sum(_missing(strata, member, column) for column in columns)
         if best is None or missing < best[0]:
             best = missing, columns
-        if not missing:
+        if missing <= _unavoidable(strata, member, folds):
             break
     assert best is not None
     return best[1]
@@ -124,9 +124,15 @@ def _dealt(
 
 
 def _missing(strata: NDArray[np.int64], member: NDArray[np.int64], column: NDArray[np.int8]) -> int:
-    """Return how many (stratum, part) have no row though the stratum lies in as many groups as there are parts."""
+    """Return how many (stratum, part) of a fold have no row, where a stratum with few groups needs as few parts."""
     missing = 0
     for stratum in np.unique(strata):
         own = np.unique(member[strata == stratum])
         missing += max(0, min(len(own), 3) - len(np.unique(column[own])))
     return missing
+
+
+def _unavoidable(strata: NDArray[np.int64], member: NDArray[np.int64], folds: int) -> int:
+    """Return the least sum of ``_missing``: a stratum with fewer groups than folds is not held out in every fold."""
+    groups = [len(np.unique(member[strata == stratum])) for stratum in np.unique(strata)]
+    return sum(folds - count for count in groups if 3 <= count < folds)
