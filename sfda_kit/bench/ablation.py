@@ -243,7 +243,7 @@ def _differing_weights(candidates: Sequence[BoardCandidate]) -> list[str]:
     weights: dict[str, set[str]] = defaultdict(set)
     for entry in (entry for one in candidates for entry in one.entries if entry.record.status == "ok"):
         config, task = entry.record.config, entry.record.task
-        dataset = {key: value for key, value in config["dataset"].items() if key in ("options", "split_seed")}
+        dataset = {key: value for key, value in config["dataset"].items() if key in ("options", "split_seed", "fold")}
         told = [config.get("source"), config.get("model"), config.get("preset"), dataset, task.get("classes")]
         weights[digest([*told, task.get("source"), entry.record.seed])].add(entry.weights)
     if any(len(found) > 1 for found in weights.values()):

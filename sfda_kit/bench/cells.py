@@ -40,7 +40,8 @@ class Cell:
     @property
     def name(self) -> str:
         """A name for people to read."""
-        return f"{self.method}, {self.task}, {self.model}, seed {self.seed}"
+        fold = self.config.dataset.fold
+        return f"{self.method}, {self.task}, {self.model}, {'' if fold is None else f'fold {fold}, '}seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,11 @@ def expand(suite: Suite, root: Path | None = None) -> list[Cell]:
     return [_cell(suite, common, *place) for place in places(suite)]
 
 
-def _cell(suite: Suite, common: Mapping[str, Any], method: str, task: str, model: str, seed: int) -> Cell:
+def _cell(
+    suite: Suite, common: Mapping[str, Any], method: str, task: str, model: str, fold: int | None, seed: int
+) -> Cell:
     try:
-        config = load_config(cell_settings(suite, common, method, task, model, seed))
+        config = load_config(cell_settings(suite, common, method, task, model, fold, seed))
     except UserError as error:
         raise UserError(f"The suite {suite.name!r}, {method}, {task}, {model}: {error}") from None
     return Cell(task, method, model, seed, config)

@@ -4,7 +4,7 @@ The settings of the suite lie lowest, then those of the task, the network and th
 exceptions, where two different answers would make a table that says something else than its rows:
 
 * the network is the model's. A suite or a task that names another ``backbone`` or other ``backbone_weights`` is wrong;
-* ``split_seed`` and ``precision`` of the suite hold for all cells. No layer may name another value.
+* ``folds``, ``split_seed`` and ``precision`` of the suite hold for all cells. No layer may name another value.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ NETWORK = ("backbone", "backbone_weights")
 """The settings of ``model`` that say which network it is."""
 
 
-def cell_settings(suite: Suite, common: Mapping[str, Any], method: str, task: str, model: str, seed: int) -> Any:
+def cell_settings(
+    suite: Suite, common: Mapping[str, Any], method: str, task: str, model: str, fold: int | None, seed: int
+) -> Any:
     """Return the settings of one cell. ``common``: those of the suite, with the data of this disk.
 
     Raises ``UserError`` where two layers contradict each other in what only one of them may say.
@@ -37,8 +39,8 @@ def cell_settings(suite: Suite, common: Mapping[str, Any], method: str, task: st
     for place in ("settings", f"the task {task!r}"):
         for key in NETWORK:
             _refuse(suite, (place, _value(layers[place], "model", key)), (model, _value(network, "model", key)), key)
-    fixed = _fixed(suite, seed)
-    for section, key in (("dataset", "split_seed"), ("compute", "precision")):
+    fixed = _fixed(suite, fold, seed)
+    for section, key in (("dataset", "split_seed"), ("dataset", "fold"), ("compute", "precision")):
         for place, layer in layers.items():
             _refuse(suite, (place, _value(layer, section, key)), ("the suite", _value(fixed, section, key)), key)
     settings: dict[str, Any] = {}
@@ -59,17 +61,19 @@ def without(settings: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name != key}
 
 
-def places(suite: Suite) -> Iterator[tuple[str, str, str, int]]:
-    """Yield method, task, model and seed of each cell, methods outermost and seeds innermost."""
+def places(suite: Suite) -> Iterator[tuple[str, str, str, int | None, int]]:
+    """Yield method, task, model, fold and seed of each cell, methods outermost and seeds innermost."""
+    folds = range(suite.folds) if suite.folds else (None,)
     for method, settings in suite.methods.items():
         for task in suite.tasks:
             for model, network in suite.models.items():
                 if method in network.get("methods", (method,)):
-                    yield from ((method, task, model, seed) for seed in settings.get("seeds", suite.seeds))
+                    seeds = settings.get("seeds", suite.seeds)
+                    yield from ((method, task, model, fold, seed) for fold in folds for seed in seeds)
 
 
-def _fixed(suite: Suite, seed: int) -> dict[str, Any]:
-    fixed: dict[str, Any] = {}
+def _fixed(suite: Suite, fold: int | None, seed: int) -> dict[str, Any]:
+    fixed: dict[str, Any] = {} if fold is None else {"dataset": {"fold": fold}}
     if suite.split_seed is not None:
         fixed["dataset"] = {"split_seed": seed if suite.split_seed == "seed" else suite.split_seed}
     if suite.precision is not None:
@@ -87,5 +91,5 @@ def _refuse(suite: Suite, one: tuple[str, Any], other: tuple[str, Any], key: str
     if None not in (one[1], other[1]) and one[1] != other[1]:
         raise UserError(
             f"{one[0]} has {key} {one[1]!r}, and {other[0]!r} has {other[1]!r}. Name it in one place: networks under "
-            f"`models`, and split_seed and precision at the top of the suite {suite.name!r} or in its settings."
+            f"`models`, and folds, split_seed and precision at the top of the suite {suite.name!r} or in its settings."
         )

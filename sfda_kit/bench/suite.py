@@ -60,7 +60,8 @@ class Suite(BaseModel):
     the backbone that it is called, unless its settings name ``model.backbone`` or ``model.backbone_weights``.
     ``settings``: those of every cell; those of its task, model and method win, the later over the earlier
     (``bench/layers.py``). ``split_seed``: that of all cells, or ``seed``: each seed has a split of its own.
-    ``precision``: that of all cells. ``data_root`` may contain environment variables.
+    ``precision``: that of all cells. ``folds``: each cell runs on the folds 0 to N - 1 of the fold file of its data
+    (``dataset.folds``), with each seed. ``data_root`` may contain environment variables.
     ``version`` changes whenever a result may change. ``grid``: parts and weights to vary (``bench/grid.py``).
     ``expanded`` adds its variants to ``methods``, which may be left out where there is a grid.
     """
@@ -77,6 +78,7 @@ class Suite(BaseModel):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     split_seed: int | Literal["seed"] | None = None
     precision: Literal["fp32", "bf16", "fp16"] | None = None
+    folds: int | None = Field(default=None, ge=1)
     settings: dict[str, Any] = {}
     data_root: str | None = None
     timeout_minutes: float | None = Field(default=None, gt=0)
@@ -103,6 +105,10 @@ class Suite(BaseModel):
     def _has_methods(self) -> Suite:
         if not self.methods and self.grid is None:
             raise ValueError("a suite needs `methods`, or a `grid` of parts and weights")
+        if self.folds and self.grid:
+            raise ValueError("a grid is compared on one split: leave `folds` out, or set dataset.fold in `settings`")
+        if self.folds and self.split_seed is not None:
+            raise ValueError("folds are the splits of all cells: leave `split_seed` out")
         return self
 
     def expanded(self) -> Suite:

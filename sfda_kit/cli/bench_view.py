@@ -119,7 +119,8 @@ def ended_line(progress: Progress, cell: ResolvedCell) -> str:
 def verdict(record: Record) -> str:
     """Return the accuracy of a run, or why there is none."""
     if record.status == "ok":
-        return f"held out {record.metrics['heldout_accuracy']:.1f} %, {record.cost['wall_s']:.0f} s"
+        part = "held out" if "heldout_accuracy" in record.metrics else "transductive"
+        return f"{part} {_score(record):.1f} %, {record.cost['wall_s']:.0f} s"
     return f"[red]{record.status.replace('_', ' ')}[/]: {escape(last_line(record.error))}"
 
 
@@ -154,8 +155,13 @@ def _reasons(progress: Progress) -> Counter[tuple[str, str]]:
 
 def _accuracy(progress: Progress, cells: Sequence[ResolvedCell]) -> str:
     records = [cell.record(progress.runs_dir) for cell in cells if progress.states[cell.key] == "done"]
-    values = [record.metrics["heldout_accuracy"] for record in records if record]
+    values = [_score(record) for record in records if record]
     return f"{mean(values):.1f} %" if values else ""
+
+
+def _score(record: Record) -> float:
+    """Return the held-out accuracy; where nothing is held out (``paper``), return the transductive one."""
+    return record.metrics.get("heldout_accuracy", record.metrics["transductive_accuracy"])
 
 
 def _next(progress: Progress, suite: Suite) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfda_kit.cli import data_crops, data_shards, data_stats, data_verify, flags, options
+from sfda_kit.cli import data_crops, data_folds, data_shards, data_stats, data_verify, flags, options
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Look at data sets and write synthetic twins of their layouts.", no_args_is_help=True)
 app.command("make-crops")(data_crops.make_crops)
 app.command("make-shards")(data_shards.make_shards)
+app.command("folds")(data_folds.folds)
+app.command("fold-groups")(data_folds.fold_groups)
 app.command("verify")(data_verify.verify)
 app.command("stats")(data_stats.stats)
 

@@ -29,12 +29,13 @@ def show(
     ],
     format_: Annotated[str, typer.Option("--format", help="rich, markdown, latex (booktabs) or csv.")] = "rich",
     metric: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Rank by heldout_accuracy, heldout_mean_class_accuracy, transductive_accuracy or "
-            "transductive_mean_class_accuracy."
+            "transductive_mean_class_accuracy.",
+            show_default="the mean over classes with folds, else heldout_accuracy",
         ),
-    ] = "heldout_accuracy",
+    ] = None,
 ) -> None:
     """Show runs as tables: one a task and network, one row a variant, ranked where rows are comparable."""
     from sfda_kit.cli.output import results
@@ -43,7 +44,8 @@ def show(
     from sfda_kit.results.collection import found_runs
 
     check_choice("--format", format_, FORMATS)
-    check_choice("--metric", metric, RANKING_METRICS)
+    if metric is not None:
+        check_choice("--metric", metric, RANKING_METRICS)
     board = build_board(found_runs(records), metric)
     if format_ == "rich":
         from sfda_kit.leaderboard.render.terminal import show_board

@@ -9,10 +9,11 @@ import typer
 
 Records = Annotated[list[Path], typer.Argument(help="Folders that hold run folders, at any depth.", show_default=False)]
 Metric = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="Rank by heldout_accuracy, heldout_mean_class_accuracy, transductive_accuracy or "
-        "transductive_mean_class_accuracy."
+        "transductive_mean_class_accuracy.",
+        show_default="the mean over classes with folds, else heldout_accuracy",
     ),
 ]
 
@@ -20,7 +21,7 @@ Metric = Annotated[
 def build(
     records: Records,
     out: Annotated[Path, typer.Option(help="Folder to write: a new or empty one, or an older board to replace.")],
-    metric: Metric = "heldout_accuracy",
+    metric: Metric = None,
 ) -> None:
     """Write the leaderboard as a site of plain files: open index.html, or put the folder on any web space."""
     from sfda_kit.cli.output import results
@@ -32,7 +33,7 @@ def build(
 def serve(
     records: Records,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1; 0 takes a free one.")] = 8000,
-    metric: Metric = "heldout_accuracy",
+    metric: Metric = None,
 ) -> None:
     """Show the leaderboard in a browser of this computer until Ctrl-C; nothing is left on the disk."""
     from tempfile import TemporaryDirectory
@@ -52,13 +53,14 @@ def serve(
                 errors().print("Ended.")
 
 
-def _build(records: list[Path], out: Path, metric: str) -> Path:
+def _build(records: list[Path], out: Path, metric: str | None) -> Path:
     """Build the site of all runs below ``records`` and return its first page."""
     from sfda_kit.cli.predict import check_choice
     from sfda_kit.leaderboard import RANKING_METRICS, build_board
     from sfda_kit.leaderboard.site.build import build_site
     from sfda_kit.results.collection import found_runs
 
-    check_choice("--metric", metric, RANKING_METRICS)
+    if metric is not None:
+        check_choice("--metric", metric, RANKING_METRICS)
     runs = found_runs(records)
     return build_site(build_board(runs, metric), runs, out)

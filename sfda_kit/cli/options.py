@@ -100,6 +100,9 @@ class TaskOptions(OptionGroup):
     ti_classes: Annotated[Text, Setting("dataset.ti_classes", "Task-irrelevant (TI): C,D,...", "from --split", names)]
     split_seed: SplitSeed
     shares: Shares
+    fold: Annotated[Whole, Setting("dataset.fold", "Take the parts from this fold, 0, 1, ..., of a fold file.")]
+    folds: Annotated[Text, Setting("dataset.folds", "Shipped fold file.", "folds.json at --data-root")]
+    protocol: Annotated[Text, Setting("dataset.protocol", "grouped, or paper: nothing held out.", "grouped")]
     group_pattern: GroupPattern
 
 

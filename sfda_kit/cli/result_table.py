@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
     from sfda_kit.results.record import Record
 
-COLUMNS = (
-    "transductive_accuracy",
-    "transductive_mean_class_accuracy",
-    "heldout_accuracy",
-    "heldout_mean_class_accuracy",
-)
+PARTS = {"heldout": "held out", "transductive": "transductive"}
+SCORES = {"mean_class_accuracy": "mean over classes", "accuracy": "plain", "auroc": "AUROC"}
+"""The scores of each part. The mean over classes leads, because plain accuracy rewards answers of frequent classes."""
 
 
 def show_record(console: Console, record: Record) -> None:
-    """Print accuracies in percent: transductive and held out, plain and mean over classes."""
+    """Print scores in percent by part, transductive and held out: mean over classes, plain accuracy and AUROC."""
     task = record.task
     synthetic = " (synthetic)" if record.synthetic else ""
     title = f"{record.method}: {task['dataset']}{synthetic}, {task['source']} -> {task['target']}"
     console.print(escape(title), style="bold", soft_wrap=True)
-    table = table_of("accuracy in %")
-    for name in ("transductive", "per class", "held out", "per class"):
-        table.add_column(name, justify="right", no_wrap=True)
     rows = {**record.baselines, record.method: record.metrics}
-    for name, scores in rows.items():
-        table.add_row(name, *(f"{scores[column]:.1f}" for column in COLUMNS))
+    parts = {part: name for part, name in PARTS.items() if f"{part}_accuracy" in record.metrics}
+    table = table_of("in %", *(["part"] if len(parts) > 1 else []))
+    for name in SCORES.values():
+        table.add_column(name, justify="right", no_wrap=True)
+    for part, shown in parts.items():
+        for name, scores in rows.items():
+            cells = [f"{value:.1f}" if (value := scores.get(f"{part}_{one}")) is not None else "" for one in SCORES]
+            table.add_row(name, *([shown] if len(parts) > 1 else []), *cells)
     print_table(console, table)
     if record.oracle:
         console.print("trained with target labels: an upper bound that never ranks")

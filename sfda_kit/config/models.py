@@ -43,6 +43,10 @@ SUBSAMPLING = ("ti_pairs", "target_images")
 """The settings of ``DatasetConfig`` that leave images out. They are recorded only where they are given."""
 
 
+PROTOCOL = ("protocol", "folds", "fold", "ti_groups")
+"""The settings of ``DatasetConfig`` that say how images are split, beside the shares; stored where given."""
+
+
 class DatasetConfig(DigestStableModel, _Strict):
     """The data set of a run, its sensors, and the roles of its classes.
 
@@ -52,9 +56,17 @@ class DatasetConfig(DigestStableModel, _Strict):
     needs images of it. ``unit``: what the files hold (``mm``, ``centikelvin``, ``12-bit``), a unit of a modality in
     use, or one for each sensor (``mm,centikelvin``). ``ti_pairs`` and ``target_images`` (training images of the target;
     the test images stay) ask for fewer images than there are, for studies: see ``data/subsample.py``.
+
+    ``fold``: take the parts from a fold file instead of ``split_seed`` and ``shares`` (``data/fold_file.py``): a
+    shipped one that ``folds`` names, else ``folds.json`` at the root. ``ti_groups``: TI pairs come from all
+    ``training`` groups (those that are not held out), or from those of ``target-train`` alone, so that no room of the
+    source is among them.
+
+    ``protocol``: ``grouped`` puts no group into two parts. ``paper`` is that of published tables: the target images are
+    the other halves of the source images, adapted on and scored (transductive), and nothing is held out.
     """
 
-    _later_keys: ClassVar[tuple[str, ...]] = (*SUBSAMPLING, "shares", "unit")
+    _later_keys: ClassVar[tuple[str, ...]] = (*SUBSAMPLING, "shares", "unit", *PROTOCOL)
 
     name: str = "rooms"
     root: Path | None = None
@@ -71,12 +83,26 @@ class DatasetConfig(DigestStableModel, _Strict):
     ti_pairs: int | None = Field(default=None, ge=0)
     target_images: int | None = Field(default=None, ge=2)
     shares: tuple[float, float, float] = SHARES
+    protocol: Literal["grouped", "paper"] = "grouped"
+    folds: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    fold: int | None = Field(default=None, ge=0)
+    ti_groups: Literal["training", "target-train"] = "training"
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
     def _older_names(cls, value: Any) -> Any:
         return with_present_names({"dataset": value})[0]["dataset"]
+
+    @model_validator(mode="after")
+    def _one_way_to_split(self) -> DatasetConfig:
+        if self.folds is not None and self.fold is None:
+            raise ValueError("folds are named without a fold. Say which one, for example dataset.fold=0 (--fold 0)")
+        if self.fold is not None and self.shares != SHARES:
+            raise ValueError("shares have no effect where a fold says the parts. Leave one of the two out")
+        if self.protocol == "paper" and (self.fold is not None or self.ti_groups != "training"):
+            raise ValueError("the protocol paper takes all images of the classes: it has no fold and no ti_groups")
+        return self
 
     @model_serializer(mode="wrap")
     def _unit_by_its_older_name(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -355,6 +381,15 @@ class RunConfig(DigestStableModel, _Strict):
             raise ValueError(f"the method {self.method!r} is a recipe in a file; give the file: --method FILE.yaml")
         if self.file_recipe is not None and not self.method.startswith(OF_A_FILE):
             raise ValueError(f"file_recipe is for a method called {OF_A_FILE}NAME, and this is {self.method!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _paper_takes_the_last_epoch(self) -> RunConfig:
+        adapt = self.adapt
+        if self.dataset.protocol == "paper" and (adapt.select.name != "last" or adapt.on_collapse != "warn"):
+            raise ValueError(
+                "the protocol paper scores the last epoch: set adapt.select to last and adapt.on_collapse to warn"
+            )
         return self
 
     def digest(self) -> str:

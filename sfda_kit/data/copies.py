@@ -59,6 +59,8 @@ def copies_of(dataset: Dataset, rows: Mapping[str, Rows], source: str, target: s
     This compares images of the modality ``target``, and those of the source part if ``source`` is the same modality.
     It finds nothing where images have no files of their own (see ``Dataset.image_files``).
     """
+    if not len(rows[_HELD_OUT]):
+        return {}
     held_files = checked_files(dataset, rows[_HELD_OUT], target)
     if held_files is None:
         return {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from sfda_kit.config.digest import digest
 from sfda_kit.config.models import DatasetConfig
 from sfda_kit.data.checked_dataset import checked_index
 from sfda_kit.data.copies import without_copies
+from sfda_kit.data.fold_file import parts_of_fold, read_folds
 from sfda_kit.data.group_split import split_groups
 from sfda_kit.data.lone_groups import refuse_lone_groups
 from sfda_kit.data.subsample import subsample
@@ -58,7 +59,10 @@ class Sensor:
 
 @dataclass(frozen=True)
 class Task:
-    """A task holds rows by role, the TR class names in label order, and notices for the readers of the record."""
+    """A task holds rows by role, the TR class names in label order, and notices for the readers of the record.
+
+    ``folds``: what the record says of the fold, empty where the parts come from ``split_seed`` or the data set.
+    """
 
     dataset: Dataset
     index: Index
@@ -69,6 +73,7 @@ class Task:
     rows: Mapping[str, Rows]
     notices: tuple[str, ...]
     fingerprint: str
+    folds: Mapping[str, Any] = field(default_factory=dict)
 
     def labels(self, part: str) -> NDArray[np.int64]:
         """Return the TR labels 0..K-1 of the rows of ``part``."""
@@ -92,9 +97,8 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
     check_unit(config.unit, (source.modality, target.modality))
     split = choose_split(dataset, config, index)
     keep, notices = _without_bad(dataset, config, source, target, len(index.label))
-    parts = split_groups(index, config.split_seed, config.shares)
-    refuse_lone_groups(dataset, index, config.tr_classes or (), parts, (source, target))
-    rows, classes, left_out = _rows_by_role(index, split, parts, source, target, config.minimum_images, keep)
+    parts, folds = _parts(dataset, index, config, (source, target))
+    rows, classes, left_out = _rows_by_role(index, split, parts, source, target, config, keep)
     if config.skip_bad:
         rows, copied = without_copies(dataset, rows, source.modality, target.modality)
         left_out += copied
@@ -103,7 +107,21 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
     notices = [*index.notices, *notices, *left_out, *thinned]
     hashes = {part: digest([index.names[int(r)] for r in selected]) for part, selected in rows.items()}
     fingerprint = digest([dataset.fingerprint(), str(source), str(target), classes, hashes])
-    return Task(dataset, index, source, target, classes, ti, rows, tuple(notices), fingerprint)
+    return Task(dataset, index, source, target, classes, ti, rows, tuple(notices), fingerprint, folds)
+
+
+def _parts(
+    dataset: Dataset, index: Index, config: DatasetConfig, sensors: tuple[Sensor, Sensor]
+) -> tuple[NDArray[np.int8], Mapping[str, Any]]:
+    """Return the part of each row, and what a record says of the fold where there is one."""
+    if config.fold is not None:
+        file = read_folds(config.folds, config.root)
+        return parts_of_fold(file, config.fold, dataset, index), file.described(config.fold)
+    if config.protocol == "paper":
+        return index.part, {}
+    parts = split_groups(index, config.split_seed, config.shares)
+    refuse_lone_groups(dataset, index, config.tr_classes or (), parts, sensors)
+    return parts, {}
 
 
 def refuse_single_image(rows: Mapping[str, Rows]) -> None:
@@ -149,25 +167,31 @@ def _rows_by_role(
     part: NDArray[np.int8],
     source: Sensor,
     target: Sensor,
-    minimum: int,
+    config: DatasetConfig,
     keep: NDArray[np.bool_],
 ) -> tuple[dict[str, Rows], tuple[str, ...], list[str]]:
     domain = {name: code for code, name in enumerate(index.domains)}
     is_source = (index.domain == domain[source.domain]) & keep
     is_target = (index.domain == domain[target.domain]) & keep
     official_ti = bool((index.part == PARTS.index("ti")).any())
-    selections = {
-        "source": is_source & (part == 0),
-        "target-train": is_target & (part == 1),
-        "target-test": is_target & (part == 2),
-    }
-    classes, notices = _usable_classes(index, split.tr_classes, selections, minimum)
+    if config.protocol == "paper":  # nothing is held out, and a group may be on both sides
+        selections, not_ti = {"source": is_source, "target-train": is_target}, np.zeros_like(keep)
+    else:
+        selections = {
+            "source": is_source & (part == 0),
+            "target-train": is_target & (part == 1),
+            "target-test": is_target & (part == 2),
+        }
+        not_ti = part == 2 if config.ti_groups == "training" else part != 1
+        if official_ti:
+            not_ti = part != 3
+    classes, notices = _usable_classes(index, split.tr_classes, selections, config.minimum_images)
     relevant = np.isin(index.label, [index.classes.index(c) for c in classes])
     rows = {name: np.flatnonzero(selected & relevant) for name, selected in selections.items()}
     ti_codes = [index.classes.index(c) for c in split.ti_classes if c in index.classes]
     in_domain = is_target if split.ti_domains == "target" else keep
-    allowed = part == 3 if official_ti else part != 2
-    rows["ti"] = np.flatnonzero(in_domain & allowed & np.isin(index.label, ti_codes))
+    rows["ti"] = np.flatnonzero(in_domain & ~not_ti & np.isin(index.label, ti_codes))
+    rows.setdefault("target-test", rows["ti"][:0])
     if len(rows["ti"]) == 1:
         notices.append("a single TI pair was left out: batch normalisation has no variance over one image")
         rows["ti"] = rows["ti"][:0]

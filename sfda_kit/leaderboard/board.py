@@ -22,6 +22,9 @@ METRICS: dict[str, str] = {
 }
 """Every metric of a row, with the name that people read."""
 
+LATER_METRICS: dict[str, str] = {"heldout_auroc": "AUROC, held out", "transductive_auroc": "AUROC, transductive"}
+"""Metrics that records of older versions do not have. They are shown where a row of the board has them."""
+
 RANKING_METRICS = tuple(METRICS)[:4]
 """The metrics that a board can be ranked by."""
 
@@ -72,7 +75,7 @@ class Mark:
 @dataclass(frozen=True)
 class SeedResult:
     """A seed result is one run of a row. ``counted``: whether its figures are in the row's means.
-    ``reason``: why the run did not end well, shortened to one line; empty when it did."""
+    ``reason``: why the run did not end well, shortened to one line; empty when it did. ``fold``: None without folds."""
 
     seed: int
     status: Status
@@ -86,6 +89,12 @@ class SeedResult:
     fingerprint: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     finished: str = ""
+    fold: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The seed as text, behind the fold where there is one: ``0``, ``f1 s0``."""
+        return str(self.seed) if self.fold is None else f"f{self.fold} s{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,10 @@ class Comparison:
     ``low`` and ``high`` bound the 95 % percentile interval of the bootstrap, which is not adjusted for other
     comparisons. ``adjusted``: p-value adjusted for the false discovery rate over the comparisons of the same family;
     ``different``: it is below 0.05. ``groups``: number of resampled groups of images (scenes, videos).
+
+    Over ``folds`` (0: there are none) the bounds and p are those of the t-test that is corrected for the overlap of
+    folds, and ``adjusted`` is Holm's (``fold_statistics.py``). ``resampled``: the bounds of the hierarchical bootstrap;
+    ``seen``: the smallest true difference that this comparison alone finds with 80 % power.
     """
 
     first: str
@@ -107,6 +120,9 @@ class Comparison:
     different: bool
     seeds: int
     groups: int
+    folds: int = 0
+    resampled: tuple[float, float] | None = None
+    seen: float | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +154,12 @@ class BoardRow:
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds that the means are taken over."""
-        return tuple(result.seed for result in self.results if result.counted)
+        return tuple(dict.fromkeys(result.seed for result in self.results if result.counted))
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """The folds that the means are taken over, empty where there are none."""
+        return tuple(dict.fromkeys(one.fold for one in self.results if one.counted and one.fold is not None))
 
     @property
     def failures(self) -> tuple[SeedResult, ...]:
@@ -205,7 +226,8 @@ class TaskTable:
     ``id``: unique in the board, made of a-z, 0-9 and ``-``; equal tasks and networks give an equal ``id``. ``seeds``:
     the seeds on which rows are compared. ``source_weights`` (by seed) and ``versions``: those that the compared rows
     share. ``comparisons``: all comparisons between ranked rows, the better row first. ``groups``: number of groups of
-    images behind the metric, 0 where no predictions could be read. ``notices``: sentences for the reader.
+    images behind the metric, 0 where no predictions could be read. ``notices``: sentences for the reader. ``folds``:
+    those on which rows are compared, empty where the rows have one split.
     """
 
     id: str
@@ -220,6 +242,7 @@ class TaskTable:
     source_accuracy: Spread | None
     versions: Mapping[str, str]
     notices: tuple[str, ...] = ()
+    folds: tuple[int, ...] = ()
 
     @property
     def title(self) -> str:
@@ -293,6 +316,12 @@ class Board:
     overall_note: str
     records: int
     notices: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """The metrics to show, with the names that people read: ``METRICS``, and later ones that any row has."""
+        had = {name for table in self.tables for row in table.rows for name in row.metrics}
+        return METRICS | {name: text for name, text in LATER_METRICS.items() if name in had}
 
     @property
     def synthetic(self) -> bool:

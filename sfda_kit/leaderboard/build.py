@@ -6,19 +6,23 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from sfda_kit.config.digest import digest
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.leaderboard.board import RANKING_METRICS, Board, TaskTable
 from sfda_kit.leaderboard.comparable import (
     BoardCandidate,
     Reference,
+    compared_versions,
     find_reference,
     mark_predictions,
     mark_seeds,
     mark_versions,
+    most_shared,
     spell_seeds,
     table_seeds,
 )
 from sfda_kit.leaderboard.entries import Entry, TableKey, by_table, describe
+from sfda_kit.leaderboard.fold_table import by_fold, folds_of_repetition, join, rank_folds
 from sfda_kit.leaderboard.overall import build_overall
 from sfda_kit.leaderboard.ranking import Ranking, rank
 from sfda_kit.leaderboard.rows import build_rows, slug, source_accuracy
@@ -27,26 +31,45 @@ from sfda_kit.leaderboard.variants import MethodVariant, find_variants, settings
 from sfda_kit.results.collection import StoredRun
 
 
-def build_board(runs: Sequence[StoredRun], metric: str = "heldout_accuracy") -> Board:
+def build_board(runs: Sequence[StoredRun], metric: str | None = None) -> Board:
     """Return the leaderboard of ``runs``, ranked by ``metric``; it depends on their records and predictions alone.
-    The order of ``runs`` makes no difference. Raises ``UserError`` for a metric that a board cannot be ranked by."""
-    if metric not in RANKING_METRICS:
+    The order of ``runs`` makes no difference. Raises ``UserError`` for a metric that a board cannot be ranked by.
+
+    Without ``metric`` the held-out mean over classes ranks where a table has folds or the protocol ``paper``, else
+    held-out accuracy, by which boards were ranked before there were folds. Where nothing is held out, the transductive
+    metric takes the place of the held-out one.
+    """
+    if metric is not None and metric not in RANKING_METRICS:
         raise UserError(f"A board cannot be ranked by {metric!r}. {did_you_mean(metric, RANKING_METRICS)}")
     found = by_table(runs)
+    metric = metric or _leading(found)
     variants = find_variants(found)
     tables, rankings = [], {}
+    only_paper = all(key.is_paper for key in found)
     for key, entries in found.items():
-        table, ranking = _table(key, entries, variants, metric)
+        table, ranking = _table(key, entries, variants, _of_protocol(key, metric))
         tables.append(table)
-        if ranking:
+        if ranking and key.is_paper == only_paper:  # no mean is taken over tables of two protocols
             rankings[table.id] = ranking
+    metric = tables[0].metric if tables and only_paper else metric
     overall, note = build_overall(tables, rankings)
     return Board(metric, tuple(tables), overall, note, len(runs), settings_that_vary(found, variants))
+
+
+def _leading(found: Mapping[TableKey, Sequence[Entry]]) -> str:
+    later = any(key.is_paper or by_fold(entries) for key, entries in found.items())
+    return "heldout_mean_class_accuracy" if later else "heldout_accuracy"
+
+
+def _of_protocol(key: TableKey, metric: str) -> str:
+    return metric.replace("heldout", "transductive") if key.is_paper else metric
 
 
 def _table(
     key: TableKey, entries: Sequence[Entry], variants: Mapping[int, MethodVariant], metric: str
 ) -> tuple[TaskTable, Ranking | None]:
+    if folds := by_fold(entries):
+        return _fold_table(key, folds, variants, metric)
     reference = find_reference(entries, variants)
     candidates, notices = _candidates(entries, variants, reference)
     seeds = table_seeds(candidates)
@@ -66,6 +89,48 @@ def _table(
         source_accuracy=source_accuracy(candidates, seeds),
         versions=reference.versions,
         notices=(*notices, *_extra_seeds(candidates, seeds), *(ranking.notices if ranking else ())),
+    )
+    return table, ranking
+
+
+def _fold_table(
+    key: TableKey, folds: Mapping[int, Sequence[Entry]], variants: Mapping[int, MethodVariant], metric: str
+) -> tuple[TaskTable, Ranking | None]:
+    """Return the table of runs on several ``folds``: rows are marked fold by fold, and compared over all folds."""
+    entries = [entry for own in folds.values() for entry in own]
+    done = [entry for entry in entries if entry.record.status == "ok"]
+    shared = dict(most_shared(done, compared_versions, lambda entry: variants[id(entry)].label) or ())
+    references = {fold: replace(find_reference(own, variants), versions=shared) for fold, own in folds.items()}
+    found: dict[int, list[BoardCandidate]] = {}
+    notices: list[str] = []
+    for fold, own in folds.items():
+        found[fold], said = _candidates(own, variants, references[fold])
+        notices += [f"Fold {fold}: {one}" for one in said]
+    seeds = table_seeds([candidate for own in found.values() for candidate in own])
+    groups = 0
+    for fold, candidates in found.items():
+        marked = [mark_versions(mark_seeds(candidate, seeds), references[fold]) for candidate in candidates]
+        found[fold], images = _scored(marked, metric)
+        groups += images[1]
+    rows = join(found)
+    dealt = folds_of_repetition(entries)
+    ranking = rank_folds(rows, seeds, dealt)
+    candidates = [row.whole for row in rows]
+    fingerprints = [reference.fingerprint for reference in references.values()]
+    table = TaskTable(
+        id=slug(key),
+        metric=metric,
+        task=replace(describe(key, folds[min(folds)], fingerprints[0]), fingerprint=digest(fingerprints)),
+        network=key.network,
+        rows=build_rows(candidates, seeds, metric, ranking),
+        comparisons=ranking.comparisons if ranking else (),
+        seeds=seeds,
+        groups=groups * dealt // max(dealt, len(folds)),  # each group is held out once in a repetition
+        source_weights={},
+        source_accuracy=source_accuracy(candidates, seeds),
+        versions=shared,
+        notices=(*notices, *(ranking.notices if ranking else ())),
+        folds=tuple(folds),
     )
     return table, ranking
 

@@ -40,6 +40,10 @@ class BoardCandidate:
         """The seeds with a result."""
         return tuple(entry.record.seed for entry in self.entries if entry.record.status == "ok")
 
+    def counts(self, entry: Entry) -> bool:
+        """Return whether the figures of ``entry`` count."""
+        return entry.record.seed in self.counted and entry.record.status == "ok"
+
     @property
     def compared(self) -> bool:
         """True where the row ranks: it is a method with counted seeds, and has no mark but ``failed``."""

@@ -17,12 +17,18 @@ from sfda_kit.results.record import Record
 
 SOURCE_ONLY = "source-only"
 
+PARTS_OF_DATA = {"protocol": "grouped", "folds": "", "ti_groups": "training"}
+"""Later fields of ``TableKey`` that say which images are held out, with their defaults."""
+LATER = {**PARTS_OF_DATA, "weights": "", "follows": False}
+"""All later fields of ``TableKey`` with their defaults. Neither names nor ids of tables hold a default."""
+
 
 @dataclass(frozen=True, order=True)
 class TableKey:
     """A table's key holds the values that its rows share. Encoding and data revision may differ between rows.
 
-    ``follows``: each seed has a split of its own, that of its number; ``split_seed`` is then 0.
+    ``follows``: each seed has a split of its own, that of its number; ``split_seed`` is then 0. ``folds``: name and
+    hash of the fold file, empty where the rows have one split.
     """
 
     dataset: str
@@ -37,6 +43,19 @@ class TableKey:
     pretrained: bool
     weights: str = ""
     follows: bool = False
+    protocol: str = "grouped"
+    folds: str = ""
+    ti_groups: str = "training"
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether nothing is held out: the protocol of published tables, which never shares a table with another."""
+        return self.protocol == "paper"
+
+    @property
+    def parts_of_data(self) -> dict[str, str]:
+        """The fields that say which images are held out, where they are not at their defaults."""
+        return {name: value for name, default in PARTS_OF_DATA.items() if (value := getattr(self, name)) != default}
 
     @property
     def network(self) -> AdaptedNetwork:
@@ -61,6 +80,13 @@ class Entry:
         if self.record.oracle:
             return "oracle"
         return "source-only" if self.record.method == SOURCE_ONLY else "method"
+
+    @property
+    def fold(self) -> int | None:
+        """The fold of the run, None where it has a split of its own."""
+        told = mapping(self.record.task.get("folds")) or mapping(self.record.config.get("dataset"))
+        found = told.get("fold")
+        return found if isinstance(found, int) and not isinstance(found, bool) else None
 
     @property
     def fingerprint(self) -> str:
@@ -96,6 +122,9 @@ class Entry:
             image_size=whole(model.get("image_size")),
             pretrained=bool(model.get("pretrained")),
             weights=text(model.get("backbone_weights")),
+            protocol=text(task.get("protocol") or asked.get("protocol") or "grouped"),
+            folds=folds_named(mapping(task.get("folds"))),
+            ti_groups=text(task.get("ti_groups") or asked.get("ti_groups") or "training"),
         )
 
     @cached_property
@@ -152,11 +181,18 @@ def describe(key: TableKey, entries: Sequence[Entry], fingerprint: str) -> Board
         ti_classes=key.ti_classes,
         split_seed=key.split_seed,
         follows=key.follows,
-        options={name: value.strip('"') for name, value in options.items()},
+        options={name: value.strip('"') for name, value in options.items()} | key.parts_of_data,
         fingerprint=fingerprint,
         images={str(part): whole(count) for part, count in counts.items()},
         synthetic=any(entry.record.synthetic for entry in same),
     )
+
+
+def folds_named(told: Mapping[str, Any]) -> str:
+    """Return the name of a fold file and how often it is dealt, with the beginning of its hash; empty without folds."""
+    if not told:
+        return ""
+    return f"{text(told.get('name'))} ({whole(told.get('folds'))} folds, {text(told.get('sha256'))[:8]})"
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

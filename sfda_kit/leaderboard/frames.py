@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_board(records: str | Path | Sequence[str | Path], metric: str = "heldout_accuracy") -> pd.DataFrame:
+def read_board(records: str | Path | Sequence[str | Path], metric: str | None = None) -> pd.DataFrame:
     """Return the leaderboard of all runs below the folders ``records``, a row for each variant of a method.
 
     The columns are those of ``sfda-kit leaderboard show --format csv``: accuracies in percent, times in seconds.
+    ``metric`` None: as ``build_board`` chooses it.
+
     Raises ``DataError`` where there is no run, and ``UserError`` for a metric that a board cannot be ranked by.
     """
     import pandas as pd

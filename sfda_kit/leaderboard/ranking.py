@@ -102,6 +102,7 @@ def turned(found: Comparison) -> Comparison:
         difference=-found.difference,
         low=-found.high,
         high=-found.low,
+        resampled=(-found.resampled[1], -found.resampled[0]) if found.resampled else None,
     )
 
 

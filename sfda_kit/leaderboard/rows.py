@@ -6,13 +6,14 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
 from sfda_kit.config.digest import digest
-from sfda_kit.leaderboard.board import METRICS, BoardRow, SeedResult, Spread
+from sfda_kit.leaderboard.board import LATER_METRICS, METRICS, BoardRow, SeedResult, Spread
 from sfda_kit.leaderboard.comparable import BoardCandidate
-from sfda_kit.leaderboard.entries import SOURCE_ONLY, Entry, TableKey
+from sfda_kit.leaderboard.entries import LATER, SOURCE_ONLY, Entry, TableKey
 from sfda_kit.leaderboard.ranking import Ranking
 from sfda_kit.results.redaction import without_folders
 
@@ -33,7 +34,7 @@ def build_rows(
 
 def build_row(candidate: BoardCandidate, ranking: Ranking | None) -> BoardRow:
     """Return the row of a candidate; a candidate that is not in ``ranking`` has no rank."""
-    results = tuple(_result(entry, entry.record.seed in candidate.counted) for entry in candidate.entries)
+    results = tuple(_result(entry, candidate.counts(entry)) for entry in candidate.entries)
     counted = [result for result in results if result.counted]
     row = BoardRow(
         label=candidate.variant.label,
@@ -72,6 +73,7 @@ def _result(entry: Entry, counted: bool) -> SeedResult:
         fingerprint=entry.fingerprint,
         versions=dict(record.versions),
         finished=record.finished,
+        fold=entry.fold,
     )
 
 
@@ -85,7 +87,7 @@ def spreads(metrics: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
     """Return mean and spread of each metric that every run has."""
     return {
         name: spread([found[name] for found in metrics])
-        for name in METRICS
+        for name in (*METRICS, *LATER_METRICS)
         if metrics and all(name in found for found in metrics)
     }
 
@@ -125,9 +127,12 @@ def _place(row: BoardRow, metric: str) -> tuple[int, int, float, str, tuple[str,
 def _baseline_row(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> tuple[BoardRow, ...]:
     """Build the source model's row where nobody ran ``source-only``, from the baseline that every run has scored."""
     results = []
-    for seed in seeds:
-        carriers = [c for c in candidates if not c.marks or c.marks[0].kind not in ("data", "weights")]
-        entries = [e for c in carriers for e in c.of_seeds([seed]) if e.record.baselines.get(SOURCE_ONLY)]
+    carriers = [c for c in candidates if not c.marks or c.marks[0].kind not in ("data", "weights")]
+    there = {entry.fold for candidate in carriers for entry in candidate.entries}
+    folds = sorted(there, key=lambda fold: -1 if fold is None else fold)
+    for fold, seed in product(folds, seeds):
+        found = [e for c in carriers for e in c.of_seeds([seed]) if e.record.baselines.get(SOURCE_ONLY)]
+        entries = [entry for entry in found if fold is None or entry.fold == fold]
         if not entries:
             return ()
         scores = entries[0].record.baselines[SOURCE_ONLY]
@@ -142,20 +147,23 @@ def _baseline_row(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) ->
 
 def source_accuracy(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> Spread | None:
     """Return the accuracy of the source models on held-out source images, over the table's seeds."""
-    found: dict[int, float] = {}
+    found: dict[tuple[int, int], float] = {}
+    wanted: set[tuple[int, int]] = set()
     for candidate in candidates:
         if candidate.compared:
             for entry in candidate.of_seeds(seeds):
+                place = (entry.fold or 0, entry.record.seed)
+                wanted.add(place)
                 value = entry.record.metrics.get("source_accuracy", math.nan)
                 if math.isfinite(value):
-                    found.setdefault(entry.record.seed, value)
-    return spread([found[seed] for seed in seeds]) if seeds and set(found) == set(seeds) else None
+                    found.setdefault(place, value)
+    return spread([found[place] for place in sorted(wanted)]) if wanted and set(found) == wanted else None
 
 
 def slug(key: TableKey) -> str:
     """Return a name for anchors and files that is readable, and unique through a digest of the whole key."""
     words = f"{key.dataset} {key.source} {key.target} {key.backbone} {key.image_size}"
     readable = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:60].strip("-")
-    # later keys count where they say something, so that older tables keep their names
-    told = {name: value for name, value in key.__dict__.items() if value or name not in ("weights", "follows")}
-    return f"{readable or 'task'}-{digest(list(told.items()))[:8]}"
+    # Later fields count where they say something, so that older tables keep their names.
+    told = [(name, value) for name, value in key.__dict__.items() if value != LATER.get(name, ...)]
+    return f"{readable or 'task'}-{digest(told)[:8]}"

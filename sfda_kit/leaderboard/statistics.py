@@ -74,7 +74,7 @@ def draw(correct: Sequence[Sequence[Counts]], total: Counts, images: str, seeds:
     stacked = np.asarray(correct, dtype=np.float64)  # (V, S, G, K)
     by_seed = percent(stacked.sum(2), total.sum(0))  # (V, S)
     estimate = by_seed.mean(1)
-    values = _over_images(stacked.sum(1), total, len(seeds), generator("images", images, total.shape[0]), size)
+    values = resampled_groups(stacked.sum(1), total, len(seeds), generator("images", images, total.shape[0]), size)
     values += _student(by_seed - estimate[:, None], generator("seeds", tuple(seeds)), size)
     return Draws(estimate, values, len(seeds), total.shape[0])
 
@@ -96,7 +96,7 @@ def draw_scored(
     return Draws(estimate, estimate + spread, len(seeds), min(one.total.shape[0] for one in images))
 
 
-def _over_images(correct: Floats, total: Counts, seeds: int, rng: np.random.Generator, size: int) -> Floats:
+def resampled_groups(correct: Floats, total: Counts, seeds: int, rng: np.random.Generator, size: int) -> Floats:
     """Return resampled scores (size, V) from counts (V, G, K) that are summed over ``seeds`` seeds.
     Weights and their products with counts are whole numbers, so equal predictions give equal draws."""
     variants, groups, classes = correct.shape

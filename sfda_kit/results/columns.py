@@ -16,7 +16,7 @@ class QueryColumn(NamedTuple):
 SCORES = tuple(
     f"{part}_{score}"
     for part in ("transductive", "heldout")
-    for score in ("accuracy", "mean_class_accuracy", "calibration_error")
+    for score in ("accuracy", "mean_class_accuracy", "calibration_error", "auroc")
 )
 
 RUNS: dict[str, QueryColumn] = {
@@ -29,6 +29,8 @@ RUNS: dict[str, QueryColumn] = {
     "source": QueryColumn(("task", "source")),
     "target": QueryColumn(("task", "target")),
     "split": QueryColumn(("config", "dataset", "split")),
+    "fold": QueryColumn(("task", "folds", "fold"), "BIGINT"),
+    "protocol": QueryColumn(("task", "protocol")),
     "encoding": QueryColumn(("task", "encoding", "name")),
     "backbone": QueryColumn(("config", "model", "backbone")),
     "pretrained": QueryColumn(("config", "model", "pretrained"), "BOOLEAN"),
@@ -73,6 +75,7 @@ PREDICTIONS: dict[str, str] = {
     "prediction": "VARCHAR",
     "source_only_prediction": "VARCHAR",
     "probabilities": "FLOAT[]",
+    "logits": "FLOAT[]",
 }
 
 

@@ -89,7 +89,8 @@ def memory_of_run(plan: Plan, *, largest: bool = True) -> Iterator[StageMemory]:
 def run_label(config: RunConfig) -> str:
     """Return the beginning of the name of a run's folder; ``owner:name`` of a part is ``owner.name`` in it."""
     dataset = config.dataset
-    label = f"{config.method}-{dataset.name}-{dataset.source}-{dataset.target}-s{config.seed}"
+    fold = "" if dataset.fold is None else f"-f{dataset.fold}"
+    label = f"{config.method}-{dataset.name}-{dataset.source}-{dataset.target}{fold}-s{config.seed}"
     return label.replace("@", "_").replace(":", ".")
 
 
@@ -101,7 +102,11 @@ def run_identity(plan: Plan, task: Task) -> dict[str, Any]:
 
 
 def describe_task(task: Task, config: RunConfig) -> dict[str, Any]:
-    """Return the description of the task for a record."""
+    """Return the description of the task for a record. What was added later stands there only where it applies."""
+    dataset = config.dataset
+    later: dict[str, Any] = {"folds": dict(task.folds)} if task.folds else {}
+    later |= {"protocol": dataset.protocol} if dataset.protocol != "grouped" else {}
+    later |= {"ti_groups": dataset.ti_groups} if dataset.ti_groups != "training" else {}
     return {
         "dataset": config.dataset.name,
         "source": str(task.source),
@@ -112,4 +117,5 @@ def describe_task(task: Task, config: RunConfig) -> dict[str, Any]:
         "split_seed": config.dataset.split_seed,
         "encoding": config.encoding.model_dump(),
         "fingerprint": task.fingerprint,
+        **later,
     }

@@ -62,7 +62,9 @@ class LabelledRun(Run):
 
     def views(self, normalisation: Normalisation) -> tuple[TargetView, PairView | None]:
         self.normalisation = normalisation
-        train, test = (self.opener.evaluation(part, normalisation) for part in ("target-train", "target-test"))
+        train = self.opener.evaluation("target-train", normalisation)
+        held_out = len(self.task.rows["target-test"]) > 0
+        test = self.opener.evaluation("target-test", normalisation) if held_out else None
         self.evaluator = Evaluator(train, test, self.config.adapt.evaluation_batch_size, self.autocast)
         return self.opener.target(normalisation), self.opener.pairs(normalisation)
 
@@ -90,8 +92,10 @@ class LabelledRun(Run):
     def evaluate_result(self, state: EpochState) -> None:
         if state is not self.latest:  # The result is another epoch than the last, or no epoch was evaluated.
             self.evaluated = self.evaluator.evaluate(state.model, state.bank)
-        source_only = self.record.baselines["source-only"]["heldout_accuracy"]
-        self.record.metrics = flat_scores(self.evaluated) | {"source_only_heldout_accuracy": source_only}
+        self.record.metrics = flat_scores(self.evaluated)
+        source_only = self.record.baselines["source-only"].get("heldout_accuracy")
+        if source_only is not None:
+            self.record.metrics["source_only_heldout_accuracy"] = source_only
         if self.card.accuracy is not None:
             self.record.metrics["source_accuracy"] = self.card.accuracy
         classes, folder = self.task.classes, self.folder.path
@@ -99,5 +103,6 @@ class LabelledRun(Run):
         if self.config.compute.pictures:
             from sfda_kit.results.figures import draw_confusion
 
-            title = "held-out target images, % of each class"
-            draw_confusion(self.evaluated["heldout"], classes, title, folder / "pictures" / "confusion.png")
+            part, name = ("heldout", "held-out") if "heldout" in self.evaluated else ("transductive", "unlabelled")
+            title = f"{name} target images, % of each class"
+            draw_confusion(self.evaluated[part], classes, title, folder / "pictures" / "confusion.png")

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 CORE = "sfda-kit"
 FIRST_YEAR = 2020
+HELD_OUT = (
+    *(f"heldout_{score}" for score in ("accuracy", "mean_class_accuracy", "calibration_error")),
+    "source_only_heldout_accuracy",
+)
+"""The scores that every record of a task with held-out images has."""
 
 
 def wrong_identity(record: Record, folder: str) -> Iterator[str]:
@@ -63,6 +68,9 @@ def wrong_facts(facts: Facts) -> Iterator[str]:
         "method": (record.method, config.method),
         "task.dataset": (task.dataset, config.dataset.name),
         "task.split_seed": (task.split_seed, config.dataset.split_seed),
+        "task.folds": (task.folds.fold if task.folds else None, config.dataset.fold),
+        "task.protocol": (task.protocol, config.dataset.protocol),
+        "task.ti_groups": (task.ti_groups, config.dataset.ti_groups),
         "task.encoding": (task.encoding, config.encoding),
         "source.classes": (record.source["classes"], list(task.classes)),
         "source.modality": (record.source["modality"], task.source.partition("@")[0]),
@@ -79,8 +87,16 @@ def wrong_facts(facts: Facts) -> Iterator[str]:
             yield f"its task.{role} is {shown(used)}, the configuration asks for {shown(asked)}"
     if len({*task.classes, *task.ti_classes}) < len(task.classes) + len(task.ti_classes):
         yield "a class is there twice, or is both task-relevant and task-irrelevant"
-    if not (task.images.target_train and task.images.target_test):
-        yield "a part of its task has no images, so it has no score"
+    held_out = task.protocol == "grouped"
+    if not task.images.target_train or bool(task.images.target_test) != held_out:
+        yield "a part of its task has no images, so it has no score, or images that its protocol does not hold out"
+    every = {"metrics": facts.metrics, **{f"baselines.{name}": one for name, one in facts.baselines.items()}}
+    for where, scores in every.items():
+        stated = {name for name, value in scores.model_dump(exclude_none=True).items() if "heldout" in name}
+        if held_out and not {name for name in HELD_OUT if name in type(scores).model_fields} <= stated:
+            yield f"its {where} lack a held-out score"
+        if stated and not held_out:
+            yield f"its {where} have held-out scores, and the protocol {task.protocol} holds nothing out"
     if config.dataset.root is not None or any(card.name != str(card) for card in config.source.cards):
         yield "its configuration names a place on a disk: pack the run again"
 

@@ -37,7 +37,7 @@ def wrong_history(facts: Facts, rows: Sequence[HistoryRow]) -> Iterator[str]:
         result = next((row for row in rows if (row.phase, row.epoch) == told), result)
         if facts.record.signals != result.signals:
             yield "the record's signals are not those of the epoch that it says is the result"
-    yield from differences("metrics", facts.metrics.model_dump(), result.metrics.model_dump())
+    yield from differences("metrics", facts.metrics.model_dump(), result.metrics.model_dump(exclude_none=True))
 
 
 def _wrong_length(facts: Facts, rows: Sequence[HistoryRow]) -> Iterator[str]:
@@ -64,7 +64,7 @@ def _wrong_selection(facts: Facts, selection: Selection, rows: Sequence[HistoryR
     from sfda_kit.evaluate.selection import describe_selection
 
     record, adapt = facts.record, facts.config.adapt
-    history = [row.model_dump() for row in rows]
+    history = [row.model_dump(exclude_none=True) for row in rows]
     told = (selection.result_phase, selection.result_epoch)
     expected = describe_selection(history, deciding(adapt), told, applied=adapt.select.name != "last")
     if wrong := [name for name in type(selection).model_fields if getattr(selection, name) != getattr(expected, name)]:

@@ -155,7 +155,7 @@ def _reason(run: StoredRun, with_failed: bool) -> str:
     if record.status != "ok":
         advice = "Run it again, leave it out, or hand it in as it is: --with-failed"
         return "" if with_failed else f"its status is {record.status}. {advice}"
-    if "heldout_accuracy" not in record.metrics:
+    if "transductive_accuracy" not in record.metrics:
         return "it has no scores, because it was made without labels (`sfda-kit adapt`). Leave it out."
     missing = [name for name in (CONFIG, HISTORY, PREDICTIONS) if not (run.path / name).exists()]
     return f"{', '.join(missing)} is missing, so its scores cannot be checked. Run it again." if missing else ""

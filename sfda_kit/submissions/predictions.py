@@ -28,6 +28,9 @@ LEAVES = {
 }
 """Columns of ``results/predictions.py`` as parquet stores them, in order."""
 
+WITH_LOGITS = {**LEAVES, "logits.list.element": "FIXED_LEN_BYTE_ARRAY"}
+"""The columns of present versions, which also store the logits as float16."""
+
 PARTS = {"transductive": "target-train", "heldout": "target-test"}
 """The part of the task for each evaluated part."""
 
@@ -35,6 +38,10 @@ MAX_ROWS, MAX_VALUES, MAX_ROW_GROUPS = 500_000, 20_000_000, 16
 MAX_TEXT = 400
 SUM_TOLERANCE = 1e-3
 """How far the sum of probabilities (float32, perhaps computed in bfloat16) may be from 1."""
+
+HALF_STEP = 2.0**-11
+"""The largest relative error of rounding to float16. It bounds how far the softmax of stored logits may be from the
+probabilities: by twice the rounding error of the largest logit."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ def read_predictions(data: bytes, classes: Sequence[str], rows: Mapping[str, int
     table = _read(data, sum(rows.values()), len(classes))
     columns = {name: _texts(table.column(name), name) for name in TEXTS}
     group = table.column("group").to_numpy()
-    probabilities = _probabilities(table.column("probabilities"), len(classes))
+    probabilities = _by_class(table.column("probabilities"), len(classes), "probabilities")
     codes = {name: _codes(columns[name], classes, name) for name in ("label", "prediction", "source_only_prediction")}
     found = Predictions(
         columns["part"],
@@ -73,6 +80,8 @@ def read_predictions(data: bytes, classes: Sequence[str], rows: Mapping[str, int
     _check_rows(found, rows)
     _check_names(found)
     _check_probabilities(found)
+    if "logits" in table.column_names:
+        _check_logits(_by_class(table.column("logits"), len(classes), "logits"), found)
     return found
 
 
@@ -97,9 +106,10 @@ def _read(data: bytes, rows: int, classes: int) -> pa.Table:
 def _check_metadata(file: pq.ParquetFile, rows: int, classes: int) -> None:
     found = file.metadata
     leaves = {found.schema.column(k).path: found.schema.column(k).physical_type for k in range(found.num_columns)}
-    if list(leaves.items()) != list(LEAVES.items()):
+    if list(leaves.items()) not in (list(LEAVES.items()), list(WITH_LOGITS.items())):
         raise ValueError(
-            f"its columns are {listed(leaves, 8)}; expected {', '.join(LEAVES)} as the toolkit writes them"
+            f"its columns are {listed(leaves, 8)}; expected {', '.join(LEAVES)} as the toolkit writes them, and "
+            "perhaps logits.list.element in half precision"
         )
     if rows > MAX_ROWS or rows * classes > MAX_VALUES:
         raise ValueError(f"the record says {rows} rows of {classes} classes: too many to be checked")
@@ -114,9 +124,10 @@ def _check_metadata(file: pq.ParquetFile, rows: int, classes: int) -> None:
     size = sum(chunk.total_uncompressed_size for chunk in chunks)
     if any(chunk.total_uncompressed_size < 0 for chunk in chunks) or size > 64 * MIB + 16 * rows * classes:
         raise ValueError(f"it says it unpacks to {size} bytes, more than such a table takes")
-    values = sum(group.column(found.num_columns - 1).num_values for group in groups)
-    if values != rows * classes:
-        raise ValueError(f"it says it holds {values} probabilities; {rows} rows of {classes} classes are expected")
+    for column in range(len(LEAVES) - 1, found.num_columns):
+        values, name = sum(group.column(column).num_values for group in groups), list(leaves)[column].partition(".")[0]
+        if values != rows * classes:
+            raise ValueError(f"it says it holds {values} {name}; {rows} rows of {classes} classes are expected")
 
 
 def _texts(column: pa.ChunkedArray, name: str) -> NDArray[np.str_]:
@@ -134,15 +145,16 @@ def _texts(column: pa.ChunkedArray, name: str) -> NDArray[np.str_]:
     return np.array(texts, dtype=object)
 
 
-def _probabilities(column: pa.ChunkedArray, classes: int) -> NDArray[np.float32]:
+def _by_class(column: pa.ChunkedArray, classes: int, name: str) -> NDArray[np.float32]:
+    """Return the values (N, K) of a column of lists, one for each class."""
     import pyarrow.compute as pc
 
     lengths = pc.unique(pc.list_value_length(column)).to_pylist()
     if lengths != [classes]:
-        raise ValueError(f"its rows have {listed(lengths)} probabilities, the task has {classes} classes")
+        raise ValueError(f"its rows have {listed(lengths)} {name}, the task has {classes} classes")
     values = pc.list_flatten(column)
     if values.null_count:
-        raise ValueError("the column probabilities has missing values")
+        raise ValueError(f"the column {name} has missing values")
     return np.asarray(values.to_numpy(), dtype=np.float32).reshape(-1, classes)
 
 
@@ -179,4 +191,17 @@ def _check_probabilities(found: Predictions) -> None:
     if wrong := np.flatnonzero(taken < values.max(axis=1)).tolist():
         raise ValueError(
             f"the prediction is not the most probable class for {len(wrong)} samples: {listed(found.name[wrong[:5]])}"
+        )
+
+
+def _check_logits(logits: NDArray[np.float32], found: Predictions) -> None:
+    if not np.isfinite(logits).all():
+        raise ValueError("a logit is not a finite number")
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
+    softmax = shifted / shifted.sum(axis=1, keepdims=True)
+    off = np.abs(softmax - found.probabilities).max(axis=1)
+    allowed = SUM_TOLERANCE + 2 * HALF_STEP * np.abs(logits).max(axis=1)
+    if wrong := np.flatnonzero(off > allowed).tolist():
+        raise ValueError(
+            f"the logits do not give the probabilities of {len(wrong)} samples: {listed(found.name[wrong[:5]])}"
         )

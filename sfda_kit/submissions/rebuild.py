@@ -66,6 +66,7 @@ def _wrong_description(facts: Facts, task: Task) -> Iterator[str]:
         "target": (stated.target, str(task.target)),
         "classes": (stated.classes, task.classes),
         "ti_classes": (stated.ti_classes, task.ti_classes),
+        "folds": (stated.folds.model_dump() if stated.folds else {}, dict(task.folds)),
         "images": (stated.images.model_dump(by_alias=True), {part: len(rows) for part, rows in task.rows.items()}),
     }
     for name, (said, built) in pairs.items():

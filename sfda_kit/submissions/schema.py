@@ -23,20 +23,23 @@ Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,60}$"
 
 
 class Scores(StrictModel):
-    """Scores are six values in percent."""
+    """Scores are values in percent. Records of older versions have no ``auroc``, and those of the protocol ``paper``
+    nothing that is held out; ``checks.py`` tells where a held-out score is missing."""
 
     transductive_accuracy: Percent
     transductive_mean_class_accuracy: Percent
     transductive_calibration_error: Percent
-    heldout_accuracy: Percent
-    heldout_mean_class_accuracy: Percent
-    heldout_calibration_error: Percent
+    heldout_accuracy: Percent | None = None
+    heldout_mean_class_accuracy: Percent | None = None
+    heldout_calibration_error: Percent | None = None
+    transductive_auroc: Percent | None = None
+    heldout_auroc: Percent | None = None
 
 
 class FinalScores(Scores):
     """Final scores are ``Record.metrics`` of a finished run."""
 
-    source_only_heldout_accuracy: Percent
+    source_only_heldout_accuracy: Percent | None = None
     source_accuracy: Percent | None = None
 
 
@@ -49,8 +52,19 @@ class ImageCounts(StrictModel):
     ti: Count
 
 
+class FoldFacts(StrictModel):
+    """Fold facts say which fold of which file a run was made on; ``sha256`` is that of the file's content."""
+
+    fold: Count
+    folds: Annotated[int, Field(ge=2, le=1000)]
+    repeats: Annotated[int, Field(ge=1, le=1000)]
+    name: ShortName
+    version: Count
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
 class TaskFacts(StrictModel):
-    """Task facts are ``Record.task`` of a run with evaluation."""
+    """Task facts are ``Record.task`` of a run with evaluation. The last three stand there only where they apply."""
 
     dataset: ShortName
     source: ShortName
@@ -61,6 +75,9 @@ class TaskFacts(StrictModel):
     split_seed: int
     encoding: PartConfig
     fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    folds: FoldFacts | None = None
+    protocol: Literal["grouped", "paper"] = "grouped"
+    ti_groups: Literal["training", "target-train"] = "training"
 
 
 class HistoryRow(StrictModel):

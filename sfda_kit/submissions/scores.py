@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sfda_kit.metrics import accuracy, calibration_error, mean_class_accuracy
+from sfda_kit.metrics import accuracy, auroc, calibration_error, mean_class_accuracy
 from sfda_kit.submissions.predictions import Predictions
 from sfda_kit.submissions.schema import Facts
 
@@ -16,6 +16,9 @@ TOLERANCE = 1e-4
 
 CALIBRATION_TOLERANCE = 1e-2
 """Allowed difference in percent; means of float32 differ a little between versions of numpy."""
+
+LATER = ("auroc",)
+"""Scores that records of older versions do not have; they are compared where a record states them."""
 
 
 def recomputed(found: Predictions) -> tuple[dict[str, float], dict[str, float]]:
@@ -30,6 +33,8 @@ def recomputed(found: Predictions) -> tuple[dict[str, float], dict[str, float]]:
             f"{part}_mean_class_accuracy": mean_class_accuracy(found.prediction[rows], labels),
             f"{part}_calibration_error": calibration_error(found.probabilities[rows], labels),
         }
+        if (area := auroc(found.probabilities[rows], labels)) is not None:
+            method[f"{part}_auroc"] = area
         source |= {
             f"{part}_accuracy": accuracy(found.source_only[rows], labels),
             f"{part}_mean_class_accuracy": mean_class_accuracy(found.source_only[rows], labels),
@@ -47,8 +52,8 @@ def wrong_scores(facts: Facts, found: Predictions) -> Iterator[str]:
         return
     stated = facts.baselines["source-only"].model_dump()
     yield from differences("baselines.source-only", stated, source)
-    name = "source_only_heldout_accuracy"
-    yield from differences("metrics", metrics, {name: source["heldout_accuracy"]})
+    if "heldout_accuracy" in source:
+        yield from differences("metrics", metrics, {"source_only_heldout_accuracy": source["heldout_accuracy"]})
     if facts.config.method == "source-only":
         yield from differences("baselines.source-only", stated, method)
     yield from _wrong_signals(facts.record.signals, found, len(facts.task.classes))
@@ -57,6 +62,10 @@ def wrong_scores(facts: Facts, found: Predictions) -> Iterator[str]:
 def differences(where: str, stated: Mapping[str, Any], computed: Mapping[str, float]) -> Iterator[str]:
     """Yield one line for every value of ``computed`` from which ``stated`` differs by more than the tolerance."""
     for name, value in computed.items():
+        if stated[name] is None:
+            if not name.endswith(LATER):
+                yield f"{where}.{name} is missing, the predictions give {value:.4f}"
+            continue
         tolerance = CALIBRATION_TOLERANCE if name.endswith("calibration_error") else TOLERANCE
         if abs(stated[name] - value) > tolerance:
             yield f"{where}.{name} is {stated[name]:.4f}, the predictions give {value:.4f}"

@@ -109,5 +109,6 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def _named(method: str, cell: RunConfig) -> str:
+    fold = "" if cell.dataset.fold is None else f"fold {cell.dataset.fold}, "
     task = f"{cell.dataset.name} {cell.dataset.source} -> {cell.dataset.target}"
-    return f"{method}, {task}, {cell.model.backbone}, seed {cell.seed}"
+    return f"{method}, {task}, {cell.model.backbone}, {fold}seed {cell.seed}"

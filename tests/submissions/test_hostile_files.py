@@ -85,6 +85,7 @@ def better(found: list[dict[str, Any]]) -> None:
     for row in found:
         row["prediction"] = row["label"]
         row["probabilities"] = [float(name == row["label"]) for name in classes]
+        row["logits"] = [50.0 * (name == row["label"]) for name in classes]
 
 
 def png(**settings: Any) -> bytes:
@@ -153,7 +154,10 @@ SCHEMA = {
     "text in a recipe": (inside("recipe.input_bridge.objective", {"a": "1.0"}), "another type than the toolkit writes"),
     "no status": (lambda f: f.edit(lambda r: r.pop("status")), "record.status: Field required"),
     "made-up status": (record(status="excellent"), "record.status"),
-    "metric missing": (lambda f: f.edit(lambda r: r["metrics"].pop("heldout_accuracy")), "heldout_accuracy: Field"),
+    "metric missing": (
+        lambda f: f.edit(lambda r: r["metrics"].pop("heldout_accuracy")),
+        "its metrics lack a held-out score",
+    ),
     "above 100": (inside("metrics.heldout_accuracy", 100.5), "metrics.heldout_accuracy: Input should be less"),
     "below 0": (inside("metrics.heldout_calibration_error", -1.0), "Input should be greater than or equal to 0"),
     "negative cost": (inside("cost.wall_s", -5.0), "cost.wall_s"),
@@ -230,6 +234,13 @@ PREDICTIONS = {
     "no sum of 1": (rows(lambda r: r[0].update(probabilities=[0.5] * 12)), "do not sum to 1"),
     "outside": (rows(lambda r: r[0].update(probabilities=[2.0, -1.0] + [0.0] * 10)), "a probability is not in [0, 1]"),
     "not finite": (rows(lambda r: r[0].update(probabilities=[float("nan")] * 12)), "a probability is not in [0, 1]"),
+    "other logits": (rows(lambda r: r[0].update(logits=r[0]["logits"][::-1])), "do not give the probabilities of 1"),
+    "endless logit": (rows(lambda r: r[0]["logits"].__setitem__(0, float("inf"))), "a logit is not a finite number"),
+    "fewer logits": (rows(lambda r: [row["logits"].pop() for row in r]), " logits; "),
+    "logits in single precision": (
+        table(lambda t: t.set_column(7, "logits", t["logits"].cast(pa.list_(pa.float32())))),
+        "its columns are",
+    ),
     "sample twice": (rows(lambda r: r[0].update(name=r[1]["name"])), "samples are there more than once"),
     "test in training": (rows(lambda r: r[0].update(name=r[-1]["name"])), "samples are there more than once"),
     "long name": (rows(lambda r: r[0].update(name="n" * 1000)), "texts of at most 400 bytes"),
@@ -400,6 +411,28 @@ def test_all_reasons_are_told_at_once(files: Files, check: Check):
     assert code == 1
     for name in ("run: seed", "scores: accuracy", "pictures: html", "history: empty"):
         assert ALL[name][1] in output
+
+
+def test_records_of_older_versions_without_logits_and_auroc_are_taken(files: Files, check: Check):
+    def older(found: Any) -> None:
+        scores = [found["metrics"], *found["baselines"].values()] if "baselines" in found else []
+        selection = found.get("selection") or {}
+        scores += [selection.get("last", {}), selection.get("chosen", {})]
+        scores += [selection["oracle"]["metrics"]] if selection.get("oracle") else []
+        for part in scores:
+            for name in ("heldout_auroc", "transductive_auroc"):
+                part.pop(name, None)
+
+    def older_history(found: Any) -> None:
+        for row in found:
+            row["metrics"] = {name: value for name, value in row["metrics"].items() if "auroc" not in name}
+
+    for method in ("source-only", "oracle"):
+        files.edit(older, method=method)
+        files.edit(older_history, "history.json", method)
+        files.write_table(files.table(method).drop_columns(["logits"]), method)
+    code, output = check(signed(files))
+    assert code == 0, output
 
 
 def test_different_source_models_under_one_seed_are_told(files: Files, check: Check):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 
-from sfda_kit.leaderboard.board import METRICS, Board, BoardRow, TaskTable
+from sfda_kit.leaderboard.board import Board, BoardRow, Comparison, TaskTable
 from sfda_kit.leaderboard.render.words import plain
 
 COSTS = ("wall_s", "peak_memory_mb", "trained_parameters")
 BOUNDS = ("difference", "low", "high", "adjusted")
+OF_FOLDS = ("resampled_low", "resampled_high", "seen")
+"""Further figures of a comparison over folds; the columns are there where any table of the board has folds."""
 FORMULA = ("=", "+", "-", "@")
 
 
@@ -18,21 +21,23 @@ def csv_text(board: Board) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     facts = ["table", "task", "network", "synthetic", "method", "kind", "rank", "tied", "seeds", "marks"]
-    figures = [f"{name}_{part}" for name in METRICS for part in ("mean", "std")]
-    compared = [f"{side}_{bound}" for side in ("minus_best", "minus_source") for bound in BOUNDS]
+    metrics = list(board.metrics)
+    figures = [f"{name}_{part}" for name in metrics for part in ("mean", "std")]
+    bounds = (*BOUNDS, *(OF_FOLDS if any(table.folds for table in board.tables) else ()))
+    compared = [f"{side}_{bound}" for side in ("minus_best", "minus_source") for bound in bounds]
     writer.writerow([*facts, *figures, *compared, "gap_closed", *COSTS, "failures", "data", "sfda_kit", "torch"])
     for table in board.tables:
         for row in table.rows:
-            writer.writerow(_cells(table, row))
+            writer.writerow(_cells(table, row, metrics, bounds))
     return file.getvalue()
 
 
-def _cells(table: TaskTable, row: BoardRow) -> list[object]:
-    found = [row.metrics.get(name) for name in METRICS]
+def _cells(table: TaskTable, row: BoardRow, metrics: Sequence[str], bounds: Sequence[str]) -> list[object]:
+    found = [row.metrics.get(name) for name in metrics]
     figures = [value for one in found for value in ((one.mean, one.std) if one else (None, None))]
     sides = [row.versus_best, row.versus_source]
-    compared = [getattr(side, bound) if side else None for side in sides for bound in BOUNDS]
-    failures = "; ".join(f"seed {one.seed} {one.status}: {one.reason}" for one in row.failures)
+    compared = [_figure(side, bound) if side else None for side in sides for bound in bounds]
+    failures = "; ".join(f"seed {one.name} {one.status}: {one.reason}" for one in row.failures)
     return [
         table.id,
         safe(table.task.name),
@@ -52,6 +57,13 @@ def _cells(table: TaskTable, row: BoardRow) -> list[object]:
         safe(table.task.fingerprint),
         *(safe(table.versions.get(name, "")) for name in ("sfda-kit", "torch")),
     ]
+
+
+def _figure(found: Comparison, bound: str) -> float | None:
+    if bound.startswith("resampled"):
+        return found.resampled[bound == "resampled_high"] if found.resampled else None
+    value: float | None = getattr(found, bound)
+    return value
 
 
 def safe(text: str) -> str:

@@ -77,12 +77,12 @@ def rows_with_rules(rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _task_table(board: Board, table: TaskTable) -> list[str]:
-    order = [board.metric, *(name for name in ACCURACIES if name != board.metric)]
+    order = [table.metric, *(name for name in ACCURACIES if name != table.metric)]
     rows: list[list[str]] = []
     for row in table.rows:
         if rows and row.kind != "method" and not any(cells == [] for cells in rows):
             rows.append([])
-        scores = [score(row, board.metric), *(spread(row.metrics.get(name)) for name in order[1:])]
+        scores = [score(row, table.metric), *(spread(row.metrics.get(name)) for name in order[1:])]
         cells = [escaped(cell) for cell in (*scores, interval(row.versus_best), str(len(row.seeds)))]
         if row is table.best:
             cells[0] = rf"\textbf{{{cells[0]}}}"

@@ -71,11 +71,13 @@ def columns(metric: str) -> list[TableColumn]:
     return [
         TableColumn(METRICS[metric], lambda row: score(row, metric)),
         TableColumn("minus best", lambda row: interval(row.versus_best)),
+        TableColumn("folds", lambda row: str(len(row.folds)) if row.folds else ""),
         TableColumn("seeds", lambda row: str(len(row.seeds))),
         *(TableColumn(METRICS[name], partial(_spread_of, name)) for name in others),
+        TableColumn("AUROC", partial(_spread_of, f"{metric.partition('_')[0]}_auroc")),
         TableColumn("minus source", lambda row: interval(row.versus_source)),
         TableColumn("gap closed", lambda row: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %"),
-        TableColumn("calibration error", partial(_spread_of, "heldout_calibration_error")),
+        TableColumn("calibration error", partial(_spread_of, f"{metric.partition('_')[0]}_calibration_error")),
         TableColumn("s", lambda row: _number(row.cost.get("wall_s"))),
         TableColumn("MiB", lambda row: _number(row.cost.get("peak_memory_mb"))),
         TableColumn("trained", lambda row: _number(row.cost.get("trained_parameters"))),
@@ -111,7 +113,9 @@ def row_notes(rows: Sequence[BoardRow]) -> Iterator[str]:
     for row in rows:
         for result in row.failures:
             status = result.status.replace("_", " ")
-            yield f"{MARKS['failed'][0]}: {plain(row.label)}, seed {result.seed}, {status}: {plain(result.reason)}"
+            fold = "" if result.fold is None else f"fold {result.fold}, "
+            where = f"{plain(row.label)}, {fold}seed {result.seed}"
+            yield f"{MARKS['failed'][0]}: {where}, {status}: {plain(result.reason)}"
 
 
 def _where(found: Sequence[tuple[BoardRow, Mark]]) -> str:
@@ -123,6 +127,8 @@ def _where(found: Sequence[tuple[BoardRow, Mark]]) -> str:
 def provenance(table: TaskTable) -> str:
     """Return a sentence with everything that is needed to get the same numbers."""
     facts = []
+    if table.folds:
+        facts.append(f"folds {', '.join(map(str, table.folds))}")
     if table.seeds:
         facts.append(f"seeds {', '.join(map(str, table.seeds))}")
     if table.source_accuracy:
@@ -142,6 +148,32 @@ def provenance(table: TaskTable) -> str:
 
 def explanation(board: Board) -> list[str]:
     """Return the sentences, once for a board, that explain how to read the tables."""
+    with_folds = [table for table in board.tables if table.folds]
+    said = _over_seeds(board) if len(with_folds) < len(board.tables) or not board.tables else []
+    if with_folds:
+        said += _over_folds(board, alone=not said)
+    if any(table.task.options.get("protocol") == "paper" for table in board.tables):
+        said.append(
+            "Tables with protocol=paper are transductive: the target images are the other halves of the source "
+            "images, adapted on and scored at the last epoch, and nothing is held out. Compare them with published "
+            "tables alone."
+        )
+    return said
+
+
+def _over_folds(board: Board, alone: bool) -> list[str]:
+    """Return the sentences on tables with folds; ``alone``: the board has no other tables."""
+    ranked = f"ranked by {METRICS[board.metric]}"
+    costs = " Costs are medians of one run; its time includes training what was not in the cache." if alone else ""
+    return [
+        f"{'Percent' if alone else 'Tables with folds'}: mean ± sample standard deviation over all runs; {ranked}. "
+        "Rank: 1 + number of rows significantly better (corrected for the comparisons of a table, Holm 1979).",
+        "Intervals over folds: 95 %, paired by fold, corrected for the overlap of the folds' training groups (Nadeau "
+        f"and Bengio 2003), and not for the number of comparisons.{costs}",
+    ]
+
+
+def _over_seeds(board: Board) -> list[str]:
     return [
         f"Percent, mean ± sample standard deviation over seeds; ranked by {METRICS[board.metric]}. "
         "Rank: 1 + number of rows significantly better (false discovery rate of 5 % over the comparisons of a "

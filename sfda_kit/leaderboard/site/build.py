@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, NamedTuple
 
-from sfda_kit.leaderboard.board import MARKS, METRICS
+from sfda_kit.leaderboard.board import MARKS
 from sfda_kit.leaderboard.site.folder import replaced
 from sfda_kit.leaderboard.site.methods import MethodPage, method_pages
 from sfda_kit.leaderboard.site.names import page_name
@@ -64,7 +64,7 @@ def build_site(board: Board, runs: Sequence[StoredRun], out: Path) -> Path:
     places = find_places(board, runs)
     with replaced(out) as folder, without_collections():
         _copy_assets(folder)
-        shared = {"metrics": METRICS, "marks": MARKS, "known": _known(runs)}
+        shared = {"metrics": board.metrics, "marks": MARKS, "known": _known(runs)}
         shares = divide(board, runs, places, _processes(board, runs))
         drawn = write_shares(Pages(folder, methods=named, **shared), shares)
         pages = Pages(folder, board=board, methods=methods, **shared)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfda_kit.leaderboard.board import METRICS
+from sfda_kit.leaderboard.board import LATER_METRICS, METRICS
 from sfda_kit.leaderboard.site.confusion import Confusion, confusion_of
 from sfda_kit.leaderboard.site.names import page_name
 from sfda_kit.leaderboard.site.pictures import pictures_of, reencode
@@ -116,7 +116,7 @@ def curves_of(history: Sequence[Mapping[str, Any]]) -> Curves | None:
 def _scores(run: StoredRun) -> dict[str, dict[str, float]]:
     """Return the metrics of the source model, the bridge and the adapted model, by the name that the page shows."""
     rows = {**run.record.baselines, "this run": run.record.metrics}
-    found = {name: {m: values[m] for m in METRICS if m in values} for name, values in rows.items()}
+    found = {name: {m: values[m] for m in (*METRICS, *LATER_METRICS) if m in values} for name, values in rows.items()}
     return {name: values for name, values in found.items() if values}
 
 
