@@ -110,8 +110,8 @@ def _fold_table(
     groups = 0
     for fold, candidates in found.items():
         marked = [mark_versions(mark_seeds(candidate, seeds), references[fold]) for candidate in candidates]
-        found[fold], images = _scored(marked, metric)
-        groups += images[1]
+        found[fold], held_out = _scored(marked, metric, follows=False)
+        groups += held_out
     rows = join(found)
     dealt = folds_of_repetition(entries)
     ranking = rank_folds(rows, seeds, dealt)

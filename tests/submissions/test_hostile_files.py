@@ -27,6 +27,9 @@ def record(**values: Any) -> Spoil:
     return lambda files: files.edit(lambda found: found.update(values))
 
 
+FOLDS = {"fold": 1, "folds": 4, "repeats": 5, "name": "mine", "version": 1, "sha256": "a" * 64}
+
+
 def inside(path: str, value: Any, file: str = "record.json", method: str = "source-only") -> Spoil:
     """Set one value of a JSON file: ``task.images.ti``."""
 
@@ -185,6 +188,10 @@ RUN = {
     "seed": (record(seed=5), "its seed is 5, elsewhere in the record it is 0"),
     "method": (record(method="oracle"), "its method is oracle, elsewhere in the record it is source-only"),
     "split seed": (inside("task.split_seed", 9), "its task.split_seed is 9"),
+    "fold": (inside("task.folds", FOLDS), "its task.folds is 1, elsewhere in the record it is None"),
+    "folds without a hash": (inside("task.folds", {**FOLDS, "sha256": "no"}), "task.folds.sha256: String should match"),
+    "protocol": (inside("task.protocol", "paper"), "have held-out scores, and the protocol paper holds nothing out"),
+    "TI groups": (inside("task.ti_groups", "target-train"), "its task.ti_groups is target-train"),
     "encoding": (inside("config.encoding.name", "jet"), "its task.encoding"),
     "sensor": (inside("config.dataset.target", "nir@kv1"), "its task.target is depth@kv1"),
     "data set": (inside("task.dataset", "sun-rgbd"), "its task.dataset is sun-rgbd"),
