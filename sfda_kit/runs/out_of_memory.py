@@ -11,9 +11,21 @@ from sfda_kit.errors import RunError
 from sfda_kit.runs.memory import BATCHES, probe_of
 
 if TYPE_CHECKING:
+    from sfda_kit.events import Event
     from sfda_kit.runs.plan import MethodPlan
 
 AGAIN = "or free memory and run the same command with --resume."
+
+
+class StageInProgress:
+    """A listener that knows the ``name`` of the stage that trains. It holds nothing else, because methods reach it."""
+
+    name = ""
+
+    def __call__(self, event: Event) -> None:
+        """Note a stage that begins."""
+        if event.kind == "stage":
+            self.name = event.stage
 
 
 def out_of_memory(error: BaseException, plan: MethodPlan, task: Mapping[str, Any], stage: str) -> RunError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sfda_kit.adaptation.prepare import baseline_models, fill_banks, prepare_context
 from sfda_kit.data.views import Normalisation
 from sfda_kit.device import autocast, choose_device
-from sfda_kit.events import Event, to_all
+from sfda_kit.events import to_all
 from sfda_kit.files import is_out_of_memory
 from sfda_kit.inference.adapted_card import AdaptedCard
 from sfda_kit.inference.adapted_model import save_adapted
@@ -18,7 +18,7 @@ from sfda_kit.results.cost import trained_parameters
 from sfda_kit.results.journal import Journal, new_record
 from sfda_kit.results.tracking import tracked
 from sfda_kit.runs.adaptation_driver import AdaptationDriver
-from sfda_kit.runs.out_of_memory import out_of_memory
+from sfda_kit.runs.out_of_memory import StageInProgress, out_of_memory
 from sfda_kit.source.source_models import with_weights
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class Run(ABC):
         self.device = choose_device(plan.config.compute)
         self.autocast = autocast(plan.config.compute, self.device)
         self.record = new_record(folder, plan, identity, **self.facts(identity))
-        self._stage = ""
-        self.listener = to_all(self._hear, tracked(trackers, folder.path, self.record, listener))
+        self._stage = StageInProgress()
+        self.listener = to_all(self._stage, tracked(trackers, folder.path, self.record, listener))
         self.journal = Journal(folder, self.record, self.device, self.listener)
 
     @abstractmethod
@@ -95,18 +95,14 @@ class Run(ABC):
         """Run to the end and return the record."""
         return self.journal.keep(self._adapt_in_memory)
 
-    def _hear(self, event: Event) -> None:
-        if event.kind == "stage":
-            self._stage = event.stage
-
     def _adapt_in_memory(self) -> None:
         """Adapt. Raises ``RunError`` with the batch that fits where memory runs out in a stage of training."""
         try:
             self._adapt()
         except (MemoryError, RuntimeError) as error:
-            if not self._stage or not is_out_of_memory(error):
+            if not self._stage.name or not is_out_of_memory(error):
                 raise
-            told = out_of_memory(error, self.plan, self.record.task, self._stage)
+            told = out_of_memory(error, self.plan, self.record.task, self._stage.name)
             raise told from None
 
     def _adapt(self) -> None:

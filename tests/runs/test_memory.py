@@ -203,3 +203,18 @@ def test_a_process_of_its_own_measures_or_runs_out(limit: int) -> None:
     task = {"source": "rgb@kv1", "target": "depth@kv1", "classes": ["a", "b"], "images": {}}
     peak = probe_of(plan, task, "passes", limit).peak()
     assert peak is None if limit else peak is not None and peak > 100
+
+
+@pytest.mark.slow
+@pytest.mark.needs_plugin("sfda-kit-socket", "sfda-kit-tgkt")
+@pytest.mark.parametrize("method", ["socket", "tgkt"])
+def test_a_run_with_checkpointed_activations_ends_with_the_same_numbers(
+    method: str, sfda_kit: Call, on_pairs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = ["--method", method, "--source-epochs", "1", "--epochs", "1", "--bridge-epochs", "1", "--json"]
+    found = []
+    for more in ([], ["--checkpoint-activations"]):
+        monkeypatch.setenv("SFDA_KIT_CACHE", str(tmp_path / f"cache{len(more)}"))  # so that all stages are made again
+        told = last_json(sfda_kit("run", *on_pairs, *short, "--runs-dir", str(tmp_path / "runs"), *more))
+        found.append(told["metrics"])
+    assert found[0] == found[1]
