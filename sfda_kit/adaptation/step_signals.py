@@ -279,7 +279,13 @@ class StepSignals(_Signals):
 
 
 def step_parts(signals: StepSignals, count: int) -> Iterator[tuple[float, StepSignals]]:
-    """Yield ``count`` parts of a step of which nothing was read yet, with their shares (``StepImages.parts``)."""
+    """Yield ``count`` parts of a step of which nothing was read yet, with their shares (``StepImages.parts``).
+
+    A step in one part is yielded as it is: it draws crops and flips only for the images that a term reads.
+    """
+    if count == 1:
+        yield 1.0, signals
+        return
     for share, images in signals._images.parts(count):
         part = copy.copy(signals)
         part._images = images

@@ -42,6 +42,9 @@ GIVEN: dict[str, Any] = {
     "deterministic": True,
     "checkpoint_activations": True,
     "accumulate": 7,
+    "fold": 1,
+    "protocol": "paper",
+    "backbone_weights": "lite0",
     "aligner": ["infomax", "bn-stats=0.5"],
 }
 """What a user may give; every other option takes a name."""
@@ -54,6 +57,8 @@ READ = {
     "aligner": {"infomax": {"weight": 1.0}, "bn-stats": {"weight": 0.5}},
 }
 """What the configuration makes of it, where it is another value."""
+TOGETHER: dict[str, dict[str, Any]] = {"folds": {"fold": 0}}
+"""What must be given beside an option."""
 OFFERED = {
     "run": options.RunOptions,
     "adapt": adapt.AdaptOptions,
@@ -90,7 +95,7 @@ def test_every_setting_of_a_command_is_a_key_of_the_configuration(command: str) 
 def test_what_is_given_is_found_at_the_path_of_the_option(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sfda_kit.config.loading._starts_pretrained", lambda _: False)
     value = GIVEN.get(name, "some-name")
-    found: Any = configuration({"method": "shot", name: value})
+    found: Any = configuration({"method": "shot", name: value, **TOGETHER.get(name, {})})
     for key in options.SETTINGS[name].path.split("."):
         found = found[key] if isinstance(found, dict) else getattr(found, key)
     expected = {"name": value} if options.SETTINGS[name].path.startswith("recipe.") else value
@@ -109,7 +114,7 @@ def test_each_command_offers_what_it_can_use() -> None:
     assert names("run") - names("adapt") == {
         *("dataset", "data_root", "source", "target", "split", "tr_classes", "ti_classes", "split_seed"),
         *("shares", "group_pattern", "backbone", "pretrained", "image_size", "source_epochs", "evaluate"),
-        "memory",
+        *("memory", "backbone_weights", "fold", "folds", "protocol"),
     }
     assert names("run") - names("ablate") == {
         "seed",

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from sfda_kit.cli.label_free_table import show_label_free
 from sfda_kit.cli.live import LiveReport, PlainReport
-from sfda_kit.cli.result_table import COLUMNS, show_record
+from sfda_kit.cli.result_table import PARTS, SCORES, show_record
 from sfda_kit.events import Event, Listener, reading_progress
 from sfda_kit.results.record import Record
 
@@ -97,7 +97,7 @@ def test_a_state_that_was_not_trained_has_no_epoch_and_no_loss():
 
 
 def finished_record() -> Record:
-    scores = dict.fromkeys(COLUMNS, 100.0)
+    scores = {f"{part}_{score}": 100.0 for part in PARTS for score in SCORES}
     return Record(
         run_id="r",
         status="ok",
@@ -115,7 +115,7 @@ def test_the_final_table_fits_on_a_terminal():
     console = terminal()
     show_record(console, finished_record())
     shown = lines(console)
-    assert len(shown) == 1 + 4 + 3
+    assert len(shown) == 1 + (1 + 6) + 3
     assert max(map(len, shown[1:])) <= 80
 
 

@@ -19,6 +19,7 @@ from ..conftest import TI, TR, last_json
 from ..runs.test_shipped_methods import SIDE, write_random
 
 BACKBONES = {"vit": "vit_tiny_patch16_224", "convnext": "convnext_atto"}
+OWN_LOOP_WITH_PAIRS = {"pair-map"}
 NEEDS_BATCH_NORM = {
     "adabn": r"replaces the BatchNorm statistics of the backbone, and this backbone has none.*resnet50.*method tent",
     "socket": r"bn-stats compares BatchNorm statistics.*no BatchNorm2d layer.*resnet50.*--aligner bn-stats=0",
@@ -117,10 +118,10 @@ def test_every_alignment_of_pairs_applies(adapt, backbone: str) -> None:
     assert json.loads((adapt("shot", backbone, *terms) / "record.json").read_text())["status"] == "ok"
 
 
-def needs_pairs(recipe: Recipe) -> bool:
+def needs_pairs(name: str, recipe: Recipe) -> bool:
     bridges = [build_part("bridge", part.name, part.options) for part in recipe.bridges().values()]
     terms = {name for phase in recipe.phases for name in phase.aligners}
-    return any(bridge.trained for bridge in bridges) or any(name.startswith("ti-") for name in terms)
+    return name in OWN_LOOP_WITH_PAIRS or any(bridge.trained for bridge in bridges) or any(name.startswith("ti-") for name in terms)
 
 
 @pytest.mark.needs_plugin(*METHOD_PACKAGES)
@@ -131,5 +132,5 @@ def test_the_page_of_methods_says_what_each_one_needs() -> None:
     for name in METHODS:
         part = registry().get("method", name).load()
         recipe = part if isinstance(part, Recipe) else part.recipe
-        expected[name] = (needs_pairs(recipe), name in NEEDS_BATCH_NORM)
+        expected[name] = (needs_pairs(name, recipe), name in NEEDS_BATCH_NORM)
     assert found == expected
