@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sfda_kit.errors import RunError
+from sfda_kit.models.split_pass import split_rows
 
 CPU_BATCH = 32
 """The most images that a CPU takes at a time. Larger batches take no less time and more memory: ResNet-18 at 224 px
@@ -72,10 +73,14 @@ def fill_bank(
     """
     on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
     size = min(batch_size, CPU_BATCH) if on_cpu else batch_size
+
+    def answers(rows: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = [model(view.batch(part)) for part in torch.split(rows, size)]
+        features = torch.cat([output.features.float() for output in outputs])
+        return features, torch.cat([output.logits.float() for output in outputs])
+
     with evaluation_mode(model), autocast():
-        outputs = [model(view.batch(rows)) for rows in torch.split(torch.arange(len(view)), size)]
-    features = torch.cat([output.features.float() for output in outputs])
-    logits = torch.cat([output.logits.float() for output in outputs])
+        features, logits = split_rows(answers, len(view))
     if not torch.isfinite(logits).all():
         raise RunError(
             "The network's outputs are no longer finite: its weights have grown beyond all bounds. The state "
