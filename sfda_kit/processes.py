@@ -57,7 +57,10 @@ def launched() -> ProcessGroup:
 
 def is_follower() -> bool:
     """Return whether a launcher started this process as another than the first, joined yet or not."""
-    return launched().rank > 0
+    try:
+        return launched().rank > 0
+    except UserError:
+        return False
 
 
 def group() -> ProcessGroup:
@@ -96,7 +99,7 @@ def joined(store: Any = None) -> Iterator[ProcessGroup]:
         raise
     finally:
         _set(_ALONE)
-        dist.destroy_process_group()
+    dist.destroy_process_group()  # not after an error, where it would wait for the others
 
 
 def _meet(found: ProcessGroup, store: Any) -> None:

@@ -1,7 +1,7 @@
 """Two processes with one thread each, against one process with two threads: images per second of an adaptation epoch.
 
-Both do the same epochs of SOCKET (`sfda-kit run` trains them so): the same images, batches, steps and feature bank. They
-take turns, epoch by epoch, while the other waits. So what else the computer does meets both alike.
+Both do the same epochs of SOCKET (`sfda-kit run` trains them so): the same images, batches, steps and feature bank.
+They take turns, epoch by epoch, while the other waits. So what else the computer does meets both alike.
 
     python benchmarks/speed/processes.py [--repeats 7] [--setting NAME ...] [--out benchmarks/speed/processes.json]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 class RecipeMethod(Method):
     """This method runs the phases of ``context.recipe`` in order; without phases the source model is the result."""
+
+    shares_passes: ClassVar[bool] = True
 
     def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
         """Yield after each epoch with the bank of that moment, so that one pass serves all readers."""

@@ -54,7 +54,7 @@ def split_pass(answer: Callable[[Tensor], T], images: Tensor, module: nn.Module 
     processes, where it is part of another one, and where somebody looks into ``module`` with a hook. Raises
     ``UserError`` where the pass draws random numbers, which would be others than those of a single process.
     """
-    if processes.count() == 1 or _is_open or len(images) < processes.count() or _is_watched(module):
+    if not _is_split(len(images)) or _is_watched(module):
         return answer(images)
     with _opened(), SplitBatchNorm(), _no_random_numbers(images.device):
         outputs = answer(cast("Tensor", _Take.apply(images)))
@@ -67,7 +67,7 @@ def split_rows(answer: Callable[[Tensor], T], size: int) -> T:
     ``answer`` returns a tensor or a tuple of tensors with one row for each.
     """
     rows = torch.arange(size)
-    if processes.count() == 1 or _is_open or size < processes.count():
+    if not _is_split(size):
         return answer(rows)
     with _opened():
         outputs = answer(rows[own_rows(size)])
@@ -83,6 +83,10 @@ def handles_parts(hook: Callable[..., T]) -> Callable[..., T]:
     """Mark a hook of a module that knows that it sees the rows of one process."""
     setattr(hook, _HANDLES_PARTS, True)
     return hook
+
+
+def _is_split(size: int) -> bool:
+    return processes.count() > 1 and not _is_open and size >= processes.count()
 
 
 def _is_watched(module: nn.Module | None) -> bool:
