@@ -108,7 +108,15 @@ def _meet(found: ProcessGroup, store: Any) -> None:
 
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
     named = {"store": store, "rank": found.rank, "world_size": found.count} if store is not None else {}
-    dist.init_process_group(backend, timeout=LONGEST_WAIT, **named)
+    try:
+        dist.init_process_group(backend, timeout=LONGEST_WAIT, **named)
+        dist.all_reduce(torch.zeros(1))  # all are there before one of them may end
+    except dist.DistError as error:
+        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise UserError(
+            f"Process {found.rank} does not reach the others at {place} ({_line(error)}). All processes need the same "
+            "MASTER_ADDR and MASTER_PORT, and a network in which they reach that address."
+        ) from error
 
 
 def _set(found: ProcessGroup) -> ProcessGroup:
@@ -147,12 +155,14 @@ def by_first(work: Callable[[], T]) -> T:
     return found  # type: ignore[no-any-return]
 
 
-def first_before_others(work: Callable[[], object]) -> None:
-    """Do ``work`` in process 0 and then in the others, which find in the cache what it has made."""
-    by_first(lambda: work() and None)
-    if not is_first():
+def first_before_others(work: Callable[[], T]) -> T:
+    """Return ``work()`` of this process; process 0 begins, and the others find in the cache what it has made."""
+    found: list[T] = []
+    by_first(lambda: found.append(work()))
+    if not found:
         with alone():
-            work()
+            found.append(work())
+    return found[0]
 
 
 def agreed(value: T) -> T:

@@ -6,7 +6,8 @@ They take turns, epoch by epoch, while the other waits. So what else the compute
     python benchmarks/speed/processes.py [--repeats 7] [--setting NAME ...] [--out benchmarks/speed/processes.json]
 
 `ratio` is the median over turns of the time of the one process, divided by that of the two: above 1, two processes are
-quicker. `cpu_ratio` is the same of the processor time, summed over processes. `images_s` counts target images.
+quicker. `cpu_ratio` is the same of the processor time, summed over processes. `images_s` counts target images. Threads
+wait passively: where other programs use the computer too, threads that spin would slow the one process down.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bare_loop import SETTINGS, context, product_epochs
+from bare_loop import Setting, context, product_epochs
 from rich.console import Console
 from rich.table import Table
 
@@ -33,6 +34,11 @@ from sfda_kit.versions import versions
 
 METHOD = "socket"
 CORES = 2
+SETTINGS = {
+    "resnet10t-64": Setting("resnet10t", 64, 64, 192, 192),
+    "resnet18-224": Setting("resnet18", 224, 32, 64, 64),
+}
+"""Few steps an epoch, so that turns are short and what else the computer does meets both."""
 
 
 def member(title: str, repeats: int) -> None:
@@ -51,7 +57,7 @@ def member(title: str, repeats: int) -> None:
 def started(title: str, repeats: int, count: int, folder: str) -> list[subprocess.Popen[str]]:
     found = []
     for rank in range(count):
-        given = {**os.environ, "OMP_NUM_THREADS": str(CORES // count)}
+        given = {**os.environ, "OMP_NUM_THREADS": str(CORES // count), "OMP_WAIT_POLICY": "passive"}
         if count > 1:
             given |= {"RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
             given["MEET"] = str(Path(folder) / f"{title}-meet")
@@ -94,7 +100,7 @@ def measure(title: str, repeats: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--setting", nargs="+", choices=SETTINGS, default=["resnet10t-64", "resnet18-224"])
+    parser.add_argument("--setting", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--member", nargs=2, help="be one process of SETTING for REPEATS epochs")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     given = parser.parse_args()

@@ -155,8 +155,7 @@ def _train(
     autocast: Callable[[], AbstractContextManager[Any]],
     folder: Path,
 ) -> None:
-    processes.first_before_others(opener.source)
-    view = opener.source()
+    view = processes.first_before_others(opener.source)
     normalisation = measure_normalisation(view, config.model)
     mean, std = channel_statistics(view)
     view.normalisation = normalisation

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import queue
+import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,10 @@ def member(rank: int, count: int, place: str, work: Work, answers: Any) -> None:
 
 @pytest.fixture
 def together(tmp_path: Path) -> Callable[[int, Work], list[Any]]:
-    """``together(3, work)``: what ``work()`` returns in each of three processes, or the exception that it raises."""
+    """``together(3, work)``: what ``work()`` returns in each of three processes, or the exception that it raises.
+
+    Where a process is killed, the answer is None.
+    """
     if "fork" not in multiprocessing.get_all_start_methods():
         pytest.skip("needs fork")
     context = multiprocessing.get_context("fork")
@@ -42,13 +48,13 @@ def together(tmp_path: Path) -> Callable[[int, Work], list[Any]]:
         members = [context.Process(target=member, args=(rank, count, place, work, answers)) for rank in range(count)]
         for one in members:
             one.start()
-        try:
-            found = dict(answers.get(timeout=PATIENCE_S) for _ in members)
-            for one in members:
-                one.join(PATIENCE_S)
-        finally:
-            for one in members:
-                one.kill()
-        return [found[rank] for rank in range(count)]
+        found, limit = {}, time.monotonic() + PATIENCE_S
+        while any(one.is_alive() for one in members) or not answers.empty():
+            with suppress(queue.Empty):
+                found |= [answers.get(timeout=0.02)]
+            if time.monotonic() > limit:
+                for one in members:
+                    one.kill()
+        return [found.get(rank) for rank in range(count)]
 
     return start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from sfda_kit import UserError, processes
+from sfda_kit import RunError, UserError, processes
 
 Together = Callable[[int, Callable[[], Any]], list[Any]]
 
@@ -47,6 +48,19 @@ def test_all_take_the_decision_of_the_first(together: Together) -> None:
         return processes.agreed(rank), order, float(layer.weight.sum())
 
     assert together(2, work) == [(0, [0], 0.0), (0, [1], 0.0)]
+
+
+def test_a_killed_process_ends_the_others(together: Together) -> None:
+    def work() -> None:
+        if processes.group().rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        processes.agreed(0)
+
+    first, killed, third = together(3, work)
+    assert killed is None
+    for error in (first, third):
+        assert isinstance(error, RunError)
+        assert "Another process of this run has ended" in str(error)
 
 
 def test_work_in_one_process_waits_for_nobody(together: Together) -> None:
