@@ -35,7 +35,7 @@ from sfda_kit.versions import versions
 METHOD = "socket"
 CORES = 2
 SETTINGS = {
-    "resnet10t-64": Setting("resnet10t", 64, 64, 192, 192),
+    "resnet10t-64": Setting("resnet10t", 64, 64, 448, 448),
     "resnet18-224": Setting("resnet18", 224, 32, 64, 64),
 }
 """Few steps an epoch, so that turns are short and what else the computer does meets both."""

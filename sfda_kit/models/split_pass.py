@@ -28,6 +28,8 @@ from sfda_kit.models.split_batch_norm import SplitBatchNorm
 
 T = TypeVar("T")
 
+_LARGE = 2**16
+"""The number of values from which a gradient is exchanged by itself; smaller ones go together."""
 _HANDLES_PARTS = "handles_parts"
 """The attribute of a hook that knows that it sees the rows of one process."""
 _is_open = False
@@ -182,10 +184,19 @@ def average_gradients(groups: Iterable[dict[str, Any]]) -> None:
     if processes.count() == 1:
         return
     gradients = [weight.grad for group in groups for weight in group["params"] if weight.grad is not None]
-    for kind in sorted({(str(one.device), one.dtype) for one in gradients}, key=str):
-        alike = [one for one in gradients if (str(one.device), one.dtype) == kind]
+    small = [one for one in gradients if one.numel() < _LARGE]
+    for one in gradients:
+        if one.numel() >= _LARGE:
+            _average(one)
+    for kind in sorted({(str(one.device), str(one.dtype)) for one in small}):
+        alike = [one for one in small if (str(one.device), str(one.dtype)) == kind]
         together = torch.cat([one.reshape(-1) for one in alike])
-        dist.all_reduce(together)
-        together.div_(processes.count())
+        _average(together)
         for one, mean in zip(alike, torch.split(together, [one.numel() for one in alike]), strict=True):
             one.copy_(mean.view_as(one))
+
+
+def _average(values: Tensor) -> None:
+    """Replace ``values`` by their mean over all processes. All processes hold them in the same order in memory."""
+    dist.all_reduce(values)
+    values.div_(processes.count())
