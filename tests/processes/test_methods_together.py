@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -16,6 +18,8 @@ from torch import Tensor
 
 from sfda_kit import AdaptationContext, Aligner, Component, EpochState, Method, Recipe, processes
 from sfda_kit.plugins.discovery import registry
+
+from ..folders import write_card, write_folders
 
 pytestmark = pytest.mark.slow
 
@@ -108,3 +112,20 @@ def test_a_method_with_a_loop_of_its_own_is_refused(
     monkeypatch.setitem(registry().components, ("method", "own-loop"), part)
     results = together(2, lambda: str(sfda_kit("run", "--method", "own-loop", *on_pairs).exception))
     assert all("'own-loop' has a training loop of its own" in text for text in results)
+
+
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
+def test_folders_are_adapted_to_together(together: Together, sfda_kit: Callable[..., Any]) -> None:
+    write_folders(Path.cwd())
+    write_card(Path("card"))
+    given = ["--source-card", "card", "--target-dir", "target", "--ti-dir", "ti", "--method", "tgkt", *QUICK]
+    given += ["--epochs", "1", "--bridge-epochs", "1", "--batch-size", "8", "--set", "adapt.lr=1e-4"]
+
+    def run() -> int:
+        rates = ["--set", "bridge_training.lr=1e-5", "--runs-dir", f"runs-{processes.count()}"]
+        return int(sfda_kit("adapt", *given, *rates).exit_code)
+
+    assert run() == 0
+    shutil.rmtree(os.environ["SFDA_KIT_CACHE"])  # the bridge is trained again, in two processes
+    assert together(2, run) == [0, 0]
+    np.testing.assert_allclose(answers("runs-2"), answers("runs-1"), atol=1e-2)

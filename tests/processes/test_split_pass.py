@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sfda_kit import captured_statistics, fill_bank
+from sfda_kit import captured_statistics, fill_bank, processes
 from sfda_kit.models.network import AdaptedModel
 from sfda_kit.models.shallow import shallow_features
 from sfda_kit.models.split_pass import average_gradients, shares, split_pass
@@ -170,6 +170,16 @@ def test_random_numbers_in_a_pass_are_refused(together: Together) -> None:
 
     for error in together(2, dropped):
         assert "draws random numbers" in str(error)
+
+
+def test_a_gradient_that_is_not_finite_in_one_process_is_so_in_all(together: Together) -> None:
+    def averaged() -> list[float]:
+        weight = nn.Parameter(torch.zeros(2))
+        weight.grad = torch.tensor([float(processes.group().rank), torch.inf if processes.is_first() else 1.0])
+        average_gradients([{"params": [weight]}])
+        return weight.grad.tolist()
+
+    assert together(2, averaged) == [[0.5, float("inf")]] * 2
 
 
 def test_half_precision_takes_whole_statistics(together: Together) -> None:
