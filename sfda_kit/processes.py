@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 LONGEST_WAIT = timedelta(days=1)
 """How long a process waits for the others, which may have to wait for process 0 to decode a large data set."""
+LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
+"""What Gloo says where another process is no longer there."""
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """The variables through which launchers number the processes of a group."""
 
@@ -93,8 +95,8 @@ def joined(store: Any = None) -> Iterator[ProcessGroup]:
     _meet(found, store)
     try:
         yield _set(found)
-    except (RuntimeError, OSError) as error:
-        if isinstance(error, dist.DistError) or "onnection" in str(error):
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or any(sign in str(error) for sign in LOST):
             raise RunError(f"Another process of this run has ended, see its message ({_line(error)}).") from error
         raise
     finally:
