@@ -198,12 +198,14 @@ def align(modules: Mapping[str, nn.Module]) -> None:
     """Give weights and buffers of ``modules`` the values that process 0 has, so that computers do not drift apart."""
     if _joined.count == 1:
         return
+    import torch
     import torch.distributed as dist
 
-    for module in modules.values():
-        for tensor in (*module.parameters(), *module.buffers()):
-            held = tensor.detach()
-            values = held.contiguous()
-            dist.broadcast(values, src=0)
-            if values is not held:
-                held.copy_(values)
+    tensors = [one.detach() for module in modules.values() for one in (*module.parameters(), *module.buffers())]
+    for kind in sorted({(str(one.device), str(one.dtype)) for one in tensors}):
+        alike = [one for one in tensors if (str(one.device), str(one.dtype)) == kind]
+        together = torch.cat([one.reshape(-1) for one in alike])
+        dist.broadcast(together, src=0)
+        if not is_first():
+            for one, values in zip(alike, torch.split(together, [one.numel() for one in alike]), strict=True):
+                one.copy_(values.view_as(one))

@@ -56,6 +56,8 @@ def split_pass(answer: Callable[[Tensor], T], images: Tensor, module: nn.Module 
     processes, where it is part of another one, and where somebody looks into ``module`` with a hook. Raises
     ``UserError`` where the pass draws random numbers, which would be others than those of a single process.
     """
+    if processes.count() == 1:  # an exporter would take a look at the length for a length that never changes
+        return answer(images)
     if not _is_split(len(images)) or _is_watched(module):
         return answer(images)
     with _opened(), SplitBatchNorm(), _no_random_numbers(images.device):
