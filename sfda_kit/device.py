@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sfda_kit import processes
 from sfda_kit.config.models import ComputeConfig
 from sfda_kit.errors import UserError
 
@@ -45,14 +46,33 @@ def choose_device(config: ComputeConfig) -> torch.device:
         torch.set_num_threads(config.threads)
     if config.device == "auto":
         found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        return found or torch.device("cpu")
+        return _own_device(found or torch.device("cpu"))
     try:
         device = torch.device(config.device)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"The device {config.device!r} is not available: {reason} Use --device cpu.") from None
-    return device
+    return _own_device(device)
+
+
+def _own_device(device: torch.device) -> torch.device:
+    """Return ``device``, of several processes on a computer the GPU of this one. Raises ``UserError`` where none is."""
+    if processes.count() == 1 or device.type == "cpu":
+        return device
+    if str(device) != "cuda":
+        raise UserError(
+            f"Several processes cannot share the device {str(device)!r}. Use --device cuda, which gives each process a "
+            "GPU of its own, or --device cpu."
+        )
+    own = processes.group().local_rank
+    if own >= torch.cuda.device_count():
+        raise UserError(
+            f"Process {processes.group().rank} has no GPU of its own: this computer has {torch.cuda.device_count()}. "
+            "Start as many processes as there are GPUs."
+        )
+    torch.cuda.set_device(own)
+    return torch.device("cuda", own)
 
 
 def free_memory(device: torch.device) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sfda_kit import processes
 from sfda_kit.adaptation.checked_terms import CheckedTerm
 from sfda_kit.adaptation.step_inputs import epoch_inputs
 from sfda_kit.adaptation.step_signals import BridgeSignals
@@ -106,7 +107,8 @@ class BridgeTraining:
         checkpoint = Checkpoint(folder / "checkpoint.pt")
         for done in train_stage(stage, checkpoint, self.listener):
             self.listener(Event("epoch", "bridge", {"epoch": done, "figures": dict(call(bridge, bridge.figures))}))
-        save_weights(bridge, folder / WEIGHTS_FILE)
+        if processes.is_first():
+            save_weights(bridge, folder / WEIGHTS_FILE)
         checkpoint.remove()
 
     def _steps_per_epoch(self) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sfda_kit.adaptation.row_blocks import all_finite, by_row_blocks, zero_rows
 from sfda_kit.device import CPU_BATCH
 from sfda_kit.errors import RunError
+from sfda_kit.models.split_pass import split_rows
 
 
 class ImageBatches(Protocol):
@@ -73,15 +74,20 @@ def fill_bank(
     """
     on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
     size = min(batch_size, CPU_BATCH) if on_cpu else batch_size
-    bank: FeatureBank | None = None
+
+    def answers(rows: Tensor) -> tuple[Tensor, Tensor]:
+        tables: tuple[Tensor, Tensor] | None = None
+        for at in torch.split(torch.arange(len(rows)), size):
+            output = model(view.batch(rows[at]))
+            if tables is None:
+                tables = _rows_for(len(rows), output.features), _rows_for(len(rows), output.logits)
+            some = slice(int(at[0]), int(at[-1]) + 1) if len(at) else slice(0)
+            tables[0][some], tables[1][some] = output.features, output.logits
+        assert tables is not None, "there is at least one batch"
+        return tables
+
     with evaluation_mode(model), autocast():
-        for rows in torch.split(torch.arange(len(view)), size):
-            output = model(view.batch(rows))
-            if bank is None:
-                bank = FeatureBank(*(_rows_for(len(view), part) for part in (output.features, output.logits)))
-            at = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0)
-            bank.features[at], bank.logits[at] = output.features, output.logits
-    assert bank is not None, "there is at least one batch"
+        bank = FeatureBank(*split_rows(answers, len(view)))
     if not all_finite(bank.logits):
         raise RunError(
             "The network's outputs are no longer finite: its weights have grown beyond all bounds. The state "

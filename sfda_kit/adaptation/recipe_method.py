@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sfda_kit import processes
 from sfda_kit.adaptation.changing_terms import ChangingTerm, Form, changed_aligners, term_forms
 from sfda_kit.adaptation.checked_labels import checked_labels
 from sfda_kit.adaptation.checked_terms import CheckedTerm
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 class RecipeMethod(Method):
     """This method runs the phases of ``context.recipe`` in order; without phases the source model is the result."""
+
+    shares_passes: ClassVar[bool] = True
 
     def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
         """Yield after each epoch with the bank of that moment, so that one pass serves all readers."""
@@ -199,7 +203,7 @@ class PhaseTraining:
             return None
         bank = self._label_bank(epoch)
         if self.labeler is not None:
-            self.labels = checked_labels(self.labeler, bank)
+            self.labels = _agreed(checked_labels(self.labeler, bank))
             self.label_memory.renew(self.labels.labels)
         if unfilled is not None:
             unfilled.fill(bank)
@@ -234,6 +238,14 @@ class PhaseTraining:
         context = self.context
         with region("target images, no gradient"):
             return fill_bank(self.model, context.target, context.config.evaluation_batch_size, context.autocast)
+
+
+def _agreed(labels: PseudoLabels) -> PseudoLabels:
+    """Return the labels that process 0 has found, because those of another computer may differ in a near tie."""
+    if processes.count() == 1:
+        return labels
+    values = processes.agreed((labels.labels.cpu(), labels.weights.cpu()))
+    return replace(labels, labels=values[0].to(labels.labels.device), weights=values[1].to(labels.weights.device))
 
 
 def _term(forms: list[Form]) -> Term:

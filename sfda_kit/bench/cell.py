@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sfda_kit.bench.cell_group import cell_group
 from sfda_kit.errors import BusyError, SfdaKitError
 from sfda_kit.files import scarcity
 from sfda_kit.parent import end_with_parent
+from sfda_kit.processes import is_follower
 
 if TYPE_CHECKING:
     from sfda_kit.interfaces.executor import Job
@@ -23,12 +25,19 @@ LOOK_AGAIN_S = 2.0
 
 
 def main() -> None:
-    """Run the job; if it fails in an expected way, exit with 1 and one message."""
-    job = decode(sys.stdin.readline())
+    """Run the job; if it fails in an expected way, exit with 1 and one message.
+
+    A number on the command line says in how many processes: this one starts the others.
+    """
+    count, line = int(sys.argv[1]) if len(sys.argv) > 1 else 1, sys.stdin.readline()
+    job = decode(line)
     end_with_parent()
     try:
-        execute(job)
+        with cell_group(count, line):
+            execute(job)
     except Exception as error:
+        if is_follower() and isinstance(error, SfdaKitError):  # the first process says the same
+            sys.exit(1)
         told = error if isinstance(error, SfdaKitError) else scarcity(error)
         if told is None:
             raise

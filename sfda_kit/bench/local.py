@@ -20,17 +20,24 @@ class Local(Executor):
     """Runs cells in ``workers`` processes of ``threads`` computing threads; default: what cores and memory allow.
 
     ``gpus``: identifiers such as ``0,1``, which the workers get in turn through ``CUDA_VISIBLE_DEVICES``. There are
-    then by default as many workers as identifiers.
+    then by default as many workers as identifiers. ``processes``: how many work on one cell, each with ``threads``
+    threads and, where there are ``gpus``, with one of them.
     """
 
-    def __init__(self, workers: int | None = None, threads: int | None = None, gpus: str | int | None = None) -> None:
-        for name, value in (("workers", workers), ("threads", threads)):
+    def __init__(
+        self,
+        workers: int | None = None,
+        threads: int | None = None,
+        gpus: str | int | None = None,
+        processes: int = 1,
+    ) -> None:
+        for name, value in (("workers", workers), ("threads", threads), ("processes", processes)):
             if value is not None and value < 1:
                 raise UserError(f"The executor 'local' got {name}={value}; it needs at least 1.")
-        identifiers = [] if gpus is None else str(gpus).split(",")
-        cores = available_cores()
-        self.count = workers or len(identifiers) or max(1, min(cores // (threads or 1), memory() // MEMORY_OF_A_CELL))
-        self.threads = threads or max(1, cores // self.count)
+        identifiers = _sets([] if gpus is None else str(gpus).split(","), processes)
+        cores, room = available_cores() // processes, memory() // (MEMORY_OF_A_CELL * processes)
+        self.count = workers or len(identifiers) or max(1, min(cores // (threads or 1), room))
+        self.threads, self.processes = threads or max(1, cores // self.count), processes
         super().__init__(self.count)
         self._slots: SimpleQueue[dict[str, str]] = SimpleQueue()
         for worker in range(self.count):
@@ -56,7 +63,7 @@ class Local(Executor):
     def _run(self, job: Job) -> Outcome:
         slot = self._slots.get()
         try:
-            return run_job(job, self.threads, self._started, slot)
+            return run_job(job, self.threads, self._started, slot, self.processes)
         finally:
             self._slots.put(slot)
 
@@ -64,6 +71,15 @@ class Local(Executor):
         self._running.add(process)
         if self._stopping.is_set():
             process.kill()
+
+
+def _sets(identifiers: list[str], size: int) -> list[str]:
+    """Return ``identifiers`` in sets of ``size``, as CUDA_VISIBLE_DEVICES has them. Raises ``UserError``."""
+    if len(identifiers) % size:
+        raise UserError(
+            f"The executor 'local' got processes={size} and {len(identifiers)} gpus; each process needs one of its own."
+        )
+    return [",".join(identifiers[start : start + size]) for start in range(0, len(identifiers), size)]
 
 
 def available_cores() -> int:

@@ -25,15 +25,17 @@ def run_job(
     threads: int | None = None,
     started: Callable[[Process], object] | None = None,
     environment: Mapping[str, str] | None = None,
+    processes: int = 1,
 ) -> Outcome:
     """Run ``job`` to its end and say how its process ended.
 
     ``threads``: number of computing threads; None leaves the environment as it is. ``started`` receives the process,
     so that the caller can stop it; ``environment`` adds variables. If this call is interrupted, the cell stops too.
+    ``processes``: how many work on the cell, each with ``threads``. They end when the one that ``started`` got does.
     """
     limits = {} if threads is None else dict.fromkeys(THREADS, str(threads))
     variables = {**os.environ, **limits, **(environment or {})}
-    command = [sys.executable, "-m", "sfda_kit.bench.cell"]
+    command = [sys.executable, "-m", "sfda_kit.bench.cell", *([str(processes)] if processes > 1 else [])]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as words:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words, stderr=words, text=True, env=variables)
         try:

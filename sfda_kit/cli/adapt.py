@@ -82,6 +82,7 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     from sfda_kit.cli.profile_table import profiled
     from sfda_kit.cli.result_table import show_next
     from sfda_kit.events import to_all
+    from sfda_kit.processes import is_follower, joined
     from sfda_kit.runs.plan import plan_method
 
     console = results(chosen.json)
@@ -93,7 +94,8 @@ def execute(config: RunConfig, chosen: AdaptOptions) -> Record:
     data = config.dataset
     where = ImageFolders(chosen.target_dir, chosen.ti_dir, chosen.modality, data.unit or "mm", data.skip_bad)
     following = chosen.tracker or ()
-    with reporting(console) as listener, profiled(chosen.profile, console, chosen.runs_dir) as told:
+    profile = chosen.profile and not is_follower()
+    with joined(), reporting(console) as listener, profiled(profile, console, chosen.runs_dir) as told:
         heard = to_all(listener, told)
         record = adapt_folders(config, where, chosen.runs_dir, resume=chosen.resume, listener=heard, trackers=following)
     show_label_free(console, record)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import Annotated, Any
 
 import typer
@@ -34,9 +36,12 @@ from sfda_kit.cli.loudness import Loudness, speaking
 from sfda_kit.cli.output import errors, notices, print_error
 from sfda_kit.errors import InterruptError, RenamedWarning, SfdaKitError, UserError, brief
 from sfda_kit.files import scarcity
+from sfda_kit.processes import is_follower, launched
 
 RENAMED = {"--depth-unit": "--unit"}
 """Options by an older name, which still work."""
+TOGETHER = ("run", "adapt")
+"""The commands that several processes can do together."""
 LOUDNESS = ("-q", "--quiet", "-v", "--verbose")
 """The options of the command line as a whole that may stand anywhere in it."""
 
@@ -134,6 +139,14 @@ def _root(
     del version
     if quiet and verbose:
         raise UserError("-q and -v contradict each other: give one of them.")
+    if launched().count > 1 and context.invoked_subcommand not in TOGETHER:
+        raise UserError(
+            f"A launcher started `sfda-kit {context.invoked_subcommand}` in {launched().count} processes, and only "
+            f"{' and '.join(TOGETHER)} work in several. Start it without a launcher."
+        )
+    if is_follower():  # process 0 speaks
+        quiet, verbose = True, False
+        context.with_resource(redirect_stdout(io.StringIO()))
     context.with_resource(speaking(Loudness.QUIET if quiet else Loudness.VERBOSE if verbose else Loudness.NORMAL))
 
 

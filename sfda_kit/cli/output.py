@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from sfda_kit.cli.loudness import is_quiet, is_verbose
 from sfda_kit.errors import printable
+from sfda_kit.processes import is_follower, launched
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +22,7 @@ def results(json_wanted: bool = False) -> Console:
     """Return the console for results, which writes to stderr when stdout carries JSON."""
     from sfda_kit.cli.safe_console import SafeConsole
 
-    return SafeConsole(stderr=json_wanted, highlight=False)
+    return SafeConsole(stderr=json_wanted, highlight=False, quiet=is_follower())
 
 
 def notices(on_stderr: bool = True) -> Console:
@@ -51,7 +52,9 @@ def stdout() -> TextIO:
 
 
 def print_error(error: Exception) -> None:
-    """Print the message of an expected error, shortened where it is very long."""
+    """Print the message of an expected error, shortened where it is very long, unless process 0 prints it."""
+    if is_follower() and getattr(error, "told", False):
+        return
     from rich.markup import escape
 
     text = str(error)
@@ -59,7 +62,8 @@ def print_error(error: Exception) -> None:
     shown = escape(text[:LONGEST_ERROR] + more)
     if is_verbose():
         errors().print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True)
-    errors().print(f"[bold red]Error:[/] {shown}", soft_wrap=True, highlight=False)
+    sender = f" of process {launched().rank}" if is_follower() else ""
+    errors().print(f"[bold red]Error{sender}:[/] {shown}", soft_wrap=True, highlight=False)
 
 
 def tell_failed_plugins() -> None:

@@ -64,13 +64,16 @@ def execute(
     from sfda_kit.cli.profile_table import profiled
     from sfda_kit.cli.result_table import show_record
     from sfda_kit.events import to_all
+    from sfda_kit.processes import is_follower, joined
     from sfda_kit.runs.labelled import run_plan
     from sfda_kit.runs.plan import plan_run
 
     console = results(json)
     tell_failed_plugins()
-    plan = plan_run(config)
-    with reporting(console) as listener, profiled(profile, console, runs_dir) as told:
-        record = run_plan(plan, runs_dir, resume, to_all(listener, told), trackers)
-    show_record(console, record)
+    profile = profile and not is_follower()
+    with joined():
+        plan = plan_run(config)
+        with reporting(console) as listener, profiled(profile, console, runs_dir) as told:
+            record = run_plan(plan, runs_dir, resume, to_all(listener, told), trackers)
+        show_record(console, record)
     return record

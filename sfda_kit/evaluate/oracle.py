@@ -25,6 +25,7 @@ class Oracle(Method):
     """The oracle continues to train the source model with target labels, with the settings of the source stage."""
 
     needs_target_labels: ClassVar[bool] = True
+    shares_passes: ClassVar[bool] = True
     recipe: ClassVar[Recipe] = Recipe()
 
     def __init__(self, labelled: LabelledView, config: SourceConfig) -> None:

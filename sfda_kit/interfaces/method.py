@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +97,8 @@ class Method(ABC):
     The last state is that of epoch ``epochs``. Each bank has a finite row for every target image, without gradients.
     The source network stays as it is, in evaluation mode. The same seed gives the same result, so random numbers come
     from ``seeded_generator``. A method that was stopped after any epoch ends in the same state, bit for bit, as one
-    that was not; one that is started again after its last epoch yields its result again.
+    that was not; one that is started again after its last epoch yields its result again. ``shares_passes``: whether
+    several processes may work on one run, which needs that only ``train_stage`` trains and only ``Checkpoint`` writes.
 
     Example::
 
@@ -107,6 +108,8 @@ class Method(ABC):
                 model = AdaptedModel(context.input_bridge, context.network)
                 yield EpochState("adabn", 1, 1, model, fill_bank(model, context.target))
     """
+
+    shares_passes: ClassVar[bool] = False
 
     @abstractmethod
     def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:

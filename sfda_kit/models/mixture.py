@@ -70,8 +70,7 @@ class Mixture(Network):
         self.register_buffer("scales", torch.stack([member.scale for member in members]))
         self.register_buffer("shifts", torch.stack([member.shift for member in members]))
 
-    def forward(self, images: Tensor) -> NetworkOutput:
-        """Return features (B, D) and logits (B, K) of normalised images (B, 3, H, W)."""
+    def _answer(self, images: Tensor) -> NetworkOutput:
         outputs = list(self.member_outputs(images))
         features = torch.cat([output.features for output in outputs], dim=1) / math.sqrt(len(outputs))
         each = torch.stack([output.logits.log_softmax(dim=1) for output in outputs])

@@ -16,6 +16,7 @@ from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.models.bridging import bridged
 from sfda_kit.models.module_factories import is_reference
 from sfda_kit.models.own_module import module_backbone
+from sfda_kit.models.split_pass import split_pass
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import ModelConfig
@@ -56,6 +57,9 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Return features (B, D) and logits (B, K) of normalised images (B, 3, H, W)."""
+        return split_pass(self._answer, images, self)
+
+    def _answer(self, images: Tensor) -> NetworkOutput:
         features = self.bottleneck(self.backbone(images))
         return NetworkOutput(single_precision(features), single_precision(self.classifier(features)))
 
@@ -185,5 +189,8 @@ class AdaptedModel(nn.Module):
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Return features (weighed in a ``Mixture``) and logits of encoded, normalised target images (B, 3, H, W)."""
+        return split_pass(self._answer, images, self)
+
+    def _answer(self, images: Tensor) -> NetworkOutput:
         output: NetworkOutput = self.network(bridged(self.input_bridge, images))
         return NetworkOutput(self.network.weighed(output.features), output.logits)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfda_kit.errors import UserError
+from sfda_kit.models.split_pass import handles_parts, split_pass
 
 if TYPE_CHECKING:
     from sfda_kit.models.network import Network, NetworkOutput
@@ -37,8 +38,13 @@ def shallow_features(network: Network, images: Tensor) -> tuple[Tensor, NetworkO
     Token outputs (B, tokens, C) of transformers become (B, C, tokens, 1). The maps of a ``Mixture`` are those of its
     members joined along C, averaged down to the smallest size where sizes differ.
     """
+    return split_pass(lambda part: _with_maps(network, part), images, network)
+
+
+def _with_maps(network: Network, images: Tensor) -> tuple[Tensor, NetworkOutput]:
     maps: list[Tensor] = []
 
+    @handles_parts
     def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
         del module, inputs
         maps.append(output if output.ndim == 4 else output.transpose(1, 2)[..., None])

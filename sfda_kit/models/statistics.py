@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sfda_kit import processes
 from sfda_kit.errors import UserError
 from sfda_kit.models.network import Network
+from sfda_kit.models.split_batch_norm import pooled
+from sfda_kit.models.split_pass import gathered, handles_parts, in_part
 
 
 class BatchNormStatistics(NamedTuple):
@@ -84,11 +87,13 @@ def captured_statistics(network: nn.Module) -> Iterator[list[BatchNormStatistics
     The list is filled when the context closes, in the order of the module tree. Layers may run in another order.
     """
     collected: list[BatchNormStatistics] = []
-    by_layer: dict[nn.Module, BatchNormStatistics] = {}
+    by_layer: dict[nn.Module, _Moments] = {}
 
+    @handles_parts
     def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        count = inputs[0].numel() // inputs[0].shape[1]
         mean, variance = _BatchMoments.apply(inputs[0])
-        by_layer[module] = BatchNormStatistics(mean, variance, module in first)
+        by_layer[module] = _Moments(mean, variance, count, in_part())
 
     layers, first = batch_norm_layers(network), _first_layers(network)
     handles = [layer.register_forward_pre_hook(hook) for layer in layers]
@@ -97,4 +102,24 @@ def captured_statistics(network: nn.Module) -> Iterator[list[BatchNormStatistics
     finally:
         for handle in handles:
             handle.remove()
-    collected.extend(by_layer[layer] for layer in layers)
+    whole = _of_whole_batch([by_layer[layer] for layer in layers])
+    collected.extend(BatchNormStatistics(*pair, layer in first) for layer, pair in zip(layers, whole, strict=True))
+
+
+class _Moments(NamedTuple):
+    """The moments of the ``values`` of a channel in one pass, of this process's rows alone where ``is_part``."""
+
+    mean: Tensor
+    variance: Tensor
+    values: int
+    is_part: bool
+
+
+def _of_whole_batch(layers: list[_Moments]) -> list[tuple[Tensor, Tensor]]:
+    """Return mean and variance over the rows of all processes, which exchange those of all layers at once."""
+    if not any(layer.is_part for layer in layers):
+        return [(layer.mean, layer.variance) for layer in layers]
+    own = torch.cat([torch.cat([one.mean, one.variance, one.mean.new_tensor([one.values])]) for one in layers])
+    table = gathered(own[None], processes.count())
+    parts = torch.split(table, [2 * len(layer.mean) + 1 for layer in layers], dim=1)
+    return [pooled(part[:, :-1], part[:, -1:])[:2] for part in parts]

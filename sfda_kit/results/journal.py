@@ -6,16 +6,19 @@ import logging
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfda_kit import processes
 from sfda_kit.config.digest import digest
 from sfda_kit.errors import PartError, SfdaKitError, UserError
 from sfda_kit.events import Event, Listener, hearing, to_all
 from sfda_kit.files import remove_unfinished_writes, scarcity
 from sfda_kit.results.abandoned import remove_abandoned
 from sfda_kit.results.cost import peak_memory_mb
+from sfda_kit.results.followed_folder import FollowedFolder, refuse_another_run
 from sfda_kit.results.record import Record, Status, read_record
 from sfda_kit.results.store import RunFolder, now, open_run
 from sfda_kit.versions import versions
@@ -39,28 +42,43 @@ def in_run_folder(
 ) -> Record:
     """Return the record of a matching finished run if ``resume``, else the record that ``work`` makes in a run folder.
     A ``UserError`` is passed on; the folder is then removed if nothing was computed in it."""
-    remove_abandoned(runs_dir)
-    folder = open_run(runs_dir, label, identity, resume)
-    _LOGGER.debug("the run folder is %s", folder.path)
-    with folder.locked():
-        remove_unfinished_writes(folder.path)
-        tell = to_all(folder.log, listener)
-        if damaged := folder.damaged():
-            folder.begin_again(damaged, identity)
-            text = f"{', '.join(damaged)} of {folder.path} is damaged: it is set aside, and the run is made again"
-            tell(Event("notice", data={"text": text}))
-        finished = read_record(folder.path)
-        if resume and finished and finished.status == "ok":
-            folder.remove_checkpoints()  # A kill between the record and this removal leaves them.
-            text = "this run had already finished; nothing was computed again"
-            listener(Event("notice", data={"text": text}))
+    with ExitStack() as held:
+        begun = processes.by_first(lambda: _begin(runs_dir, label, identity, resume, listener, held))
+        folder, finished, rows, key = begun
+        if finished:
             return finished
+        if not processes.is_first():
+            refuse_another_run(key, identity)
+            folder = FollowedFolder(folder.path, rows)
+        tell = to_all(folder.log, listener)
         try:
             with hearing(tell):
                 return work(folder, tell)
         except UserError:
             folder.remove_if_unused()
             raise
+
+
+def _begin(
+    runs_dir: Path, label: str, identity: dict[str, Any], resume: bool, listener: Listener, held: ExitStack
+) -> tuple[RunFolder, Record | None, list[dict[str, Any]], str]:
+    """Return folder, record if it has finished, history and key of the run. ``held`` holds its lock from now on."""
+    remove_abandoned(runs_dir)
+    folder = open_run(runs_dir, label, identity, resume)
+    _LOGGER.debug("the run folder is %s", folder.path)
+    held.enter_context(folder.locked())
+    remove_unfinished_writes(folder.path)
+    if damaged := folder.damaged():
+        folder.begin_again(damaged, identity)
+        text = f"{', '.join(damaged)} of {folder.path} is damaged: it is set aside, and the run is made again"
+        to_all(folder.log, listener)(Event("notice", data={"text": text}))
+    finished = read_record(folder.path)
+    if not resume or not finished or finished.status != "ok":
+        return folder, None, folder.history(), digest(identity)
+    folder.remove_checkpoints()  # A kill between the record and this removal leaves them.
+    text = "this run had already finished; nothing was computed again"
+    listener(Event("notice", data={"text": text}))
+    return folder, finished, [], digest(identity)
 
 
 def new_record(

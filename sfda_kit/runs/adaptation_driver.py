@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from sfda_kit import processes
 from sfda_kit.checksums import ASIDE, DamagedFileError, read_sealed, set_aside, write_sealed
 from sfda_kit.evaluate.monitor import Monitor
 from sfda_kit.evaluate.pair_reader import PairReader
@@ -95,6 +96,7 @@ class AdaptationDriver:
         earlier = self._earlier(state)
         before = [row["signals"] for row in earlier if row["phase"] == state.phase]
         diagnostics["alarms"] = self.monitor.alarms(diagnostics, before)
+        diagnostics = processes.agreed(diagnostics)
         figures, metrics = evaluate(state, diagnostics)
         self.journal.epoch(state, diagnostics, figures, metrics)
         row = self.journal.row(state.phase, state.epoch)
@@ -138,7 +140,8 @@ class AdaptationDriver:
         text = row["signals"]["alarms"]["collapse"]
         rollback = Rollback(phase=state.phase, epoch=state.epoch, name="collapse", text=text, lr_factor=factor)
         self.rollbacks.append(rollback)
-        write_sealed(self.rollbacks_file, json.dumps([done.model_dump() for done in self.rollbacks]).encode())
+        if processes.is_first():
+            write_sealed(self.rollbacks_file, json.dumps([done.model_dump() for done in self.rollbacks]).encode())
         self._notice(f"rolled back to before {state.phase} epoch {state.epoch}; learning rate times {factor}")
         return None
 
@@ -151,22 +154,28 @@ class AdaptationDriver:
     def _read_progress(self) -> None:
         """Read the kept epoch and the rollbacks so far. Raises ``DamagedFileError``."""
         self.kept = BestCheckpoint(self.context.checkpoint_dir / "kept.state")
-        self.rollbacks: list[Rollback] = []
-        if self.rollbacks_file.exists():
-            self.rollbacks = [Rollback(**done) for done in json.loads(read_sealed(self.rollbacks_file))]
+        self.rollbacks = processes.by_first(self._read_rollbacks)
         _ = self.kept.epoch
+
+    def _read_rollbacks(self) -> list[Rollback]:
+        if not self.rollbacks_file.exists():
+            return []
+        return [Rollback(**done) for done in json.loads(read_sealed(self.rollbacks_file))]
 
     def _fell_back_behind_a_rollback(self, state: EpochState) -> bool:
         """Return whether a damaged checkpoint made the method repeat an epoch that had the rate before a rollback."""
-        if not self.rollbacks or not any(self.context.checkpoint_dir.glob(f"*{ASIDE}")):
+        if not self.rollbacks or not processes.by_first(self._has_damaged_checkpoint):
             return False
         keys = [(row["phase"], row["epoch"]) for row in self.journal.history]
         now, last = (state.phase, state.epoch), (self.rollbacks[-1].phase, self.rollbacks[-1].epoch)
         return now in keys and last in keys and keys.index(now) < keys.index(last)
 
+    def _has_damaged_checkpoint(self) -> bool:
+        return any(self.context.checkpoint_dir.glob(f"*{ASIDE}"))
+
     def _begin_again(self, reason: str) -> None:
         """Set all checkpoints aside, because what they hold cannot be continued bit for bit."""
-        aside = set_aside(self.context.checkpoint_dir)
+        aside = processes.by_first(lambda: set_aside(self.context.checkpoint_dir))
         self._notice(f"a checkpoint is damaged ({reason}): all are set aside as {aside}, and adaptation begins again")
         self.context.config = self.config
         self.context.start_over()

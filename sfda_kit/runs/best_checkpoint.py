@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sfda_kit import processes
 from sfda_kit.adaptation.feature_bank import FeatureBank
 from sfda_kit.checksums import DamagedFileError
 from sfda_kit.errors import RunError
@@ -36,12 +37,16 @@ class BestCheckpoint:
         """Replace the kept epoch by ``state``, atomically."""
         about = SavedEpoch(state.phase, state.epoch, state.epochs, score)
         bank = {"features": state.bank.features, "logits": state.bank.logits}
-        save_state({"about": about._asdict(), "model": state.model.state_dict(), "bank": bank}, self.path)
+        if processes.is_first():
+            save_state({"about": about._asdict(), "model": state.model.state_dict(), "bank": bank}, self.path)
         self.epoch = about
 
     @cached_property
     def epoch(self) -> SavedEpoch | None:
         """The epoch on disk, None while there is none. Raises ``DamagedFileError``."""
+        return processes.by_first(self._read)
+
+    def _read(self) -> SavedEpoch | None:
         return SavedEpoch(**load_state(self.path)["about"]) if self.path.exists() else None
 
     def restore(self, last: EpochState) -> EpochState:
@@ -51,7 +56,7 @@ class BestCheckpoint:
         if found is None or (found.phase, found.epoch) == (last.phase, last.epoch):
             return last
         try:
-            state: dict[str, Any] = load_state(self.path)
+            state: dict[str, Any] = processes.by_first(lambda: load_state(self.path))
         except DamagedFileError as error:
             raise RunError(
                 f"The kept state {self.path} is damaged ({error}). Run the same command with --resume to adapt again."

@@ -10,6 +10,7 @@ from sfda_kit.data.task import Task, build_task
 from sfda_kit.events import Listener, logged, reading_progress
 from sfda_kit.models.module_factories import trust_backbone
 from sfda_kit.plugins.modalities import modality
+from sfda_kit.processes import agreed
 from sfda_kit.results.journal import in_run_folder
 from sfda_kit.results.record import Record
 from sfda_kit.results.store import RunFolder
@@ -49,7 +50,7 @@ def run_plan(plan: Plan, runs_dir: Path, resume: bool, listener: Listener, track
     To find a finished run takes no part and no torch. Where there is none after all, the parts are checked then.
     """
     following = find_trackers(trackers)
-    may_have_finished = resume and any(runs_dir.glob(f"{run_label(plan.config)}-*/record.json"))
+    may_have_finished = resume and agreed(any(runs_dir.glob(f"{run_label(plan.config)}-*/record.json")))
     if not may_have_finished:
         plan.check()
     plan.dataset.progress = reading_progress(listener)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sfda_kit import processes
 from sfda_kit.data.open_views import ViewOpener
 from sfda_kit.data.task import Task, refuse_single_image
 from sfda_kit.data.views import Normalisation
@@ -55,7 +56,7 @@ class LabelledRun(Run):
 
     def source_model(self) -> tuple[Network, SourceCard]:
         refuse_missing_weights(self.config, self.task, self.plan.encoding)
-        self.opener.read_target()
+        processes.first_before_others(self.opener.read_target)
         refuse_single_image(self.task.rows)
         sources = source_folders(self.config, self.task, self.opener, self.listener, self.autocast)
         return load_joint_source_model(sources, self.device)
@@ -98,6 +99,9 @@ class LabelledRun(Run):
             self.record.metrics["source_only_heldout_accuracy"] = source_only
         if self.card.accuracy is not None:
             self.record.metrics["source_accuracy"] = self.card.accuracy
+        processes.by_first(self._write_predictions)
+
+    def _write_predictions(self) -> None:
         classes, folder = self.task.classes, self.folder.path
         write_predictions(folder, self.evaluated, self.evaluated_baselines["source-only"], classes)
         if self.config.compute.pictures:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
+from sfda_kit import processes
 from sfda_kit.adaptation.changing_terms import changed_aligners
 from sfda_kit.config.explain import explain
 from sfda_kit.config.merging import merge_part, merge_recipe, spelt_out
@@ -131,7 +132,13 @@ class MethodPlan:
                 f"The method {self.component.name!r} has a loop of its own, which makes no parts of a step: leave out "
                 "--accumulate, and give a smaller --batch-size to save memory."
             )
-        check_parts(self.recipe, self.config, self.method())
+        method = self.method()
+        if processes.count() > 1 and not method.shares_passes:
+            raise UserError(
+                f"The method {self.component.name!r} has a training loop of its own, which does not know that several "
+                "processes share a run (Method.shares_passes). Start it in one process."
+            )
+        check_parts(self.recipe, self.config, method)
         required(self.config.adapt)
 
 

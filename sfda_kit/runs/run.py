@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sfda_kit import processes
 from sfda_kit.adaptation.prepare import baseline_models, fill_banks, prepare_context
 from sfda_kit.data.views import Normalisation
 from sfda_kit.device import autocast, choose_device
@@ -53,6 +54,7 @@ class Run(ABC):
         self.autocast = autocast(plan.config.compute, self.device)
         self.record = new_record(folder, plan, identity, **self.facts(identity))
         self._stage = StageInProgress()
+        trackers = trackers if processes.is_first() else ()
         self.listener = to_all(self._stage, tracked(trackers, folder.path, self.record, listener))
         self.journal = Journal(folder, self.record, self.device, self.listener)
 
@@ -141,6 +143,11 @@ class Run(ABC):
             unit=self.unit,
             epochs=state.epoch,
         )
+        if processes.count() > 1:
+            self.record.cost["processes"] = processes.count()
+        processes.by_first(lambda: self._write_model(state, card))
+
+    def _write_model(self, state: EpochState, card: AdaptedCard) -> None:
         save_adapted(state.model, card, self.folder.path / "model")
         if self.config.compute.pictures:
             self._draw(state)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfda_kit import processes
 from sfda_kit.data.folder_task import ImageFolders, open_folders
 from sfda_kit.errors import UserError
 from sfda_kit.evaluate.label_free import label_free_report
@@ -166,7 +167,8 @@ class UnlabelledRun(Run):
 
     def evaluate_result(self, state: EpochState) -> None:
         source_bank, classes = self.banks["source-only"], self.card.classes
-        write_unlabelled_predictions(self.folder.path, self.task.names, state.bank, source_bank, classes)
+        written = (self.folder.path, self.task.names, state.bank, source_bank, classes)
+        processes.by_first(lambda: write_unlabelled_predictions(*written))
         driver, models = self.driver, {**self.baselines, "adapted": state.model}
         pairs = {name: driver.pairs(model) for name, model in models.items()} if driver.pairs else {}
         report = label_free_report({**self.banks, "adapted": state.bank}, pairs, driver.score.of_bank)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from sfda_kit import processes
 from sfda_kit.config.digest import digest
 from sfda_kit.config.models import RunConfig
 from sfda_kit.data.task import LEAST_IMAGES
@@ -165,7 +166,7 @@ def _train(
     autocast: Callable[[], AbstractContextManager[Any]],
     folder: Path,
 ) -> None:
-    view = opener.source()
+    view = processes.first_before_others(opener.source)
     weights = weights_of(config.model)
     normalisation = measure_normalisation(view, config.model, weights)
     mean, std = channel_statistics(view)
@@ -200,4 +201,5 @@ def _train(
         data=identity["data"],
         versions=versions(),
     )
-    save_source(network, card, folder)
+    if processes.is_first():
+        save_source(network, card, folder)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sfda_kit import processes
 from sfda_kit.data.augment import color_jitter
 from sfda_kit.data.views import LabelledView, Normalisation
 from sfda_kit.device import CPU_BATCH
@@ -122,7 +123,7 @@ def train_network(
     course = Course(trainer.epochs, network if config.keeps_best else None).to(view.device)
     checkpoint = Checkpoint(folder / "checkpoint.pt")
     for done in train_stage(trainer.stage("source", course=course), checkpoint, listener):
-        accuracy = trainer.accuracy(held_out) if trainer.evaluated(done) else None
+        accuracy = processes.agreed(trainer.accuracy(held_out)) if trainer.evaluated(done) else None
         course.note(done, trainer.mean_loss(), accuracy, network)
         figures = {} if accuracy is None else {"held_out_accuracy": accuracy}
         listener(Event("epoch", "source", {"epoch": done, "figures": figures}))
@@ -184,7 +185,7 @@ class SupervisedTrainer:
 
     def mean_loss(self) -> float:
         """Return the mean loss of the steps since the last call."""
-        mean = float(torch.stack(self._losses).mean())
+        mean = processes.agreed(float(torch.stack(self._losses).mean()))
         self._losses.clear()
         return mean
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sfda_kit import processes
 from sfda_kit.checksums import ASIDE, DamagedFileError, check_sealed, read_sealed, sealed_file, set_aside
 from sfda_kit.errors import UserError
 from sfda_kit.events import Event, Listener, silent
@@ -61,7 +63,12 @@ class Checkpoint:
         optimizer: Optimizer,
         scaler: torch.amp.GradScaler | None = None,
     ) -> None:
-        """Write the state, so that a kill at any moment leaves this state or that of the epoch before."""
+        """Write the state, so that a kill at any moment leaves this state or that of the epoch before.
+
+        Of several processes only the first writes.
+        """
+        if not processes.is_first():
+            return
         with explain_write_errors(self.path):
             if self.path.exists():
                 self.path.replace(self._previous)
@@ -86,17 +93,24 @@ class Checkpoint:
         A damaged file is set aside with a notice, and the state of the epoch before is used, or none. Raises
         ``UserError`` where a whole file does not fit the modules.
         """
+        found = processes.by_first(lambda: self._read(listener))
+        return self._restore(*found, modules, optimizer, scaler) if found else 0
+
+    def _read(self, listener: Listener) -> tuple[Path, dict[str, Any]] | None:
         for path in (self.path, self._previous):
             if path.exists():
                 try:
-                    return self._restore(path, modules, optimizer, scaler)
+                    with _of_another_run(path):
+                        return path, load_state(path)
                 except DamagedFileError as error:
                     text = f"the checkpoint {path} is damaged ({error}): set aside as {set_aside(path).name}"
                     listener(Event("notice", data={"text": f"{text}; its epochs are trained again"}))
-        return 0
+        return None
 
     def remove(self) -> None:
         """Remove all files of a stage that has ended."""
+        if not processes.is_first():
+            return
         for path in (self.path, self._previous):
             path.unlink(missing_ok=True)
             path.with_name(path.name + ASIDE).unlink(missing_ok=True)
@@ -104,20 +118,27 @@ class Checkpoint:
     def _restore(
         self,
         path: Path,
+        state: Mapping[str, Any],
         modules: Mapping[str, nn.Module],
         optimizer: Optimizer,
         scaler: torch.amp.GradScaler | None,
     ) -> int:
-        try:
-            state = load_state(path)
+        with _of_another_run(path):
             for name, module in modules.items():
                 module.load_state_dict(state["modules"][name])
             optimizer.load_state_dict(state["optimizer"])
             if scaler and scaler.is_enabled():
                 scaler.load_state_dict(state["scaler"])
             return int(state["epochs_done"])
-        except (RuntimeError, LookupError, TypeError, AttributeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(
-                f"The checkpoint {path} does not belong to this run ({reason}). Delete it to start this stage again."
-            ) from None
+
+
+@contextmanager
+def _of_another_run(path: Path) -> Iterator[None]:
+    """Turn what is raised where a file does not fit the modules into ``UserError``."""
+    try:
+        yield
+    except (RuntimeError, LookupError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"The checkpoint {path} does not belong to this run ({reason}). Delete it to start this stage again."
+        ) from None

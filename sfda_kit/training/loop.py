@@ -11,9 +11,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from sfda_kit import processes
 from sfda_kit.device import gradient_scaler
 from sfda_kit.errors import RunError
 from sfda_kit.events import Event, Listener
+from sfda_kit.models.split_pass import average_gradients
 from sfda_kit.profiling import region
 from sfda_kit.training.checkpoint import Checkpoint
 from sfda_kit.training.optimizers import Optimizer
@@ -64,10 +66,12 @@ def train_stage(stage: TrainingStage, checkpoint: Checkpoint, listener: Listener
     done = checkpoint.load(stage.modules, stage.optimizer, listener, scaler)
     for group, rate in zip(stage.optimizer.param_groups, rates, strict=True):
         group["initial_lr"] = rate  # from the configuration, not the checkpoint, because a rollback lowers it
+    processes.align(stage.modules)
     listener(Event("stage", stage.name, {"epochs": stage.epochs, "steps": stage.steps, "done": done}))
     for epoch in range(done, stage.epochs):
         _train_epoch(stage, epoch, listener, scaler)
         _check_weights(stage, epoch)
+        processes.align(stage.modules)
         yield epoch + 1
         with region("checkpoint"):
             checkpoint.save(epoch + 1, stage.modules, stage.optimizer, scaler)
@@ -95,6 +99,7 @@ def _train_epoch(stage: TrainingStage, epoch: int, listener: Listener, scaler: t
             with region("backward pass"):
                 scaler.scale(total).backward()  # type: ignore[no-untyped-call]
         with region("optimiser"):
+            average_gradients(stage.optimizer.param_groups)  # before the scaler looks for values that are not finite
             scaler.step(stage.optimizer)  # type: ignore[arg-type]  # of an optimiser it needs no more
             scaler.update()
         stage.optimizer.zero_grad(set_to_none=True)  # no gradient lies beside the next passes or the evaluation

@@ -121,7 +121,11 @@ def test_every_alignment_of_pairs_applies(adapt, backbone: str) -> None:
 def needs_pairs(name: str, recipe: Recipe) -> bool:
     bridges = [build_part("bridge", part.name, part.options) for part in recipe.bridges().values()]
     terms = {name for phase in recipe.phases for name in phase.aligners}
-    return name in OWN_LOOP_WITH_PAIRS or any(bridge.trained for bridge in bridges) or any(name.startswith("ti-") for name in terms)
+    return (
+        name in OWN_LOOP_WITH_PAIRS
+        or any(bridge.trained for bridge in bridges)
+        or any(name.startswith("ti-") for name in terms)
+    )
 
 
 @pytest.mark.needs_plugin(*METHOD_PACKAGES)

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.xdist_group("ray")
         ("gpus", -1),
         ("max_retries", -2),
         ("max_retries", "x"),
+        ("processes", 0),
     ],
 )
 def test_an_option_out_of_range_is_named(option: str, value: Any) -> None:

@@ -24,11 +24,17 @@ from sfda_kit.testing.jobs import in_background, small_job, wait_for
         ("minutes", 1, "a whole number of at least 5"),
         ("max_requeues", "many", "a whole number of at least 0"),
         ("memory", 0, "gigabytes, a number above 0"),
+        ("processes", 0, "a whole number of at least 1"),
     ],
 )
 def test_an_option_out_of_range_is_named(option: str, value: Any, expected: str) -> None:
     with pytest.raises(UserError, match=f"'slurm' got {option}={value}; expected {expected}"):
         build_slurm(**{option: value})
+
+
+def test_each_process_of_a_cell_needs_a_processor() -> None:
+    with pytest.raises(UserError, match="got cpus=1; expected a whole number of at least 2"):
+        build_slurm(processes=2)
 
 
 def test_what_is_no_flag_of_sbatch_is_named() -> None:

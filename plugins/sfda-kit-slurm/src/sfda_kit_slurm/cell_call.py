@@ -21,8 +21,8 @@ FOLLOWS_S = 120.0
 class CellCall:
     """submitit pickles a cell call and calls it on the node, so it holds plain data until then."""
 
-    def __init__(self, job: Job, threads: int) -> None:
-        self.job, self.threads = job, threads
+    def __init__(self, job: Job, threads: int, processes: int = 1) -> None:
+        self.job, self.threads, self.processes = job, threads, processes
         self._process: subprocess.Popen[str] | None = None
         self._began = 0.0
 
@@ -30,7 +30,7 @@ class CellCall:
         """Run the cell to its end, or until submitit's handler of signals ends this process."""
         self._began = time.monotonic()
         try:
-            outcome = run_job(self.job, self.threads, self._started)
+            outcome = run_job(self.job, self.threads, self._started, processes=self.processes)
             self._await_slurm()
             return outcome
         except UncompletedJobError as error:  # the limit came more often than requeues are allowed
@@ -43,7 +43,7 @@ class CellCall:
             # Not Popen.wait: this runs in a handler of signals, while the same thread holds its lock.
             with suppress(ChildProcessError):
                 os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        return DelayedSubmission(CellCall(self._rest(), self.threads))
+        return DelayedSubmission(CellCall(self._rest(), self.threads, self.processes))
 
     def _rest(self) -> Job:
         """Return the job with the rest of its time; waiting in the queue does not count."""

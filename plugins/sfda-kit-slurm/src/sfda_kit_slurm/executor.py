@@ -30,7 +30,8 @@ class SlurmExecutor(Executor):
     """This executor runs cells as elements of job arrays, at most ``workers`` at once.
 
     ``partition``: the site's default if None; ``gpus``, ``cpus`` (also the number of computing threads) and ``memory``
-    (GB, None: the site's default) are those of one cell. ``minutes``: limit of one job; a cell that needs longer is
+    (GB, None: the site's default) are those of one cell. ``processes``: how many work on one cell; they share its
+    ``cpus`` and its ``gpus``, of which each needs one. ``minutes``: limit of one job; a cell that needs longer is
     requeued ``max_requeues`` times and continues where it stopped. ``sbatch``: further flags, such as
     ``--account=lab --constraint=a100``. ``folder``: pickled jobs and their output, on a file system that all nodes
     share; ``.slurm`` in the runs folder if None.
@@ -49,15 +50,20 @@ class SlurmExecutor(Executor):
         max_requeues: int = 3,
         sbatch: str = "",
         folder: str | Path | None = None,
+        processes: int = 1,
     ) -> None:
-        for name, value, least in (("workers", workers, 1), ("gpus", gpus, 0), ("cpus", cpus, 1)):
+        _expect_whole("processes", processes, 1)
+        for name, value, least in (("workers", workers, 1), ("gpus", gpus, 0), ("cpus", cpus, processes)):
             _expect_whole(name, value, least)
+        if gpus and processes > 1:
+            _expect_whole("gpus", gpus, processes)
         _expect_whole("minutes", minutes, SHORTEST_MINUTES)
         _expect_whole("max_requeues", max_requeues, 0)
         if memory is not None and not (isinstance(memory, (int, float)) and memory > 0):
             raise UserError(f"The executor 'slurm' got memory={memory}; expected gigabytes, a number above 0.")
         super().__init__(workers)
         self.partition, self.gpus, self.cpus, self.memory = partition, gpus, cpus, memory
+        self.processes = processes
         self.minutes, self.max_requeues = minutes, max_requeues
         self.flags, self.folder = _flags(sbatch), folder
 
@@ -87,7 +93,9 @@ class SlurmExecutor(Executor):
         inside = "SLURM_JOB_ID" in os.environ  # else a job that submits passes on its own allocation
         try:
             with clean_env() if inside else nullcontext():
-                submitted: Sequence[Any] = executor.submit_array([CellCall(job, self.cpus) for job in jobs])
+                submitted: Sequence[Any] = executor.submit_array(
+                    [CellCall(job, self.cpus // self.processes, self.processes) for job in jobs]
+                )
         except (FailedJobError, FailedSubmissionError) as error:
             raise UserError(
                 f"sbatch refused the jobs: {str(error).strip()}. Check partition, gpus, cpus, memory, minutes "

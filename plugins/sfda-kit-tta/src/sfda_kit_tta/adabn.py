@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 class AdaBn(Method):
     """AdaBN replaces the BatchNorm statistics by those of the target (module docstring)."""
 
+    shares_passes: ClassVar[bool] = True
     recipe: ClassVar[Recipe] = Recipe(
         summary="BatchNorm statistics of the target, nothing trained", paper="https://arxiv.org/abs/1603.04779"
     )

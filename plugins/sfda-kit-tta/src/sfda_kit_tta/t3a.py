@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 class T3a(Method):
     """T3A uses class means of confident features (module docstring). Option ``support`` M (20; None keeps all)."""
 
+    shares_passes: ClassVar[bool] = True
     recipe: ClassVar[Recipe] = Recipe(
         summary="class means of confident target features, online",
         paper="https://openreview.net/forum?id=e_yvNqkJKAW",

@@ -52,6 +52,7 @@ class Tent(Method):
     Options: ``passes`` over the target images (1), ``optimizer`` (adam or sgd), ``lr`` (by optimiser).
     """
 
+    shares_passes: ClassVar[bool] = True
     recipe: ClassVar[Recipe] = Recipe(
         summary="scale and shift of norms, online, by least entropy", paper="https://arxiv.org/abs/2006.10726"
     )
