@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sfda_kit.config.digest import digest
-from sfda_kit.leaderboard.entries import Entry, mapping
+from sfda_kit.leaderboard.entries import MATCHED, Entry, mapping
 from sfda_kit.results.redaction import without_folders
 
 Settings = dict[str, str]
@@ -18,6 +18,9 @@ OUTSIDE = {"method", "seed", "preset", "dataset", "recipe", "file_recipe"}
 
 UNTOUCHED = {"source-only", "oracle"}
 """Methods that adapt nothing, so the settings of adaptation have no effect on them."""
+
+PAIRS = "dataset.pairs"
+"""The setting of a control whose pairs are shuffled. It is the only setting of the data that makes a variant."""
 
 IDLE = {"adapt", "bridge_training"}
 
@@ -116,10 +119,22 @@ def _of_method(method: str, groups: Sequence[Sequence[Entry]]) -> dict[int, Meth
         telling |= _differing([settings[id(entry)] for entry in group])
     shown = {key: {k: v for k, v in (settings[key] | changes[key]).items() if k in telling} for key in settings}
     _tell_recipes_apart(entries, shown)
-    return {
-        key: MethodVariant(method, _label(method, chosen), tuple(sorted(chosen.items())))
-        for key, chosen in shown.items()
-    }
+    return {id(entry): _with_pairs(entry, method, shown[id(entry)]) for entry in entries}
+
+
+def _with_pairs(entry: Entry, method: str, settings: Settings) -> MethodVariant:
+    """Return the variant of ``entry``. One with shuffled pairs has the label of its counterpart, and says so."""
+    label = _label(method, settings)
+    if entry.pairs == MATCHED:
+        return MethodVariant(method, label, tuple(sorted(settings.items())))
+    words = f"{label}, {entry.pairs.replace('shuffled', 'shuffled pairs', 1).replace('-', ' ')}"
+    return MethodVariant(method, words, tuple(sorted((settings | {PAIRS: entry.pairs}).items())))
+
+
+def matched_counterpart(variant: MethodVariant) -> tuple[str, tuple[tuple[str, str], ...]] | None:
+    """Return method and settings of the variant with matched pairs, None where ``variant`` has matched pairs itself."""
+    rest = tuple(setting for setting in variant.settings if setting[0] != PAIRS)
+    return (variant.method, rest) if len(rest) < len(variant.settings) else None
 
 
 def _tell_recipes_apart(entries: Sequence[Entry], shown: dict[int, Settings]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sfda_kit.data.open_views import ViewOpener
+from sfda_kit.data.shuffled_pairs import pair_notices, source_halves
 from sfda_kit.data.task import Task, refuse_single_image
 from sfda_kit.data.views import Normalisation
 from sfda_kit.evaluate.evaluation import Evaluator, flat_scores
@@ -40,15 +41,17 @@ class LabelledRun(Run):
     def __init__(self, plan: Plan, task: Task, *rest: Any) -> None:
         self.task = task
         self.task_fingerprint, self.target_modality = task.fingerprint, task.target.modality
+        halves = source_halves(task, plan.config.dataset.pairs, plan.config.seed)
         super().__init__(plan, *rest)
-        self.opener = ViewOpener(task, plan.encoding, plan.config.model.image_size, self.device)
+        self.opener = ViewOpener(task, plan.encoding, plan.config.model.image_size, self.device, halves)
 
     def facts(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         del identity
         cards = self.config.source.cards
+        pairs = pair_notices(self.task, self.config.dataset.pairs)
         return {
             "task": describe_task(self.task, self.config),
-            "notices": [*self.task.notices, *(modality_notices(load_joint_card(cards)) if cards else ())],
+            "notices": [*self.task.notices, *pairs, *(modality_notices(load_joint_card(cards)) if cards else ())],
             "oracle": self.plan.labelled,
             "synthetic": self.task.dataset.synthetic,
         }

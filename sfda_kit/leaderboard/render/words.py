@@ -76,6 +76,7 @@ def columns(metric: str) -> list[TableColumn]:
         *(TableColumn(METRICS[name], partial(_spread_of, name)) for name in others),
         TableColumn("AUROC", partial(_spread_of, f"{metric.partition('_')[0]}_auroc")),
         TableColumn("minus source", lambda row: interval(row.versus_source)),
+        TableColumn("minus shuffled pairs", lambda row: "; ".join(map(interval, row.versus_shuffled))),
         TableColumn("gap closed", lambda row: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %"),
         TableColumn("calibration error", partial(_spread_of, f"{metric.partition('_')[0]}_calibration_error")),
         TableColumn("s", lambda row: _number(row.cost.get("wall_s"))),
