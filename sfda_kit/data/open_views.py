@@ -70,15 +70,31 @@ class ViewOpener:
         return TargetView(self._pixels("target-train", kind), *self._rest(kind, normalisation))
 
     def labelled_target(self, normalisation: Normalisation) -> LabelledView:
-        """Return the labelled target training images, which only the oracle uses."""
+        """Return the labelled target training images, which only bounds of the core use."""
         kind = self.task.target.modality
         labels = torch.from_numpy(self.task.labels("target-train"))
         pixels = self._pixels("target-train", kind)
         return LabelledView(pixels, *self._rest(kind, normalisation), labels=labels)
 
-    def evaluation(self, part: str, normalisation: Normalisation) -> EvaluationView:
-        """Return the labelled target images of ``part`` with their names, for evaluation."""
-        kind, task = self.task.target.modality, self.task
+    def labelled_rows(self, rows: NDArray[np.int64], normalisation: Normalisation) -> LabelledView:
+        """Return the labelled target images of ``rows`` of the data set, which only bounds of the core use."""
+        kind = self.task.target.modality
+        pixels = checked_pixels(self.task.dataset, rows, kind, stored_size(self.image_size))
+        labels = torch.from_numpy(self.task.labels_of(rows))
+        return LabelledView(pixels, *self._rest(kind, normalisation), labels=labels)
+
+    def read_source_halves(self) -> None:
+        """Read the source sensor's pictures of all target images. Raises ``DataError`` where one is missing."""
+        for part in ("target-train", "target-test"):
+            self._pixels(part, self.task.source.modality)
+
+    def evaluation(self, part: str, normalisation: Normalisation, kind: str | None = None) -> EvaluationView:
+        """Return the labelled target images of ``part`` with their names, for evaluation.
+
+        ``kind``: the modality of their pictures, None for that of the target.
+        """
+        task = self.task
+        kind = kind or task.target.modality
         images = ImageView(self._pixels(part, kind), *self._rest(kind, normalisation))
         return EvaluationView(images, torch.from_numpy(task.labels(part)), task.names(part), task.groups(part))
 

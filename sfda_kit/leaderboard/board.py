@@ -133,6 +133,7 @@ class BoardRow:
     ``settings``: its differences from other variants of its method, by dotted key. ``rank``: 1 + number of ranked rows
     that are significantly better; None where the row does not rank. ``tied``: another row has the same rank.
     ``versus_best``: this row minus the best row. ``versus_source``: this row minus the source model it started from.
+    ``worth_labels``: the labels of each class that its score is worth, such as ``4.2`` or ``> 20``.
     ``versus_shuffled``: this row minus its controls with shuffled pairs, which are no part of any other comparison.
     ``gap_closed``: percent of the way from source-only to oracle. ``cost``: medians of ``wall_s``, ``peak_memory_mb``
     and ``trained_parameters`` over the counted seeds.
@@ -153,6 +154,7 @@ class BoardRow:
     versus_source: Comparison | None = None
     gap_closed: float | None = None
     versus_shuffled: tuple[Comparison, ...] = ()
+    worth_labels: str = ""
 
     @property
     def seeds(self) -> tuple[int, ...]:

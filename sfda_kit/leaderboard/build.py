@@ -23,6 +23,7 @@ from sfda_kit.leaderboard.comparable import (
 )
 from sfda_kit.leaderboard.entries import Entry, TableKey, by_table, describe
 from sfda_kit.leaderboard.fold_table import by_fold, folds_of_repetition, join, rank_folds
+from sfda_kit.leaderboard.label_worth import with_label_worth
 from sfda_kit.leaderboard.overall import build_overall
 from sfda_kit.leaderboard.ranking import Ranking, rank
 from sfda_kit.leaderboard.rows import build_rows, slug, source_accuracy
@@ -83,7 +84,7 @@ def _table(
         metric=metric,
         task=describe(key, entries, reference.fingerprint),
         network=key.network,
-        rows=build_rows(candidates, seeds, metric, ranking, shuffled),
+        rows=with_label_worth(build_rows(candidates, seeds, metric, ranking, shuffled), candidates, metric),
         comparisons=ranking.comparisons if ranking else (),
         seeds=seeds,
         groups=groups,
@@ -130,7 +131,7 @@ def _fold_table(
         metric=metric,
         task=replace(describe(key, folds[min(folds)], fingerprints[0]), fingerprint=digest(fingerprints)),
         network=key.network,
-        rows=build_rows(candidates, seeds, metric, ranking, shuffled),
+        rows=with_label_worth(build_rows(candidates, seeds, metric, ranking, shuffled), candidates, metric),
         comparisons=ranking.comparisons if ranking else (),
         seeds=seeds,
         groups=groups * dealt // max(dealt, len(folds)),  # each group is held out once in a repetition
@@ -178,7 +179,8 @@ def _departed(candidate: BoardCandidate, kind: str) -> BoardCandidate:
     if kind == "weights":
         departed = candidate.marked("weights", spell_seeds(candidate.ended_well))
     if candidate.kind == "control":
-        return departed.marked("control")
+        control = departed.marked("control")
+        return control.marked("oracle") if any(entry.record.oracle for entry in candidate.entries) else control
     return departed.marked("oracle") if candidate.kind == "oracle" and not kind else departed
 
 

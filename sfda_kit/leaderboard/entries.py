@@ -16,6 +16,8 @@ from sfda_kit.results.collection import StoredRun
 from sfda_kit.results.record import Record
 
 SOURCE_ONLY = "source-only"
+CONTROLS = frozenset({"majority", "rgb-ceiling", "oracle-plus", "probe"})
+"""The methods of the core that are bounds and controls beside the oracle."""
 MATCHED = "matched"
 """The pairs of every run that is no control."""
 
@@ -79,6 +81,8 @@ class Entry:
     @property
     def kind(self) -> Kind:
         """The kind of the run: oracle, control, source-only or method."""
+        if self.record.method in CONTROLS:
+            return "control"
         if self.record.oracle:
             return "oracle"
         if self.pairs != MATCHED:
