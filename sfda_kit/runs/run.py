@@ -33,6 +33,17 @@ if TYPE_CHECKING:
     from sfda_kit.source.source_card import SourceCard
 
 
+class HeardStage:
+    """The stage that is under way, as events tell it. A method is handed the listener, so this refers to no run."""
+
+    stage = ""
+
+    def hear(self, event: Event) -> None:
+        """Keep the name of a stage that begins."""
+        if event.kind == "stage":
+            self.stage = event.stage
+
+
 class Run(ABC):
     """This is a run in progress. Subclasses define where the images come from and how a state is evaluated."""
 
@@ -52,8 +63,8 @@ class Run(ABC):
         self.device = choose_device(plan.config.compute)
         self.autocast = autocast(plan.config.compute, self.device)
         self.record = new_record(folder, plan, identity, **self.facts(identity))
-        self._stage = ""
-        self.listener = to_all(self._hear, tracked(trackers, folder.path, self.record, listener))
+        self._heard = HeardStage()
+        self.listener = to_all(self._heard.hear, tracked(trackers, folder.path, self.record, listener))
         self.journal = Journal(folder, self.record, self.device, self.listener)
 
     @abstractmethod
@@ -95,18 +106,14 @@ class Run(ABC):
         """Run to the end and return the record."""
         return self.journal.keep(self._adapt_in_memory)
 
-    def _hear(self, event: Event) -> None:
-        if event.kind == "stage":
-            self._stage = event.stage
-
     def _adapt_in_memory(self) -> None:
         """Adapt. Raises ``RunError`` with the batch that fits where memory runs out in a stage of training."""
         try:
             self._adapt()
         except (MemoryError, RuntimeError) as error:
-            if not self._stage or not is_out_of_memory(error):
+            if not self._heard.stage or not is_out_of_memory(error):
                 raise
-            told = out_of_memory(error, self.plan, self.record.task, self._stage)
+            told = out_of_memory(error, self.plan, self.record.task, self._heard.stage)
             raise told from None
 
     def _adapt(self) -> None:
