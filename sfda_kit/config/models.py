@@ -293,6 +293,9 @@ class AdaptConfig(DigestStableModel, _Strict):
 
     ``accumulate``: in how many parts the passes of a step of a recipe are made; their gradients are added. It takes the
     memory of one part. Terms over a whole batch, and BatchNorm, see one part at a time, so this changes the result.
+
+    ``initial_weights``: what backbone and bottleneck of the adapting network begin with. ``random`` is a control that
+    shows what trained features bring; the classifier and what teaches stay those of the source model.
     """
 
     _later_keys: ClassVar[tuple[str, ...]] = (
@@ -303,6 +306,7 @@ class AdaptConfig(DigestStableModel, _Strict):
         "drop_last",
         "evaluate",
         "accumulate",
+        "initial_weights",
     )
 
     epochs: int = Field(default=10, ge=1)
@@ -324,6 +328,7 @@ class AdaptConfig(DigestStableModel, _Strict):
     drop_last: bool = True
     evaluate: Literal["every", "last"] = "every"
     accumulate: int = Field(default=1, ge=1)
+    initial_weights: Literal["source", "random"] = "source"
 
     @field_validator("steps_per_epoch", mode="before")
     @classmethod

@@ -18,6 +18,8 @@ from sfda_kit.results.record import Record
 SOURCE_ONLY = "source-only"
 CONTROLS = frozenset({"majority", "rgb-ceiling", "oracle-plus", "probe"})
 """The methods of the core that are bounds and controls beside the oracle."""
+PAIRS, INITIAL_WEIGHTS = "dataset.pairs", "adapt.initial_weights"
+"""The settings that make a control of any method, where they are not at their defaults."""
 MATCHED = "matched"
 """The pairs of every run that is no control."""
 
@@ -85,7 +87,7 @@ class Entry:
             return "control"
         if self.record.oracle:
             return "oracle"
-        if self.pairs != MATCHED:
+        if self.control_settings:
             return "control"
         return "source-only" if self.record.method == SOURCE_ONLY else "method"
 
@@ -93,6 +95,13 @@ class Entry:
     def pairs(self) -> str:
         """How the halves of its TI pairs were put together: ``matched``, or shuffled in some way."""
         return text(mapping(self.record.config.get("dataset")).get("pairs") or MATCHED)
+
+    @property
+    def control_settings(self) -> dict[str, str]:
+        """The settings by dotted key that make a control of the run, which would be a method without them."""
+        weights = text(mapping(self.record.config.get("adapt")).get("initial_weights") or "source")
+        found = {PAIRS: self.pairs} if self.pairs != MATCHED else {}
+        return found | ({INITIAL_WEIGHTS: weights} if weights != "source" else {})
 
     @property
     def fold(self) -> int | None:

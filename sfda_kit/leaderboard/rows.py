@@ -14,9 +14,8 @@ import numpy as np
 from sfda_kit.config.digest import digest
 from sfda_kit.leaderboard.board import LATER_METRICS, METRICS, BoardRow, Comparison, SeedResult, Spread
 from sfda_kit.leaderboard.comparable import BoardCandidate
-from sfda_kit.leaderboard.entries import LATER, SOURCE_ONLY, Entry, TableKey
+from sfda_kit.leaderboard.entries import LATER, PAIRS, SOURCE_ONLY, Entry, TableKey
 from sfda_kit.leaderboard.ranking import Ranking
-from sfda_kit.leaderboard.variants import PAIRS
 from sfda_kit.results.redaction import without_folders
 
 COSTS = ("wall_s", "peak_memory_mb", "trained_parameters")

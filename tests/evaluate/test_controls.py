@@ -156,3 +156,38 @@ def test_a_plugin_may_open_no_views(monkeypatch: pytest.MonkeyPatch):
     object.__setattr__(plan, "component", stranger)
     with pytest.raises(UserError, match="somebody asks for the views of a run; no plugin may"):
         _ = plan.opens_views
+
+
+def test_random_weights_renew_the_features_and_keep_the_classifier(tmp_path: Path):
+    from sfda_kit.adaptation.prepare import renew_features
+    from sfda_kit.models.network import frozen_copy
+    from sfda_kit.source.source_models import load_source_model
+
+    write_card(tmp_path / "card")
+    network, card = load_source_model(tmp_path / "card")
+    before, again = frozen_copy(network), frozen_copy(network)
+    renew_features(network, card, 0)
+    renew_features(again, card, 0)
+    changed, same = network.state_dict(), again.state_dict()
+    assert all(value.equal(same[name]) for name, value in changed.items()), "the seed decides them"
+    kept = {name for name, value in before.state_dict().items() if value.equal(changed[name])}
+    assert {name for name in changed if name.startswith("classifier")} <= kept
+    assert not any(name.endswith("conv1.weight") for name in kept)
+
+
+def test_a_context_that_starts_over_has_the_random_weights_again(tmp_path: Path):
+    from sfda_kit.models.network import frozen_copy
+    from sfda_kit.testing.contexts import small_context
+    from sfda_kit.testing.networks import small_network
+
+    initial = frozen_copy(small_network(5))
+    context = small_context(tmp_path, initial_network=initial)
+    context.start_over()
+    assert all(value.equal(initial.state_dict()[name]) for name, value in context.network.state_dict().items())
+    assert all(value.requires_grad for value in context.network.parameters())
+
+
+def test_random_weights_are_in_the_identity_and_the_default_is_not():
+    assert "initial_weights" not in load_config({"method": "shot"}).model_dump()["adapt"]
+    random = load_config({"method": "shot", "adapt": {"initial_weights": "random"}})
+    assert random.digest() != load_config({"method": "shot"}).digest()

@@ -105,3 +105,13 @@ def test_over_folds_the_difference_is_paired_by_fold(tmp_path: Path):
     (found,) = row(table, "socket").versus_shuffled
     assert found.folds == 4 and found.difference == 0.0
     assert any("No gain of pairs" in note for note in notes(table))
+
+
+def test_random_weights_are_a_control_too(tmp_path: Path):
+    write(tmp_path, "socket", 0.8)
+    write(tmp_path, "socket", 0.9, config={"adapt": {"initial_weights": "random"}})
+    table = only_table(tmp_path)
+    control = row(table, "socket, random weights")
+    assert control.kind == "control" and kinds(control) == ["control"] and control.rank is None
+    assert row(table, "socket").versus_shuffled == ()
+    assert not any("matched pairs" in note for note in notes(table))
