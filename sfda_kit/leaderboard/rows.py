@@ -14,7 +14,7 @@ import numpy as np
 from sfda_kit.config.digest import digest
 from sfda_kit.leaderboard.board import LATER_METRICS, METRICS, BoardRow, Comparison, SeedResult, Spread
 from sfda_kit.leaderboard.comparable import BoardCandidate
-from sfda_kit.leaderboard.entries import LATER, PAIRS, SOURCE_ONLY, Entry, TableKey
+from sfda_kit.leaderboard.entries import INITIAL_WEIGHTS, LATER, PAIRS, SOURCE_ONLY, Entry, TableKey
 from sfda_kit.leaderboard.ranking import Ranking
 from sfda_kit.results.redaction import without_folders
 
@@ -31,7 +31,7 @@ def build_rows(
 ) -> tuple[BoardRow, ...]:
     """Return the rows in order: ranked, not comparable, without a result, then controls, source-only and oracle.
 
-    A control with shuffled pairs stands below the row of its method. ``shuffled``: comparisons of both.
+    A control with a setting of its own stands below the row of its method. ``shuffled``: comparisons of both.
     """
     rows = [build_row(candidate, ranking) for candidate in candidates]
     if not any(row.kind == SOURCE_ONLY and row.seeds for row in rows):
@@ -46,11 +46,11 @@ def _of_row(row: BoardRow, shuffled: Sequence[Comparison]) -> tuple[Comparison, 
 
 
 def _beside(rows: Sequence[BoardRow]) -> tuple[BoardRow, ...]:
-    """Put each control with shuffled pairs below the first row of its method and settings, where there is one."""
+    """Put each control below the first row of its method and settings, where there is one."""
     below: dict[int, list[BoardRow]] = defaultdict(list)
     others = []
     for row in rows:
-        settings = {name: value for name, value in row.settings.items() if name != PAIRS}
+        settings = {name: value for name, value in row.settings.items() if name not in (PAIRS, INITIAL_WEIGHTS)}
         own = [id(one) for one in rows if one.method == row.method and dict(one.settings) == settings]
         if row.kind == "control" and own and len(settings) < len(row.settings):
             below[own[0]].append(row)

@@ -63,6 +63,8 @@ def test_controls_are_marked_stand_below_their_method_and_never_rank(tmp_path: P
         assert control.rank is None and control.versus_best is None
     assert table.best is not None and table.best.label == "socket"
     assert len(row(table, "socket").versus_shuffled) == 2
+    page = markdown(board(tmp_path))
+    assert "minus shuffled pairs" in page and "minus shuffled within class" in page
     assert not any("shuffled" in one.second for one in table.comparisons)
 
 
@@ -113,5 +115,6 @@ def test_random_weights_are_a_control_too(tmp_path: Path):
     table = only_table(tmp_path)
     control = row(table, "socket, random weights")
     assert control.kind == "control" and kinds(control) == ["control"] and control.rank is None
+    assert [found.label for found in table.rows[:2]] == ["socket", "socket, random weights"]
     assert row(table, "socket").versus_shuffled == ()
     assert not any("matched pairs" in note for note in notes(table))

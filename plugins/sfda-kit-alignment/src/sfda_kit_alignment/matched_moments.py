@@ -84,8 +84,8 @@ def recolouring(own: Tensor, wanted: Tensor, ridge: float) -> Tensor:
 
 def _power(symmetric: Tensor, exponent: float, ridge: float) -> Tensor:
     values, vectors = torch.linalg.eigh(symmetric)
-    raised: Tensor = vectors * (values.clamp_min(0) + ridge).pow(exponent)
-    return raised @ vectors.T
+    raised: Tensor = (vectors * (values.clamp_min(0) + ridge).pow(exponent)) @ vectors.T
+    return raised
 
 
 def _source_halves(context: AdaptationContext, method: str) -> Tensor:
