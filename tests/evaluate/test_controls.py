@@ -191,3 +191,41 @@ def test_random_weights_are_in_the_identity_and_the_default_is_not():
     assert "initial_weights" not in load_config({"method": "shot"}).model_dump()["adapt"]
     random = load_config({"method": "shot", "adapt": {"initial_weights": "random"}})
     assert random.digest() != load_config({"method": "shot"}).digest()
+
+
+@pytest.mark.needs_plugin("sfda-kit-tgkt")
+def test_a_bridge_of_shuffled_pairs_is_another_stage(tmp_path: Path):
+    """Otherwise a control would take the bridge that the true pairs have trained from the cache."""
+    from sfda_kit.adaptation.prepare import bridge_identity
+    from sfda_kit.source.source_card import load_card
+
+    write_card(tmp_path / "card")
+    card = load_card(tmp_path / "card")
+    kinds = ("matched", "shuffled", "shuffled-within-class")
+    plans = [plan_run(load_config({"method": "tgkt", "dataset": {"pairs": kind}})) for kind in kinds]
+    found = [bridge_identity(plan, card, "f") for plan in plans]
+    assert found[0] not in found[1:] and found[1] != found[2] and "pairs" not in found[0]
+
+
+@pytest.mark.parametrize("method", ["majority", "rgb-ceiling", "oracle-plus", "probe"])
+def test_folders_without_labels_have_no_controls(method: str):
+    from sfda_kit.runs.plan import resolve_method
+    from sfda_kit.runs.unlabelled import _check
+
+    with pytest.raises(UserError, match=f"'{method}'.*(sfda-kit run|labelled data set)"):
+        _check(resolve_method(load_config({"method": method, "model": {"backbone": "test_resnet"}})))
+
+
+def test_a_suite_may_have_controls_beside_its_methods():
+    from sfda_kit.bench.layers import cell_settings, places
+    from sfda_kit.bench.suite import Suite
+
+    methods = {"source-only": {}, "shuffled": {"method": "oracle", "dataset": {"pairs": "shuffled"}}, "majority": {}}
+    told = {"name": "mine", "version": 1, "title": "t", "tasks": {"a": {}}, "methods": methods, "seeds": [0]}
+    suite = Suite.model_validate(told)
+    found = [load_config(cell_settings(suite, {}, *place)) for place in places(suite)]
+    assert [(one.method, one.dataset.pairs) for one in found] == [
+        ("source-only", "matched"),
+        ("oracle", "shuffled"),
+        ("majority", "matched"),
+    ]

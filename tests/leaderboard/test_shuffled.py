@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sfda_kit.config.merging import merge
+from sfda_kit.leaderboard.render.csv_table import csv_text
 from sfda_kit.leaderboard.render.markdown import markdown
 from sfda_kit.leaderboard.render.words import notes
 
@@ -107,6 +110,17 @@ def test_over_folds_the_difference_is_paired_by_fold(tmp_path: Path):
     (found,) = row(table, "socket").versus_shuffled
     assert found.folds == 4 and found.difference == 0.0
     assert any("No gain of pairs" in note for note in notes(table))
+
+
+def test_csv_has_the_comparison_only_where_there_is_one(tmp_path: Path):
+    write(tmp_path, "shot", 0.5)
+    assert "shuffled" not in csv_text(board(tmp_path)) and "labels_a_class" not in csv_text(board(tmp_path))
+    write(tmp_path, "shot", 0.3, "shuffled-within-class")
+    lines = list(csv.DictReader(io.StringIO(csv_text(board(tmp_path)))))
+    by_label = {line["method"]: line for line in lines}
+    assert float(by_label["shot"]["minus_shuffled_within_class_difference"]) == pytest.approx(20.0)
+    assert by_label["source-only"]["minus_shuffled_within_class_difference"] == ""
+    assert "minus_shuffled_difference" not in lines[0]
 
 
 def test_random_weights_are_a_control_too(tmp_path: Path):
