@@ -50,12 +50,12 @@ def compare_shuffled_folds(rows: Sequence[FoldRow], folds: int) -> tuple[Compari
 
 
 def shuffled_notices(candidates: Sequence[BoardCandidate], found: Sequence[Comparison]) -> list[str]:
-    """Return a sentence for each method whose gain is not larger than that of its control, or cannot be compared."""
+    """Return a sentence for each method that is not clearly better than its control, or not comparable with it."""
     said = []
     for one in found:
         if one.low <= 0:
             said.append(
-                f"No gain of pairs: {one.first} gains no more than with {_pairs_of(one.second)} "
+                f"No gain of pairs is shown: {one.first} is not clearly better than with {_pairs_of(one.second)} "
                 f"(difference {one.difference:.1f} [{one.low:.1f}, {one.high:.1f}])."
             )
     compared = {one.second for one in found}

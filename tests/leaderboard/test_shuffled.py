@@ -32,7 +32,9 @@ def test_a_gain_that_survives_shuffled_pairs_is_called_no_gain_of_pairs(tmp_path
     write(tmp_path, "socket", 0.6, "shuffled")
     table = only_table(tmp_path)
     (said,) = [note for note in notes(table) if "No gain of pairs" in note]
-    assert said == ("No gain of pairs: socket gains no more than with shuffled pairs (difference 0.0 [0.0, 0.0]).")
+    assert said == (
+        "No gain of pairs is shown: socket is not clearly better than with shuffled pairs (difference 0.0 [0.0, 0.0])."
+    )
     assert said in markdown(board(tmp_path)).replace("\\", "")
 
 
