@@ -229,3 +229,9 @@ def test_a_suite_may_have_controls_beside_its_methods():
         ("oracle", "shuffled"),
         ("majority", "matched"),
     ]
+
+
+def test_the_check_of_parts_skips_them_in_a_sentence(sfda_kit):
+    for method in ("majority", "rgb-ceiling", "probe"):
+        assert sfda_kit("plugins", "check", method).exit_code == 0
+    assert "handed the views of a run" in sfda_kit("plugins", "check", "majority").stdout
