@@ -14,6 +14,8 @@ from sfda_kit.models.network import AdaptedModel, Network, frozen_copy
 from sfda_kit.plugins.code_hash import part_identity
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.source.source_card import SourceCard
+from sfda_kit.source.source_models import untrained
+from sfda_kit.training.loop import seeded_generator
 from sfda_kit.versions import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ def prepare_context(
     """Train or load the recipe's bridges, and build the context, whose network that adapts is ``network`` itself."""
     config = plan.config
     source_network = frozen_copy(network)
+    initial_network = None
+    if config.adapt.initial_weights == "random":
+        renew_features(network, card, config.seed)
+        initial_network = frozen_copy(network)
     training = BridgeTraining(
         target,
         pairs,
@@ -64,7 +70,16 @@ def prepare_context(
         listener=listener,
         autocast=autocast,
         bridge_training=config.bridge_training,
+        initial_network=initial_network,
     )
+
+
+def renew_features(network: Network, card: SourceCard, seed: int) -> None:
+    """Give backbone and bottleneck of ``network`` the random weights of an untrained network; the classifier stays."""
+    seeded_generator(seed, "random-weights")
+    fresh = untrained(card)
+    for name in ("backbone", "bottleneck"):
+        getattr(network, name).load_state_dict(getattr(fresh, name).state_dict())
 
 
 def bridge_identity(plan: MethodPlan, card: SourceCard, task_fingerprint: str) -> dict[str, Any]:
@@ -72,7 +87,8 @@ def bridge_identity(plan: MethodPlan, card: SourceCard, task_fingerprint: str) -
 
     The network's description is part of it, because one file of weights may be imported for two image sizes.
     """
-    return {
+    pairs = plan.config.dataset.pairs
+    return ({} if pairs == "matched" else {"pairs": pairs}) | {
         "source": [card.weights_sha256, card.model.model_dump()],
         "task": task_fingerprint,
         "input": [plan.encoding_config, plan.config.adapt.augmentation, card.mean, card.std],

@@ -47,6 +47,18 @@ def sfda_kit_register_method() -> list[Component]:
     return [
         Component("source-only", "sfda_kit.builtin.methods:SOURCE_ONLY", "the source model, not adapted"),
         Component("oracle", "sfda_kit.evaluate.oracle:Oracle", "target-supervised upper bound, never ranks"),
+        Component(
+            "oracle-plus",
+            "sfda_kit.evaluate.oracle:OraclePlus",
+            "the oracle with target images of the source groups too, never ranks",
+        ),
+        Component("majority", "sfda_kit.evaluate.controls:Majority", "the source's most frequent class, never ranks"),
+        Component(
+            "rgb-ceiling",
+            "sfda_kit.evaluate.controls:RgbCeiling",
+            "the source model on the RGB halves of the target images, never ranks",
+        ),
+        Component("probe", "sfda_kit.evaluate.probe:Probe", "a classifier from few target labels, never ranks"),
     ]
 
 

@@ -103,6 +103,9 @@ class TaskOptions(OptionGroup):
     fold: Annotated[Whole, Setting("dataset.fold", "Take the parts from this fold, 0, 1, ..., of a fold file.")]
     folds: Annotated[Text, Setting("dataset.folds", "Shipped fold file.", "folds.json at --data-root")]
     protocol: Annotated[Text, Setting("dataset.protocol", "grouped, or paper: nothing held out.", "grouped")]
+    pairs: Annotated[
+        Text, Setting("dataset.pairs", "matched, or a control: shuffled, shuffled-within-class.", "matched")
+    ]
     group_pattern: GroupPattern
 
 

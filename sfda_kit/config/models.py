@@ -42,6 +42,8 @@ DEPTH_UNITS = ("mm", "m", "sun-rgbd-bits")
 SUBSAMPLING = ("ti_pairs", "target_images")
 """The settings of ``DatasetConfig`` that leave images out. They are recorded only where they are given."""
 
+Pairs = Literal["matched", "shuffled", "shuffled-within-class"]
+"""How the halves of TI pairs are put together: as they were taken, or as a control in another order."""
 
 PROTOCOL = ("protocol", "folds", "fold", "ti_groups")
 """The settings of ``DatasetConfig`` that say how images are split, beside the shares; stored where given."""
@@ -64,9 +66,12 @@ class DatasetConfig(DigestStableModel, _Strict):
 
     ``protocol``: ``grouped`` puts no group into two parts. ``paper`` is that of published tables: the target images are
     the other halves of the source images, adapted on and scored (transductive), and nothing is held out.
+
+    ``pairs``: ``shuffled`` gives each target half of a TI pair the source half of another pair, and
+    ``shuffled-within-class`` that of another pair of its class (``data/shuffled_pairs.py``). Such runs are controls.
     """
 
-    _later_keys: ClassVar[tuple[str, ...]] = (*SUBSAMPLING, "shares", "unit", *PROTOCOL)
+    _later_keys: ClassVar[tuple[str, ...]] = (*SUBSAMPLING, "shares", "unit", *PROTOCOL, "pairs")
 
     name: str = "rooms"
     root: Path | None = None
@@ -87,6 +92,7 @@ class DatasetConfig(DigestStableModel, _Strict):
     folds: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     fold: int | None = Field(default=None, ge=0)
     ti_groups: Literal["training", "target-train"] = "training"
+    pairs: Pairs = "matched"
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -287,6 +293,9 @@ class AdaptConfig(DigestStableModel, _Strict):
 
     ``accumulate``: in how many parts the passes of a step of a recipe are made; their gradients are added. It takes the
     memory of one part. Terms over a whole batch, and BatchNorm, see one part at a time, so this changes the result.
+
+    ``initial_weights``: what backbone and bottleneck of the adapting network begin with. ``random`` is a control that
+    shows what trained features bring; the classifier and what teaches stay those of the source model.
     """
 
     _later_keys: ClassVar[tuple[str, ...]] = (
@@ -297,6 +306,7 @@ class AdaptConfig(DigestStableModel, _Strict):
         "drop_last",
         "evaluate",
         "accumulate",
+        "initial_weights",
     )
 
     epochs: int = Field(default=10, ge=1)
@@ -318,6 +328,7 @@ class AdaptConfig(DigestStableModel, _Strict):
     drop_last: bool = True
     evaluate: Literal["every", "last"] = "every"
     accumulate: int = Field(default=1, ge=1)
+    initial_weights: Literal["source", "random"] = "source"
 
     @field_validator("steps_per_epoch", mode="before")
     @classmethod

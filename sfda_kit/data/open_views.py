@@ -27,18 +27,31 @@ if TYPE_CHECKING:
     from sfda_kit.interfaces.encoding import Encoding
     from sfda_kit.interfaces.modality import Modality
 
+_SOURCE_HALVES = "ti-source"
+
 
 class ViewOpener:
-    """A view opener opens the views of one task at one image size, encoding and device."""
+    """A view opener opens the views of one task at one image size, encoding and device.
 
-    def __init__(self, task: Task, encoding: Encoding, image_size: int, device: torch.device) -> None:
+    ``source_halves``: rows of the source halves of TI pairs, where they are not those of the target halves.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        encoding: Encoding,
+        image_size: int,
+        device: torch.device,
+        source_halves: NDArray[np.int64] | None = None,
+    ) -> None:
+        self._source_halves = task.rows["ti"] if source_halves is None else source_halves
         self.task, self.encoding, self.image_size, self.device = task, encoding, image_size, device
         self._kept: dict[tuple[str, str], NDArray[np.generic]] = {}
 
     def read_target(self) -> None:
         """Read all target images and pairs. Raises ``DataError`` for bad files, before anything is trained."""
         source, target = self.task.source.modality, self.task.target.modality
-        for part, kind in (("target-train", target), ("target-test", target), ("ti", target), ("ti", source)):
+        for part, kind in (("target-train", target), ("target-test", target), ("ti", target), (_SOURCE_HALVES, source)):
             pixels = self._pixels(part, kind)
             if len(pixels):  # an encoding that does not fit the values should stop before anything is trained
                 ImageView(pixels, modality(kind), self.encoding, self.image_size).encoded(torch.tensor([0]))
@@ -57,15 +70,31 @@ class ViewOpener:
         return TargetView(self._pixels("target-train", kind), *self._rest(kind, normalisation))
 
     def labelled_target(self, normalisation: Normalisation) -> LabelledView:
-        """Return the labelled target training images, which only the oracle uses."""
+        """Return the labelled target training images, which only bounds of the core use."""
         kind = self.task.target.modality
         labels = torch.from_numpy(self.task.labels("target-train"))
         pixels = self._pixels("target-train", kind)
         return LabelledView(pixels, *self._rest(kind, normalisation), labels=labels)
 
-    def evaluation(self, part: str, normalisation: Normalisation) -> EvaluationView:
-        """Return the labelled target images of ``part`` with their names, for evaluation."""
-        kind, task = self.task.target.modality, self.task
+    def labelled_rows(self, rows: NDArray[np.int64], normalisation: Normalisation) -> LabelledView:
+        """Return the labelled target images of ``rows`` of the data set, which only bounds of the core use."""
+        kind = self.task.target.modality
+        pixels = checked_pixels(self.task.dataset, rows, kind, stored_size(self.image_size))
+        labels = torch.from_numpy(self.task.labels_of(rows))
+        return LabelledView(pixels, *self._rest(kind, normalisation), labels=labels)
+
+    def read_source_halves(self) -> None:
+        """Read the source sensor's pictures of all target images. Raises ``DataError`` where one is missing."""
+        for part in ("target-train", "target-test"):
+            self._pixels(part, self.task.source.modality)
+
+    def evaluation(self, part: str, normalisation: Normalisation, kind: str | None = None) -> EvaluationView:
+        """Return the labelled target images of ``part`` with their names, for evaluation.
+
+        ``kind``: the modality of their pictures, None for that of the target.
+        """
+        task = self.task
+        kind = kind or task.target.modality
         images = ImageView(self._pixels(part, kind), *self._rest(kind, normalisation))
         return EvaluationView(images, torch.from_numpy(task.labels(part)), task.names(part), task.groups(part))
 
@@ -75,7 +104,7 @@ class ViewOpener:
             return None
         source, target = self.task.source.modality, self.task.target.modality
         return PairView(
-            ImageView(self._pixels("ti", source), *self._rest(source, normalisation)),
+            ImageView(self._pixels(_SOURCE_HALVES, source), *self._rest(source, normalisation)),
             ImageView(self._pixels("ti", target), *self._rest(target, normalisation)),
             self.task.groups("ti"),
         )
@@ -84,7 +113,8 @@ class ViewOpener:
         """Return the pixels of a part. All but source images stay in memory, so that they are read once."""
         if (part, kind) in self._kept:
             return self._kept[part, kind]
-        pixels = checked_pixels(self.task.dataset, self.task.rows[part], kind, stored_size(self.image_size))
+        rows = self._source_halves if part == _SOURCE_HALVES else self.task.rows[part]
+        pixels = checked_pixels(self.task.dataset, rows, kind, stored_size(self.image_size))
         if part != "source":
             self._kept[part, kind] = pixels
         return pixels

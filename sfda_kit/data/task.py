@@ -77,8 +77,12 @@ class Task:
 
     def labels(self, part: str) -> NDArray[np.int64]:
         """Return the TR labels 0..K-1 of the rows of ``part``."""
+        return self.labels_of(self.rows[part])
+
+    def labels_of(self, rows: Rows) -> NDArray[np.int64]:
+        """Return the TR labels 0..K-1 of ``rows`` of the data set, which are all of TR classes."""
         code = {self.index.classes.index(name): k for k, name in enumerate(self.classes)}
-        return np.array([code[int(c)] for c in self.index.label[self.rows[part]]], dtype=np.int64)
+        return np.array([code[int(c)] for c in self.index.label[rows]], dtype=np.int64)
 
     def names(self, part: str) -> list[str]:
         """Return the sample names of the rows of ``part``."""

@@ -33,7 +33,8 @@ class AdaptationContext:
 
     ``target`` and ``pairs`` give batches of normalised images; ``source_network`` is frozen and in evaluation mode;
     ``network`` starts as its copy and is the one that adapts; ``checkpoint_dir`` is where a method keeps what it needs
-    to resume. ``bridge_training``: the rates of a bridge that a phase trains.
+    to resume. ``bridge_training``: the rates of a bridge that a phase trains. ``initial_network``: what ``network``
+    starts as, where a control lets it start as another network than the source network.
     """
 
     recipe: Recipe
@@ -49,6 +50,7 @@ class AdaptationContext:
     listener: Listener
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     bridge_training: BridgeStageConfig = field(default_factory=_bridge_defaults)
+    initial_network: Network | None = None
 
     def __post_init__(self) -> None:
         joint = self.bridges().get(self.recipe.joint_bridge or "")
@@ -61,7 +63,7 @@ class AdaptationContext:
 
     def start_over(self) -> None:
         """Reset the network, and a bridge that phases train, to their initial state."""
-        self.network = copy.deepcopy(self.source_network).requires_grad_(True)
+        self.network = copy.deepcopy(self.initial_network or self.source_network).requires_grad_(True)
         if self._untrained is not None and self.recipe.joint_bridge:
             self.bridges()[self.recipe.joint_bridge].load_state_dict(self._untrained)
 

@@ -28,9 +28,9 @@ LATER_METRICS: dict[str, str] = {"heldout_auroc": "AUROC, held out", "transducti
 RANKING_METRICS = tuple(METRICS)[:4]
 """The metrics that a board can be ranked by."""
 
-Kind = Literal["method", "source-only", "oracle"]
+Kind = Literal["method", "control", "source-only", "oracle"]
 
-MarkKind = Literal["data", "weights", "seeds", "versions", "predictions", "mismatch", "failed", "oracle"]
+MarkKind = Literal["data", "weights", "seeds", "versions", "predictions", "mismatch", "failed", "oracle", "control"]
 
 MARKS: dict[MarkKind, tuple[str, str]] = {
     "data": ("d", "other data revision: its images are not those of the other rows"),
@@ -41,6 +41,7 @@ MARKS: dict[MarkKind, tuple[str, str]] = {
     "mismatch": ("x", "its recorded score is not what its stored predictions give"),
     "failed": ("f", "some of its runs did not end well"),
     "oracle": ("o", "made with target labels: an upper bound that never ranks"),
+    "control": ("c", "a control, which shows what the score of other rows is worth, and never ranks"),
 }
 """The letter and the explanation of each mark. Every mark but ``failed`` excludes a row from ranks and comparisons."""
 
@@ -132,6 +133,8 @@ class BoardRow:
     ``settings``: its differences from other variants of its method, by dotted key. ``rank``: 1 + number of ranked rows
     that are significantly better; None where the row does not rank. ``tied``: another row has the same rank.
     ``versus_best``: this row minus the best row. ``versus_source``: this row minus the source model it started from.
+    ``worth_labels``: the labels of each class that its score is worth, such as ``4.2`` or ``> 20``.
+    ``versus_shuffled``: this row minus its controls with shuffled pairs, which are no part of any other comparison.
     ``gap_closed``: percent of the way from source-only to oracle. ``cost``: medians of ``wall_s``, ``peak_memory_mb``
     and ``trained_parameters`` over the counted seeds.
     """
@@ -150,6 +153,8 @@ class BoardRow:
     versus_best: Comparison | None = None
     versus_source: Comparison | None = None
     gap_closed: float | None = None
+    versus_shuffled: tuple[Comparison, ...] = ()
+    worth_labels: str = ""
 
     @property
     def seeds(self) -> tuple[int, ...]:

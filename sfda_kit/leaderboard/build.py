@@ -23,10 +23,12 @@ from sfda_kit.leaderboard.comparable import (
 )
 from sfda_kit.leaderboard.entries import Entry, TableKey, by_table, describe
 from sfda_kit.leaderboard.fold_table import by_fold, folds_of_repetition, join, rank_folds
+from sfda_kit.leaderboard.label_worth import with_label_worth
 from sfda_kit.leaderboard.overall import build_overall
 from sfda_kit.leaderboard.ranking import Ranking, rank
 from sfda_kit.leaderboard.rows import build_rows, slug, source_accuracy
 from sfda_kit.leaderboard.scores import PredictionReader
+from sfda_kit.leaderboard.shuffled import compare_shuffled, compare_shuffled_folds, shuffled_notices
 from sfda_kit.leaderboard.variants import MethodVariant, find_variants, settings_that_vary
 from sfda_kit.results.collection import StoredRun
 
@@ -76,19 +78,25 @@ def _table(
     candidates = [mark_versions(mark_seeds(candidate, seeds), reference) for candidate in candidates]
     candidates, groups = _scored(candidates, metric, key.follows)
     ranking = rank(candidates, seeds)
+    shuffled = compare_shuffled(candidates)
     table = TaskTable(
         id=slug(key),
         metric=metric,
         task=describe(key, entries, reference.fingerprint),
         network=key.network,
-        rows=build_rows(candidates, seeds, metric, ranking),
+        rows=with_label_worth(build_rows(candidates, seeds, metric, ranking, shuffled), candidates, metric),
         comparisons=ranking.comparisons if ranking else (),
         seeds=seeds,
         groups=groups,
         source_weights={seed: reference.weights.get(seed, "") for seed in seeds},
         source_accuracy=source_accuracy(candidates, seeds),
         versions=reference.versions,
-        notices=(*notices, *_extra_seeds(candidates, seeds), *(ranking.notices if ranking else ())),
+        notices=(
+            *notices,
+            *_extra_seeds(candidates, seeds),
+            *(ranking.notices if ranking else ()),
+            *shuffled_notices(candidates, shuffled),
+        ),
     )
     return table, ranking
 
@@ -116,20 +124,25 @@ def _fold_table(
     dealt = folds_of_repetition(entries)
     ranking = rank_folds(rows, seeds, dealt)
     candidates = [row.whole for row in rows]
+    shuffled = compare_shuffled_folds(rows, dealt)
     fingerprints = [reference.fingerprint for reference in references.values()]
     table = TaskTable(
         id=slug(key),
         metric=metric,
         task=replace(describe(key, folds[min(folds)], fingerprints[0]), fingerprint=digest(fingerprints)),
         network=key.network,
-        rows=build_rows(candidates, seeds, metric, ranking),
+        rows=with_label_worth(build_rows(candidates, seeds, metric, ranking, shuffled), candidates, metric),
         comparisons=ranking.comparisons if ranking else (),
         seeds=seeds,
         groups=groups * dealt // max(dealt, len(folds)),  # each group is held out once in a repetition
         source_weights={},
         source_accuracy=source_accuracy(candidates, seeds),
         versions=shared,
-        notices=(*notices, *(ranking.notices if ranking else ())),
+        notices=(
+            *notices,
+            *(ranking.notices if ranking else ()),
+            *shuffled_notices(candidates, shuffled),
+        ),
         folds=tuple(folds),
     )
     return table, ranking
@@ -160,11 +173,15 @@ def _candidates(
 
 
 def _departed(candidate: BoardCandidate, kind: str) -> BoardCandidate:
+    departed = candidate
     if kind == "data":
-        return candidate.marked("data", spell_seeds(candidate.ended_well))
+        departed = candidate.marked("data", spell_seeds(candidate.ended_well))
     if kind == "weights":
-        return candidate.marked("weights", spell_seeds(candidate.ended_well))
-    return candidate.marked("oracle") if candidate.kind == "oracle" else candidate
+        departed = candidate.marked("weights", spell_seeds(candidate.ended_well))
+    if candidate.kind == "control":
+        control = departed.marked("control")
+        return control.marked("oracle") if any(entry.record.oracle for entry in candidate.entries) else control
+    return departed.marked("oracle") if candidate.kind == "oracle" and not kind else departed
 
 
 def _one_a_seed(variant: MethodVariant, entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], list[str]]:

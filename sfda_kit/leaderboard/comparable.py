@@ -183,11 +183,15 @@ def mark_predictions(candidate: BoardCandidate, metric: str, images: Mapping[int
 
 
 def table_seeds(candidates: Sequence[BoardCandidate]) -> tuple[int, ...]:
-    """Return the seeds that most comparable methods have; of equally frequent sets the larger one wins."""
-    for kinds in (("method",), ("source-only", "oracle")):
+    """Return the seeds that most comparable methods have, without methods those of ``source-only``, else of controls.
+
+    Of equally frequent sets the larger one wins.
+    """
+    for kinds in (("method",), ("source-only",), ("oracle", "control")):
         counts: dict[tuple[int, ...], int] = defaultdict(int)
         for candidate in candidates:
-            if candidate.kind in kinds and not candidate.marks and candidate.ended_well:
+            spoilt = any(mark.kind not in ("oracle", "control") for mark in candidate.marks)
+            if candidate.kind in kinds and not spoilt and candidate.ended_well:
                 counts[candidate.ended_well] += 1
         if counts:
             return max(counts, key=lambda seeds: (counts[seeds], len(seeds), seeds))

@@ -16,6 +16,12 @@ from sfda_kit.results.collection import StoredRun
 from sfda_kit.results.record import Record
 
 SOURCE_ONLY = "source-only"
+CONTROLS = frozenset({"majority", "rgb-ceiling", "oracle-plus", "probe"})
+"""The methods of the core that are bounds and controls beside the oracle."""
+PAIRS, INITIAL_WEIGHTS = "dataset.pairs", "adapt.initial_weights"
+"""The settings that make a control of any method, where they are not at their defaults."""
+MATCHED = "matched"
+"""The pairs of every run that is no control."""
 
 PARTS_OF_DATA = {"protocol": "grouped", "folds": "", "ti_groups": "training"}
 """Later fields of ``TableKey`` that say which images are held out, with their defaults."""
@@ -76,10 +82,26 @@ class Entry:
 
     @property
     def kind(self) -> Kind:
-        """The kind of the run: oracle, source-only or method."""
+        """The kind of the run: oracle, control, source-only or method."""
+        if self.record.method in CONTROLS:
+            return "control"
         if self.record.oracle:
             return "oracle"
+        if self.control_settings:
+            return "control"
         return "source-only" if self.record.method == SOURCE_ONLY else "method"
+
+    @property
+    def pairs(self) -> str:
+        """How the halves of its TI pairs were put together: ``matched``, or shuffled in some way."""
+        return text(mapping(self.record.config.get("dataset")).get("pairs") or MATCHED)
+
+    @property
+    def control_settings(self) -> dict[str, str]:
+        """The settings by dotted key that make a control of the run, which would be a method without them."""
+        weights = text(mapping(self.record.config.get("adapt")).get("initial_weights") or "source")
+        found = {PAIRS: self.pairs} if self.pairs != MATCHED else {}
+        return found | ({INITIAL_WEIGHTS: weights} if weights != "source" else {})
 
     @property
     def fold(self) -> int | None:
@@ -131,7 +153,7 @@ class Entry:
     def asked(self) -> str:
         """The digest of the requested data and network; a run that never began has no other information."""
         config = self.record.config
-        data = {key: value for key, value in mapping(config.get("dataset")).items() if key != "root"}
+        data = {key: value for key, value in mapping(config.get("dataset")).items() if key not in ("root", "pairs")}
         return digest([data, mapping(config.get("model"))])
 
 

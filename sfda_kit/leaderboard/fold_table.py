@@ -81,7 +81,7 @@ def rank_folds(rows: Sequence[FoldRow], seeds: Sequence[int], folds: int) -> Ran
     scored = [
         [[_of(row.by_fold[fold], seed) for seed in seeds] for row in compared] for fold in sorted(compared[0].by_fold)
     ]
-    both = draw_folds([_counts(own) for own in scored], seeds, folds, RESAMPLES)
+    both = draw_folds([fold_counts(own) for own in scored], seeds, folds, RESAMPLES)
     count = len(labels)
     found = _first(both, count)
     pairs = pairs_to_compare(found.draws, labels)
@@ -107,7 +107,7 @@ def _of(candidate: BoardCandidate, seed: int) -> Scored:
     return found
 
 
-def _counts(scored: Sequence[Sequence[Scored]]) -> FoldCounts:
+def fold_counts(scored: Sequence[Sequence[Scored]]) -> FoldCounts:
     """Return the counts of variants and, behind them, of the source models that they started from."""
     correct = [[one.correct for one in row] for row in scored]
     source = [[one.source_correct for one in row] for row in scored]

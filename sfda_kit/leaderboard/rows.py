@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -11,9 +12,9 @@ from itertools import product
 import numpy as np
 
 from sfda_kit.config.digest import digest
-from sfda_kit.leaderboard.board import LATER_METRICS, METRICS, BoardRow, SeedResult, Spread
+from sfda_kit.leaderboard.board import LATER_METRICS, METRICS, BoardRow, Comparison, SeedResult, Spread
 from sfda_kit.leaderboard.comparable import BoardCandidate
-from sfda_kit.leaderboard.entries import LATER, SOURCE_ONLY, Entry, TableKey
+from sfda_kit.leaderboard.entries import INITIAL_WEIGHTS, LATER, PAIRS, SOURCE_ONLY, Entry, TableKey
 from sfda_kit.leaderboard.ranking import Ranking
 from sfda_kit.results.redaction import without_folders
 
@@ -22,14 +23,40 @@ LONGEST_REASON = 200
 
 
 def build_rows(
-    candidates: Sequence[BoardCandidate], seeds: Sequence[int], metric: str, ranking: Ranking | None
+    candidates: Sequence[BoardCandidate],
+    seeds: Sequence[int],
+    metric: str,
+    ranking: Ranking | None,
+    shuffled: Sequence[Comparison] = (),
 ) -> tuple[BoardRow, ...]:
-    """Return the rows in order: ranked, not comparable, without a result, then source-only and oracle."""
+    """Return the rows in order: ranked, not comparable, without a result, then controls, source-only and oracle.
+
+    A control with a setting of its own stands below the row of its method. ``shuffled``: comparisons of both.
+    """
     rows = [build_row(candidate, ranking) for candidate in candidates]
     if not any(row.kind == SOURCE_ONLY and row.seeds for row in rows):
         rows += _baseline_row(candidates, seeds)
     rows = [replace(row, gap_closed=_gap_closed(row, rows, metric)) for row in rows]
-    return tuple(sorted(rows, key=lambda row: _place(row, metric)))
+    rows = [replace(row, versus_shuffled=_of_row(row, shuffled)) for row in rows]
+    return _beside(sorted(rows, key=lambda row: _place(row, metric)))
+
+
+def _of_row(row: BoardRow, shuffled: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    return tuple(one for one in shuffled if one.first == row.label and row.kind == "method" and row.seeds)
+
+
+def _beside(rows: Sequence[BoardRow]) -> tuple[BoardRow, ...]:
+    """Put each control below the first row of its method and settings, where there is one."""
+    below: dict[int, list[BoardRow]] = defaultdict(list)
+    others = []
+    for row in rows:
+        settings = {name: value for name, value in row.settings.items() if name not in (PAIRS, INITIAL_WEIGHTS)}
+        own = [id(one) for one in rows if one.method == row.method and dict(one.settings) == settings]
+        if row.kind == "control" and own and len(settings) < len(row.settings):
+            below[own[0]].append(row)
+        else:
+            others.append(row)
+    return tuple(found for row in others for found in (row, *below[id(row)]))
 
 
 def build_row(candidate: BoardCandidate, ranking: Ranking | None) -> BoardRow:
@@ -108,7 +135,12 @@ def _gap_closed(row: BoardRow, rows: Iterable[BoardRow], metric: str) -> float |
     bounds: dict[str, BoardRow] = {}
     for other in rows:
         spoilt = any(mark.kind not in ("oracle", "failed") for mark in other.marks)
-        if other.kind != "method" and metric in other.metrics and other.seeds == row.seeds and not spoilt:
+        if (
+            other.kind in ("source-only", "oracle")
+            and metric in other.metrics
+            and other.seeds == row.seeds
+            and not spoilt
+        ):
             bounds.setdefault(other.kind, other)
     if row.rank is None or len(bounds) < 2:
         return None
@@ -117,7 +149,7 @@ def _gap_closed(row: BoardRow, rows: Iterable[BoardRow], metric: str) -> float |
 
 
 def _place(row: BoardRow, metric: str) -> tuple[int, int, float, str, tuple[str, ...]]:
-    order = {"method": 0, "source-only": 3, "oracle": 4}[row.kind]
+    order = {"method": 0, "control": 3, "source-only": 4, "oracle": 5}[row.kind]
     if row.kind == "method" and row.rank is None:
         order = 1 if row.seeds else 2
     mean = row.metrics[metric].mean if metric in row.metrics else -1.0

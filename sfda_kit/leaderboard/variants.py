@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sfda_kit.config.digest import digest
-from sfda_kit.leaderboard.entries import Entry, mapping
+from sfda_kit.leaderboard.entries import INITIAL_WEIGHTS, PAIRS, Entry, mapping
 from sfda_kit.results.redaction import without_folders
 
 Settings = dict[str, str]
@@ -16,10 +16,12 @@ Settings = dict[str, str]
 OUTSIDE = {"method", "seed", "preset", "dataset", "recipe", "file_recipe"}
 """Sections that make no variant; a preset stands for other values, and recipes are compared as resolved."""
 
-UNTOUCHED = {"source-only", "oracle"}
+UNTOUCHED = {"source-only", "oracle", "oracle-plus", "majority", "rgb-ceiling", "probe"}
 """Methods that adapt nothing, so the settings of adaptation have no effect on them."""
 
 IDLE = {"adapt", "bridge_training"}
+
+RANDOM = "random weights"
 
 
 class MethodVariant(NamedTuple):
@@ -66,6 +68,7 @@ def settings_of(entry: Entry) -> Settings:
             kept = {key: setting for key, setting in mapping(value).items() if key != "card"}
         if section not in idle:
             found |= flat(kept, section)
+    found.pop(INITIAL_WEIGHTS, None)  # ``_with_controls`` names it
     return found
 
 
@@ -116,10 +119,21 @@ def _of_method(method: str, groups: Sequence[Sequence[Entry]]) -> dict[int, Meth
         telling |= _differing([settings[id(entry)] for entry in group])
     shown = {key: {k: v for k, v in (settings[key] | changes[key]).items() if k in telling} for key in settings}
     _tell_recipes_apart(entries, shown)
-    return {
-        key: MethodVariant(method, _label(method, chosen), tuple(sorted(chosen.items())))
-        for key, chosen in shown.items()
-    }
+    return {id(entry): _with_controls(entry, method, shown[id(entry)]) for entry in entries}
+
+
+def _with_controls(entry: Entry, method: str, settings: Settings) -> MethodVariant:
+    """Return the variant of ``entry``. A control has the label of its counterpart, and says what is other about it."""
+    label, settings = _label(method, settings), settings | entry.control_settings
+    words = {PAIRS: entry.pairs.replace("shuffled", "shuffled pairs", 1).replace("-", " "), INITIAL_WEIGHTS: RANDOM}
+    label = ", ".join([label, *(words[key] for key in entry.control_settings)])
+    return MethodVariant(method, label, tuple(sorted(settings.items())))
+
+
+def matched_counterpart(variant: MethodVariant) -> tuple[str, tuple[tuple[str, str], ...]] | None:
+    """Return method and settings of the variant with matched pairs, None where ``variant`` has matched pairs itself."""
+    rest = tuple(setting for setting in variant.settings if setting[0] != PAIRS)
+    return (variant.method, rest) if len(rest) < len(variant.settings) else None
 
 
 def _tell_recipes_apart(entries: Sequence[Entry], shown: dict[int, Settings]) -> None:

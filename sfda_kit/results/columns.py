@@ -31,6 +31,8 @@ RUNS: dict[str, QueryColumn] = {
     "split": QueryColumn(("config", "dataset", "split")),
     "fold": QueryColumn(("task", "folds", "fold"), "BIGINT"),
     "protocol": QueryColumn(("task", "protocol")),
+    "pairs": QueryColumn(("config", "dataset", "pairs")),
+    "initial_weights": QueryColumn(("config", "adapt", "initial_weights")),
     "encoding": QueryColumn(("task", "encoding", "name")),
     "backbone": QueryColumn(("config", "model", "backbone")),
     "pretrained": QueryColumn(("config", "model", "pretrained"), "BOOLEAN"),

@@ -91,7 +91,8 @@ def run_label(config: RunConfig) -> str:
     """Return the beginning of the name of a run's folder; ``owner:name`` of a part is ``owner.name`` in it."""
     dataset = config.dataset
     fold = "" if dataset.fold is None else f"-f{dataset.fold}"
-    label = f"{config.method}-{dataset.name}-{dataset.source}-{dataset.target}{fold}-s{config.seed}"
+    pairs = "" if dataset.pairs == "matched" else f"-{dataset.pairs}"
+    label = f"{config.method}-{dataset.name}-{dataset.source}-{dataset.target}{fold}{pairs}-s{config.seed}"
     return label.replace("@", "_").replace(":", ".")
 
 

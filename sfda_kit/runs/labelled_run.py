@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sfda_kit import processes
 from sfda_kit.data.open_views import ViewOpener
+from sfda_kit.data.shuffled_pairs import pair_notices, source_halves
 from sfda_kit.data.task import Task, refuse_single_image
 from sfda_kit.data.views import Normalisation
+from sfda_kit.evaluate.controls import refuse_missing_halves
+from sfda_kit.evaluate.core_method import CoreMethod
 from sfda_kit.evaluate.evaluation import Evaluator, flat_scores
-from sfda_kit.evaluate.oracle import Oracle
 from sfda_kit.results.predictions import write_predictions
 from sfda_kit.runs.labelled import describe_task
 from sfda_kit.runs.run import Run
@@ -41,15 +43,19 @@ class LabelledRun(Run):
     def __init__(self, plan: Plan, task: Task, *rest: Any) -> None:
         self.task = task
         self.task_fingerprint, self.target_modality = task.fingerprint, task.target.modality
+        if plan.is_scored_on_source_halves:
+            self.target_modality = task.source.modality
+        halves = source_halves(task, plan.config.dataset.pairs, plan.config.seed)
         super().__init__(plan, *rest)
-        self.opener = ViewOpener(task, plan.encoding, plan.config.model.image_size, self.device)
+        self.opener = ViewOpener(task, plan.encoding, plan.config.model.image_size, self.device, halves)
 
     def facts(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         del identity
         cards = self.config.source.cards
+        pairs = pair_notices(self.task, self.config.dataset.pairs)
         return {
             "task": describe_task(self.task, self.config),
-            "notices": [*self.task.notices, *(modality_notices(load_joint_card(cards)) if cards else ())],
+            "notices": [*self.task.notices, *pairs, *(modality_notices(load_joint_card(cards)) if cards else ())],
             "oracle": self.plan.labelled,
             "synthetic": self.task.dataset.synthetic,
         }
@@ -57,22 +63,30 @@ class LabelledRun(Run):
     def source_model(self) -> tuple[Network, SourceCard]:
         refuse_missing_weights(self.config, self.task, self.plan.encoding)
         processes.first_before_others(self.opener.read_target)
+        if self.plan.is_scored_on_source_halves:
+            refuse_missing_halves(self.opener)
         refuse_single_image(self.task.rows)
         sources = source_folders(self.config, self.task, self.opener, self.listener, self.autocast)
         return load_joint_source_model(sources, self.device)
 
     def views(self, normalisation: Normalisation) -> tuple[TargetView, PairView | None]:
         self.normalisation = normalisation
-        train = self.opener.evaluation("target-train", normalisation)
-        held_out = len(self.task.rows["target-test"]) > 0
-        test = self.opener.evaluation("target-test", normalisation) if held_out else None
-        self.evaluator = Evaluator(train, test, self.config.adapt.evaluation_batch_size, self.autocast)
+        self.evaluator = self.judge = self._evaluator(normalisation, self.task.target.modality)
+        if self.plan.is_scored_on_source_halves:
+            self.judge = self._evaluator(normalisation, self.task.source.modality)
         return self.opener.target(normalisation), self.opener.pairs(normalisation)
 
+    def _evaluator(self, normalisation: Normalisation, kind: str) -> Evaluator:
+        train = self.opener.evaluation("target-train", normalisation, kind)
+        held_out = len(self.task.rows["target-test"]) > 0
+        test = self.opener.evaluation("target-test", normalisation, kind) if held_out else None
+        return Evaluator(train, test, self.config.adapt.evaluation_batch_size, self.autocast)
+
     def method(self) -> Method:
-        if self.plan.labelled:
-            return Oracle(self.opener.labelled_target(self.normalisation), self.config.source)
-        return super().method()
+        made = super().method()
+        if isinstance(made, CoreMethod):
+            made.open_views(self.opener, self.normalisation, self.config)
+        return made
 
     def evaluate_baselines(self) -> None:
         evaluate, banks = self.evaluator.evaluate, self.banks
@@ -84,15 +98,15 @@ class LabelledRun(Run):
     ) -> tuple[Mapping[str, float], Mapping[str, float]]:
         del diagnostics
         if self.config.adapt.evaluate == "last":
-            metrics = flat_scores(self.evaluator.transductive(state.bank))
+            metrics = flat_scores(self.judge.transductive(state.bank))
         else:
-            self.latest, self.evaluated = state, self.evaluator.evaluate(state.model, state.bank)
+            self.latest, self.evaluated = state, self.judge.evaluate(state.model, state.bank)
             metrics = flat_scores(self.evaluated)
         return {name: metrics[name] for name in FIGURES if name in metrics}, metrics
 
     def evaluate_result(self, state: EpochState) -> None:
         if state is not self.latest:  # The result is another epoch than the last, or no epoch was evaluated.
-            self.evaluated = self.evaluator.evaluate(state.model, state.bank)
+            self.evaluated = self.judge.evaluate(state.model, state.bank)
         self.record.metrics = flat_scores(self.evaluated)
         source_only = self.record.baselines["source-only"].get("heldout_accuracy")
         if source_only is not None:

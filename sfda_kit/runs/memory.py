@@ -115,7 +115,7 @@ def stages_of(plan: MethodPlan) -> Iterator[str]:
     joint = plan.recipe.joint_bridge
     if any(_is_trained(part) for role, part in plan.recipe.bridges().items() if role != joint):
         yield "bridge"
-    if plan.recipe.phases or plan.has_own_loop or plan.labelled:
+    if plan.recipe.phases or plan.labelled or (plan.has_own_loop and not plan.opens_views):
         yield "adaptation"
     yield "passes"
 

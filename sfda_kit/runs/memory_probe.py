@@ -22,7 +22,7 @@ from sfda_kit.adaptation.feature_bank import fill_bank
 from sfda_kit.config.models import RunConfig
 from sfda_kit.data.views import ImageView, LabelledView, Normalisation, PairView, TargetView, stored_size
 from sfda_kit.device import autocast, choose_device
-from sfda_kit.evaluate.oracle import Oracle
+from sfda_kit.evaluate.core_method import LabelledMethod
 from sfda_kit.events import silent
 from sfda_kit.files import is_out_of_memory
 from sfda_kit.interfaces.method import AdaptationContext
@@ -132,8 +132,11 @@ class _Steps:
             autocast=self.autocast,
             bridge_training=self.config.bridge_training,
         )
-        oracle = Oracle(labelled, self.config.source.model_copy(update=size)) if self.plan.labelled else None
-        for _ in (oracle or self.plan.method()).adapt(context):
+        method = self.plan.method()
+        if isinstance(method, LabelledMethod):
+            source = self.config.source.model_copy(update=size)
+            method.take(labelled, self.config.model_copy(update={"source": source}))
+        for _ in method.adapt(context):
             pass
 
     def passes(self) -> None:

@@ -63,20 +63,34 @@ class MethodPlan:
 
     @cached_property
     def labelled(self) -> bool:
-        """Whether this is the core's target-supervised oracle. Raises ``UserError`` where a plugin asks for labels."""
-        asks = bool(getattr(self.component.load(), "needs_target_labels", False))
+        """Whether it is a target-supervised bound of the core. Raises ``UserError`` where a plugin asks for labels."""
+        return self._asks("needs_target_labels", "target labels")
+
+    @cached_property
+    def opens_views(self) -> bool:
+        """Whether it is a method of the core that opens views of the run. Raises ``UserError`` for one of a plugin."""
+        return self._asks("opens_views", "the views of a run")
+
+    @property
+    def is_scored_on_source_halves(self) -> bool:
+        """Whether the source sensor's pictures of the target images are scored, as ``rgb-ceiling`` does."""
+        return self.opens_views and bool(getattr(self.component.load(), "is_scored_on_source_halves", False))
+
+    def _asks(self, attribute: str, what: str) -> bool:
+        asks = bool(getattr(self.component.load(), attribute, False))
         if asks and self.component.owner != "sfda-kit":
             name, owner = self.component.name, self.component.owner
-            raise UserError(f"{name!r} of {owner} asks for target labels; no plugin may.")
+            raise UserError(f"{name!r} of {owner} asks for {what}; no plugin may.")
         return asks
 
     @property
     def has_own_loop(self) -> bool:
         """Whether the method is a class with a loop of its own, and no recipe."""
-        return not isinstance(self.component.load(), Recipe) and not self.labelled
+        _ = self.labelled, self.opens_views  # a plugin that asks for what it must not have stops here
+        return not isinstance(self.component.load(), Recipe)
 
     def method(self) -> Method:
-        """Make the method with the user's options; only the oracle is made in another way."""
+        """Make the method with the user's options. One of the core then still has to open its views."""
         if self.has_own_loop:
             return cast("Method", build(self.component, self.recipe.options))
         from sfda_kit.adaptation.recipe_method import RecipeMethod
@@ -127,7 +141,7 @@ class MethodPlan:
                 f"The method {self.component.name!r} has no option {key!r}: the options of a recipe are those of its "
                 "parts (--set recipe.aligners.NAME.options.KEY=VALUE)."
             )
-        if self.config.adapt.accumulate > 1 and (self.has_own_loop or self.labelled):
+        if self.config.adapt.accumulate > 1 and self.has_own_loop:
             raise UserError(
                 f"The method {self.component.name!r} has a loop of its own, which makes no parts of a step: leave out "
                 "--accumulate, and give a smaller --batch-size to save memory."

@@ -89,6 +89,8 @@ def _check(plan: MethodPlan) -> None:
             f"The method {name!r} trains on target labels, and a folder of images has none. Choose a method "
             "that needs no label (tgkt, socket, shot), or use `sfda-kit run` with a labelled data set."
         )
+    if plan.opens_views:
+        raise UserError(f"The method {name!r} is a control on a labelled data set: use `sfda-kit run`.")
     if foreign := sorted(plan.config.dataset.model_fields_set - FOLDER_KEYS):
         raise UserError(
             f"dataset.{foreign[0]} means nothing for a folder of images. Leave it out, or use `sfda-kit run`."

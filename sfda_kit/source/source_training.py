@@ -144,7 +144,10 @@ def _tell(course: Course, listener: Listener) -> None:
 
 
 class SupervisedTrainer:
-    """A supervised trainer trains the source model or the oracle: cross-entropy with label smoothing."""
+    """A supervised trainer trains the source model or the oracle: cross-entropy with label smoothing.
+
+    ``class_weights`` (K,): what an image of each class counts, None where all count alike.
+    """
 
     def __init__(
         self,
@@ -154,7 +157,9 @@ class SupervisedTrainer:
         config: SourceConfig,
         seed: int,
         autocast: Callable[[], AbstractContextManager[Any]],
+        class_weights: Tensor | None = None,
     ) -> None:
+        self.class_weights = None if class_weights is None else class_weights.to(view.device)
         self.network, self.view, self.rows = network, view, rows
         self.config, self.seed, self.autocast = config, seed, autocast
         a_pass = steps_per_epoch(len(rows), config.batch_size, drop_last=config.drop_last)
@@ -230,6 +235,6 @@ class SupervisedTrainer:
 
     def _cross_entropy(self, batch: LabelledBatch) -> Tensor:
         logits = self.network(batch.images).logits
-        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.config.label_smoothing)
+        loss = F.cross_entropy(logits, batch.labels, self.class_weights, label_smoothing=self.config.label_smoothing)
         self._losses.append(loss.detach())
         return loss

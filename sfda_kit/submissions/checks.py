@@ -23,6 +23,9 @@ HELD_OUT = (
 )
 """The scores that every record of a task with held-out images has."""
 
+LABELLED = ("sfda_kit.evaluate.oracle:", "sfda_kit.evaluate.probe:")
+"""The modules of the methods that receive target labels. The methods themselves would import torch."""
+
 
 def wrong_identity(record: Record, folder: str) -> Iterator[str]:
     """Yield what is wrong in a record's run id, status, digest and dates; the record may be of a failed run."""
@@ -149,8 +152,8 @@ def is_own(method: str) -> bool:
 
 
 def is_labelled(component: Component) -> bool:
-    """Return whether a method of the core receives target labels: only methods in ``evaluate`` do."""
-    return component.owner == CORE and component.target.startswith("sfda_kit.evaluate.")
+    """Return whether a method of the core receives target labels: only some in ``evaluate`` do."""
+    return component.owner == CORE and component.target.startswith(LABELLED)
 
 
 def wrong_recipe(facts: Facts) -> tuple[str, str]:

@@ -99,6 +99,8 @@ def check_part(
         return ReportCard(part, (CheckResult("can_be_imported", False, error),))
     if part.owner == CORE and getattr(target, "needs_target_labels", False):
         return ReportCard(part, skipped="it learns from target labels, which no suite has")
+    if part.owner == CORE and getattr(target, "opens_views", False):
+        return ReportCard(part, skipped="it is a control that is handed the views of a run, which no suite has")
     _check_settings(settings or {})
     suite = RecipeConformance if isinstance(target, Recipe) else SUITES[part.kind]
     if (part.owner, part.kind, part.name) == (CORE, "dataset", "rooms"):

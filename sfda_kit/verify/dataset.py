@@ -18,6 +18,7 @@ from sfda_kit.verify.duplicates import SamplePlace, duplicates, near_duplicates
 from sfda_kit.verify.file_checks import FileCheck, FileFacts, Look
 from sfda_kit.verify.findings import Finding, split_message
 from sfda_kit.verify.groups_table import unused_lines
+from sfda_kit.verify.leakage import classes_without_content, ti_beside_tr
 from sfda_kit.verify.manifest import compare, default_path, read_manifest, write_manifest
 from sfda_kit.verify.pairs import turned_pairs
 from sfda_kit.verify.pool import look_at_all
@@ -158,6 +159,8 @@ def _look_at_samples(
     report.add(unused_lines(found.group_lines, (row.name for row in rows)))
     report.add(empty_classes(rows, tree))
     report.add(check_split(dataset, index))
+    report.add(ti_beside_tr(dataset, index))
+    report.add(classes_without_content(dataset, index, rows, facts))
     report.add(check_counts(dataset.config.name, rows))
     report.add(turned_pairs(rows, facts))
     if request.deep:

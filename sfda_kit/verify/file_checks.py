@@ -50,7 +50,7 @@ class FileCheck:
 @dataclass(frozen=True)
 class PixelFacts:
     """Range, median and ``perceptual_hash`` of decoded pixels. ``missing``: share of zeros, where 0 is missing; they
-    are not in the median. ``full``: the largest value that the pixels could have, None for floats in a unit."""
+    are not in median and mean. ``full``: the largest value that the pixels could have, None for floats in a unit."""
 
     least: float
     most: float
@@ -58,6 +58,7 @@ class PixelFacts:
     median: float
     perceptual_hash: bytes
     full: int | None = None
+    mean: float = 0.0
 
 
 @dataclass
@@ -227,7 +228,8 @@ def facts_of(pixels: NDArray[Any], modality: str) -> PixelFacts:
         missing = 1 - np.count_nonzero(pixels) / pixels.size
     median = float(np.median(measured)) if measured.size and kind.channels == 1 else 0.0
     full = None if pixels.dtype.kind == "f" or kind.scale is not None else int(np.iinfo(pixels.dtype).max)
-    return PixelFacts(pixels.min().item(), pixels.max().item(), missing, median, perceptual_hash(pixels), full)
+    mean = float(measured.mean()) if measured.size else 0.0
+    return PixelFacts(pixels.min().item(), pixels.max().item(), missing, median, perceptual_hash(pixels), full, mean)
 
 
 def check_values(modality: str, facts: FileFacts) -> None:

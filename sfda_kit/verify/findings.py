@@ -42,6 +42,16 @@ RULES: dict[str, Rule] = {
     "groups-table-unused": Rule("notice", "lines of groups.csv without effect", "Remove the line or mend its stem."),
     "split": Rule("error", "relevant and irrelevant classes", "Name other classes (--tr-classes, --ti-classes)."),
     "split-unknown": Rule("notice", "classes that were not checked", "Name them as for a run, to have them checked."),
+    "ti-beside-tr": Rule(
+        "notice",
+        "groups with TI and TR pictures",
+        "Held-out groups give no pairs. To leave out those of the source too: --set dataset.ti_groups=target-train.",
+    ),
+    "class-without-content": Rule(
+        "notice",
+        "classes that files tell without their content",
+        "Fine where such pictures differ so; else make the files of all classes in the same way.",
+    ),
     "count": Rule("notice", "counts that are not the official ones", "Fine for a part or a twin; else copy again."),
     "unused-images": Rule("notice", "images of no sample", "Fine where the layout has them; else move them."),
     "loader": Rule("notice", "what the loader says", "See the page of the data set."),

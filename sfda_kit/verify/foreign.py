@@ -14,6 +14,7 @@ from sfda_kit.verify.counts import check_counts
 from sfda_kit.verify.duplicates import duplicates, near_duplicates
 from sfda_kit.verify.file_checks import FileFacts
 from sfda_kit.verify.findings import Finding, split_message
+from sfda_kit.verify.leakage import ti_beside_tr
 from sfda_kit.verify.report import Report
 from sfda_kit.verify.rows import Progress, look_at_rows, row_name, row_places
 from sfda_kit.verify.units import doubtful_units
@@ -35,6 +36,8 @@ def look_at_foreign(dataset: Dataset, report: Report, progress: Progress) -> dic
     contradictions = list(_check_index(index))
     report.add(contradictions)
     report.add(check_split(dataset, index))
+    if not contradictions:
+        report.add(ti_beside_tr(dataset, index))
     if dataset.synthetic and dataset.config.root is None:
         report.add([Finding("loader", ".", "is rendered when it is used, so only its index was checked")])
         return {}

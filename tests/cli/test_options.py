@@ -24,6 +24,7 @@ GIVEN: dict[str, Any] = {
     "ti_classes": "c",
     "split_seed": 7,
     "shares": "50,30,20",
+    "pairs": "shuffled",
     "unit": "m",
     "skip_bad": True,
     "no_pictures": True,
@@ -113,7 +114,7 @@ def test_each_command_offers_what_it_can_use() -> None:
     assert names("adapt") - names("run") == own
     assert names("run") - names("adapt") == {
         *("dataset", "data_root", "source", "target", "split", "tr_classes", "ti_classes", "split_seed"),
-        *("shares", "group_pattern", "backbone", "pretrained", "image_size", "source_epochs", "evaluate"),
+        *("shares", "pairs", "group_pattern", "backbone", "pretrained", "image_size", "source_epochs", "evaluate"),
         *("memory", "backbone_weights", "fold", "folds", "protocol"),
     }
     assert names("run") - names("ablate") == {

@@ -35,7 +35,8 @@ def last(result) -> dict:
 def test_a_clean_set_ends_with_zero(clean, verify):
     result = verify(clean, "--tr-classes", "bar,disc", "--ti-classes", "stripe")
     assert result.exit_code == 0
-    assert "12 samples, 24 files" in result.stdout and "0 errors, 0 notices" in result.stdout
+    assert "12 samples, 24 files" in result.stdout and "0 errors, 1 notice" in result.stdout
+    assert "4 of 4 TI pictures (100%) are in groups" in result.stdout
 
 
 def test_an_error_ends_with_one_and_says_what_to_do(own, verify):

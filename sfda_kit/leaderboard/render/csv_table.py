@@ -13,6 +13,8 @@ COSTS = ("wall_s", "peak_memory_mb", "trained_parameters")
 BOUNDS = ("difference", "low", "high", "adjusted")
 OF_FOLDS = ("resampled_low", "resampled_high", "seen")
 """Further figures of a comparison over folds; the columns are there where any table of the board has folds."""
+CONTROLS = {"minus_shuffled": ", shuffled pairs", "minus_shuffled_within_class": ", shuffled pairs within class"}
+"""Comparisons with controls by the beginning of their columns, and the end of the control's label."""
 FORMULA = ("=", "+", "-", "@")
 
 
@@ -25,18 +27,30 @@ def csv_text(board: Board) -> str:
     figures = [f"{name}_{part}" for name in metrics for part in ("mean", "std")]
     bounds = (*BOUNDS, *(OF_FOLDS if any(table.folds for table in board.tables) else ()))
     compared = [f"{side}_{bound}" for side in ("minus_best", "minus_source") for bound in bounds]
-    writer.writerow([*facts, *figures, *compared, "gap_closed", *COSTS, "failures", "data", "sfda_kit", "torch"])
+    controls = [name for name in CONTROLS if any(_control(row, name) for table in board.tables for row in table.rows)]
+    compared += [f"{name}_{bound}" for name in controls for bound in bounds]
+    worth = ["labels_a_class"] if any(row.worth_labels for table in board.tables for row in table.rows) else []
+    writer.writerow(
+        [*facts, *figures, *compared, "gap_closed", *worth, *COSTS, "failures", "data", "sfda_kit", "torch"]
+    )
     for table in board.tables:
         for row in table.rows:
-            writer.writerow(_cells(table, row, metrics, bounds))
+            sides = [row.versus_best, row.versus_source, *(_control(row, name) for name in controls)]
+            compared_cells = [_figure(side, bound) if side else None for side in sides for bound in bounds]
+            labels = [row.worth_labels] if worth else []
+            writer.writerow(_cells(table, row, metrics, compared_cells, labels))
     return file.getvalue()
 
 
-def _cells(table: TaskTable, row: BoardRow, metrics: Sequence[str], bounds: Sequence[str]) -> list[object]:
+def _control(row: BoardRow, name: str) -> Comparison | None:
+    return next((one for one in row.versus_shuffled if one.second.endswith(CONTROLS[name])), None)
+
+
+def _cells(
+    table: TaskTable, row: BoardRow, metrics: Sequence[str], compared: Sequence[float | None], labels: Sequence[str]
+) -> list[object]:
     found = [row.metrics.get(name) for name in metrics]
     figures = [value for one in found for value in ((one.mean, one.std) if one else (None, None))]
-    sides = [row.versus_best, row.versus_source]
-    compared = [_figure(side, bound) if side else None for side in sides for bound in bounds]
     failures = "; ".join(f"seed {one.name} {one.status}: {one.reason}" for one in row.failures)
     return [
         table.id,
@@ -52,6 +66,7 @@ def _cells(table: TaskTable, row: BoardRow, metrics: Sequence[str], bounds: Sequ
         *figures,
         *compared,
         row.gap_closed,
+        *labels,
         *(row.cost.get(name) for name in COSTS),
         safe(failures),
         safe(table.task.fingerprint),

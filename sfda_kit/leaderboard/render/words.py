@@ -8,6 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from sfda_kit.leaderboard.board import MARKS, METRICS, Board, BoardRow, Comparison, Mark, Spread, TaskTable
+from sfda_kit.leaderboard.label_worth import EXPLAINED
 
 LONGEST = 160
 
@@ -76,12 +77,19 @@ def columns(metric: str) -> list[TableColumn]:
         *(TableColumn(METRICS[name], partial(_spread_of, name)) for name in others),
         TableColumn("AUROC", partial(_spread_of, f"{metric.partition('_')[0]}_auroc")),
         TableColumn("minus source", lambda row: interval(row.versus_source)),
+        TableColumn("minus shuffled pairs", partial(_minus_control, "shuffled pairs")),
+        TableColumn("minus shuffled within class", partial(_minus_control, "shuffled pairs within class")),
         TableColumn("gap closed", lambda row: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %"),
+        TableColumn("labels a class", lambda row: row.worth_labels),
         TableColumn("calibration error", partial(_spread_of, f"{metric.partition('_')[0]}_calibration_error")),
         TableColumn("s", lambda row: _number(row.cost.get("wall_s"))),
         TableColumn("MiB", lambda row: _number(row.cost.get("peak_memory_mb"))),
         TableColumn("trained", lambda row: _number(row.cost.get("trained_parameters"))),
     ]
+
+
+def _minus_control(words: str, row: BoardRow) -> str:
+    return "".join(interval(one) for one in row.versus_shuffled if one.second.endswith(f", {words}"))
 
 
 def _spread_of(name: str, row: BoardRow) -> str:
@@ -101,6 +109,8 @@ def notes(table: TaskTable) -> Iterator[str]:
     """Yield the sentences under a table: its marks, failures, notices and provenance."""
     yield from row_notes(table.rows)
     yield from map(plain, table.notices)
+    if any(row.worth_labels for row in table.rows):
+        yield EXPLAINED
     yield provenance(table)
 
 

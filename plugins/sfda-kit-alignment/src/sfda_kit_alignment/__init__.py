@@ -15,6 +15,8 @@ SFDA_KIT_INTERFACE = "1.1"
 DISTILLATION = "https://arxiv.org/abs/1503.02531"
 MMD = "https://jmlr.org/papers/v13/gretton12a.html"
 CORAL = "https://arxiv.org/abs/1607.01719"
+FEATURE_CORAL = "https://arxiv.org/abs/1511.05547"
+SUPERVISION_TRANSFER = "https://arxiv.org/abs/1507.00448"
 DANN = "https://arxiv.org/abs/1505.07818"
 
 ADVERSARIAL = (
@@ -70,6 +72,61 @@ PAIR_MAP = (
         effect="not measured",
     ),
 )
+PAIRS_DISTILLATION = (
+    Deviation(
+        of="what is matched",
+        theirs="features of one layer, squared distance (both papers)",
+        ours="bottleneck features, mean squared distance, and predictions, Kullback-Leibler divergence",
+        why="the classifier stays, and reads what the predictions tell of the features",
+        effect="one more term; not measured",
+    ),
+    Deviation(
+        of="the target network",
+        theirs="begins from other weights than the source network, and a new head may be trained with target labels",
+        ours="begins as a copy of the source model; the classifier stays",
+        why="there are no target labels",
+        effect="not measured",
+    ),
+    Deviation(
+        of="the images",
+        theirs="the pairs may show the classes of the task (supervision transfer)",
+        ours="TI pairs alone, as in zero-shot deep domain adaptation",
+        why="that is the setting",
+        effect="classes of the task are never distilled",
+    ),
+)
+STANDARDISE = (
+    Deviation(
+        of="the whole method",
+        theirs="there is no paper of it; AdaBN does the same in each BatchNorm layer",
+        ours="the last features alone, with the moments that the bottleneck's BatchNorm stores",
+        why="a row beside adabn for any backbone",
+        effect="an own method, not a reproduction",
+    ),
+)
+FEATURE_CORAL_DEVIATIONS = (
+    Deviation(
+        of="the direction",
+        theirs="source features are brought to the target, and a classifier is trained on them",
+        ours="target features are brought to the source; the classifier stays",
+        why="the labelled source images are gone",
+        effect="not measured",
+    ),
+    Deviation(
+        of="the covariance of the source",
+        theirs="over the source images",
+        ours="over source halves of TI pairs, which show other classes; the mean is what the bottleneck stores",
+        why="the source images are gone",
+        effect="differences between the classes are part of a covariance, so it is biased; not measured",
+    ),
+    Deviation(
+        of="the features",
+        theirs="fixed features of a network, brought to mean 0 and deviation 1",
+        ours="bottleneck features as they are",
+        why="the bottleneck's BatchNorm has brought those of the source to a common scale",
+        effect="not measured",
+    ),
+)
 
 
 @hookimpl
@@ -80,7 +137,27 @@ def sfda_kit_register_method() -> list[Component]:
             "sfda_kit_alignment.pair_map:PairMap",
             "a linear map of features, fitted on TI pairs in closed form",
             deviations=PAIR_MAP,
-        )
+        ),
+        Component(
+            "pairs-distillation",
+            "sfda_kit_alignment.pairs_distillation:PAIRS_DISTILLATION",
+            "the source model teaches on TI pairs alone",
+            SUPERVISION_TRANSFER,
+            deviations=PAIRS_DISTILLATION,
+        ),
+        Component(
+            "standardise",
+            "sfda_kit_alignment.matched_moments:Standardise",
+            "mean and deviation of the features from the target to the source",
+            deviations=STANDARDISE,
+        ),
+        Component(
+            "coral",
+            "sfda_kit_alignment.matched_moments:Coral",
+            "covariance of the features from the target to the source",
+            FEATURE_CORAL,
+            deviations=FEATURE_CORAL_DEVIATIONS,
+        ),
     ]
 
 

@@ -152,17 +152,32 @@ def fold_in(network: Network, found: FeatureMap) -> None:
     replace_weights(classifier, (weight @ whole).to(classifier.bias), bias.to(classifier.bias))
 
 
+def fold_in_features(network: Network, matrix: Tensor, shift: Tensor) -> None:
+    """Change the last layers so that the classifier sees f @ ``matrix`` (D, D) + ``shift`` (D,) in the place of f."""
+    weight = matrix
+    if isinstance(network.bottleneck, nn.Sequential):
+        own_weight, own_shift = _as_one_layer(*_bottleneck(network.bottleneck))
+        weight, shift = own_weight.T @ matrix, own_shift @ matrix + shift
+    fold_in(network, FeatureMap(torch.zeros_like(shift), weight, shift))
+
+
 def _bottleneck(layers: nn.Sequential) -> tuple[nn.Linear, nn.BatchNorm1d]:
     linear, norm = layers
     assert isinstance(linear, nn.Linear) and isinstance(norm, nn.BatchNorm1d), "that is what a bottleneck is"
     return linear, norm
 
 
-def _into_bottleneck(linear: nn.Linear, norm: nn.BatchNorm1d, found: FeatureMap) -> None:
+def _as_one_layer(linear: nn.Linear, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
+    """Return weight (D, d) and shift (D,) of the linear map that both layers are in evaluation mode, float64."""
     assert norm.running_mean is not None and norm.running_var is not None, "the bottleneck keeps statistics"
     rate = exact(norm.weight) / (exact(norm.running_var) + norm.eps).sqrt()
-    own_weight = rate[:, None] * exact(linear.weight)
-    own_shift = rate * (exact(linear.bias) - exact(norm.running_mean)) + exact(norm.bias)
+    shift = rate * (exact(linear.bias) - exact(norm.running_mean)) + exact(norm.bias)
+    return rate[:, None] * exact(linear.weight), shift
+
+
+def _into_bottleneck(linear: nn.Linear, norm: nn.BatchNorm1d, found: FeatureMap) -> None:
+    assert norm.running_mean is not None and norm.running_var is not None, "the bottleneck keeps statistics"
+    own_weight, own_shift = _as_one_layer(linear, norm)
     linear.weight.copy_(found.gain[:, None] * own_weight + found.weight.T)
     linear.bias.copy_(found.gain * own_shift + found.shift)
     norm.running_mean.zero_()

@@ -1,0 +1,86 @@
+"""Comparison of each method with its controls whose TI pairs are shuffled: is its gain one of the pairs?
+
+Both rows start from the same source models, so the difference of their gains is the difference of their scores. It is
+paired by seed and image, or by fold, like every other comparison of a table, and is corrected with none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sfda_kit.leaderboard.board import Comparison
+from sfda_kit.leaderboard.comparable import BoardCandidate, spell_seeds
+from sfda_kit.leaderboard.fold_statistics import compare_folds, draw_folds
+from sfda_kit.leaderboard.fold_table import FoldRow, fold_counts
+from sfda_kit.leaderboard.scores import Scored
+from sfda_kit.leaderboard.statistics import RESAMPLES, compare, draw_scored
+from sfda_kit.leaderboard.variants import matched_counterpart
+
+
+def compare_shuffled(candidates: Sequence[BoardCandidate]) -> tuple[Comparison, ...]:
+    """Return each method minus its shuffled control, on the seeds that both have; marked rows are not compared."""
+    found: list[Comparison] = []
+    for matched, control in _couples(candidates):
+        both = (matched, control)
+        seeds = sorted(set(matched.counted) & set(control.counted))
+        scored = [[_scored(one, seed) for seed in seeds] for one in both]
+        if not seeds or [one.images.key for one in scored[0]] != [one.images.key for one in scored[1]]:
+            continue
+        images = [one.images for one in scored[0]]
+        draws = draw_scored([[one.correct for one in row] for row in scored], images, seeds, RESAMPLES)
+        found += compare(draws, [one.variant.label for one in both], [(0, 1)])
+    return tuple(found)
+
+
+def compare_shuffled_folds(rows: Sequence[FoldRow], folds: int) -> tuple[Comparison, ...]:
+    """Return what ``compare_shuffled`` does, over folds; a row that lacks a fold or a seed is not compared."""
+    by_variant = {id(row.whole): row for row in rows}
+    found: list[Comparison] = []
+    for matched, control in _couples([row.whole for row in rows]):
+        both = [by_variant[id(one)] for one in (matched, control)]
+        if set(both[0].by_fold) != set(both[1].by_fold) or matched.counted != control.counted:
+            continue
+        counts = [
+            fold_counts([[_scored(row.by_fold[fold], seed) for seed in matched.counted] for row in both])
+            for fold in sorted(both[0].by_fold)
+        ]
+        draws = draw_folds(counts, matched.counted, folds, RESAMPLES)
+        found += compare_folds(draws, [row.whole.variant.label for row in both], [(0, 1)])
+    return tuple(found)
+
+
+def shuffled_notices(candidates: Sequence[BoardCandidate], found: Sequence[Comparison]) -> list[str]:
+    """Return a sentence for each method that is not clearly better than its control, or not comparable with it."""
+    said = []
+    for one in found:
+        if one.low <= 0:
+            said.append(
+                f"No gain of pairs is shown: {one.first} is not clearly better than with {_pairs_of(one.second)} "
+                f"(difference {one.difference:.1f} [{one.low:.1f}, {one.high:.1f}])."
+            )
+    compared = {one.second for one in found}
+    for candidate in candidates:
+        if matched_counterpart(candidate.variant) and candidate.variant.label not in compared and candidate.counted:
+            seeds = spell_seeds(candidate.counted)
+            said.append(f"{candidate.variant.label}, {seeds}: there is no comparable row with matched pairs.")
+    return said
+
+
+def _pairs_of(label: str) -> str:
+    return label.rpartition(", ")[2]
+
+
+def _couples(candidates: Sequence[BoardCandidate]) -> Iterator[tuple[BoardCandidate, BoardCandidate]]:
+    """Yield each method and its shuffled control, both without a mark that forbids comparing them."""
+    by_variant = {(one.variant.method, one.variant.settings): one for one in candidates if one.compared}
+    for control in candidates:
+        matched = by_variant.get(matched_counterpart(control.variant) or ("", ()))
+        sound = all(mark.kind in ("control", "failed") for mark in control.marks)
+        if matched is not None and control.counted and sound:
+            yield matched, control
+
+
+def _scored(candidate: BoardCandidate, seed: int) -> Scored:
+    found = (candidate.scored or {})[seed]
+    assert found is not None, "a row without predictions has a mark"
+    return found
