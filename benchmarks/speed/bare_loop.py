@@ -40,12 +40,11 @@ from rich.table import Table
 from torch import Tensor
 
 from sfda_kit import AdaptationContext, Recipe
-from sfda_kit.adaptation.feature_bank import CPU_BATCH
 from sfda_kit.adaptation.recipe_method import PhaseTraining, RecipeMethod
 from sfda_kit.builtin.encodings import ChannelCopy
 from sfda_kit.config.models import AdaptConfig, ComputeConfig, ModelConfig
 from sfda_kit.data.views import ImageView, Normalisation, PairView, TargetView, stored_size
-from sfda_kit.device import autocast, choose_device
+from sfda_kit.device import CPU_BATCH, autocast, choose_device
 from sfda_kit.events import silent
 from sfda_kit.models.network import build_network, frozen_copy, frozen_running_statistics
 from sfda_kit.plugins.building import build
