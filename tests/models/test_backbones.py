@@ -134,7 +134,9 @@ def needs_pairs(name: str, recipe: Recipe) -> bool:
 
 @pytest.mark.needs_plugin(*METHOD_PACKAGES)
 def test_the_page_of_methods_says_what_each_one_needs() -> None:
-    rows = re.findall(r"^\| `([\w-]+)` \|.*\| (yes|no|only [\w ]+) \| (any|BatchNorm)\b.*\|$", PAGE.read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([\w-]+)` \|.*\| (yes|no|only [\w ]+) \| (any|BatchNorm)\b.*\|$", PAGE.read_text(), re.MULTILINE
+    )
     found = {name: (pairs == "yes", backbone == "BatchNorm") for name, pairs, backbone in rows}
     expected = {}
     for name in METHODS:
