@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import ValidationError
-
 from sfda_kit import processes
 from sfda_kit.adaptation.changing_terms import changed_aligners
-from sfda_kit.config.explain import explain
-from sfda_kit.config.merging import merge_part, merge_recipe, spelt_out
 from sfda_kit.config.method_files import method_of
 from sfda_kit.config.models import RunConfig
 from sfda_kit.config.part_names import renamed_recipe
@@ -29,6 +24,7 @@ from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.plugins.modalities import is_modality, strange_modalities
 from sfda_kit.plugins.reads import check_reads
 from sfda_kit.runs.part_checks import check_names, check_options
+from sfda_kit.runs.recipe_changes import apply_overrides
 from sfda_kit.source.backbone_weights import weights_of
 from sfda_kit.versions import ALGORITHMS
 
@@ -39,9 +35,6 @@ if TYPE_CHECKING:
     from sfda_kit.interfaces.encoding import Encoding
     from sfda_kit.interfaces.method import Method
     from sfda_kit.models.network import Network
-
-INLINE = tuple(name for name in Phase.model_fields if name != "name")
-BRIDGE_ROLES = ("input_bridge", "teacher_bridge")
 
 
 @dataclass(frozen=True)
@@ -352,64 +345,3 @@ def _check_scope(phase: Phase, network: Network, model: ModelConfig) -> None:
             f"The phase {phase.name!r} trains {phase.train!r}, and this network ({model.backbone}, bottleneck "
             f"{model.bottleneck}) has no such weights. Choose another scope: --set recipe.train=backbone"
         )
-
-
-def apply_overrides(recipe: Recipe, overrides: Mapping[str, Any], method: str) -> Recipe:
-    """Merge the user's changes into a recipe. Raises ``UserError`` for an unknown key or an invalid value.
-
-    Keys of a phase that are given at the top level change the main phase (named ``adapt``, else the last);
-    ``phases: {NAME: {...}}`` changes the others. ``bridge`` means the teacher bridge where the recipe has one, else the
-    input bridge. An aligner of weight 0 is removed, as is a part called ``none`` (an input bridge is then ``copy``).
-    """
-    changes = spelt_out(overrides)
-    known = [*INLINE, *BRIDGE_ROLES, "bridge", "phases", "options"]
-    for key in changes:
-        if key not in known:
-            raise UserError(f"A recipe has no key {key!r}. {did_you_mean(key, known)}")
-    if "bridge" in changes:
-        role = "teacher_bridge" if recipe.teacher_bridge else "input_bridge"
-        changes = merge_recipe({role: changes.pop("bridge")}, changes)
-    by_phase = dict(changes.get("phases", {}))
-    inline = {key: changes[key] for key in INLINE if key in changes}
-    if inline:
-        main = main_phase(recipe, method)
-        by_phase[main] = merge_recipe(inline, by_phase.get(main, {}))
-    data = recipe.model_dump()
-    for role in BRIDGE_ROLES:
-        if role in changes and (part := merge_part(data.pop(role), changes[role])):
-            data[role] = part
-    data["phases"] = _changed_phases(data["phases"], by_phase, method)
-    data["options"] |= changes.get("options", {})
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        raise UserError(explain(error, f"recipe of {method}")) from None
-
-
-def main_phase(recipe: Recipe, method: str) -> str:
-    """Return the name of the main phase, whose length ``--epochs`` sets."""
-    names = [phase.name for phase in recipe.phases]
-    if not names:
-        raise UserError(
-            f"The method {method!r} trains nothing after its bridge, so it takes no aligner, labeler or "
-            "scope. Choose a method with a training phase (shot, socket, tgkt)."
-        )
-    return "adapt" if "adapt" in names else names[-1]
-
-
-def _changed_phases(phases: Any, changes: Mapping[str, Any], method: str) -> list[dict[str, Any]]:
-    names = [phase["name"] for phase in phases]
-    for name in changes:
-        if name not in names:
-            raise UserError(f"The method {method!r} has no phase {name!r}. {did_you_mean(name, names)}")
-    return [_changed_phase(phase, changes.get(phase["name"], {})) for phase in phases]
-
-
-def _changed_phase(phase: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    for name in change.get("aligners", {}):
-        registry().get("aligner", name)  # A misspelt aligner of weight 0 would otherwise be accepted.
-    merged = merge_recipe(phase, change)
-    merged["aligners"] = {
-        name: value for name, value in merged["aligners"].items() if value.get("weight") != 0 or value.get("changes")
-    }
-    return merged

@@ -12,7 +12,7 @@ from sfda_kit import Recipe
 from sfda_kit.cli.flags import configuration
 from sfda_kit.errors import UserError
 from sfda_kit.interfaces.recipe import AlignerConfig, BridgeConfig, LabelerConfig, Phase
-from sfda_kit.runs.plan import apply_overrides, main_phase
+from sfda_kit.runs.recipe_changes import apply_overrides, main_phase
 
 TAUGHT = Recipe.model_validate(
     {
