@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ..conftest import cells_at_work
+
 pytestmark = pytest.mark.slow
 
 Write = Callable[..., Path]
@@ -33,19 +35,6 @@ def bench(suite: Path, runs_dir: str) -> subprocess.Popen[bytes]:
 def results(runs_dir: str) -> list[tuple[Any, ...]]:
     records = [json.loads(path.read_text()) for path in Path(runs_dir).glob("*/record.json")]
     return sorted((r["method"], r["seed"], r["status"], json.dumps(r["metrics"])) for r in records)
-
-
-def cells_at_work() -> list[int]:
-    """Process numbers of the cells that work in this test's folder."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command, place = (folder / "cmdline").read_bytes(), (folder / "cwd").readlink()
-        except OSError:
-            continue
-        if b"sfda_kit.bench.cell" in command and place == Path.cwd():
-            found.append(int(folder.name))
-    return found
 
 
 @pytest.mark.needs_plugin("sfda-kit-shot")

@@ -13,6 +13,8 @@ from sfda_kit.bench.process import Process
 from sfda_kit.interfaces.executor import Outcome
 from sfda_kit.testing.jobs import AGES, small_job, wait_for, wait_for_epochs
 
+from ..conftest import cells_at_work
+
 
 def test_each_process_of_a_cell_gets_a_gpu_of_its_own() -> None:
     executor = Local(gpus="0,1,2,3", processes=2)
@@ -27,19 +29,6 @@ def test_each_process_of_a_cell_gets_a_gpu_of_its_own() -> None:
         Local(processes=0)
 
 
-def members() -> list[int]:
-    """Process numbers of the cells that work in this test's folder."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command, place = (folder / "cmdline").read_bytes(), (folder / "cwd").readlink()
-        except OSError:
-            continue
-        if b"sfda_kit.bench.cell" in command and place == Path.cwd():
-            found.append(int(folder.name))
-    return found
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
 def test_the_processes_of_a_cell_end_with_the_first(tmp_path: Path) -> None:
@@ -48,9 +37,9 @@ def test_the_processes_of_a_cell_end_with_the_first(tmp_path: Path) -> None:
     running.start()
     try:
         wait_for_epochs(job)
-        assert len(members()) == 2
+        assert len(cells_at_work()) == 2
     finally:
         started[0].kill()
         running.join()
-    wait_for(lambda: not members(), "the end of all processes")
+    wait_for(lambda: not cells_at_work(), "the end of all processes")
     assert outcomes[0].error
