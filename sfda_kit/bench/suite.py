@@ -152,7 +152,9 @@ class Suite(BaseModel):
             kept = {n: {**one, "seeds": own[n]} if "seeds" in one else one for n, one in kept.items() if own[n]}
         chosen = {"tasks": _chosen("task", self.tasks, tasks), "methods": kept, "seeds": wanted or self.seeds}
         if chosen_folds := tuple(folds):
-            chosen["folds"] = tuple(map(int, _chosen("fold", {str(f): f for f in self.fold_numbers}, map(str, chosen_folds))))
+            chosen["folds"] = tuple(
+                map(int, _chosen("fold", {str(f): f for f in self.fold_numbers}, map(str, chosen_folds)))
+            )
         return self.model_copy(update=chosen)
 
 
