@@ -69,13 +69,13 @@ def _given(classes: Sequence[str], given: Mapping[str, Any]) -> dict[str, tuple[
     owners: dict[int, str] = {}
     for name, told in given.items():
         if name not in classes:
-            raise UserError(f"imagenet-head: names has a class {name!r}. {did_you_mean(name, classes)}")
+            raise UserError(f"imagenet-head: synsets has a class {name!r}. {did_you_mean(name, classes)}")
         wanted = [told] if isinstance(told, str) else list(told or ())
         found[name] = tuple(index for one in wanted for index in _indices(str(one)))
         for index in found[name]:
             if index in owners:
                 raise UserError(
-                    f"imagenet-head: names gives {imagenet_classes()[index].title!r} to {owners[index]!r} and to "
+                    f"imagenet-head: synsets gives {imagenet_classes()[index].title!r} to {owners[index]!r} and to "
                     f"{name!r}. An ImageNet class belongs to one class."
                 )
             owners[index] = name

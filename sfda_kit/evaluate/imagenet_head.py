@@ -41,22 +41,22 @@ _SHOWN = 4
 class ImageNetHead(CoreMethod):
     """The ImageNet classifier of the backbone's own weights answers to the target images, and nothing adapts.
 
-    ``names``: for some classes of the task, the ImageNet classes that they mean (``match_classes``). ``sensor``: whose
-    pictures of the target images it sees; with ``source`` it shows whether the classifier knows these classes at all.
+    ``synsets``: for some classes of the task, the ImageNet classes that they mean (``match_classes``). ``sensor``:
+    whose pictures of the target images it sees; with ``source`` it shows whether it knows these classes at all.
     """
 
     leaves_model: ClassVar[bool] = False
     recipe: ClassVar[Recipe] = Recipe()
 
-    def __init__(self, names: Mapping[str, Any] | None = None, sensor: str = "target") -> None:
-        if names is not None and not isinstance(names, Mapping):
+    def __init__(self, synsets: Mapping[str, Any] | None = None, sensor: str = "target") -> None:
+        if synsets is not None and not isinstance(synsets, Mapping):
             raise UserError(
-                f"imagenet-head: names is {names!r}; expected classes with their ImageNet classes, as in "
-                "--set 'recipe.options.names={sofa: studio couch, lamp: [table lamp, lampshade]}'."
+                f"imagenet-head: synsets is {synsets!r}; expected classes with their ImageNet classes, as in "
+                "--set 'recipe.options.synsets={sofa: studio couch, lamp: [table lamp, lampshade]}'."
             )
         if sensor not in SENSORS:
             raise UserError(f"imagenet-head: there is no sensor {sensor!r}. {did_you_mean(sensor, SENSORS)}")
-        self.names, self.is_scored_on_source_halves = names, sensor == "source"
+        self.synsets, self.is_scored_on_source_halves = synsets, sensor == "source"
 
     def check_task(self, opener: ViewOpener, config: RunConfig) -> None:
         """Raise ``UserError`` where the weights have no classifier of ImageNet, or other halves are missing."""
@@ -66,11 +66,11 @@ class ImageNetHead(CoreMethod):
 
     def notices(self, task: Task) -> list[str]:
         """Return which ImageNet classes stand for each class. Raises ``UserError`` where none stands for any."""
-        found = match_classes(task.classes, self.names)
+        found = match_classes(task.classes, self.synsets)
         if not any(found.values()):
             raise UserError(
                 f"imagenet-head: no class of ImageNet is called like one of {', '.join(task.classes)}. Name some: "
-                f"--set 'recipe.options.names={{{task.classes[0]}: NAME OF AN IMAGENET CLASS}}'."
+                f"--set 'recipe.options.synsets={{{task.classes[0]}: NAME OF AN IMAGENET CLASS}}'."
             )
         without = ", ".join(name for name, indices in found.items() if not indices)
         told = "; ".join(f"{name}: {_titles(indices)}" for name, indices in found.items() if indices)
@@ -80,7 +80,7 @@ class ImageNetHead(CoreMethod):
     def open_views(self, opener: ViewOpener, normalisation: Normalisation, config: RunConfig) -> None:
         """Build the ImageNet network, and open the source sensor's pictures where they are asked for."""
         whole, own = imagenet_network(config.model)
-        groups = list(match_classes(opener.task.classes, self.names).values())
+        groups = list(match_classes(opener.task.classes, self.synsets).values())
         self.network = GroupedNetwork(whole, groups, normalisation, own).to(opener.device)
         self.view: ImageView | None = None
         if self.is_scored_on_source_halves:

@@ -86,7 +86,7 @@ def test_wrong_names_are_refused(given: dict[str, str], message: str):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"names": "sofa"}, "names is 'sofa'"), ({"sensor": "rgb"}, "no sensor 'rgb'")]
+    ("options", "message"), [({"synsets": "sofa"}, "synsets is 'sofa'"), ({"sensor": "rgb"}, "no sensor 'rgb'")]
 )
 def test_wrong_options_are_refused(options: dict[str, str], message: str):
     with pytest.raises(UserError, match=message):
@@ -131,7 +131,7 @@ def test_weights_without_such_a_classifier_are_refused(tmp_path: Path):
 
 def test_it_answers_to_either_sensor_and_the_record_says_by_which_classes(sfda_kit, on_weights: list[str]):
     names = ", ".join(f"{name}: {told}" for name, told in NAMES.items())
-    flags = [*on_weights, "--no-pictures", "--set", f"recipe.options.names={{{names}}}"]
+    flags = [*on_weights, "--no-pictures", "--set", f"recipe.options.synsets={{{names}}}"]
     tables = {}
     for sensor in ("target", "source"):
         found = sfda_kit("run", *flags, "--set", f"recipe.options.sensor={sensor}")
@@ -163,5 +163,5 @@ def test_it_is_refused_before_a_source_model_is_trained(
         ([*on_pairs, "--method", "imagenet-head"], {TR[0]: "pillow"}, "begins without"),
     ):
         told = json.dumps(names).replace('"', "")
-        found = sfda_kit("run", *flags, "--set", f"recipe.options.names={told}")
+        found = sfda_kit("run", *flags, "--set", f"recipe.options.synsets={told}")
         assert found.exit_code == 2 and message in str(found.exception)
