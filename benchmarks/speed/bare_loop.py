@@ -89,13 +89,23 @@ def views(setting: Setting) -> tuple[TargetView, PairView]:
     return TargetView(depth(setting.targets), modality("depth"), *rest), PairView(*halves)
 
 
-def context(name: str, setting: Setting, folder: Path, epochs: int) -> AdaptationContext:
+def context(
+    name: str,
+    setting: Setting,
+    folder: Path,
+    epochs: int,
+    device: str = "cpu",
+    made: tuple[TargetView, PairView] | None = None,
+) -> AdaptationContext:
+    """What the method is handed. ``made``: the views that it works on, by default random pixels in memory."""
+    compute = ComputeConfig(device=device, precision=setting.precision)
+    chosen = choose_device(compute)
     recipe: Recipe = registry().get("method", name).load()
     torch.manual_seed(0)
-    network = build_network(ModelConfig(backbone=setting.backbone, image_size=setting.size), classes=12)
-    bridges = {role: build(registry().get("bridge", part.name)).eval() for role, part in recipe.bridges().items()}
-    target, pairs = views(setting)
-    compute = ComputeConfig(device="cpu", precision=setting.precision)
+    network = build_network(ModelConfig(backbone=setting.backbone, image_size=setting.size), classes=12).to(chosen)
+    parts = recipe.bridges().items()
+    bridges = {role: build(registry().get("bridge", part.name)).eval().to(chosen) for role, part in parts}
+    target, pairs = made or views(setting)
     return AdaptationContext(
         recipe=recipe,
         config=AdaptConfig(epochs=epochs, batch_size=setting.batch, steps_per_epoch="pass"),
@@ -108,7 +118,7 @@ def context(name: str, setting: Setting, folder: Path, epochs: int) -> Adaptatio
         teacher_bridge=bridges.get("teacher"),
         checkpoint_dir=folder,
         listener=silent,
-        autocast=autocast(compute, choose_device(compute)),
+        autocast=autocast(compute, chosen),
     )
 
 
@@ -117,8 +127,15 @@ def product_epochs(given: AdaptationContext) -> Iterator[float]:
     states = RecipeMethod().adapt(given)
     start = time.perf_counter()
     for _ in states:
+        wait(given)
         yield time.perf_counter() - start
         start = time.perf_counter()
+
+
+def wait(given: AdaptationContext) -> None:
+    """Wait until an accelerator has done what it was asked for."""
+    if given.target.device.type != "cpu":
+        torch.accelerator.synchronize()
 
 
 def bare_epochs(given: AdaptationContext, setting: Setting) -> Iterator[float]:
@@ -130,7 +147,8 @@ def bare_epochs(given: AdaptationContext, setting: Setting) -> Iterator[float]:
     target = [given.target.batch(rows) for _ in range(setting.targets // setting.batch)]
     ti_target = [given.pairs.target.batch(rows) for _ in target]
     ti_source = [given.pairs.source.batch(rows) for _ in target]
-    everything = [given.target.batch(part) for part in torch.arange(setting.targets).split(CPU_BATCH)]
+    most = CPU_BATCH if given.target.device.type == "cpu" else given.config.evaluation_batch_size
+    everything = [given.target.batch(part) for part in torch.arange(setting.targets).split(most)]
     step = bare_step(given, set(phase.aligners))
     while True:
         start = time.perf_counter()
@@ -145,6 +163,7 @@ def bare_epochs(given: AdaptationContext, setting: Setting) -> Iterator[float]:
                 loss = step(*batch)
             loss.backward()
             optimizer.step()
+        wait(given)
         yield time.perf_counter() - start
 
 

@@ -58,6 +58,11 @@ def sfda_kit_register_method() -> list[Component]:
             "sfda_kit.evaluate.controls:RgbCeiling",
             "the source model on the RGB halves of the target images, never ranks",
         ),
+        Component(
+            "imagenet-head",
+            "sfda_kit.evaluate.imagenet_head:ImageNetHead",
+            "the ImageNet classifier of the backbone's own weights, zero-shot, never ranks",
+        ),
         Component("probe", "sfda_kit.evaluate.probe:Probe", "a classifier from few target labels, never ranks"),
     ]
 

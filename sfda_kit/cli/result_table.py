@@ -57,10 +57,12 @@ def show_end(console: Console, record: Record) -> None:
 def show_next(console: Console, record: Record) -> None:
     """Print the commands that go on from a finished run."""
     run = shlex.quote(record.run_dir)
-    commands = [f"predict IMAGES --run {run}", f"export --run {run}"]
+    has_model = (Path(record.run_dir) / "model").is_dir()  # a control may leave none
+    commands = [f"predict IMAGES --run {run}", f"export --run {run}"] if has_model else []
     if record.metrics:
         commands.append(f"leaderboard show {shlex.quote(str(Path(record.run_dir).parent))}")
-    console.print("next:")
+    if commands:
+        console.print("next:")
     for command in commands:
         console.print(f"  sfda-kit {command}", soft_wrap=True, markup=False)
 

@@ -208,12 +208,14 @@ class SourceConfig(DigestStableModel, _Strict):
 
     ``checkpoint``: the weights that are the result, those at the ``best`` held-out accuracy (a tie goes to the later
     ones) or the ``last``. None: the best of a training that is counted in steps, the last of one counted in epochs.
+    ``freeze_backbone``: the backbone keeps all weights and BatchNorm statistics that it begins with, and works in
+    evaluation mode. With ``backbone_lr_factor`` 0 its weights stay, and its statistics still follow the source images.
     ``momentum`` of SGD, with Nesterov unless it is 0. ``drop_last``: leave out the incomplete last batch of a pass.
     ``held_out``: share of the images, in whole groups. ``floor``: least source accuracy in percent (None: twice
     chance). ``card``: a source model to use instead, or several to mix (``models/mixture.py``).
     """
 
-    _later_keys: ClassVar[tuple[str, ...]] = ("checkpoint", "momentum", "drop_last")
+    _later_keys: ClassVar[tuple[str, ...]] = ("checkpoint", "momentum", "drop_last", "freeze_backbone")
 
     epochs: int | None = Field(default=None, ge=1)
     steps: int = Field(default=1500, ge=1)
@@ -225,6 +227,7 @@ class SourceConfig(DigestStableModel, _Strict):
     schedule: Literal["one-cycle", "inverse", "constant"] = "one-cycle"
     lr: float = Field(default=3e-3, gt=0)
     backbone_lr_factor: float = Field(default=1.0, ge=0)
+    freeze_backbone: bool = False
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=0.05, ge=0)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)

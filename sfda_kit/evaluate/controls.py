@@ -47,8 +47,13 @@ class Majority(CoreMethod):
 class RgbCeiling(CoreMethod):
     """It is the source model on the source sensor's pictures of the target images: what it knows of these scenes."""
 
-    is_scored_on_source_halves: ClassVar[bool] = True
+    is_scored_on_source_halves: bool = True
     recipe: ClassVar[Recipe] = Recipe()
+
+    def check_task(self, opener: ViewOpener, config: RunConfig) -> None:
+        """Raise ``UserError`` where the target images have no other halves."""
+        del config
+        refuse_missing_halves(opener, "rgb-ceiling")
 
     def open_views(self, opener: ViewOpener, normalisation: Normalisation, config: RunConfig) -> None:
         """Take the source sensor's pictures of the target training images."""
@@ -62,20 +67,20 @@ class RgbCeiling(CoreMethod):
         yield EpochState("rgb-ceiling", 1, 1, model, bank)
 
 
-def refuse_missing_halves(opener: ViewOpener) -> None:
-    """Raise ``UserError`` where the data set does not have the source sensor's pictures of the target images."""
+def refuse_missing_halves(opener: ViewOpener, method: str) -> None:
+    """Raise ``UserError`` where ``method`` lacks the source sensor's pictures of the target images."""
     task = opener.task
     if task.source.modality == task.target.modality:
         raise UserError(
-            f"rgb-ceiling: source and target are both {task.target.modality}, so the target images have no other "
-            "halves. Its score would be that of source-only."
+            f"{method}: source and target are both {task.target.modality}, so the target images have no other halves "
+            "to score."
         )
     try:
         opener.read_source_halves()
     except DataError as error:
         raise UserError(
-            f"rgb-ceiling: the data set has no {task.source.modality} half of some target images, so it has no such "
-            f"ceiling: {error}"
+            f"{method}: the data set has no {task.source.modality} half of some target images, so it cannot score "
+            f"them: {error}"
         ) from None
 
 

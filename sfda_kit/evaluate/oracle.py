@@ -47,7 +47,8 @@ class Oracle(LabelledMethod):
 
     def adapt(self, context: AdaptationContext) -> Iterator[EpochState]:
         """Train on the labelled target images, as long as the source stage. No label chooses an epoch."""
-        rows, config = torch.arange(len(self.labelled)), self.config.source
+        rows = torch.arange(len(self.labelled))
+        config = self.config.source.model_copy(update={"freeze_backbone": False})  # methods may train it too
         if self.views == "adapt":
             config = config.model_copy(update={"augmentation": context.config.augmentation})
         weights = class_weights(self.labelled.labels, context.network.class_count) if self.balanced else None

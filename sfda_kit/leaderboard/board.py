@@ -135,6 +135,7 @@ class BoardRow:
     ``versus_best``: this row minus the best row. ``versus_source``: this row minus the source model it started from.
     ``worth_labels``: the labels of each class that its score is worth, such as ``4.2`` or ``> 20``.
     ``versus_shuffled``: this row minus its controls with shuffled pairs, which are no part of any other comparison.
+    ``pretraining``: what the backbone began with, empty on a board of which no backbone began with weights.
     ``gap_closed``: percent of the way from source-only to oracle. ``cost``: medians of ``wall_s``, ``peak_memory_mb``
     and ``trained_parameters`` over the counted seeds.
     """
@@ -155,6 +156,7 @@ class BoardRow:
     gap_closed: float | None = None
     versus_shuffled: tuple[Comparison, ...] = ()
     worth_labels: str = ""
+    pretraining: str = ""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -210,18 +212,23 @@ class BoardTask:
 
 @dataclass(frozen=True)
 class AdaptedNetwork:
-    """This is the network that every row of a table adapts. ``weights``: those that the user named to begin with."""
+    """This is the network that every row of a table adapts. ``weights``: those that the user named to begin with.
+
+    ``frozen``: the source model was trained with a frozen backbone.
+    """
 
     backbone: str
     image_size: int
     pretrained: bool
     weights: str = ""
+    frozen: bool = False
 
     @property
     def name(self) -> str:
         """The network's name, such as ``resnet10t, 64 px, from scratch``."""
         begun = f"weights {self.weights}" if self.weights else "pretrained" if self.pretrained else "from scratch"
-        return f"{self.backbone}, {self.image_size} px, {begun}"
+        frozen = ", frozen in source training" if self.frozen else ""
+        return f"{self.backbone}, {self.image_size} px, {begun}{frozen}"
 
 
 @dataclass(frozen=True)

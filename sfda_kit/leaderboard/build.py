@@ -25,6 +25,7 @@ from sfda_kit.leaderboard.entries import Entry, TableKey, by_table, describe
 from sfda_kit.leaderboard.fold_table import by_fold, folds_of_repetition, join, rank_folds
 from sfda_kit.leaderboard.label_worth import with_label_worth
 from sfda_kit.leaderboard.overall import build_overall
+from sfda_kit.leaderboard.pretraining import with_pretraining
 from sfda_kit.leaderboard.ranking import Ranking, rank
 from sfda_kit.leaderboard.rows import build_rows, slug, source_accuracy
 from sfda_kit.leaderboard.scores import PredictionReader
@@ -55,7 +56,9 @@ def build_board(runs: Sequence[StoredRun], metric: str | None = None) -> Board:
             rankings[table.id] = ranking
     metric = tables[0].metric if tables and only_paper else metric
     overall, note = build_overall(tables, rankings)
-    return Board(metric, tuple(tables), overall, note, len(runs), settings_that_vary(found, variants))
+    return Board(
+        metric, with_pretraining(tables, found.values()), overall, note, len(runs), settings_that_vary(found, variants)
+    )
 
 
 def _leading(found: Mapping[TableKey, Sequence[Entry]]) -> str:

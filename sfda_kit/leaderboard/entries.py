@@ -16,7 +16,7 @@ from sfda_kit.results.collection import StoredRun
 from sfda_kit.results.record import Record
 
 SOURCE_ONLY = "source-only"
-CONTROLS = frozenset({"majority", "rgb-ceiling", "oracle-plus", "probe"})
+CONTROLS = frozenset({"majority", "rgb-ceiling", "imagenet-head", "oracle-plus", "probe"})
 """The methods of the core that are bounds and controls beside the oracle."""
 PAIRS, INITIAL_WEIGHTS = "dataset.pairs", "adapt.initial_weights"
 """The settings that make a control of any method, where they are not at their defaults."""
@@ -25,7 +25,7 @@ MATCHED = "matched"
 
 PARTS_OF_DATA = {"protocol": "grouped", "folds": "", "ti_groups": "training"}
 """Later fields of ``TableKey`` that say which images are held out, with their defaults."""
-LATER = {**PARTS_OF_DATA, "weights": "", "follows": False}
+LATER = {**PARTS_OF_DATA, "weights": "", "follows": False, "frozen": False}
 """All later fields of ``TableKey`` with their defaults. Neither names nor ids of tables hold a default."""
 
 
@@ -34,7 +34,8 @@ class TableKey:
     """A table's key holds the values that its rows share. Encoding and data revision may differ between rows.
 
     ``follows``: each seed has a split of its own, that of its number; ``split_seed`` is then 0. ``folds``: name and
-    hash of the fold file, empty where the rows have one split.
+    hash of the fold file, empty where the rows have one split. ``frozen``: source training left the
+    backbone as it was.
     """
 
     dataset: str
@@ -52,6 +53,7 @@ class TableKey:
     protocol: str = "grouped"
     folds: str = ""
     ti_groups: str = "training"
+    frozen: bool = False
 
     @property
     def is_paper(self) -> bool:
@@ -66,7 +68,7 @@ class TableKey:
     @property
     def network(self) -> AdaptedNetwork:
         """The network that the key names."""
-        return AdaptedNetwork(self.backbone, self.image_size, self.pretrained, self.weights)
+        return AdaptedNetwork(self.backbone, self.image_size, self.pretrained, self.weights, self.frozen)
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ class Entry:
             protocol=text(task.get("protocol") or asked.get("protocol") or "grouped"),
             folds=folds_named(mapping(task.get("folds"))),
             ti_groups=text(task.get("ti_groups") or asked.get("ti_groups") or "training"),
+            frozen=self.frozen,
         )
 
     @cached_property
@@ -154,7 +157,18 @@ class Entry:
         """The digest of the requested data and network; a run that never began has no other information."""
         config = self.record.config
         data = {key: value for key, value in mapping(config.get("dataset")).items() if key not in ("root", "pairs")}
-        return digest([data, mapping(config.get("model"))])
+        return digest([data, mapping(config.get("model")), self.frozen])
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the source model was trained with a frozen backbone."""
+        trained = mapping(self.record.source.get("training")) or mapping(self.record.config.get("source"))
+        return trained.get("freeze_backbone") is True
+
+    @property
+    def initial_weights(self) -> str:
+        """The hash of the weights that the backbone began with; empty where the user named none."""
+        return text(mapping(self.record.source.get("initial_weights")).get("sha256"))
 
 
 def by_table(runs: Iterable[StoredRun]) -> dict[TableKey, list[Entry]]:

@@ -16,7 +16,7 @@ Settings = dict[str, str]
 OUTSIDE = {"method", "seed", "preset", "dataset", "recipe", "file_recipe"}
 """Sections that make no variant; a preset stands for other values, and recipes are compared as resolved."""
 
-UNTOUCHED = {"source-only", "oracle", "oracle-plus", "majority", "rgb-ceiling", "probe"}
+UNTOUCHED = {"source-only", "oracle", "oracle-plus", "majority", "rgb-ceiling", "imagenet-head", "probe"}
 """Methods that adapt nothing, so the settings of adaptation have no effect on them."""
 
 IDLE = {"adapt", "bridge_training"}

@@ -10,7 +10,6 @@ from sfda_kit.data.open_views import ViewOpener
 from sfda_kit.data.shuffled_pairs import pair_notices, source_halves
 from sfda_kit.data.task import Task, refuse_single_image
 from sfda_kit.data.views import Normalisation
-from sfda_kit.evaluate.controls import refuse_missing_halves
 from sfda_kit.evaluate.core_method import CoreMethod
 from sfda_kit.evaluate.evaluation import Evaluator, flat_scores
 from sfda_kit.results.predictions import write_predictions
@@ -55,7 +54,12 @@ class LabelledRun(Run):
         pairs = pair_notices(self.task, self.config.dataset.pairs)
         return {
             "task": describe_task(self.task, self.config),
-            "notices": [*self.task.notices, *pairs, *(modality_notices(load_joint_card(cards)) if cards else ())],
+            "notices": [
+                *self.task.notices,
+                *pairs,
+                *(modality_notices(load_joint_card(cards)) if cards else ()),
+                *(one for method in self._core_method() for one in method.notices(self.task)),
+            ],
             "oracle": self.plan.labelled,
             "synthetic": self.task.dataset.synthetic,
         }
@@ -63,8 +67,8 @@ class LabelledRun(Run):
     def source_model(self) -> tuple[Network, SourceCard]:
         refuse_missing_weights(self.config, self.task, self.plan.encoding)
         processes.first_before_others(self.opener.read_target)
-        if self.plan.is_scored_on_source_halves:
-            refuse_missing_halves(self.opener)
+        for method in self._core_method():
+            method.check_task(self.opener, self.config)
         refuse_single_image(self.task.rows)
         sources = source_folders(self.config, self.task, self.opener, self.listener, self.autocast)
         return load_joint_source_model(sources, self.device)
@@ -81,6 +85,11 @@ class LabelledRun(Run):
         held_out = len(self.task.rows["target-test"]) > 0
         test = self.opener.evaluation("target-test", normalisation, kind) if held_out else None
         return Evaluator(train, test, self.config.adapt.evaluation_batch_size, self.autocast)
+
+    def _core_method(self) -> list[CoreMethod]:
+        """Return a new method of the core in a list, which is empty for all other methods."""
+        made = self.plan.method() if self.plan.opens_views else None
+        return [made] if isinstance(made, CoreMethod) else []
 
     def method(self) -> Method:
         made = super().method()

@@ -67,7 +67,12 @@ class MethodPlan:
     @property
     def is_scored_on_source_halves(self) -> bool:
         """Whether the source sensor's pictures of the target images are scored, as ``rgb-ceiling`` does."""
-        return self.opens_views and bool(getattr(self.component.load(), "is_scored_on_source_halves", False))
+        return self.opens_views and bool(getattr(self.method(), "is_scored_on_source_halves", False))
+
+    @property
+    def leaves_model(self) -> bool:
+        """Whether a run keeps the adapted model."""
+        return bool(getattr(self.component.load(), "leaves_model", True))
 
     def _asks(self, attribute: str, what: str) -> bool:
         asks = bool(getattr(self.component.load(), attribute, False))

@@ -148,7 +148,8 @@ class Run(ABC):
         processes.by_first(lambda: self._write_model(state, card))
 
     def _write_model(self, state: EpochState, card: AdaptedCard) -> None:
-        save_adapted(state.model, card, self.folder.path / "model")
+        if self.plan.leaves_model:
+            save_adapted(state.model, card, self.folder.path / "model")
         if self.config.compute.pictures:
             self._draw(state)
 

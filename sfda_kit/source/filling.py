@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import timm
 from torch import Tensor, nn
 
 from sfda_kit.errors import UserError
@@ -36,6 +37,26 @@ def fill_backbone(network: Network, weights: LocatedWeights) -> str:
     left_out += [name for name in matching.placed if name not in inside]
     counted = [name for name in inside if not name.endswith("num_batches_tracked")]
     return _told(weights.name, len(counted), list(heads.values()), left_out)
+
+
+def fill_with_classifier(network: Network, backbone: str, weights: LocatedWeights | None) -> None:
+    """Load backbone and classifier of ``weights``, None for timm's own, into ``network``, which has no bottleneck.
+
+    Raises ``UserError`` where the weights have no classifier of as many classes, or do not fit the backbone.
+    """
+    name = weights.name if weights else f"timm's of {backbone}"
+    if weights:
+        state = _renamed(read_state(weights.file), weights)[0]
+    else:
+        state = timm.create_model(backbone, pretrained=True).state_dict()
+    heads = list(_head(state, network.backbone).values())
+    if {len(tensor) for tensor in heads} != {network.class_count}:
+        found = f"a classifier of {len(heads[0])} classes" if heads else "no classifier"
+        raise UserError(f"The weights {name!r} have {found}; expected one of {network.class_count:,} classes.")
+    matching = _matched(state, network)
+    if problems := [*_problems(matching), *(one for one in matching.missing if one.startswith("classifier."))]:
+        raise UserError(f"The weights {name!r} do not fit {backbone} and its classifier: {'; '.join(problems)}.")
+    network.load_state_dict(matching.placed, strict=False)
 
 
 def _told(name: str, count: int, head: Sequence[Tensor], left_out: Sequence[str]) -> str:

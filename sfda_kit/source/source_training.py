@@ -58,20 +58,25 @@ def measure_normalisation(
     view: LabelledView, model: ModelConfig, weights: LocatedWeights | None = None
 ) -> Normalisation:
     """Return the values that ``weights`` or timm state for pretrained weights, else those of the source images."""
-    if weights and weights.mean and weights.std:
-        return Normalisation(weights.mean, weights.std)
     if model.begins_trained:
-        import timm
-
-        cfg: Any = timm.get_pretrained_cfg(model.backbone)
-        if cfg is None or cfg.mean is None or cfg.std is None:
-            raise UserError(
-                f"Nothing says with which normalisation the weights of {model.backbone} were trained. Put them into a "
-                "folder with a config.json as timm writes it, with mean and std in its pretrained_cfg."
-            )
-        return Normalisation(tuple(cfg.mean), tuple(cfg.std))
+        return stated_normalisation(model, weights)
     mean, std = channel_statistics(view)
     return Normalisation(mean, std)
+
+
+def stated_normalisation(model: ModelConfig, weights: LocatedWeights | None = None) -> Normalisation:
+    """Return what ``weights`` or timm state of the input of the backbone. Raises ``UserError`` where nothing does."""
+    if weights and weights.mean and weights.std:
+        return Normalisation(weights.mean, weights.std)
+    import timm
+
+    cfg: Any = timm.get_pretrained_cfg(model.backbone)
+    if cfg is None or cfg.mean is None or cfg.std is None:
+        raise UserError(
+            f"Nothing says with which normalisation the weights of {model.backbone} were trained. Put them into a "
+            "folder with a config.json as timm writes it, with mean and std in its pretrained_cfg."
+        )
+    return Normalisation(tuple(cfg.mean), tuple(cfg.std))
 
 
 def channel_statistics(view: LabelledView) -> tuple[Any, Any]:
@@ -163,6 +168,8 @@ class SupervisedTrainer:
         self.class_weights = None if class_weights is None else class_weights.to(view.device)
         self.network, self.view, self.rows = network, view, rows
         self.config, self.seed, self.autocast = config, seed, autocast
+        if config.freeze_backbone:
+            network.backbone.requires_grad_(False)
         a_pass = steps_per_epoch(len(rows), config.batch_size, drop_last=config.drop_last)
         self.epochs, self.steps = config.epochs or EVALUATIONS, a_pass
         if config.epochs is None:
@@ -208,10 +215,10 @@ class SupervisedTrainer:
             self.config,
             [*self.network.bottleneck.parameters(), *self.network.classifier.parameters()],
         )
-        groups = [
-            {"params": list(self.network.backbone.parameters()), "lr": config.lr * config.backbone_lr_factor},
-            {"params": head, "lr": config.lr},
-        ]
+        groups = [{"params": head, "lr": config.lr}]
+        if not config.freeze_backbone:
+            backbone = list(self.network.backbone.parameters())
+            groups.insert(0, {"params": backbone, "lr": config.lr * config.backbone_lr_factor})
         if config.optimizer == "adamw":
             return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         return sgd(groups, config.momentum, config.weight_decay)
@@ -220,6 +227,8 @@ class SupervisedTrainer:
         """Yield the batches of one pass, or, where the training is counted in steps, of as many as it takes."""
         del epoch
         self.network.train()
+        if self.config.freeze_backbone:
+            self.network.backbone.eval()  # else BatchNorm would take in the source images, and dropout would act
         self._losses.clear()
         drawn = endless(len(self.rows), self.config.batch_size, generator, self.config.drop_last)
         for picked in itertools.islice(drawn, self.steps):

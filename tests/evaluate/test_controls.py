@@ -114,7 +114,7 @@ def test_the_probe_takes_a_whole_number_of_labels(labels: Any):
 
 def test_the_ceiling_is_refused_without_other_halves(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(UserError, match="source and target are both rgb"):
-        refuse_missing_halves(opened(rooms(source="rgb@kv1", target="rgb@xtion")))
+        refuse_missing_halves(opened(rooms(source="rgb@kv1", target="rgb@xtion")), "rgb-ceiling")
     there = opened(rooms())
 
     def missing(*_: Any) -> None:
@@ -122,13 +122,15 @@ def test_the_ceiling_is_refused_without_other_halves(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(there, "_pixels", missing)
     with pytest.raises(UserError, match=r"has no rgb half of some target images.*no file a\.png"):
-        refuse_missing_halves(there)
+        refuse_missing_halves(there, "rgb-ceiling")
 
 
 @pytest.mark.parametrize("method", ["oracle", "oracle-plus", "probe"])
 def test_methods_with_target_labels_are_marked_and_others_are_not(method: str):
     assert plan_run(load_config({"method": method})).labelled
-    assert not any(plan_run(load_config({"method": one})).labelled for one in ("majority", "rgb-ceiling"))
+    assert not any(
+        plan_run(load_config({"method": one})).labelled for one in ("majority", "rgb-ceiling", "imagenet-head")
+    )
 
 
 def test_the_ceiling_scores_the_other_halves_and_keeps_the_baseline(sfda_kit, on_pairs: list[str], tmp_path: Path):
@@ -207,7 +209,7 @@ def test_a_bridge_of_shuffled_pairs_is_another_stage(tmp_path: Path):
     assert found[0] not in found[1:] and found[1] != found[2] and "pairs" not in found[0]
 
 
-@pytest.mark.parametrize("method", ["majority", "rgb-ceiling", "oracle-plus", "probe"])
+@pytest.mark.parametrize("method", ["majority", "rgb-ceiling", "imagenet-head", "oracle-plus", "probe"])
 def test_folders_without_labels_have_no_controls(method: str):
     from sfda_kit.runs.plan import resolve_method
     from sfda_kit.runs.unlabelled import _check
@@ -232,6 +234,6 @@ def test_a_suite_may_have_controls_beside_its_methods():
 
 
 def test_the_check_of_parts_skips_them_in_a_sentence(sfda_kit):
-    for method in ("majority", "rgb-ceiling", "probe"):
+    for method in ("majority", "rgb-ceiling", "imagenet-head", "probe"):
         assert sfda_kit("plugins", "check", method).exit_code == 0
     assert "handed the views of a run" in sfda_kit("plugins", "check", "majority").stdout

@@ -158,6 +158,16 @@ def test_each_table_shows_the_ranks_of_the_board_with_their_ties(runs: Path, sit
             assert shown[row.label] == (row.rank_text or "–")
 
 
+def test_each_row_says_what_its_backbone_began_with(site: Path, tmp_path: Path):
+    weights = {"name": "lite0", "sha256": "57934424" + "0" * 56}
+    write_run(tmp_path / "runs", source={"model": {"backbone_weights": "lite0"}, "initial_weights": weights})
+    page = Page(next((built(tmp_path / "runs", tmp_path / "board") / "tasks").glob("*.html")))
+    heads, *rows = (row for row in page.rows if len(row) > 8)
+    at = heads.index("pretraining")
+    assert rows and all(row[at] == "lite0 57934424" and len(row) == len(heads) for row in rows)
+    assert not any("pretraining" in path.read_text() for path in (site / "tasks").glob("*.html"))
+
+
 def test_synthetic_data_is_called_synthetic_and_other_data_is_not(site: Path):
     assert "Some results are on synthetic images" in squeezed(Page(site / "index.html").text)
     assert "synthetic data" in page_of(site, "tasks/*depth*.html").text

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sfda_kit.leaderboard.render.csv_table import csv_text
+from sfda_kit.leaderboard.render.markdown import markdown
 from sfda_kit.leaderboard.scores import ScoredImages
 from sfda_kit.leaderboard.statistics import draw_scored
 
@@ -81,4 +85,28 @@ def test_named_weights_are_another_table(tmp_path: Path):
     assert {table.network.name for table in board(tmp_path).tables} == {
         "resnet10t, 64 px, from scratch",
         "resnet10t, 64 px, weights lite0",
+    }
+
+
+def test_rows_say_what_their_backbone_began_with_where_any_began_with_weights(tmp_path: Path):
+    write_run(tmp_path)
+    assert {row.pretraining for row in only_table(tmp_path).rows} == {""}
+    assert "pretraining" not in markdown(board(tmp_path)) + csv_text(board(tmp_path))
+    weights = {"name": "lite0", "sha256": "57934424" + "0" * 56}
+    write_run(tmp_path, source={"model": {"backbone_weights": "lite0"}, "initial_weights": weights})
+    write_run(tmp_path, source={"model": {"pretrained": True}})
+    found = board(tmp_path)
+    told = {table.network.name.partition("px, ")[2]: {row.pretraining for row in table.rows} for table in found.tables}
+    assert told == {"from scratch": {"none"}, "weights lite0": {"lite0 57934424"}, "pretrained": {"timm's"}}
+    assert "| pretraining |" in markdown(found) and "| lite0 57934424 |" in markdown(found)
+    lines = list(csv.DictReader(io.StringIO(csv_text(found))))
+    assert {line["pretraining"] for line in lines} == {"none", "lite0 57934424", "timm's"}
+
+
+def test_a_frozen_backbone_is_another_table(tmp_path: Path):
+    write_run(tmp_path)
+    write_run(tmp_path, source={"training": {"freeze_backbone": True}})
+    assert {table.network.name for table in board(tmp_path).tables} == {
+        "resnet10t, 64 px, from scratch",
+        "resnet10t, 64 px, from scratch, frozen in source training",
     }

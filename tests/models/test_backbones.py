@@ -29,6 +29,7 @@ NEEDS_BATCH_NORM = {
     "socket": r"bn-stats compares BatchNorm statistics.*no BatchNorm2d layer.*resnet50.*--aligner bn-stats=0",
     "socket-official": r"bn-stats compares BatchNorm statistics.*no BatchNorm2d layer.*resnet50.*--aligner bn-stats=0",
 }
+NEEDS_WEIGHTS = "imagenet-head"
 TI_TERMS = ("ti-features", "ti-predictions", "ti-mmd", "ti-coral", "ti-adversarial")
 METHODS = [part.name for part in registry().of_kind("method") if part.owner.startswith("sfda-kit")]
 METHOD_PACKAGES = [f"sfda-kit-{name}" for name in ("bridged", "neighbors", "plue", "shot", "socket", "tgkt", "tta")]
@@ -72,7 +73,7 @@ def changed(run_dir: Path, card: Path) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in NEEDS_BATCH_NORM])
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in (*NEEDS_BATCH_NORM, NEEDS_WEIGHTS)])
 def test_adapts(adapt, shared: Path, method: str, backbone: str) -> None:
     run_dir = adapt(method, backbone)
     history = json.loads((run_dir / "history.json").read_text())

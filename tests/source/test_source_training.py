@@ -22,6 +22,7 @@ from sfda_kit.plugins.modalities import modality
 from sfda_kit.source import source_training
 from sfda_kit.source.held_out import Course
 from sfda_kit.source.source_training import EVALUATIONS, SupervisedTrainer, channel_statistics, train_network
+from sfda_kit.training.loop import seeded_generator
 
 MODEL = ModelConfig(backbone="test_resnet", image_size=32, bottleneck=8)
 SIDE, CLASSES, IMAGES = 32, 3, 30
@@ -252,6 +253,29 @@ def test_the_defaults_of_both_presets_are_counted_in_steps():
     pretrained = load_config({"method": "source-only", "preset": "pretrained"}).source
     assert scratch.epochs is None and scratch.steps == 1500 and scratch.keeps_best
     assert pretrained.epochs is None and pretrained.backbone_lr_factor < 1 and pretrained.keeps_best
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("checkpoint", ["best", "last"])
+def test_a_frozen_backbone_stays_as_it_was_bit_for_bit(tmp_path: Path, optimizer: str, checkpoint: str):
+    """A rate of 0 keeps its weights, and BatchNorm still takes in the images: only freezing keeps the statistics."""
+    seeded_generator(0, "source-initialisation")
+    start = {name: value.clone() for name, value in build_network(MODEL, CLASSES).state_dict().items()}
+
+    def moved(**settings: Any) -> set[str]:
+        told = {"epochs": 2, "optimizer": optimizer, "checkpoint": checkpoint} | settings
+        network = trained(tmp_path / str(len(settings)), **told)[0]
+        return {name for name, value in network.state_dict().items() if not torch.equal(value, start[name])}
+
+    frozen = moved(freeze_backbone=True)
+    assert frozen and not {name for name in frozen if name.startswith("backbone.")}
+    slow = {name for name in moved(backbone_lr_factor=0.0, momentum=0.5) if name.startswith("backbone.")}
+    assert slow and {name.rpartition(".")[2] for name in slow} == {"running_mean", "running_var", "num_batches_tracked"}
+
+
+def test_a_frozen_backbone_is_another_source_model_and_an_older_one_keeps_its_digest():
+    assert "freeze_backbone" not in SourceConfig().model_dump()
+    assert SourceConfig(freeze_backbone=True).model_dump()["freeze_backbone"] is True
 
 
 def test_statistics_of_channels_hold_few_images_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,14 +30,15 @@ def csv_text(board: Board) -> str:
     controls = [name for name in CONTROLS if any(_control(row, name) for table in board.tables for row in table.rows)]
     compared += [f"{name}_{bound}" for name in controls for bound in bounds]
     worth = ["labels_a_class"] if any(row.worth_labels for table in board.tables for row in table.rows) else []
+    begun = ["pretraining"] if any(row.pretraining for table in board.tables for row in table.rows) else []
     writer.writerow(
-        [*facts, *figures, *compared, "gap_closed", *worth, *COSTS, "failures", "data", "sfda_kit", "torch"]
+        [*facts, *figures, *compared, "gap_closed", *worth, *begun, *COSTS, "failures", "data", "sfda_kit", "torch"]
     )
     for table in board.tables:
         for row in table.rows:
             sides = [row.versus_best, row.versus_source, *(_control(row, name) for name in controls)]
             compared_cells = [_figure(side, bound) if side else None for side in sides for bound in bounds]
-            labels = [row.worth_labels] if worth else []
+            labels = [*([row.worth_labels] if worth else []), *([safe(row.pretraining)] if begun else [])]
             writer.writerow(_cells(table, row, metrics, compared_cells, labels))
     return file.getvalue()
 

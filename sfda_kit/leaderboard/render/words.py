@@ -82,6 +82,7 @@ def columns(metric: str) -> list[TableColumn]:
         TableColumn("gap closed", lambda row: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %"),
         TableColumn("labels a class", lambda row: row.worth_labels),
         TableColumn("calibration error", partial(_spread_of, f"{metric.partition('_')[0]}_calibration_error")),
+        TableColumn("pretraining", lambda row: plain(row.pretraining)),
         TableColumn("s", lambda row: _number(row.cost.get("wall_s"))),
         TableColumn("MiB", lambda row: _number(row.cost.get("peak_memory_mb"))),
         TableColumn("trained", lambda row: _number(row.cost.get("trained_parameters"))),
