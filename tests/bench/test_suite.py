@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sfda_kit.bench.cells import Resolver, expand
+from sfda_kit.bench.configurations import configurations_of
 from sfda_kit.bench.suite import data_root, load_suite, shipped_suites
 from sfda_kit.errors import UserError
 
@@ -115,4 +116,5 @@ def test_every_shipped_suite_expands(name: str) -> None:
     suite = load_suite(name)
     cells = expand(suite, Path("/data"))
     assert suite.name == name
-    assert len(cells) == len(suite.tasks) * len(suite.methods) * len(suite.models) * len(suite.seeds)
+    rows = [row for settings in suite.methods.values() for row in configurations_of(settings)]
+    assert len(cells) == len(suite.tasks) * len(rows) * len(suite.models) * len(suite.seeds)
