@@ -44,7 +44,7 @@ class TunedMethod(NamedTuple):
 
 @dataclass(frozen=True)
 class Choices:
-    """The entries of all tables after the choice, and the sentences for each table."""
+    """Choices hold the entries of all tables after the choice, and the sentences for each table."""
 
     entries: Mapping[TableKey, list[Entry]]
     notices: Mapping[TableKey, list[str]]
@@ -116,6 +116,7 @@ def _chosen(
         places[_place(entry)][_configuration(entry)] = entry  # the newest that ended well is the last one
     made: list[Entry] = []
     missing: dict[tuple[str, ...], list[Place]] = defaultdict(list)
+    mixed: list[Place] = []
     taken: Counter[str] = Counter()
     for place, own in sorted(places.items()):
         if without := tuple(name for name in names if name not in own or not _has_score(own[name], tuned)):
@@ -124,11 +125,14 @@ def _chosen(
             made += [_as(failed, None, tuned, tuned.row, len(names), chosen_by=tuned.chooser)] if failed else []
             continue
         ordered = [own[name] for name in names]
+        if len({(one.fingerprint, one.weights) for one in ordered}) > 1:
+            mixed.append(place)
+            continue
         chosen, best = choose_by_score(ordered, tuned.validator), max(ordered, key=lambda one: _metric(one, metric))
         made.append(_as(chosen, None, tuned, tuned.row, len(names), chosen_by=tuned.chooser))
         made.append(_as(best, "oracle-tuned", tuned, f"{tuned.row}, oracle-tuned", len(names), chosen_by=LABELS))
         taken[_configuration(chosen)] += 1
-    return made, [*_missing(tuned, missing), *_taken(tuned, names, taken)]
+    return made, [*_missing(tuned, missing), *_mixed(tuned, mixed), *_taken(tuned, names, taken)]
 
 
 def choose_by_score(entries: Sequence[Entry], validator: str) -> Entry:
@@ -204,6 +208,12 @@ def _missing(tuned: TunedMethod, missing: Mapping[tuple[str, ...], Sequence[Plac
     for names, places in missing.items():
         which = f"{'configurations' if len(names) > 1 else 'configuration'} {', '.join(names)}"
         yield f"{tuned.row}: no scored result of the {which} for {_spelt(places)}, so nothing is compared there."
+
+
+def _mixed(tuned: TunedMethod, places: Sequence[Place]) -> Iterator[str]:
+    if places:
+        differs = "other data or source models among its configurations"
+        yield f"{tuned.row}: {differs} for {_spelt(places)}, so nothing is compared there."
 
 
 def _taken(tuned: TunedMethod, names: Sequence[str], taken: Counter[str]) -> Iterator[str]:

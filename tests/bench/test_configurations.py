@@ -11,6 +11,8 @@ import pytest
 import yaml
 from typer.testing import Result
 
+from sfda_kit.bench.card import Card
+from sfda_kit.bench.card import runs_of as card_runs
 from sfda_kit.bench.cells import Cell, Resolver, expand
 from sfda_kit.bench.suite import Suite, checked_suite, load_suite
 from sfda_kit.config.digest import digest
@@ -131,6 +133,24 @@ def test_eight_configurations_are_allowed_and_the_validator_may_select_the_epoch
     assert len(found) == 8
     (*_, both) = cells(**of_bound(selected={"adapt": {"select": "infomax"}}))
     assert both.config.adapt.select == both.config.adapt.validator
+
+
+def test_a_card_of_a_configuration_reproduces_its_cell():
+    cell = cells()[-1]
+    config = {key: value for key, value in cell.config.model_dump(mode="json").items() if key not in ("method", "seed")}
+    told = {
+        "name": "bound",
+        "kind": "measured",
+        "task": "rooms",
+        "method": "oracle",
+        "config": config,
+        "seeds": [1],
+        "metric": "heldout_accuracy",
+        "expected": {"mean": 50, "low": 40, "high": 60},
+        "source": {"text": "a test"},
+    }
+    (run,) = card_runs(Card.model_validate(told))
+    assert run.config.tuning and run.config.digest() == cell.config.digest()
 
 
 def runs_of(found: list[Cell]) -> dict[str, RunConfig]:

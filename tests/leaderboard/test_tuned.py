@@ -140,6 +140,17 @@ def test_a_place_without_one_of_the_configurations_is_not_compared(tmp_path: Pat
     assert row(table, "aad").seeds == SEEDS and row(table, "aad").rank == 1
 
 
+def test_configurations_from_several_source_models_are_not_compared(tmp_path: Path):
+    write(tmp_path, {"plain": 0.9}, {"plain": 0.6})
+    write(tmp_path, {"low": 0.1}, {"low": 0.8}, seeds=(0, 1))
+    changes = configuration("low", 0.1) | {"source": {"weights_sha256": "other"}}
+    write_run(tmp_path, "shot", 2, right(0.8), right(0.3), **changes)
+    table = only_table(tmp_path)
+    assert row(table, "shot").seeds == (0, 1)
+    said = "shot: other data or source models among its configurations for seed 2, so nothing is compared there."
+    assert said in table.notices
+
+
 def test_nothing_is_chosen_from_more_configurations_than_a_method_may_have(tmp_path: Path):
     for number in range(9):
         changes = configuration("plain", 0.1 * number)
