@@ -79,7 +79,7 @@ def build_row(candidate: BoardCandidate, ranking: Ranking | None) -> BoardRow:
     """Return the row of a candidate; a candidate that is not in ``ranking`` has no rank."""
     results = tuple(_result(entry, candidate.counts(entry)) for entry in candidate.entries)
     counted = [result for result in results if result.counted]
-    as_row = candidate.entries[0].tuned
+    as_row = next((entry.tuned for entry in candidate.entries), None)
     row = BoardRow(
         label=candidate.variant.label,
         method=candidate.variant.method,
