@@ -129,8 +129,10 @@ def _chosen(
             mixed.append(place)
             continue
         chosen, best = choose_by_score(ordered, tuned.validator), max(ordered, key=lambda one: _metric(one, metric))
+        best_row = f"{tuned.row}, oracle-tuned"
+        by_labels = {"chosen_by": LABELS, "instead_of": tuned.chooser}
         made.append(_as(chosen, None, tuned, tuned.row, len(names), chosen_by=tuned.chooser))
-        made.append(_as(best, "oracle-tuned", tuned, f"{tuned.row}, oracle-tuned", len(names), chosen_by=LABELS))
+        made.append(_as(best, "oracle-tuned", tuned, best_row, len(names), **by_labels))
         taken[_configuration(chosen)] += 1
     return made, [*_missing(tuned, missing), *_mixed(tuned, mixed), *_taken(tuned, names, taken)]
 
@@ -183,7 +185,14 @@ def _as(entry: Entry, kind: Kind | None, tuned: TunedMethod, label: str, count: 
 def _single(tuned: TunedMethod, entries: Sequence[Entry]) -> list[Entry]:
     """Return the entries for rows that show one configuration each."""
     return [
-        _as(entry, "configuration", tuned, f"{tuned.row}, configuration {name}", configuration=name)
+        _as(
+            entry,
+            "configuration",
+            tuned,
+            f"{tuned.row}, configuration {name}",
+            configuration=name,
+            chosen_by=tuned.chooser,
+        )
         for entry in entries
         if (name := _configuration(entry))
     ]

@@ -208,3 +208,19 @@ def test_a_board_without_configurations_says_nothing_of_them(tmp_path: Path):
     pages = [path.read_text() for path in (tmp_path / "board").rglob("*.html")]
     assert len(pages) > 3
     assert not any("configurations" in text for text in (*pages, markdown(found), csv_text(found), latex(found)))
+
+
+def test_rows_that_other_validators_chose_are_rows_of_their_own_and_a_sentence_says_so(tmp_path: Path):
+    write(tmp_path, {"plain": 0.5, "low": 0.9}, {"plain": 0.9, "low": 0.4})
+    for name, share in (("plain", 0.9), ("low", 0.4)):
+        changes = configuration(name, None)
+        changes["config"]["adapt"]["validator"] = {"name": "bnm", "options": {}}
+        changes["signals"]["validators"] = {"bnm": share, "infomax": 1 - share}
+        for seed in SEEDS:
+            write_run(tmp_path, "shot", seed, right(share), right(0.3), **changes)
+    table = only_table(tmp_path)
+    chosen = {one.settings["chosen_by"]: one for one in table.rows if one.kind == "method"}
+    assert chosen["bnm"].metrics["heldout_accuracy"].mean == percent(0.9)
+    assert chosen["infomax"].metrics["heldout_accuracy"].mean == percent(0.4)
+    assert len({one.label for one in table.rows}) == len(table.rows) == 5
+    assert any("chosen by different validators" in one for one in table.notices)
