@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sfda_kit.bench.layers import cell_settings, places
+from sfda_kit.bench.configurations import as_configuration, check_choice, configurations_of
+from sfda_kit.bench.layers import CellPlace, cell_settings, places
 from sfda_kit.bench.placing import stage_keys
 from sfda_kit.bench.suite import Suite, data_root
 from sfda_kit.config.digest import digest
 from sfda_kit.config.loading import load_config
 from sfda_kit.config.merging import merge_settings
-from sfda_kit.config.models import RunConfig
+from sfda_kit.config.models import RunConfig, TuningConfig
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.results.record import Record, read_record
 from sfda_kit.results.store import RunFolder, find_run
@@ -29,19 +30,28 @@ State = Literal["done", "failed", "skipped", "unfinished", "missing", "damaged"]
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell is one run of a suite: its place in the table and its configuration."""
+    """A cell is one run of a suite: its place in the table and what it runs.
+
+    ``configuration``: which one of the method's, empty where it has no other than itself.
+    """
 
     task: str
     method: str
     model: str
     seed: int
     config: RunConfig
+    configuration: str = ""
 
     @property
     def name(self) -> str:
         """A name for people to read."""
         fold = self.config.dataset.fold
-        return f"{self.method}, {self.task}, {self.model}, {'' if fold is None else f'fold {fold}, '}seed {self.seed}"
+        return f"{self.row}, {self.task}, {self.model}, {'' if fold is None else f'fold {fold}, '}seed {self.seed}"
+
+    @property
+    def row(self) -> str:
+        """The method, and which of its configurations it is where there are several."""
+        return f"{self.method} ({self.configuration})" if self.configuration else self.method
 
 
 @dataclass(frozen=True)
@@ -107,17 +117,25 @@ def expand(suite: Suite, root: Path | None = None) -> list[Cell]:
     """
     found = data_root(suite, root)
     common = merge_settings(suite.settings, {"dataset": {"root": str(found)}}) if found else suite.settings
-    return [_cell(suite, common, *place) for place in places(suite)]
+    return [_cell(suite, common, place) for place in places(suite)]
 
 
-def _cell(
-    suite: Suite, common: Mapping[str, Any], method: str, task: str, model: str, fold: int | None, seed: int
-) -> Cell:
+def _cell(suite: Suite, common: Mapping[str, Any], place: CellPlace) -> Cell:
+    method, configuration, task, model, _, seed = place
     try:
-        config = load_config(cell_settings(suite, common, method, task, model, fold, seed))
+        config = load_config(cell_settings(suite, common, place))
+        if configuration:
+            plain = load_config(cell_settings(suite, common, place._replace(configuration="")))
+            number = configurations_of(suite.methods[method]).index(configuration)
+            config = as_configuration(
+                plain, config, TuningConfig(row=method, configuration=configuration, number=number)
+            )
+        if suite.chosen_by:
+            check_choice(suite.chosen_by, config)
     except UserError as error:
-        raise UserError(f"The suite {suite.name!r}, {method}, {task}, {model}: {error}") from None
-    return Cell(task, method, model, seed, config)
+        where = f"{method} ({configuration})" if configuration else method
+        raise UserError(f"The suite {suite.name!r}, {where}, {task}, {model}: {error}") from None
+    return Cell(task, method, model, seed, config, configuration)
 
 
 class Resolver:

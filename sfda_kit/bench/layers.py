@@ -4,14 +4,17 @@ The settings of the suite lie lowest, then those of the task, the network and th
 exceptions, where two different answers would make a table that says something else than its rows:
 
 * the network is the model's. A suite or a task that names another ``backbone`` or other ``backbone_weights`` is wrong;
-* ``folds``, ``split_seed`` and ``precision`` of the suite hold for all cells. No layer may name another value.
+* ``folds``, ``split_seed`` and ``precision`` of the suite hold for all cells. No layer may name another value;
+* ``chosen_by`` of the suite is the reported validator of all cells. No layer may name one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sfda_kit.bench.configurations import configurations_of
 from sfda_kit.config.merging import merge_settings
 from sfda_kit.errors import UserError
 
@@ -22,27 +25,41 @@ NETWORK = ("backbone", "backbone_weights")
 """The settings of ``model`` that say which network it is."""
 
 
-def cell_settings(
-    suite: Suite, common: Mapping[str, Any], method: str, task: str, model: str, fold: int | None, seed: int
-) -> Any:
+class CellPlace(NamedTuple):
+    """The place of a cell in its suite. ``configuration``: empty where the method has no other than itself."""
+
+    method: str
+    configuration: str
+    task: str
+    model: str
+    fold: int | None
+    seed: int
+
+
+def cell_settings(suite: Suite, common: Mapping[str, Any], place: CellPlace) -> Any:
     """Return the settings of one cell. ``common``: those of the suite, with the data of this disk.
 
     Raises ``UserError`` where two layers contradict each other in what only one of them may say.
     """
+    method, configuration, task, model, fold, seed = place
     network = merge_settings(own_network(model, suite.models[model]), without(suite.models[model], "methods"))
     layers = {
         "settings": common,
         f"the task {task!r}": suite.tasks[task],
         f"the model {model!r}": network,
-        f"the method {method!r}": {"method": method, **without(suite.methods[method], "seeds")},
+        f"the method {method!r}": {"method": method, **without(suite.methods[method], "seeds", "configurations")},
+        f"the configuration {configuration!r}": suite.methods[method].get("configurations", {}).get(configuration, {}),
     }
-    for place in ("settings", f"the task {task!r}"):
+    for where in ("settings", f"the task {task!r}"):
         for key in NETWORK:
-            _refuse(suite, (place, _value(layers[place], "model", key)), (model, _value(network, "model", key)), key)
+            _refuse(suite, (where, _value(layers[where], "model", key)), (model, _value(network, "model", key)), key)
     fixed = _fixed(suite, fold, seed)
     for section, key in (("dataset", "split_seed"), ("dataset", "fold"), ("compute", "precision")):
-        for place, layer in layers.items():
-            _refuse(suite, (place, _value(layer, section, key)), ("the suite", _value(fixed, section, key)), key)
+        for where, layer in layers.items():
+            _refuse(suite, (where, _value(layer, section, key)), ("the suite", _value(fixed, section, key)), key)
+    for where, layer in layers.items():
+        if suite.chosen_by and _value(layer, "adapt", "validator"):
+            raise UserError(f"{where} names adapt.validator, which chosen_by says for all cells. Leave it out.")
     settings: dict[str, Any] = {}
     for layer in (*layers.values(), fixed, {"seed": seed}):
         settings = merge_settings(settings, layer)
@@ -56,20 +73,20 @@ def own_network(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {} if names else {"model": {"backbone": name}}
 
 
-def without(settings: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return ``settings`` without a key that is the suite's and no setting of a run."""
-    return {name: value for name, value in settings.items() if name != key}
+def without(settings: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """Return ``settings`` without keys that are the suite's and no settings of a run."""
+    return {name: value for name, value in settings.items() if name not in keys}
 
 
-def places(suite: Suite) -> Iterator[tuple[str, str, str, int | None, int]]:
-    """Yield method, task, model, fold and seed of each cell, methods outermost and seeds innermost."""
+def places(suite: Suite) -> Iterator[CellPlace]:
+    """Yield the place of each cell, methods and their configurations outermost and seeds innermost."""
     folds = suite.fold_numbers or (None,)
     for method, settings in suite.methods.items():
-        for task in suite.tasks:
-            for model, network in suite.models.items():
-                if method in network.get("methods", (method,)):
-                    seeds = settings.get("seeds", suite.seeds)
-                    yield from ((method, task, model, fold, seed) for fold in folds for seed in seeds)
+        seeds = settings.get("seeds", suite.seeds)
+        networks = [model for model, told in suite.models.items() if method in told.get("methods", (method,))]
+        for configuration in configurations_of(settings):
+            for task, model in product(suite.tasks, networks):
+                yield from (CellPlace(method, configuration, task, model, f, s) for f in folds for s in seeds)
 
 
 def _fixed(suite: Suite, fold: int | None, seed: int) -> dict[str, Any]:
@@ -78,6 +95,8 @@ def _fixed(suite: Suite, fold: int | None, seed: int) -> dict[str, Any]:
         fixed["dataset"] = {"split_seed": seed if suite.split_seed == "seed" else suite.split_seed}
     if suite.precision is not None:
         fixed["compute"] = {"precision": suite.precision}
+    if suite.chosen_by is not None:
+        fixed["adapt"] = {"validator": suite.chosen_by.model_dump()}
     return fixed
 
 

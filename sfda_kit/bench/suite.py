@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from sfda_kit.bench.configurations import check_chooser, check_configurations, has_configurations
 from sfda_kit.bench.grid import Grid
 from sfda_kit.bench.layers import NETWORK
 from sfda_kit.bench.method_files import with_contents
@@ -17,6 +18,7 @@ from sfda_kit.config.explain import explain
 from sfda_kit.config.method_files import is_method_file
 from sfda_kit.config.yaml import read_yaml
 from sfda_kit.errors import UserError, did_you_mean
+from sfda_kit.interfaces.recipe import PartConfig
 
 
 def _named(value: Any) -> Any:
@@ -65,7 +67,9 @@ class Suite(BaseModel):
     ``precision``: that of all cells. ``folds``: each cell runs on the folds 0 to N - 1, or on the listed ones, of the
     fold file of its data (``dataset.folds``), with each seed. ``data_root`` may contain environment variables.
     ``version`` changes whenever a result may change. ``grid``: parts and weights to vary (``bench/grid.py``).
-    ``expanded`` adds its variants to ``methods``, which may be left out where there is a grid.
+    ``expanded`` adds its variants to ``methods``, which may be left out where there is a grid. ``chosen_by``: the
+    validator that chooses among the ``configurations`` of each method (``bench/configurations.py``). All cells record
+    its score.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,6 +89,7 @@ class Suite(BaseModel):
     data_root: str | None = None
     timeout_minutes: float | None = Field(default=None, gt=0)
     grid: Grid | None = None
+    chosen_by: PartConfig | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -93,8 +98,9 @@ class Suite(BaseModel):
 
     @field_validator("methods")
     @classmethod
-    def _seeds_of_methods(cls, methods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    def _keys_of_methods(cls, methods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         _lists(methods, "seeds", "whole numbers from 0", lambda one: type(one) is int and one >= 0)
+        check_configurations(methods)
         return methods
 
     @field_validator("models")
@@ -111,6 +117,16 @@ class Suite(BaseModel):
             raise ValueError("a grid is compared on one split: leave `folds` out, or set dataset.fold in `settings`")
         if self.folds and self.split_seed is not None:
             raise ValueError("folds are the splits of all cells: leave `split_seed` out")
+        return self
+
+    @model_validator(mode="after")
+    def _one_validator_chooses(self) -> Suite:
+        check_chooser(self.chosen_by)
+        several = has_configurations(self.methods)
+        if several and self.chosen_by is None:
+            raise ValueError("which validator chooses among `configurations`? Say it at the top: `chosen_by: infomax`")
+        if self.grid and (several or self.chosen_by):
+            raise ValueError("a grid compares its variants as they are: leave `chosen_by` and `configurations` out")
         return self
 
     def expanded(self) -> Suite:

@@ -130,10 +130,10 @@ def show_status(console: Console, progress: Progress, suite: Suite) -> None:
         console.print(f"[bold]{escape(task)}[/], {escape(model)}", soft_wrap=True)
         table = table_of("method", "cells")
         table.add_column("held out", justify="right")
-        for method in suite.methods:
-            cells = [c for c in progress.cells if (c.cell.task, c.cell.model, c.cell.method) == (task, model, method)]
+        for row in _rows(progress, suite):
+            cells = [c for c in progress.cells if (c.cell.task, c.cell.model, c.cell.row) == (task, model, row)]
             table.add_row(
-                escape(method), counts(Counter(progress.states[c.key] for c in cells)), _accuracy(progress, cells)
+                escape(row), counts(Counter(progress.states[c.key] for c in cells)), _accuracy(progress, cells)
             )
         print_table(console, table)
     for text in damaged(progress):
@@ -143,13 +143,21 @@ def show_status(console: Console, progress: Progress, suite: Suite) -> None:
     console.print(f"{counts(progress.count())}. {_next(progress, suite)}", soft_wrap=True)
 
 
+def _rows(progress: Progress, suite: Suite) -> list[str]:
+    """Return the names of the rows: the methods, and of those with several configurations each one."""
+    found = {
+        method: dict.fromkeys(c.cell.row for c in progress.cells if c.cell.method == method) for method in suite.methods
+    }
+    return [row for method, rows in found.items() for row in rows or (method,)]
+
+
 def _reasons(progress: Progress) -> Counter[tuple[str, str]]:
     """Count the failed and skipped cells by method and reason."""
     found: Counter[tuple[str, str]] = Counter()
     for cell in progress.cells:
         if progress.states[cell.key] in ("failed", "skipped"):
             record = cell.record(progress.runs_dir)
-            found[cell.cell.method, last_line(record.error if record else cell.reason)] += 1
+            found[cell.cell.row, last_line(record.error if record else cell.reason)] += 1
     return found
 
 

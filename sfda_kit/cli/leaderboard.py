@@ -36,6 +36,7 @@ def show(
             show_default="the mean over classes with folds, else heldout_accuracy",
         ),
     ] = None,
+    configurations: leaderboard_site.Configurations = False,
 ) -> None:
     """Show runs as tables: one a task and network, one row a variant, ranked where rows are comparable."""
     from sfda_kit.cli.output import results
@@ -46,7 +47,7 @@ def show(
     check_choice("--format", format_, FORMATS)
     if metric is not None:
         check_choice("--metric", metric, RANKING_METRICS)
-    board = build_board(found_runs(records), metric)
+    board = build_board(found_runs(records), metric, configurations)
     if format_ == "rich":
         from sfda_kit.leaderboard.render.terminal import show_board
 

@@ -37,6 +37,9 @@ SHARES: tuple[float, float, float] = (0.45, 0.30, 0.25)
 OF_A_FILE = "file:"
 """What the name of a method begins with whose recipe was read from a file. No plugin can be called so."""
 
+MOST_CONFIGURATIONS = 8
+"""The most configurations of a method in a suite: equally many tries for every method."""
+
 DEPTH_UNITS = ("mm", "m", "sun-rgbd-bits")
 
 SUBSAMPLING = ("ti_pairs", "target_images")
@@ -368,14 +371,27 @@ class ComputeConfig(DigestStableModel, _Strict):
     checkpoint_activations: bool = False
 
 
+class TuningConfig(_Strict):
+    """Which of a method's configurations a run is, in a suite where every method may have equally many of them.
+
+    ``row``: the name of the method in the suite. ``configuration``: that of the configuration. ``number``: its place
+    in the suite's list, from 0. Of equal scores the configuration with the lower number is chosen.
+    """
+
+    row: str = Field(min_length=1)
+    configuration: str = Field(min_length=1)
+    number: int = Field(ge=0, lt=MOST_CONFIGURATIONS)
+
+
 class RunConfig(DigestStableModel, _Strict):
     """Everything that decides the result of a run. ``recipe`` holds overrides for the recipe of the method.
 
     ``preset``: the name of the defaults, ``scratch``, ``pretrained`` or a preset of the method. ``file_recipe``: the
     recipe of a method that was read from a file and is called ``file:NAME``, so that the run needs the file no more.
+    ``tuning``: which of a method's configurations this is. A suite gives it, and the board reads it.
     """
 
-    _later_keys: ClassVar[tuple[str, ...]] = ("file_recipe",)
+    _later_keys: ClassVar[tuple[str, ...]] = ("file_recipe", "tuning")
 
     method: str
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -389,6 +405,7 @@ class RunConfig(DigestStableModel, _Strict):
     compute: ComputeConfig = ComputeConfig()
     recipe: dict[str, Any] = Field(default_factory=dict)
     file_recipe: Recipe | None = None
+    tuning: TuningConfig | None = None
 
     @model_validator(mode="after")
     def _method_with_its_recipe(self) -> RunConfig:

@@ -28,9 +28,14 @@ LATER_METRICS: dict[str, str] = {"heldout_auroc": "AUROC, held out", "transducti
 RANKING_METRICS = tuple(METRICS)[:4]
 """The metrics that a board can be ranked by."""
 
-Kind = Literal["method", "control", "source-only", "oracle"]
+Kind = Literal["method", "control", "source-only", "oracle", "oracle-tuned", "configuration"]
 
-MarkKind = Literal["data", "weights", "seeds", "versions", "predictions", "mismatch", "failed", "oracle", "control"]
+NEVER_RANK: frozenset[Kind] = frozenset({"oracle", "control", "oracle-tuned", "configuration"})
+"""The kinds of rows that are no entries of a comparison, but show what one is worth."""
+
+MarkKind = Literal[
+    "data", "weights", "seeds", "versions", "predictions", "mismatch", "failed", "oracle", "control", "configuration"
+]
 
 MARKS: dict[MarkKind, tuple[str, str]] = {
     "data": ("d", "other data revision: its images are not those of the other rows"),
@@ -42,6 +47,7 @@ MARKS: dict[MarkKind, tuple[str, str]] = {
     "failed": ("f", "some of its runs did not end well"),
     "oracle": ("o", "made with target labels: an upper bound that never ranks"),
     "control": ("c", "a control, which shows what the score of other rows is worth, and never ranks"),
+    "configuration": ("n", "one of the n configurations of a method, whose own row shows the one that was chosen"),
 }
 """The letter and the explanation of each mark. Every mark but ``failed`` excludes a row from ranks and comparisons."""
 
@@ -136,6 +142,8 @@ class BoardRow:
     ``worth_labels``: the labels of each class that its score is worth, such as ``4.2`` or ``> 20``.
     ``versus_shuffled``: this row minus its controls with shuffled pairs, which are no part of any other comparison.
     ``pretraining``: what the backbone began with, empty on a board of which no backbone began with weights.
+    ``configurations``: the number among which the runs of the row were chosen, 0 where no row of its table has several.
+    ``tuned``: the same for all rows of a method with several configurations, else empty.
     ``gap_closed``: percent of the way from source-only to oracle. ``cost``: medians of ``wall_s``, ``peak_memory_mb``
     and ``trained_parameters`` over the counted seeds.
     """
@@ -157,6 +165,13 @@ class BoardRow:
     versus_shuffled: tuple[Comparison, ...] = ()
     worth_labels: str = ""
     pretraining: str = ""
+    configurations: int = 0
+    tuned: str = ""
+
+    @property
+    def never_ranks(self) -> bool:
+        """Whether a row of its kind never ranks, whatever its runs are."""
+        return self.kind in NEVER_RANK
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -30,28 +30,32 @@ from sfda_kit.leaderboard.ranking import Ranking, rank
 from sfda_kit.leaderboard.rows import build_rows, slug, source_accuracy
 from sfda_kit.leaderboard.scores import PredictionReader
 from sfda_kit.leaderboard.shuffled import compare_shuffled, compare_shuffled_folds, shuffled_notices
+from sfda_kit.leaderboard.tuned import with_choices, with_counts
 from sfda_kit.leaderboard.variants import MethodVariant, find_variants, settings_that_vary
 from sfda_kit.results.collection import StoredRun
 
 
-def build_board(runs: Sequence[StoredRun], metric: str | None = None) -> Board:
+def build_board(runs: Sequence[StoredRun], metric: str | None = None, configurations: bool = False) -> Board:
     """Return the leaderboard of ``runs``, ranked by ``metric``; it depends on their records and predictions alone.
     The order of ``runs`` makes no difference. Raises ``UserError`` for a metric that a board cannot be ranked by.
 
     Without ``metric`` the held-out mean over classes ranks where a table has folds or the protocol ``paper``, else
     held-out accuracy, by which boards were ranked before there were folds. Where nothing is held out, the transductive
-    metric takes the place of the held-out one.
+    metric takes the place of the held-out one. ``configurations``: show all configurations of methods that have
+    several, beside the row of the method.
     """
     if metric is not None and metric not in RANKING_METRICS:
         raise UserError(f"A board cannot be ranked by {metric!r}. {did_you_mean(metric, RANKING_METRICS)}")
-    found = by_table(runs)
-    metric = metric or _leading(found)
+    runs_of = by_table(runs)
+    leading = metric or _leading(runs_of)
+    choices = with_choices(runs_of, lambda key: _of_protocol(key, leading), configurations)
+    found, metric = choices.entries, leading
     variants = find_variants(found)
     tables, rankings = [], {}
     only_paper = all(key.is_paper for key in found)
     for key, entries in found.items():
         table, ranking = _table(key, entries, variants, _of_protocol(key, metric))
-        tables.append(table)
+        tables.append(with_counts(table, choices.notices[key]))
         if ranking and key.is_paper == only_paper:  # no mean is taken over tables of two protocols
             rankings[table.id] = ranking
     metric = tables[0].metric if tables and only_paper else metric
@@ -184,7 +188,10 @@ def _departed(candidate: BoardCandidate, kind: str) -> BoardCandidate:
     if candidate.kind == "control":
         control = departed.marked("control")
         return control.marked("oracle") if any(entry.record.oracle for entry in candidate.entries) else control
-    return departed.marked("oracle") if candidate.kind == "oracle" and not kind else departed
+    if candidate.kind == "configuration":
+        return departed.marked("configuration")
+    is_oracle = candidate.kind == "oracle-tuned" or (candidate.kind == "oracle" and not kind)
+    return departed.marked("oracle") if is_oracle else departed
 
 
 def _one_a_seed(variant: MethodVariant, entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], list[str]]:

@@ -72,10 +72,29 @@ class TableKey:
 
 
 @dataclass(frozen=True)
+class TunedAs:
+    """The row for which an entry stands whose method has several configurations (``tuned.py``).
+
+    ``kind``: that of the row, None for that of the run. ``of``: the same for all rows of the method. ``count``: the
+    number of configurations among which the row was chosen.
+    """
+
+    kind: Kind | None
+    label: str
+    settings: tuple[tuple[str, str], ...]
+    of: str
+    count: int
+
+
+@dataclass(frozen=True)
 class Entry:
-    """An entry is one record, with the values that the board reads from it."""
+    """An entry is one record, with the values that the board reads from it.
+
+    ``tuned``: the row for which it stands where its method has several configurations.
+    """
 
     run: StoredRun
+    tuned: TunedAs | None = None
 
     @property
     def record(self) -> Record:
@@ -84,7 +103,9 @@ class Entry:
 
     @property
     def kind(self) -> Kind:
-        """The kind of the run: oracle, control, source-only or method."""
+        """The kind of the run: oracle, control, source-only or method; or that of the row for which it stands."""
+        if self.tuned and self.tuned.kind:
+            return self.tuned.kind
         if self.record.method in CONTROLS:
             return "control"
         if self.record.oracle:

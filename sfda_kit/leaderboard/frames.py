@@ -15,15 +15,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_board(records: str | Path | Sequence[str | Path], metric: str | None = None) -> pd.DataFrame:
+def read_board(
+    records: str | Path | Sequence[str | Path], metric: str | None = None, configurations: bool = False
+) -> pd.DataFrame:
     """Return the leaderboard of all runs below the folders ``records``, a row for each variant of a method.
 
     The columns are those of ``sfda-kit leaderboard show --format csv``: accuracies in percent, times in seconds.
-    ``metric`` None: as ``build_board`` chooses it.
+    ``metric`` None: as ``build_board`` chooses it. ``configurations``: with a row for each configuration of a method
+    that has several.
 
     Raises ``DataError`` where there is no run, and ``UserError`` for a metric that a board cannot be ranked by.
     """
     import pandas as pd
 
     folders = [records] if isinstance(records, (str, Path)) else records
-    return pd.read_csv(StringIO(csv_text(build_board(found_runs([Path(one) for one in folders]), metric))))
+    runs = found_runs([Path(one) for one in folders])
+    return pd.read_csv(StringIO(csv_text(build_board(runs, metric, configurations))))

@@ -31,14 +31,15 @@ def build_rows(
 ) -> tuple[BoardRow, ...]:
     """Return the rows in order: ranked, not comparable, without a result, then controls, source-only and oracle.
 
-    A control with a setting of its own stands below the row of its method. ``shuffled``: comparisons of both.
+    A control with a setting of its own stands below the row of its method. ``shuffled``: comparisons of both. So do
+    the other rows of a method with several configurations.
     """
     rows = [build_row(candidate, ranking) for candidate in candidates]
     if not any(row.kind == SOURCE_ONLY and row.seeds for row in rows):
         rows += _baseline_row(candidates, seeds)
     rows = [replace(row, gap_closed=_gap_closed(row, rows, metric)) for row in rows]
     rows = [replace(row, versus_shuffled=_of_row(row, shuffled)) for row in rows]
-    return _beside(sorted(rows, key=lambda row: _place(row, metric)))
+    return _with_tuned(_beside(sorted(rows, key=lambda row: _place(row, metric))))
 
 
 def _of_row(row: BoardRow, shuffled: Sequence[Comparison]) -> tuple[Comparison, ...]:
@@ -59,10 +60,26 @@ def _beside(rows: Sequence[BoardRow]) -> tuple[BoardRow, ...]:
     return tuple(found for row in others for found in (row, *below[id(row)]))
 
 
+def _with_tuned(rows: Sequence[BoardRow]) -> tuple[BoardRow, ...]:
+    """Put the best and the single configurations of a method below the first row that was chosen among them."""
+    chosen = {row.tuned: row for row in reversed(rows) if row.tuned and not _is_beside(row)}
+    moved = [row for row in rows if _is_beside(row) and row.tuned in chosen]
+    below: dict[int, list[BoardRow]] = defaultdict(list)
+    for row in sorted(moved, key=lambda row: row.kind == "configuration"):
+        below[id(chosen[row.tuned])].append(row)
+    gone = set(map(id, moved))
+    return tuple(found for row in rows if id(row) not in gone for found in (row, *below[id(row)]))
+
+
+def _is_beside(row: BoardRow) -> bool:
+    return row.kind in ("oracle-tuned", "configuration")
+
+
 def build_row(candidate: BoardCandidate, ranking: Ranking | None) -> BoardRow:
     """Return the row of a candidate; a candidate that is not in ``ranking`` has no rank."""
     results = tuple(_result(entry, candidate.counts(entry)) for entry in candidate.entries)
     counted = [result for result in results if result.counted]
+    as_row = next((entry.tuned for entry in candidate.entries), None)
     row = BoardRow(
         label=candidate.variant.label,
         method=candidate.variant.method,
@@ -73,6 +90,8 @@ def build_row(candidate: BoardCandidate, ranking: Ranking | None) -> BoardRow:
         cost=_medians([result.cost for result in counted]),
         marks=candidate.marks,
         synthetic=any(entry.record.synthetic for entry in candidate.entries),
+        configurations=as_row.count if as_row else 0,
+        tuned=as_row.of if as_row else "",
     )
     if ranking is None or not candidate.compared:
         return row
@@ -149,7 +168,7 @@ def _gap_closed(row: BoardRow, rows: Iterable[BoardRow], metric: str) -> float |
 
 
 def _place(row: BoardRow, metric: str) -> tuple[int, int, float, str, tuple[str, ...]]:
-    order = {"method": 0, "control": 3, "source-only": 4, "oracle": 5}[row.kind]
+    order = {"method": 0, "control": 3, "source-only": 4, "oracle": 5}.get(row.kind, 3)
     if row.kind == "method" and row.rank is None:
         order = 1 if row.seeds else 2
     mean = row.metrics[metric].mean if metric in row.metrics else -1.0

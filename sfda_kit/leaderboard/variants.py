@@ -13,7 +13,7 @@ from sfda_kit.results.redaction import without_folders
 
 Settings = dict[str, str]
 
-OUTSIDE = {"method", "seed", "preset", "dataset", "recipe", "file_recipe"}
+OUTSIDE = {"method", "seed", "preset", "dataset", "recipe", "file_recipe", "tuning"}
 """Sections that make no variant; a preset stands for other values, and recipes are compared as resolved."""
 
 UNTOUCHED = {"source-only", "oracle", "oracle-plus", "majority", "rgb-ceiling", "imagenet-head", "probe"}
@@ -86,10 +86,13 @@ def find_variants(tables: Mapping[Any, Sequence[Entry]]) -> dict[int, MethodVari
     """Return the variant of every entry by ``id(entry)``; labels name the settings in which a method's variants differ.
     Recipe and encoding may differ anywhere on the board, others (rates, epochs, which tasks may set) within a table."""
     by_method: dict[str, dict[int, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[int, MethodVariant] = {}
     for number, entries in enumerate(tables.values()):
         for entry in entries:
-            by_method[entry.record.method][number].append(entry)
-    found: dict[int, MethodVariant] = {}
+            if as_row := entry.tuned:
+                found[id(entry)] = MethodVariant(entry.record.method, as_row.label, as_row.settings)
+            else:
+                by_method[entry.record.method][number].append(entry)
     for method, groups in by_method.items():
         found |= _of_method(method, list(groups.values()))
     return _unique(found)
@@ -172,7 +175,7 @@ def settings_that_vary(tables: Mapping[Any, Sequence[Entry]], variants: Mapping[
     """Return a sentence that names the settings in which rows of the same name differ between tables, if any."""
     values: dict[tuple[str, str], set[str]] = defaultdict(set)
     for entries in tables.values():
-        for entry in entries:
+        for entry in (one for one in entries if one.tuned is None):
             for key, value in settings_of(entry).items():
                 values[variants[id(entry)].label, key].add(value)
     keys = sorted({key for (_, key), found in values.items() if len(found) > 1})

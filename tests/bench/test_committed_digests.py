@@ -43,7 +43,7 @@ def test_digests_and_keys_are_those_of_the_committed_list():
         for cell in expand(suite, Path("/data")):
             if cell.seed != suite.seeds[0]:
                 continue
-            where = f"{name}: {cell.method}, {cell.task}, {cell.model}"
+            where = f"{name}: {cell.row}, {cell.task}, {cell.model}"
             found["configurations"][where] = cell.config.digest()
             if cell.config.dataset.name == "rooms":
                 found["runs"][where] = resolver(cell).key

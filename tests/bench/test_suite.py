@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sfda_kit.bench.cells import Resolver, expand
+from sfda_kit.bench.configurations import configurations_of
 from sfda_kit.bench.suite import data_root, load_suite, shipped_suites
 from sfda_kit.errors import UserError
 
@@ -115,7 +116,8 @@ def test_every_shipped_suite_expands(name: str) -> None:
     suite = load_suite(name)
     cells = expand(suite, Path("/data"))
     assert suite.name == name
-    rows = sum(len(model.get("methods", suite.methods)) for model in suite.models.values())
+    counts = {name: len(configurations_of(settings)) for name, settings in suite.methods.items()}
+    rows = sum(counts[name] for model in suite.models.values() for name in model.get("methods", suite.methods))
     assert len(cells) == len(suite.tasks) * rows * len(suite.seeds) * max(1, len(suite.fold_numbers))
 
 

@@ -225,7 +225,7 @@ def test_a_suite_may_have_controls_beside_its_methods():
     methods = {"source-only": {}, "shuffled": {"method": "oracle", "dataset": {"pairs": "shuffled"}}, "majority": {}}
     told = {"name": "mine", "version": 1, "title": "t", "tasks": {"a": {}}, "methods": methods, "seeds": [0]}
     suite = Suite.model_validate(told)
-    found = [load_config(cell_settings(suite, {}, *place)) for place in places(suite)]
+    found = [load_config(cell_settings(suite, {}, place)) for place in places(suite)]
     assert [(one.method, one.dataset.pairs) for one in found] == [
         ("source-only", "matched"),
         ("oracle", "shuffled"),

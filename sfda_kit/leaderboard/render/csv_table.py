@@ -29,18 +29,21 @@ def csv_text(board: Board) -> str:
     compared = [f"{side}_{bound}" for side in ("minus_best", "minus_source") for bound in bounds]
     controls = [name for name in CONTROLS if any(_control(row, name) for table in board.tables for row in table.rows)]
     compared += [f"{name}_{bound}" for name in controls for bound in bounds]
-    worth = ["labels_a_class"] if any(row.worth_labels for table in board.tables for row in table.rows) else []
-    begun = ["pretraining"] if any(row.pretraining for table in board.tables for row in table.rows) else []
-    writer.writerow(
-        [*facts, *figures, *compared, "gap_closed", *worth, *begun, *COSTS, "failures", "data", "sfda_kit", "torch"]
-    )
+    rows = [row for table in board.tables for row in table.rows]
+    later = {"labels_a_class": "worth_labels", "pretraining": "pretraining", "configurations": "configurations"}
+    told = [name for name, attribute in later.items() if any(getattr(row, attribute) for row in rows)]
+    writer.writerow([*facts, *figures, *compared, "gap_closed", *told, *COSTS, "failures", "data", "sfda_kit", "torch"])
     for table in board.tables:
         for row in table.rows:
             sides = [row.versus_best, row.versus_source, *(_control(row, name) for name in controls)]
             compared_cells = [_figure(side, bound) if side else None for side in sides for bound in bounds]
-            labels = [*([row.worth_labels] if worth else []), *([safe(row.pretraining)] if begun else [])]
-            writer.writerow(_cells(table, row, metrics, compared_cells, labels))
+            later_cells = [_later(getattr(row, later[name])) for name in told]
+            writer.writerow(_cells(table, row, metrics, compared_cells, later_cells))
     return file.getvalue()
+
+
+def _later(value: str | int) -> object:
+    return safe(value) if isinstance(value, str) else value or None
 
 
 def _control(row: BoardRow, name: str) -> Comparison | None:
@@ -48,7 +51,7 @@ def _control(row: BoardRow, name: str) -> Comparison | None:
 
 
 def _cells(
-    table: TaskTable, row: BoardRow, metrics: Sequence[str], compared: Sequence[float | None], labels: Sequence[str]
+    table: TaskTable, row: BoardRow, metrics: Sequence[str], compared: Sequence[float | None], later: Sequence[object]
 ) -> list[object]:
     found = [row.metrics.get(name) for name in metrics]
     figures = [value for one in found for value in ((one.mean, one.std) if one else (None, None))]
@@ -67,7 +70,7 @@ def _cells(
         *figures,
         *compared,
         row.gap_closed,
-        *labels,
+        *later,
         *(row.cost.get(name) for name in COSTS),
         safe(failures),
         safe(table.task.fingerprint),

@@ -78,16 +78,26 @@ def rows_with_rules(rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _task_table(board: Board, table: TaskTable) -> list[str]:
     order = [table.metric, *(name for name in ACCURACIES if name != table.metric)]
+    several = any(row.configurations for row in table.rows)
     rows: list[list[str]] = []
     for row in table.rows:
-        if rows and row.kind != "method" and not any(cells == [] for cells in rows):
+        apart = row.kind != "method" and not row.tuned  # else it stands below the row of its method
+        if rows and apart and not any(cells == [] for cells in rows):
             rows.append([])
         scores = [score(row, table.metric), *(spread(row.metrics.get(name)) for name in order[1:])]
-        cells = [escaped(cell) for cell in (*scores, interval(row.versus_best), str(len(row.seeds)))]
+        number = [str(row.configurations or "")] if several else []
+        cells = [escaped(cell) for cell in (*scores, interval(row.versus_best), str(len(row.seeds)), *number)]
         if row is table.best:
             cells[0] = rf"\textbf{{{cells[0]}}}"
         rows.append([row.rank_text, _label(row), *cells])
-    heads = ["", "method", *(METRICS[name] for name in order), "minus best", "seeds"]
+    heads = [
+        "",
+        "method",
+        *(METRICS[name] for name in order),
+        "minus best",
+        "seeds",
+        *(["configurations"] if several else []),
+    ]
     caption = f"{escaped(title(table))}. {_sentences(explanation(board))}"
     return _environment(heads, rows, caption, table.id, notes(table))
 

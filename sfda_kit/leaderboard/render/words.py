@@ -74,6 +74,7 @@ def columns(metric: str) -> list[TableColumn]:
         TableColumn("minus best", lambda row: interval(row.versus_best)),
         TableColumn("folds", lambda row: str(len(row.folds)) if row.folds else ""),
         TableColumn("seeds", lambda row: str(len(row.seeds))),
+        TableColumn("configurations", lambda row: str(row.configurations or "")),
         *(TableColumn(METRICS[name], partial(_spread_of, name)) for name in others),
         TableColumn("AUROC", partial(_spread_of, f"{metric.partition('_')[0]}_auroc")),
         TableColumn("minus source", lambda row: interval(row.versus_source)),

@@ -196,7 +196,7 @@ def _with_settings(row: BoardRow) -> str:
 
 def learning_curves(table: TaskTable, runs: Mapping[str, StoredRun]) -> Plot | None:
     """Plot the metric by epoch as a mean over the counted seeds; return None where no row has a history with labels."""
-    shown = [row for row in table.rows if row.kind not in ("oracle", "control")]  # Bounds have labels and other epochs.
+    shown = [row for row in table.rows if not row.never_ranks]  # Bounds have labels and other epochs.
     lines = [(row, values) for row in shown if len(values := mean_curve(row, table.metric, runs)) > 1]
     if not lines:
         return None

@@ -44,15 +44,18 @@ class Share:
 
 
 def find_places(board: Board, runs: Iterable[StoredRun]) -> dict[str, RunPlace]:
-    """Return table and row by run id; runs of other methods do not own a source-only row made from their baselines."""
+    """Return table and row by run id; runs of other methods do not own a source-only row made from their baselines.
+
+    A run that is in several rows of its method belongs to the row that was chosen among the configurations.
+    """
     methods = {run.record.run_id: run.record.method for run in runs}
-    return {
-        result.run_id: RunPlace(table, row)
-        for table in board.tables
-        for row in table.rows
-        for result in row.results
-        if methods.get(result.run_id) == row.method
-    }
+    found: dict[str, RunPlace] = {}
+    for table in board.tables:
+        for row in table.rows:
+            for result in row.results:
+                if methods.get(result.run_id) == row.method and not (row.tuned and result.run_id in found):
+                    found[result.run_id] = RunPlace(table, row)
+    return found
 
 
 def divide(board: Board, runs: Sequence[StoredRun], places: Mapping[str, RunPlace], count: int) -> list[Share]:
