@@ -25,18 +25,30 @@ METRICS: dict[str, str] = {
 LATER_METRICS: dict[str, str] = {"heldout_auroc": "AUROC, held out", "transductive_auroc": "AUROC, transductive"}
 """Metrics that records of older versions do not have. They are shown where a row of the board has them."""
 
-RANKING_METRICS = tuple(METRICS)[:4]
+METRIC_NAMES = METRICS | LATER_METRICS
+"""All metrics, with the names that people read."""
+
+ACCURACIES = tuple(METRICS)[:4]
+"""The accuracies, plain and as means over classes."""
+
+RANKING_METRICS = (*ACCURACIES, *LATER_METRICS)
 """The metrics that a board can be ranked by."""
+
+Track = tuple[str, ...]
+"""What a row used beyond source model and unlabelled target images, by the names of ``plugins/information.py``."""
 
 Kind = Literal["method", "control", "source-only", "oracle"]
 
-MarkKind = Literal["data", "weights", "seeds", "versions", "predictions", "mismatch", "failed", "oracle", "control"]
+MarkKind = Literal[
+    "data", "weights", "seeds", "versions", "track", "predictions", "mismatch", "failed", "oracle", "control"
+]
 
 MARKS: dict[MarkKind, tuple[str, str]] = {
     "data": ("d", "other data revision: its images are not those of the other rows"),
     "weights": ("w", "other source weights: it started from another source model than the other rows"),
     "seeds": ("s", "missing seeds: it has no result for every seed of this table"),
     "versions": ("v", "other versions: made with another sfda-kit or torch than the other rows"),
+    "track": ("t", "unknown track: neither its record nor the parts that are installed here say what it used"),
     "predictions": ("p", "no usable predictions: its score can be neither recomputed nor compared"),
     "mismatch": ("x", "its recorded score is not what its stored predictions give"),
     "failed": ("f", "some of its runs did not end well"),
@@ -44,6 +56,11 @@ MARKS: dict[MarkKind, tuple[str, str]] = {
     "control": ("c", "a control, which shows what the score of other rows is worth, and never ranks"),
 }
 """The letter and the explanation of each mark. Every mark but ``failed`` excludes a row from ranks and comparisons."""
+
+
+def spell_track(track: Track | None) -> str:
+    """Return a track as text: ``none`` for nothing, ``unknown`` for None."""
+    return "unknown" if track is None else ", ".join(track) or "none"
 
 
 @dataclass(frozen=True)
@@ -130,10 +147,11 @@ class Comparison:
 class BoardRow:
     """A row is one variant of a method on one task and network.
 
-    ``settings``: its differences from other variants of its method, by dotted key. ``rank``: 1 + number of ranked rows
-    that are significantly better; None where the row does not rank. ``tied``: another row has the same rank.
-    ``versus_best``: this row minus the best row. ``versus_source``: this row minus the source model it started from.
-    ``worth_labels``: the labels of each class that its score is worth, such as ``4.2`` or ``> 20``.
+    ``track``: what it used beyond source model and target images, None where that is not known. ``settings``: its
+    differences from other variants of its method, by dotted key. ``rank``: 1 + number of rows of its track that are
+    significantly better; None where the row does not rank. ``tied``: another row of the track has the same rank.
+    ``versus_best``: this row minus the best row of its track. ``versus_source``: this row minus the source model it
+    started from. ``worth_labels``: the labels a class that its score is worth, such as ``4.2`` or ``> 20``.
     ``versus_shuffled``: this row minus its controls with shuffled pairs, which are no part of any other comparison.
     ``gap_closed``: percent of the way from source-only to oracle. ``cost``: medians of ``wall_s``, ``peak_memory_mb``
     and ``trained_parameters`` over the counted seeds.
@@ -155,6 +173,7 @@ class BoardRow:
     gap_closed: float | None = None
     versus_shuffled: tuple[Comparison, ...] = ()
     worth_labels: str = ""
+    track: Track | None = None
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -175,6 +194,11 @@ class BoardRow:
     def rank_text(self) -> str:
         """The rank as text: ``1``, or ``1=`` for a tie; empty where the row does not rank."""
         return "" if self.rank is None else f"{self.rank}{'=' if self.tied else ''}"
+
+    @property
+    def track_text(self) -> str:
+        """The track as text: ``none``, ``pairs``, ``pairs, tuned`` or ``unknown``."""
+        return spell_track(self.track)
 
 
 @dataclass(frozen=True)
@@ -230,9 +254,9 @@ class TaskTable:
 
     ``id``: unique in the board, made of a-z, 0-9 and ``-``; equal tasks and networks give an equal ``id``. ``seeds``:
     the seeds on which rows are compared. ``source_weights`` (by seed) and ``versions``: those that the compared rows
-    share. ``comparisons``: all comparisons between ranked rows, the better row first. ``groups``: number of groups of
-    images behind the metric, 0 where no predictions could be read. ``notices``: sentences for the reader. ``folds``:
-    those on which rows are compared, empty where the rows have one split.
+    share. ``comparisons``: all comparisons between ranked rows of one track, the better row first. ``groups``: number
+    of groups of images behind the metric, 0 where no predictions could be read. ``notices``: sentences for the reader.
+    ``folds``: those on which rows are compared, empty where the rows have one split.
     """
 
     id: str
@@ -255,15 +279,19 @@ class TaskTable:
         return f"{self.task.name}; {self.network.name}"
 
     @property
-    def best(self) -> BoardRow | None:
-        """The ranked row with the highest mean, None where no row ranks."""
-        ranked = [row for row in self.rows if row.rank is not None]
-        return max(ranked, key=lambda row: row.metrics[self.metric].mean, default=None)
+    def ranked(self) -> tuple[BoardRow, ...]:
+        """The rows that are compared with others of their track."""
+        return tuple(row for row in self.rows if row.rank is not None)
 
     @property
-    def ranked(self) -> tuple[BoardRow, ...]:
-        """The rows that are compared with each other."""
-        return tuple(row for row in self.rows if row.rank is not None)
+    def tracks(self) -> tuple[Track, ...]:
+        """The tracks in which rows rank, in order."""
+        return tuple(dict.fromkeys(row.track for row in self.ranked if row.track is not None))
+
+    def leads(self, row: BoardRow) -> bool:
+        """Return whether ``row`` ranks and has the highest mean of its track."""
+        own = [other for other in self.ranked if other.track == row.track]
+        return bool(own) and row is max(own, key=lambda one: one.metrics[self.metric].mean)
 
 
 @dataclass(frozen=True)
@@ -300,24 +328,29 @@ class OverallRow:
 
 @dataclass(frozen=True)
 class Overall:
-    """This part compares variants over all blocks (tables) in which each of them ranks. ``blocks``: ids of the tables.
-    ``rank_tests``: None where there are too few blocks or variants for such tests; ``note`` then says so."""
+    """This part compares variants of a track over all blocks (tables) in which each of them ranks.
+
+    ``blocks``: ids of the tables. ``rank_tests``: None where there are too few blocks or variants for such tests;
+    ``note`` then says so.
+    """
 
     rows: tuple[OverallRow, ...]
     comparisons: tuple[Comparison, ...]
     blocks: tuple[str, ...]
     rank_tests: RankTests | None
     note: str = ""
+    track: Track = ()
 
 
 @dataclass(frozen=True)
 class Board:
     """A board holds ``tables`` ranked by ``metric``; ``records``: number of records; ``notices``: on several tables.
-    ``overall`` is None where no two tables share two ranked variants; ``overall_note`` then says so."""
+    ``overall`` has a part for each track in which two tables share two ranked variants; ``overall_note`` says where it
+    is empty."""
 
     metric: str
     tables: tuple[TaskTable, ...]
-    overall: Overall | None
+    overall: tuple[Overall, ...]
     overall_note: str
     records: int
     notices: tuple[str, ...] = ()
@@ -325,7 +358,7 @@ class Board:
     @property
     def metrics(self) -> dict[str, str]:
         """The metrics to show, with the names that people read: ``METRICS``, and later ones that any row has."""
-        had = {name for table in self.tables for row in table.rows for name in row.metrics}
+        had = {self.metric} | {name for table in self.tables for row in table.rows for name in row.metrics}
         return METRICS | {name: text for name, text in LATER_METRICS.items() if name in had}
 
     @property
