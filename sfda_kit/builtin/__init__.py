@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sfda_kit.builtin import deviations
+from sfda_kit.builtin import caveats, deviations
 from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.hookspecs import hookimpl
 
@@ -84,7 +84,12 @@ def sfda_kit_register_method() -> list[Component]:
 @hookimpl
 def sfda_kit_register_dataset() -> list[Component]:
     return [
-        Component("rooms", "sfda_kit.rooms.dataset:Rooms", "embedded synthetic scenes, 4 sensors"),
+        Component(
+            "rooms",
+            "sfda_kit.rooms.dataset:Rooms",
+            "embedded synthetic scenes, 4 sensors",
+            caveats=caveats.ROOMS,
+        ),
         Component(
             "sun-rgbd",
             "sfda_kit.datasets.sun_rgbd:SunRgbd",
@@ -104,6 +109,7 @@ def sfda_kit_register_dataset() -> list[Component]:
             "https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html",
             requires=("h5py",),
             extra="hdf5",
+            caveats=caveats.NYUV2,
         ),
         Component(
             "rgb-nir",
@@ -119,7 +125,12 @@ def sfda_kit_register_dataset() -> list[Component]:
         ),
         Component("domain-folder", "sfda_kit.datasets.domain_folder:DomainFolder", "Office-31, VisDA-C and such"),
         Component("list-file", "sfda_kit.datasets.list_file:ListFile", "images told by a CSV or TSV table"),
-        Component("paired-folder", "sfda_kit.datasets.paired_folder:PairedFolder", "your own paired images"),
+        Component(
+            "paired-folder",
+            "sfda_kit.datasets.paired_folder:PairedFolder",
+            "your own paired images",
+            caveats=caveats.PAIRED_FOLDER,
+        ),
         Component("webdataset", "sfda_kit.shards.dataset:WebDataset", "tar shards in the WebDataset convention"),
     ]
 

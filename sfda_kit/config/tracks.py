@@ -15,7 +15,7 @@ from sfda_kit.interfaces.recipe import Recipe
 from sfda_kit.plugins.building import load_or_reason
 from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import registry
-from sfda_kit.plugins.information import TUNED, in_order
+from sfda_kit.plugins.information import TUNED, in_order, parse_use
 
 NOTHING_ELSE = ("labeler", "encoding")
 """Kinds whose parts are handed target images or answers to them alone: they use no more unless they declare it."""
@@ -32,9 +32,9 @@ def track_of(
     if not recipe:
         return None
     found: set[str] = set()
-    data = _names_of_data(config)
+    data = names_of_data(config)
     for part in _parts(method, recipe, config):
-        uses = None if part is None else uses_of(part)
+        uses = None if part is None else uses_of(part, {**config, "recipe": recipe})
         if part is None or uses is None:
             return None
         found |= set(uses) | ({TUNED} if data & set(part.tuned_on) else set())
@@ -47,10 +47,12 @@ def track_of(
     return in_order(found)
 
 
-def uses_of(part: Component) -> tuple[str, ...] | None:
-    """Return what a part uses; None where it does not declare it and its kind does not tell. It may import the part."""
+def uses_of(part: Component, settings: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return what a part uses with ``settings``; None where neither it nor its kind tells. It may import the part."""
     if part.uses is not None:
-        return part.uses
+        return tuple(
+            use.name for use in map(parse_use, part.uses) if not use.key or _at(settings, use.key) == use.value
+        )
     if part.kind in NOTHING_ELSE:
         return ()
     target, _ = load_or_reason(part)
@@ -85,12 +87,19 @@ def _installed(kind: str, named: Any) -> Component | None:
         return None
 
 
+def _at(settings: Any, key: str) -> str:
+    """Return the value of a dotted key as text, empty where there is none."""
+    for step in key.split("."):
+        settings = _mapping(settings).get(step)
+    return "" if settings is None else str(settings)
+
+
 def _name(value: Any) -> str:
     """Return the name of a part as a configuration holds it: ``unet``, or ``{"name": "unet"}``."""
     return str(_mapping(value).get("name", "")) if isinstance(value, Mapping) else str(value)
 
 
-def _names_of_data(config: Mapping[str, Any]) -> set[str]:
+def names_of_data(config: Mapping[str, Any]) -> set[str]:
     """Return the names by which a declaration may call the data of a run: data set, split and folds."""
     dataset = _mapping(config.get("dataset"))
     return {str(dataset[key]) for key in ("name", "split", "folds") if dataset.get(key)}

@@ -206,6 +206,7 @@ class BoardTask:
     """This is the task of a table. ``fingerprint``: the data revision that the compared rows share.
 
     ``follows``: each seed has a split of its own, so there are several revisions, and ``images`` are those of one seed.
+    ``caveats``: what must be said beside the numbers on this data, as its declaration has it.
     """
 
     dataset: str
@@ -219,6 +220,7 @@ class BoardTask:
     images: Mapping[str, int]
     synthetic: bool
     follows: bool = False
+    caveats: tuple[str, ...] = ()
 
     @property
     def split(self) -> str:

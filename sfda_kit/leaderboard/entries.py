@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from sfda_kit.config.caveats import caveats_of
 from sfda_kit.config.digest import digest
 from sfda_kit.config.models import SUBSAMPLING
 from sfda_kit.config.tracks import track_of
@@ -222,6 +223,7 @@ def describe(key: TableKey, entries: Sequence[Entry], fingerprint: str) -> Board
         fingerprint=fingerprint,
         images={str(part): whole(count) for part, count in counts.items()},
         synthetic=any(entry.record.synthetic for entry in same),
+        caveats=tuple(dict.fromkeys(said for entry in same for said in caveats_of(entry.record.config))),
     )
 
 

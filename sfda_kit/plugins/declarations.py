@@ -14,7 +14,7 @@ from sfda_kit.plugins import hookspecs
 from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.core_requirement import CORE
 from sfda_kit.plugins.hookspecs import KINDS, PREFIX
-from sfda_kit.plugins.information import EXPLAINED, INFORMATION
+from sfda_kit.plugins.information import EXPLAINED, INFORMATION, parse_use
 from sfda_kit.plugins.plugin import DeclarationError
 
 GROUP = "sfda_kit"
@@ -82,9 +82,9 @@ def _check_uses(part: Component) -> None:
     for key in ("uses", "tuned_on"):
         if isinstance(getattr(part, key), str):
             raise DeclarationError(f'{part.kind} {part.name!r}: {key} is a text; expected a tuple, such as ("pairs",)')
-    for name in part.uses or ():
-        if name not in known:
-            raise DeclarationError(f"{part.kind} {part.name!r} uses {name!r}. {did_you_mean(str(name), known)}")
+    for text in part.uses or ():
+        if parse_use(str(text)).name not in known:
+            raise DeclarationError(f"{part.kind} {part.name!r} uses {text!r}. {did_you_mean(str(text), known)}")
 
 
 def check_distinct(parts: Iterable[Component]) -> None:

@@ -6,7 +6,9 @@ weights with which it began are its own beginning.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 INFORMATION: dict[str, str] = {
     "pairs": "TI pairs",
@@ -28,6 +30,23 @@ OF_THE_CORE: dict[str, str] = {
 
 EXPLAINED = INFORMATION | OF_THE_CORE
 """All names with their meanings, in the order in which a track lists them."""
+
+
+_USE = re.compile(r"([a-z-]+)(?: if ([\w.-]+)=(\S+))?")
+
+
+class Use(NamedTuple):
+    """What a part declares to use: ``pairs``, or with a condition on a setting, ``pairs if model.bottleneck=0``."""
+
+    name: str
+    key: str = ""
+    value: str = ""
+
+
+def parse_use(text: str) -> Use:
+    """Return the parts of one entry of ``Component.uses``; an entry of another form has its text as the name."""
+    found = _USE.fullmatch(text)
+    return Use(found[1], found[2] or "", found[3] or "") if found else Use(text)
 
 
 def in_order(found: Iterable[str]) -> tuple[str, ...]:

@@ -120,6 +120,7 @@ def filled(table: TaskTable) -> list[TableColumn]:
 
 def notes(table: TaskTable) -> Iterator[str]:
     """Yield the sentences under a table: its marks, failures, notices and provenance."""
+    yield from (f"Caveat: {plain(said)}" for said in table.task.caveats)
     yield from row_notes(table.rows)
     yield from map(plain, table.notices)
     if any(row.worth_labels for row in table.rows):

@@ -138,6 +138,7 @@ def sfda_kit_register_method() -> list[Component]:
             "a linear map of features, fitted on TI pairs in closed form",
             deviations=PAIR_MAP,
             uses=("pairs",),
+            tuned_on=("nyu11", "nyu11-ti21"),  # the threshold by which it keeps its map
         ),
         Component(
             "pairs-distillation",
@@ -151,7 +152,7 @@ def sfda_kit_register_method() -> list[Component]:
             "sfda_kit_alignment.matched_moments:Standardise",
             "mean and deviation of the features from the target to the source",
             deviations=STANDARDISE,
-            uses=("pairs",),
+            uses=("pairs if model.bottleneck=0",),
         ),
         Component(
             "coral",
