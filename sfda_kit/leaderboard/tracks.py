@@ -52,6 +52,7 @@ def track_notices(rankings: Rankings) -> Iterator[str]:
 def explained(rows: Iterable[BoardRow]) -> str:
     """Return a sentence that says what the names of the tracks of ``rows`` mean."""
     names = {name for row in rows for name in row.track or ()}
-    told = "; ".join(f"{name}: {meaning}" for name, meaning in EXPLAINED.items() if name in names)
+    plain = {name for name, meaning in EXPLAINED.items() if meaning == name.replace("-", " ")}
+    told = "; ".join(f"{name}: {meaning}" for name, meaning in EXPLAINED.items() if name in names - plain)
     begun = "Track: what a row used beside source model and unlabelled target images. Rows rank within their track"
     return f"{begun}. {told[:1].upper()}{told[1:]}." if told else f"{begun}."

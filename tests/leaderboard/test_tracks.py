@@ -12,6 +12,8 @@ import pytest
 from sfda_kit.leaderboard.render.csv_table import csv_text
 from sfda_kit.leaderboard.render.latex import latex
 from sfda_kit.leaderboard.render.markdown import markdown
+from sfda_kit.leaderboard.site.build import build_site
+from sfda_kit.results.collection import load_runs
 
 from .made_runs import board, kinds, only_table, right, row, write_run
 
@@ -139,3 +141,26 @@ def test_several_tables_are_compared_within_tracks(tmp_path: Path):
         (("pairs",), ["c", "d"]),
     ]
     assert "## Over 2 tables, track pairs" in markdown(found)
+
+
+def test_the_site_shows_tracks_and_the_columns_of_controls(tmp_path: Path):
+    records = tmp_path / "records"
+    write(records, "a", 0.6, [])
+    write(records, "socket", 0.8, ["pairs"])
+    write(records, "socket", 0.5, ["pairs"], config={"dataset": {"pairs": "shuffled"}})
+    write(records, "probe", 0.9, ["target-labels"], oracle=True, recipe={"options": {"labels": 5}})
+    page = build_site(board(records), load_runs([records]), tmp_path / "board").read_text()
+    assert '<th scope="col">track</th>' in page and "<td>pairs</td>" in page
+    assert "minus shuffled pairs [95 %]" in page and "minus shuffled within class" not in page
+    assert ">labels a class<" in page and "&lt; 5" in page
+    assert "best of its track" in page and "Pairs: TI pairs." in page
+
+
+@pytest.mark.parametrize(("split", "there"), [("nyu11", True), ("default", False)])
+def test_caveats_of_the_data_stand_under_its_table(split: str, there: bool, tmp_path: Path):
+    records = tmp_path / "records"
+    write(records, "a", 0.6, [], config={"dataset": {"name": "paired-folder", "split": split}})
+    found = board(records)
+    page = build_site(found, load_runs([records]), tmp_path / "board").read_text()
+    for shown in (markdown(found), page):
+        assert ("A third of the crops are chairs" in shown) == there

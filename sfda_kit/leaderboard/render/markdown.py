@@ -51,8 +51,8 @@ def _list(sentences: Iterable[str]) -> list[str]:
 
 
 def _lines(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a pipe table; the first two columns are left-aligned."""
-    rule = [" --- ", " --- ", *(" ---: " for _ in heads[2:])]
+    """Return the lines of a pipe table; rank, method and track are left-aligned."""
+    rule = [" --- " if head in ("rank", "method", "track") else " ---: " for head in heads]
     return [
         f"| {' | '.join(heads)} |",
         f"|{'|'.join(rule)}|",
