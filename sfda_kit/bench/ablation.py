@@ -152,7 +152,7 @@ class _Part:
         self.seeds = comparable.table_seeds(candidates)
         known = {id(entry): one.variant for one in candidates for entry in one.entries}
         reference = comparable.find_reference([entry for one in candidates for entry in one.entries], known)
-        reader = PredictionReader(metric.partition("_")[0], "mean_class" in metric)
+        reader = PredictionReader(metric)
         marked = [comparable.mark_versions(comparable.mark_seeds(one, self.seeds), reference) for one in candidates]
         self.candidates = [_scored(one, reader, metric) for one in marked]
         self.draws, self.there = self._draw(factors)
@@ -169,7 +169,7 @@ class _Part:
 
     def _block(self, title: str, factors: Factors) -> Block:
         rows = tuple(
-            GridRow(one.variant.label, self.variants.get(one.variant.label, {}), build_row(one, None))
+            GridRow(one.variant.label, self.variants.get(one.variant.label, {}), build_row(one, {}))
             for one in self.candidates
         )
         notices = [*_differing_weights(self.candidates)]
@@ -221,7 +221,7 @@ def _candidates(cells: Sequence[ResolvedCell], runs_dir: Path) -> list[BoardCand
 
 def _scored(candidate: BoardCandidate, reader: PredictionReader, metric: str) -> BoardCandidate:
     """Add the counts of predictions, and marks where they are unusable, contradict the record or use other images."""
-    scored = {entry.record.seed: reader.read(entry.run.path) for entry in candidate.of_seeds(candidate.counted)}
+    scored = {entry.record.seed: entry.read(reader) for entry in candidate.of_seeds(candidate.counted)}
     first = next((one.images.key for one in scored.values() if one), "")
     follows = split_follows(candidate.of_seeds(candidate.counted))
     images = {seed: one.images.key if follows and one else first for seed, one in scored.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sfda_kit.builtin import deviations
+from sfda_kit.builtin import caveats, deviations
 from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.hookspecs import hookimpl
 
@@ -12,7 +12,7 @@ SOCKET = "https://arxiv.org/abs/2209.04027"
 
 @hookimpl
 def sfda_kit_register_bridge() -> list[Component]:
-    return [Component("copy", "sfda_kit.builtin.bridges:Copy", "the encoded target image as it is (control)")]
+    return [Component("copy", "sfda_kit.builtin.bridges:Copy", "the encoded target image as it is (control)", uses=())]
 
 
 @hookimpl
@@ -25,6 +25,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             "confident and diverse predictions",
             SHOT,
             functions=("information_maximisation",),
+            uses=(),
         ),
         Component(
             "ti-features",
@@ -32,6 +33,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             "features of both halves of a TI pair agree",
             SOCKET,
             functions=("feature_matching_loss",),
+            uses=("pairs",),
         ),
     ]
 
@@ -46,31 +48,54 @@ def sfda_kit_register_labeler() -> list[Component]:
 def sfda_kit_register_method() -> list[Component]:
     return [
         Component("source-only", "sfda_kit.builtin.methods:SOURCE_ONLY", "the source model, not adapted"),
-        Component("oracle", "sfda_kit.evaluate.oracle:Oracle", "target-supervised upper bound, never ranks"),
+        Component(
+            "oracle",
+            "sfda_kit.evaluate.oracle:Oracle",
+            "target-supervised upper bound, never ranks",
+            uses=("target-labels",),
+        ),
         Component(
             "oracle-plus",
             "sfda_kit.evaluate.oracle:OraclePlus",
             "the oracle with target images of the source groups too, never ranks",
+            uses=("target-labels",),
         ),
-        Component("majority", "sfda_kit.evaluate.controls:Majority", "the source's most frequent class, never ranks"),
+        Component(
+            "majority",
+            "sfda_kit.evaluate.controls:Majority",
+            "the source's most frequent class, never ranks",
+            uses=("statistics",),
+        ),
         Component(
             "rgb-ceiling",
             "sfda_kit.evaluate.controls:RgbCeiling",
             "the source model on the RGB halves of the target images, never ranks",
+            uses=("other-halves",),
+        ),
+        Component(
+            "probe",
+            "sfda_kit.evaluate.probe:Probe",
+            "a classifier from few target labels, never ranks",
+            uses=("target-labels",),
         ),
         Component(
             "imagenet-head",
             "sfda_kit.evaluate.imagenet_head:ImageNetHead",
             "the ImageNet classifier of the backbone's own weights, zero-shot, never ranks",
+            uses=("models", "other-halves if recipe.options.sensor=source"),
         ),
-        Component("probe", "sfda_kit.evaluate.probe:Probe", "a classifier from few target labels, never ranks"),
     ]
 
 
 @hookimpl
 def sfda_kit_register_dataset() -> list[Component]:
     return [
-        Component("rooms", "sfda_kit.rooms.dataset:Rooms", "embedded synthetic scenes, 4 sensors"),
+        Component(
+            "rooms",
+            "sfda_kit.rooms.dataset:Rooms",
+            "embedded synthetic scenes, 4 sensors",
+            caveats=caveats.ROOMS,
+        ),
         Component(
             "sun-rgbd",
             "sfda_kit.datasets.sun_rgbd:SunRgbd",
@@ -90,6 +115,7 @@ def sfda_kit_register_dataset() -> list[Component]:
             "https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html",
             requires=("h5py",),
             extra="hdf5",
+            caveats=caveats.NYUV2,
         ),
         Component(
             "rgb-nir",
@@ -105,7 +131,12 @@ def sfda_kit_register_dataset() -> list[Component]:
         ),
         Component("domain-folder", "sfda_kit.datasets.domain_folder:DomainFolder", "Office-31, VisDA-C and such"),
         Component("list-file", "sfda_kit.datasets.list_file:ListFile", "images told by a CSV or TSV table"),
-        Component("paired-folder", "sfda_kit.datasets.paired_folder:PairedFolder", "your own paired images"),
+        Component(
+            "paired-folder",
+            "sfda_kit.datasets.paired_folder:PairedFolder",
+            "your own paired images",
+            caveats=caveats.PAIRED_FOLDER,
+        ),
         Component("webdataset", "sfda_kit.shards.dataset:WebDataset", "tar shards in the WebDataset convention"),
     ]
 
@@ -161,7 +192,9 @@ def sfda_kit_register_validator() -> list[Component]:
         Component("knn-agreement", f"{neighbours}:KnnAgreement", "neighbours in feature space are predicted alike"),
         Component("source-agreement", f"{module}:SourceAgreement", "predictions of the source model are kept"),
         Component("source-drift", f"{module}:SourceDrift", "small divergence from the source model's predictions"),
-        Component("pair-agreement", f"{module}:PairAgreement", "both halves of a TI pair are predicted alike"),
+        Component(
+            "pair-agreement", f"{module}:PairAgreement", "both halves of a TI pair are predicted alike", uses=("pairs",)
+        ),
         Component("augmentation-consistency", f"{module}:AugmentationConsistency", "crops are predicted alike"),
         Component("balance", f"{module}:Balance", "predicted classes are spread"),
     ]

@@ -94,9 +94,9 @@ def ablate(chosen: AblateOptions) -> None:
     from sfda_kit.bench.suite import read_suite
     from sfda_kit.cli.output import results
     from sfda_kit.cli.predict import check_choice
-    from sfda_kit.leaderboard import RANKING_METRICS
+    from sfda_kit.leaderboard import ACCURACIES
 
-    check_choice("--metric", chosen.metric, RANKING_METRICS)
+    check_choice("--metric", chosen.metric, ACCURACIES)
     fixed, factors = of_flags(options.given(chosen), chosen.set_ or ())
     file = read_suite(str(chosen.config)) if chosen.config else None
     how = (_seeds(chosen.seeds), chosen.one_at_a_time, chosen.name, chosen.data_root)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,7 +26,7 @@ app.command("stats")(data_stats.stats)
 
 @app.command("list")
 def list_(json: options.AsJson = False) -> None:
-    """List the data sets that `sfda-kit run --dataset NAME` knows, with modalities, licence and citation."""
+    """List the data sets that `sfda-kit run --dataset NAME` knows, with modalities, licence, citation and caveats."""
     from rich.markup import escape
 
     from sfda_kit.cli.output import results
@@ -39,13 +40,24 @@ def list_(json: options.AsJson = False) -> None:
             if one.get(key):
                 line = one[key] if key == "what" else f"{key}: {one[key]}"
                 console.print(f"  {line}", soft_wrap=True, markup=False)
+        for line in _caveats(one["caveats"]):
+            console.print(f"  {line}", soft_wrap=True, markup=False)
     if json:
         flags.print_json({"datasets": described})
 
 
-def _described(part: Component) -> dict[str, str]:
+def _caveats(by_name: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield one line for equal caveats, with the splits or folds that they are of."""
+    for told in dict.fromkeys(map(tuple, by_name.values())):
+        names = ", ".join(name for name, own in by_name.items() if tuple(own) == told and name)
+        yield f"caveats{f' of {names}' if names else ''}: {' '.join(told)}"
+
+
+def _described(part: Component) -> dict[str, Any]:
     """Return the description of a data set; where it cannot be imported, return the error instead."""
-    told = {"name": part.name, "modalities": "", "what": part.summary, "from": part.owner}
+    caveats = {of: list(said) for of, said in part.caveats.items()}
+    told: dict[str, Any] = {"name": part.name, "modalities": "", "what": part.summary, "from": part.owner}
+    told["caveats"] = caveats
     try:
         kind = part.load()
         told |= {"modalities": ", ".join(kind.modalities), "licence": kind.licence, "citation": kind.citation}

@@ -73,6 +73,10 @@ def _lines(part: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"  {line}".rstrip() for line in doc.replace("``", "`").splitlines())
     if part["reads"]:
         yield f"reads: {', '.join(part['reads'])}"
+    if part["uses"]:
+        yield f"uses, beside source model and target images: {', '.join(part['uses'])}"
+    if part["tuned_on"]:
+        yield f"tuned on: {', '.join(part['tuned_on'])}"
     yield from _options(part)
     yield from (f"sets {key}: {value}" for key, value in part["settings"].items())
     yield from (f"{key}: {value}" for key, value in (part["weights"] or {}).items())

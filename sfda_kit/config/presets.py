@@ -1,8 +1,9 @@
 """Named defaults of the settings: two for every method, and what the authors of a method published as their own.
 
 The preset of a method is a YAML file of the package that ships it, ``presets/METHOD/NAME.yaml``, with the keys
-``summary``, ``origin`` (where the authors say it), ``settings`` (over those of ``pretrained``) and ``notes`` (what the
-published run does and this preset does not).
+``summary``, ``origin`` (where the authors say it), ``settings`` (over those of ``pretrained``), ``notes`` (what the
+published run does and this preset does not), and ``tuned_on`` (data sets or named splits of them, with whose labels its
+authors chose the settings).
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Preset(StrictModel):
     origin: str
     settings: dict[str, Any] = Field(default_factory=dict)
     notes: str = ""
+    tuned_on: tuple[str, ...] = ()
 
 
 def preset_names(component: Component) -> list[str]:

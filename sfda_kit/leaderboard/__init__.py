@@ -1,6 +1,7 @@
 """The leaderboard, which is computed from records alone, and its renderers."""
 
 from sfda_kit.leaderboard.board import (
+    ACCURACIES,
     MARKS,
     METRICS,
     RANKING_METRICS,
@@ -20,6 +21,7 @@ from sfda_kit.leaderboard.board import (
 from sfda_kit.leaderboard.build import build_board
 
 __all__ = [
+    "ACCURACIES",
     "MARKS",
     "METRICS",
     "RANKING_METRICS",

@@ -25,8 +25,17 @@ METRICS: dict[str, str] = {
 LATER_METRICS: dict[str, str] = {"heldout_auroc": "AUROC, held out", "transductive_auroc": "AUROC, transductive"}
 """Metrics that records of older versions do not have. They are shown where a row of the board has them."""
 
-RANKING_METRICS = tuple(METRICS)[:4]
+METRIC_NAMES = METRICS | LATER_METRICS
+"""All metrics, with the names that people read."""
+
+ACCURACIES = tuple(METRICS)[:4]
+"""The accuracies, plain and as means over classes."""
+
+RANKING_METRICS = (*ACCURACIES, *LATER_METRICS)
 """The metrics that a board can be ranked by."""
+
+Track = tuple[str, ...]
+"""What a row used beyond source model and unlabelled target images, by the names of ``plugins/information.py``."""
 
 Kind = Literal["method", "control", "source-only", "oracle", "oracle-tuned", "configuration"]
 
@@ -34,7 +43,17 @@ NEVER_RANK: frozenset[Kind] = frozenset({"oracle", "control", "oracle-tuned", "c
 """The kinds of rows that are no entries of a comparison, but show what one is worth."""
 
 MarkKind = Literal[
-    "data", "weights", "seeds", "versions", "predictions", "mismatch", "failed", "oracle", "control", "configuration"
+    "data",
+    "weights",
+    "seeds",
+    "versions",
+    "track",
+    "predictions",
+    "mismatch",
+    "failed",
+    "oracle",
+    "control",
+    "configuration",
 ]
 
 MARKS: dict[MarkKind, tuple[str, str]] = {
@@ -42,6 +61,7 @@ MARKS: dict[MarkKind, tuple[str, str]] = {
     "weights": ("w", "other source weights: it started from another source model than the other rows"),
     "seeds": ("s", "missing seeds: it has no result for every seed of this table"),
     "versions": ("v", "other versions: made with another sfda-kit or torch than the other rows"),
+    "track": ("t", "unknown track: neither its record nor the parts that are installed here say what it used"),
     "predictions": ("p", "no usable predictions: its score can be neither recomputed nor compared"),
     "mismatch": ("x", "its recorded score is not what its stored predictions give"),
     "failed": ("f", "some of its runs did not end well"),
@@ -50,6 +70,11 @@ MARKS: dict[MarkKind, tuple[str, str]] = {
     "configuration": ("n", "one of the n configurations of a method, whose own row shows the one that was chosen"),
 }
 """The letter and the explanation of each mark. Every mark but ``failed`` excludes a row from ranks and comparisons."""
+
+
+def spell_track(track: Track | None) -> str:
+    """Return a track as text: ``none`` for nothing, ``unknown`` for None."""
+    return "unknown" if track is None else ", ".join(track) or "none"
 
 
 @dataclass(frozen=True)
@@ -136,10 +161,11 @@ class Comparison:
 class BoardRow:
     """A row is one variant of a method on one task and network.
 
-    ``settings``: its differences from other variants of its method, by dotted key. ``rank``: 1 + number of ranked rows
-    that are significantly better; None where the row does not rank. ``tied``: another row has the same rank.
-    ``versus_best``: this row minus the best row. ``versus_source``: this row minus the source model it started from.
-    ``worth_labels``: the labels of each class that its score is worth, such as ``4.2`` or ``> 20``.
+    ``track``: what it used beyond source model and target images, None where that is not known. ``settings``: its
+    differences from other variants of its method, by dotted key. ``rank``: 1 + number of rows of its track that are
+    significantly better; None where the row does not rank. ``tied``: another row of the track has the same rank.
+    ``versus_best``: this row minus the best row of its track. ``versus_source``: this row minus the source model it
+    started from. ``worth_labels``: the labels a class that its score is worth, such as ``4.2`` or ``> 20``.
     ``versus_shuffled``: this row minus its controls with shuffled pairs, which are no part of any other comparison.
     ``pretraining``: what the backbone began with, empty on a board of which no backbone began with weights.
     ``configurations``: the number among which the runs of the row were chosen, 0 where no row of its table has several.
@@ -167,6 +193,7 @@ class BoardRow:
     pretraining: str = ""
     configurations: int = 0
     tuned: str = ""
+    track: Track | None = None
 
     @property
     def never_ranks(self) -> bool:
@@ -193,12 +220,18 @@ class BoardRow:
         """The rank as text: ``1``, or ``1=`` for a tie; empty where the row does not rank."""
         return "" if self.rank is None else f"{self.rank}{'=' if self.tied else ''}"
 
+    @property
+    def track_text(self) -> str:
+        """The track as text: ``none``, ``pairs``, ``pairs, tuned`` or ``unknown``."""
+        return spell_track(self.track)
+
 
 @dataclass(frozen=True)
 class BoardTask:
     """This is the task of a table. ``fingerprint``: the data revision that the compared rows share.
 
     ``follows``: each seed has a split of its own, so there are several revisions, and ``images`` are those of one seed.
+    ``caveats``: what must be said beside the numbers on this data, as its declaration has it.
     """
 
     dataset: str
@@ -212,6 +245,7 @@ class BoardTask:
     images: Mapping[str, int]
     synthetic: bool
     follows: bool = False
+    caveats: tuple[str, ...] = ()
 
     @property
     def split(self) -> str:
@@ -252,9 +286,9 @@ class TaskTable:
 
     ``id``: unique in the board, made of a-z, 0-9 and ``-``; equal tasks and networks give an equal ``id``. ``seeds``:
     the seeds on which rows are compared. ``source_weights`` (by seed) and ``versions``: those that the compared rows
-    share. ``comparisons``: all comparisons between ranked rows, the better row first. ``groups``: number of groups of
-    images behind the metric, 0 where no predictions could be read. ``notices``: sentences for the reader. ``folds``:
-    those on which rows are compared, empty where the rows have one split.
+    share. ``comparisons``: all comparisons between ranked rows of one track, the better row first. ``groups``: number
+    of groups of images behind the metric, 0 where no predictions could be read. ``notices``: sentences for the reader.
+    ``folds``: those on which rows are compared, empty where the rows have one split.
     """
 
     id: str
@@ -277,15 +311,19 @@ class TaskTable:
         return f"{self.task.name}; {self.network.name}"
 
     @property
-    def best(self) -> BoardRow | None:
-        """The ranked row with the highest mean, None where no row ranks."""
-        ranked = [row for row in self.rows if row.rank is not None]
-        return max(ranked, key=lambda row: row.metrics[self.metric].mean, default=None)
+    def ranked(self) -> tuple[BoardRow, ...]:
+        """The rows that are compared with others of their track."""
+        return tuple(row for row in self.rows if row.rank is not None)
 
     @property
-    def ranked(self) -> tuple[BoardRow, ...]:
-        """The rows that are compared with each other."""
-        return tuple(row for row in self.rows if row.rank is not None)
+    def tracks(self) -> tuple[Track, ...]:
+        """The tracks in which rows rank, in order."""
+        return tuple(dict.fromkeys(row.track for row in self.ranked if row.track is not None))
+
+    def leads(self, row: BoardRow) -> bool:
+        """Return whether ``row`` ranks and has the highest mean of its track."""
+        own = [other for other in self.ranked if other.track == row.track]
+        return bool(own) and row is max(own, key=lambda one: one.metrics[self.metric].mean)
 
 
 @dataclass(frozen=True)
@@ -322,24 +360,29 @@ class OverallRow:
 
 @dataclass(frozen=True)
 class Overall:
-    """This part compares variants over all blocks (tables) in which each of them ranks. ``blocks``: ids of the tables.
-    ``rank_tests``: None where there are too few blocks or variants for such tests; ``note`` then says so."""
+    """This part compares variants of a track over all blocks (tables) in which each of them ranks.
+
+    ``blocks``: ids of the tables. ``rank_tests``: None where there are too few blocks or variants for such tests;
+    ``note`` then says so.
+    """
 
     rows: tuple[OverallRow, ...]
     comparisons: tuple[Comparison, ...]
     blocks: tuple[str, ...]
     rank_tests: RankTests | None
     note: str = ""
+    track: Track = ()
 
 
 @dataclass(frozen=True)
 class Board:
     """A board holds ``tables`` ranked by ``metric``; ``records``: number of records; ``notices``: on several tables.
-    ``overall`` is None where no two tables share two ranked variants; ``overall_note`` then says so."""
+    ``overall`` has a part for each track in which two tables share two ranked variants; ``overall_note`` says where it
+    is empty."""
 
     metric: str
     tables: tuple[TaskTable, ...]
-    overall: Overall | None
+    overall: tuple[Overall, ...]
     overall_note: str
     records: int
     notices: tuple[str, ...] = ()
@@ -347,7 +390,7 @@ class Board:
     @property
     def metrics(self) -> dict[str, str]:
         """The metrics to show, with the names that people read: ``METRICS``, and later ones that any row has."""
-        had = {name for table in self.tables for row in table.rows for name in row.metrics}
+        had = {self.metric} | {name for table in self.tables for row in table.rows for name in row.metrics}
         return METRICS | {name: text for name, text in LATER_METRICS.items() if name in had}
 
     @property

@@ -16,20 +16,23 @@ from sfda_kit.leaderboard.comparable import (
     find_reference,
     mark_predictions,
     mark_seeds,
+    mark_track,
     mark_versions,
     most_shared,
     spell_seeds,
     table_seeds,
+    with_source_counts,
 )
 from sfda_kit.leaderboard.entries import Entry, TableKey, by_table, describe
 from sfda_kit.leaderboard.fold_table import by_fold, folds_of_repetition, join, rank_folds
 from sfda_kit.leaderboard.label_worth import with_label_worth
 from sfda_kit.leaderboard.overall import build_overall
 from sfda_kit.leaderboard.pretraining import with_pretraining
-from sfda_kit.leaderboard.ranking import Ranking, rank
+from sfda_kit.leaderboard.ranking import rank
 from sfda_kit.leaderboard.rows import build_rows, slug, source_accuracy
 from sfda_kit.leaderboard.scores import PredictionReader
 from sfda_kit.leaderboard.shuffled import compare_shuffled, compare_shuffled_folds, shuffled_notices
+from sfda_kit.leaderboard.tracks import Rankings, comparisons, rank_tracks, track_notices
 from sfda_kit.leaderboard.tuned import with_choices, with_counts
 from sfda_kit.leaderboard.variants import MethodVariant, find_variants, settings_that_vary
 from sfda_kit.results.collection import StoredRun
@@ -54,10 +57,10 @@ def build_board(runs: Sequence[StoredRun], metric: str | None = None, configurat
     tables, rankings = [], {}
     only_paper = all(key.is_paper for key in found)
     for key, entries in found.items():
-        table, ranking = _table(key, entries, variants, _of_protocol(key, metric))
+        table, found_rankings = _table(key, entries, variants, _of_protocol(key, metric))
         tables.append(with_counts(table, choices.notices[key]))
-        if ranking and key.is_paper == only_paper:  # no mean is taken over tables of two protocols
-            rankings[table.id] = ranking
+        if key.is_paper == only_paper:  # no mean is taken over tables of two protocols
+            rankings[table.id] = found_rankings
     metric = tables[0].metric if tables and only_paper else metric
     overall, note = build_overall(tables, rankings)
     return Board(
@@ -76,23 +79,24 @@ def _of_protocol(key: TableKey, metric: str) -> str:
 
 def _table(
     key: TableKey, entries: Sequence[Entry], variants: Mapping[int, MethodVariant], metric: str
-) -> tuple[TaskTable, Ranking | None]:
+) -> tuple[TaskTable, Rankings]:
     if folds := by_fold(entries):
         return _fold_table(key, folds, variants, metric)
     reference = find_reference(entries, variants)
     candidates, notices = _candidates(entries, variants, reference)
     seeds = table_seeds(candidates)
-    candidates = [mark_versions(mark_seeds(candidate, seeds), reference) for candidate in candidates]
+    candidates = [mark_track(mark_versions(mark_seeds(one, seeds), reference)) for one in candidates]
     candidates, groups = _scored(candidates, metric, key.follows)
-    ranking = rank(candidates, seeds)
+    compared = [candidate for candidate in candidates if candidate.compared]
+    rankings = rank_tracks(compared, lambda one: one.track, lambda own: rank(own, seeds))
     shuffled = compare_shuffled(candidates)
     table = TaskTable(
         id=slug(key),
         metric=metric,
         task=describe(key, entries, reference.fingerprint),
         network=key.network,
-        rows=with_label_worth(build_rows(candidates, seeds, metric, ranking, shuffled), candidates, metric),
-        comparisons=ranking.comparisons if ranking else (),
+        rows=with_label_worth(build_rows(candidates, seeds, metric, rankings, shuffled), candidates, metric),
+        comparisons=comparisons(rankings),
         seeds=seeds,
         groups=groups,
         source_weights={seed: reference.weights.get(seed, "") for seed in seeds},
@@ -101,16 +105,16 @@ def _table(
         notices=(
             *notices,
             *_extra_seeds(candidates, seeds),
-            *(ranking.notices if ranking else ()),
+            *track_notices(rankings),
             *shuffled_notices(candidates, shuffled),
         ),
     )
-    return table, ranking
+    return table, rankings
 
 
 def _fold_table(
     key: TableKey, folds: Mapping[int, Sequence[Entry]], variants: Mapping[int, MethodVariant], metric: str
-) -> tuple[TaskTable, Ranking | None]:
+) -> tuple[TaskTable, Rankings]:
     """Return the table of runs on several ``folds``: rows are marked fold by fold, and compared over all folds."""
     entries = [entry for own in folds.values() for entry in own]
     done = [entry for entry in entries if entry.record.status == "ok"]
@@ -124,12 +128,13 @@ def _fold_table(
     seeds = table_seeds([candidate for own in found.values() for candidate in own])
     groups = 0
     for fold, candidates in found.items():
-        marked = [mark_versions(mark_seeds(candidate, seeds), references[fold]) for candidate in candidates]
+        marked = [mark_track(mark_versions(mark_seeds(one, seeds), references[fold])) for one in candidates]
         found[fold], held_out = _scored(marked, metric, follows=False)
         groups += held_out
     rows = join(found)
     dealt = folds_of_repetition(entries)
-    ranking = rank_folds(rows, seeds, dealt)
+    compared = [row for row in rows if row.whole.compared]
+    rankings = rank_tracks(compared, lambda one: one.whole.track, lambda own: rank_folds(own, seeds, dealt))
     candidates = [row.whole for row in rows]
     shuffled = compare_shuffled_folds(rows, dealt)
     fingerprints = [reference.fingerprint for reference in references.values()]
@@ -138,8 +143,8 @@ def _fold_table(
         metric=metric,
         task=replace(describe(key, folds[min(folds)], fingerprints[0]), fingerprint=digest(fingerprints)),
         network=key.network,
-        rows=with_label_worth(build_rows(candidates, seeds, metric, ranking, shuffled), candidates, metric),
-        comparisons=ranking.comparisons if ranking else (),
+        rows=with_label_worth(build_rows(candidates, seeds, metric, rankings, shuffled), candidates, metric),
+        comparisons=comparisons(rankings),
         seeds=seeds,
         groups=groups * dealt // max(dealt, len(folds)),  # each group is held out once in a repetition
         source_weights={},
@@ -147,12 +152,12 @@ def _fold_table(
         versions=shared,
         notices=(
             *notices,
-            *(ranking.notices if ranking else ()),
+            *track_notices(rankings),
             *shuffled_notices(candidates, shuffled),
         ),
         folds=tuple(folds),
     )
-    return table, ranking
+    return table, rankings
 
 
 def _candidates(
@@ -213,14 +218,15 @@ def _scored(candidates: Sequence[BoardCandidate], metric: str, follows: bool) ->
 
     ``follows``: each seed has images of its own; the number is then that of the seed with the fewest groups.
     """
-    reader = PredictionReader(metric.partition("_")[0], "mean_class" in metric)
+    reader = PredictionReader(metric)
     with_counts = [
         replace(
-            candidate,
-            scored={entry.record.seed: reader.read(entry.run.path) for entry in candidate.of_seeds(candidate.counted)},
+            candidate, scored={entry.record.seed: entry.read(reader) for entry in candidate.of_seeds(candidate.counted)}
         )
         for candidate in candidates
     ]
+    if reader.of_areas:
+        with_counts = with_source_counts(with_counts)
     counts: dict[int, dict[tuple[str, int], int]] = defaultdict(lambda: defaultdict(int))
     for candidate in with_counts:
         for seed, scored in (candidate.scored or {}).items():

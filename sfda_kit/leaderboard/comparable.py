@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
-from sfda_kit.leaderboard.board import Kind, Mark, MarkKind
+from sfda_kit.leaderboard.board import Kind, Mark, MarkKind, Track
 from sfda_kit.leaderboard.entries import Entry, split_follows
 from sfda_kit.leaderboard.scores import Scored
 from sfda_kit.leaderboard.variants import MethodVariant
@@ -48,6 +49,12 @@ class BoardCandidate:
     def compared(self) -> bool:
         """True where the row ranks: it is a method with counted seeds, and has no mark but ``failed``."""
         return self.kind == "method" and bool(self.counted) and all(mark.kind == "failed" for mark in self.marks)
+
+    @cached_property
+    def track(self) -> Track | None:
+        """What its runs used; None where that is not known, or not the same for all that ended well."""
+        found = {entry.track for entry in self.entries if entry.record.status == "ok" or not self.ended_well}
+        return found.pop() if len(found) == 1 else None
 
     def of_seeds(self, seeds: Iterable[int]) -> list[Entry]:
         """Return the entries of ``seeds``."""
@@ -156,6 +163,35 @@ def mark_versions(candidate: BoardCandidate, reference: Reference) -> BoardCandi
         if reference.versions.get(name) != version
     }
     return candidate.marked("versions", ", ".join(sorted(found))) if found else candidate
+
+
+def mark_track(candidate: BoardCandidate) -> BoardCandidate:
+    """Mark a method of which nobody knows what it used."""
+    unknown = candidate.kind == "method" and candidate.ended_well and candidate.track is None
+    return candidate.marked("track") if unknown else candidate
+
+
+def with_source_counts(candidates: Sequence[BoardCandidate]) -> list[BoardCandidate]:
+    """Fill in the counts of the source models from the runs of ``source-only``: the predictions of others lack them."""
+    known = {
+        (seed, entry.weights): scored
+        for candidate in candidates
+        if candidate.kind == "source-only"
+        for entry in candidate.entries
+        if (scored := (candidate.scored or {}).get(seed := entry.record.seed)) is not None
+    }
+
+    def filled(entry: Entry, scored: Scored | None) -> Scored | None:
+        source = known.get((entry.record.seed, entry.weights))
+        same = scored is not None and source is not None and source.images.key == scored.images.key
+        return replace(scored, source_correct=source.correct) if same else scored  # type: ignore[type-var, union-attr]
+
+    return [
+        replace(
+            one, scored={e.record.seed: filled(e, (one.scored or {})[e.record.seed]) for e in one.of_seeds(one.counted)}
+        )
+        for one in candidates
+    ]
 
 
 def mark_predictions(candidate: BoardCandidate, metric: str, images: Mapping[int, str]) -> BoardCandidate:

@@ -9,9 +9,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from sfda_kit.config.caveats import caveats_of
 from sfda_kit.config.digest import digest
 from sfda_kit.config.models import SUBSAMPLING
-from sfda_kit.leaderboard.board import AdaptedNetwork, BoardTask, Kind
+from sfda_kit.config.tracks import track_of
+from sfda_kit.leaderboard.board import AdaptedNetwork, BoardTask, Kind, Track
+from sfda_kit.leaderboard.scores import PredictionReader, Scored
+from sfda_kit.plugins.information import in_order
 from sfda_kit.results.collection import StoredRun
 from sfda_kit.results.record import Record
 
@@ -148,6 +152,18 @@ class Entry:
         """A sort key by time; the run's id decides between equal times."""
         return (self.record.finished, self.record.started, self.record.run_id)
 
+    def read(self, reader: PredictionReader) -> Scored | None:
+        """Return the counts of its stored predictions, None where they cannot be used."""
+        return reader.read(self.run.path, texts(self.record.task.get("classes")))
+
+    @cached_property
+    def track(self) -> Track | None:
+        """What the run used, as its record says it, else as the installed parts of its recipe declare it."""
+        record = self.record
+        if record.track is not None:
+            return in_order(record.track)
+        return track_of(record.method, record.recipe, record.config, record.task)
+
     @cached_property
     def key(self) -> TableKey:
         """The key of its table, from what the record contains."""
@@ -242,6 +258,7 @@ def describe(key: TableKey, entries: Sequence[Entry], fingerprint: str) -> Board
         fingerprint=fingerprint,
         images={str(part): whole(count) for part, count in counts.items()},
         synthetic=any(entry.record.synthetic for entry in same),
+        caveats=tuple(dict.fromkeys(said for entry in same for said in caveats_of(entry.record.config))),
     )
 
 

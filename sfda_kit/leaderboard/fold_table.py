@@ -10,7 +10,7 @@ from sfda_kit.leaderboard.board import Mark, MarkKind
 from sfda_kit.leaderboard.comparable import BoardCandidate
 from sfda_kit.leaderboard.entries import Entry, mapping, whole
 from sfda_kit.leaderboard.fold_statistics import FoldCounts, FoldDraws, compare_folds, draw_folds, smallest_seen
-from sfda_kit.leaderboard.ranking import Ranking, behind_best
+from sfda_kit.leaderboard.ranking import Ranking, behind_best, source_counts
 from sfda_kit.leaderboard.scores import Scored
 from sfda_kit.leaderboard.statistics import ALL_PAIRS_UP_TO, RESAMPLES, pairs_to_compare, ranks, tied
 from sfda_kit.leaderboard.variants import MethodVariant
@@ -81,13 +81,14 @@ def rank_folds(rows: Sequence[FoldRow], seeds: Sequence[int], folds: int) -> Ran
     scored = [
         [[_of(row.by_fold[fold], seed) for seed in seeds] for row in compared] for fold in sorted(compared[0].by_fold)
     ]
-    both = draw_folds([fold_counts(own) for own in scored], seeds, folds, RESAMPLES)
     count = len(labels)
+    known = all(map(source_counts, scored))
+    both = draw_folds([fold_counts(own, with_source=known) for own in scored], seeds, folds, RESAMPLES)
     found = _first(both, count)
     pairs = pairs_to_compare(found.draws, labels)
     comparisons = compare_folds(found, labels, pairs)
     ranked = ranks(labels, comparisons)
-    against = [(column, count + column) for column in range(count)]
+    against = [(column, count + column) for column in range(count)] if known else []
     versus_source = compare_folds(both, [*labels, *("source-only" for _ in labels)], against)
     return Ranking(
         labels=labels,
@@ -96,7 +97,7 @@ def rank_folds(rows: Sequence[FoldRow], seeds: Sequence[int], folds: int) -> Ran
         tied=frozenset(tied(ranked)),
         comparisons=comparisons,
         versus_best=behind_best(comparisons),
-        versus_source=dict(zip(labels, versus_source, strict=True)),
+        versus_source=dict(zip(labels, versus_source, strict=known)),
         notices=tuple(_limits(both, count, pairs or against)),
     )
 
@@ -107,12 +108,11 @@ def _of(candidate: BoardCandidate, seed: int) -> Scored:
     return found
 
 
-def fold_counts(scored: Sequence[Sequence[Scored]]) -> FoldCounts:
-    """Return the counts of variants and, behind them, of the source models that they started from."""
+def fold_counts(scored: Sequence[Sequence[Scored]], with_source: bool = False) -> FoldCounts:
+    """Return the counts of variants. Behind them stand, if ``with_source``, those of the models they started from."""
     correct = [[one.correct for one in row] for row in scored]
-    source = [[one.source_correct for one in row] for row in scored]
     images = scored[0][0].images
-    return FoldCounts(correct + source, images.total, images.key)
+    return FoldCounts(correct + (source_counts(scored) if with_source else []), images.total, images.key)
 
 
 def _first(found: FoldDraws, count: int) -> FoldDraws:
@@ -123,14 +123,7 @@ def _first(found: FoldDraws, count: int) -> FoldDraws:
 def _limits(found: FoldDraws, variants: int, pairs: Sequence[tuple[int, int]]) -> list[str]:
     """Return sentences on what the table can show: above all the smallest difference that it could have seen."""
     folds = found.by_fold.shape[1]
-    one, all_ = smallest_seen(found, pairs)
-    strict = f", {all_:.1f} for the first of {len(pairs)} comparisons (Holm)" if len(pairs) > 1 else ""
-    said = [  # a renderer cuts what is longer than a line or two
-        f"The smallest difference that could have been seen (80 % power, 5 % level, median of pairs): {one:.1f} points"
-        f"{strict}.",
-        f"It is (t(0.975) + t(0.8)) standard errors, {folds - 1} degrees of freedom. Rows that differ by less are not "
-        "told apart, and need not be equal.",
-    ]
+    said = _seen(found, pairs, folds) if pairs else []
     if folds % found.folds:
         said.append(
             f"{folds} folds are no whole number of repetitions of {found.folds}, so not all groups count equally often."
@@ -138,3 +131,14 @@ def _limits(found: FoldDraws, variants: int, pairs: Sequence[tuple[int, int]]) -
     if variants > ALL_PAIRS_UP_TO:
         said.append(f"{variants} variants: each is compared with the best one only, so ranks are 1 or 2.")
     return said
+
+
+def _seen(found: FoldDraws, pairs: Sequence[tuple[int, int]], folds: int) -> list[str]:
+    one, all_ = smallest_seen(found, pairs)
+    strict = f", {all_:.1f} for the first of {len(pairs)} comparisons (Holm)" if len(pairs) > 1 else ""
+    return [  # a renderer cuts what is longer than a line or two
+        f"The smallest difference that could have been seen (80 % power, 5 % level, median of pairs): {one:.1f} points"
+        f"{strict}.",
+        f"It is (t(0.975) + t(0.8)) standard errors, {folds - 1} degrees of freedom. Rows that differ by less are not "
+        "told apart, and need not be equal.",
+    ]

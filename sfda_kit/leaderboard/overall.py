@@ -7,19 +7,29 @@ from dataclasses import replace
 
 import numpy as np
 
-from sfda_kit.leaderboard.board import Overall, OverallRow, TaskTable
+from sfda_kit.leaderboard.board import Overall, OverallRow, TaskTable, Track
 from sfda_kit.leaderboard.rank_tests import rank_tests
 from sfda_kit.leaderboard.ranking import Ranking, behind_best
 from sfda_kit.leaderboard.statistics import Draws, compare, over_tasks, pairs_to_compare, ranks, tied
+from sfda_kit.leaderboard.tracks import Rankings, place
 
-NONE = "No two tables share two ranked variants, so nothing is said over several tasks."
+NONE = "No two tables share two ranked variants of a track, so nothing is said over several tasks."
 
 
-def build_overall(tables: Sequence[TaskTable], rankings: Mapping[str, Ranking]) -> tuple[Overall | None, str]:
-    """Return the comparison over several tables and an empty text, or None and the reason."""
+def build_overall(tables: Sequence[TaskTable], rankings: Mapping[str, Rankings]) -> tuple[tuple[Overall, ...], str]:
+    """Return the comparison over several tables for each track, and an empty text; or nothing and the reason."""
+    tracks = sorted({track for own in rankings.values() for track in own}, key=place)
+    parts = [
+        _of_track(track, tables, {key: own[track] for key, own in rankings.items() if track in own}) for track in tracks
+    ]
+    found = tuple(part for part in parts if part is not None)
+    return found, "" if found else NONE
+
+
+def _of_track(track: Track, tables: Sequence[TaskTable], rankings: Mapping[str, Ranking]) -> Overall | None:
     labels, blocks = complete_blocks({key: ranking.labels for key, ranking in rankings.items()})
     if not blocks:
-        return None, NONE
+        return None
     tasks = {table.id: f"{table.task.name} {table.task.split} {table.task.classes}" for table in tables}
     draws = over_tasks([_columns(rankings[key], labels) for key in blocks], [tasks[key] for key in blocks])
     comparisons = compare(draws, labels, pairs_to_compare(draws, labels))
@@ -32,7 +42,7 @@ def build_overall(tables: Sequence[TaskTable], rankings: Mapping[str, Ranking]) 
     means = np.stack([_columns(rankings[key], labels).estimate for key in blocks])
     tests, note = rank_tests(means, labels)
     ordered = tuple(sorted(rows, key=lambda row: (row.rank, -row.mean, row.label)))
-    return Overall(ordered, comparisons, tuple(blocks), tests, note), ""
+    return Overall(ordered, comparisons, tuple(blocks), tests, note, track)
 
 
 def complete_blocks(ranked: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:

@@ -72,14 +72,21 @@ def _draws(
 ) -> tuple[Draws, Draws]:
     """Return the draws of the variants, and the draws of variants and source models as columns of one matrix."""
     correct: list[list[Counts]] = [[one.correct for one in row] for row in scored]
-    source = [[one.source_correct for one in row] for row in scored]
-    both = draw_scored(correct + source, images, seeds, size)
+    both = draw_scored(correct + source_counts(scored), images, seeds, size)
     count = len(scored)
     return replace(both, estimate=both.estimate[:count], values=both.values[:, :count]), both
 
 
+def source_counts(scored: Sequence[Sequence[Scored]]) -> list[list[Counts]]:
+    """Return the counts of the source models of all rows; nothing where those of one are not known."""
+    found = [[one.source_correct for one in row if one.source_correct is not None] for row in scored]
+    return found if all(len(known) == len(row) for known, row in zip(found, scored, strict=True)) else []
+
+
 def _versus_source(both: Draws, labels: Sequence[str]) -> dict[str, Comparison]:
     count = len(labels)
+    if len(both.estimate) == count:
+        return {}
     names = [*labels, *("source-only" for _ in labels)]
     found = compare(both, names, [(column, count + column) for column in range(count)])
     return dict(zip(labels, found, strict=True))

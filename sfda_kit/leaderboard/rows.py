@@ -15,7 +15,7 @@ from sfda_kit.config.digest import digest
 from sfda_kit.leaderboard.board import LATER_METRICS, METRICS, BoardRow, Comparison, SeedResult, Spread
 from sfda_kit.leaderboard.comparable import BoardCandidate
 from sfda_kit.leaderboard.entries import INITIAL_WEIGHTS, LATER, PAIRS, SOURCE_ONLY, Entry, TableKey
-from sfda_kit.leaderboard.ranking import Ranking
+from sfda_kit.leaderboard.tracks import Rankings, place
 from sfda_kit.results.redaction import without_folders
 
 COSTS = ("wall_s", "peak_memory_mb", "trained_parameters")
@@ -26,15 +26,15 @@ def build_rows(
     candidates: Sequence[BoardCandidate],
     seeds: Sequence[int],
     metric: str,
-    ranking: Ranking | None,
+    rankings: Rankings,
     shuffled: Sequence[Comparison] = (),
 ) -> tuple[BoardRow, ...]:
     """Return the rows in order: ranked, not comparable, without a result, then controls, source-only and oracle.
 
-    A control with a setting of its own stands below the row of its method. ``shuffled``: comparisons of both. So do
-    the other rows of a method with several configurations.
+    Ranked rows stand by track. A control with a setting of its own stands below the row of its method, and so do the
+    other rows of a method with several configurations. ``shuffled``: comparisons of methods and controls.
     """
-    rows = [build_row(candidate, ranking) for candidate in candidates]
+    rows = [build_row(candidate, rankings) for candidate in candidates]
     if not any(row.kind == SOURCE_ONLY and row.seeds for row in rows):
         rows += _baseline_row(candidates, seeds)
     rows = [replace(row, gap_closed=_gap_closed(row, rows, metric)) for row in rows]
@@ -75,8 +75,8 @@ def _is_beside(row: BoardRow) -> bool:
     return row.kind in ("oracle-tuned", "configuration")
 
 
-def build_row(candidate: BoardCandidate, ranking: Ranking | None) -> BoardRow:
-    """Return the row of a candidate; a candidate that is not in ``ranking`` has no rank."""
+def build_row(candidate: BoardCandidate, rankings: Rankings) -> BoardRow:
+    """Return the row of a candidate; a candidate that is not in the ranking of its track has no rank."""
     results = tuple(_result(entry, candidate.counts(entry)) for entry in candidate.entries)
     counted = [result for result in results if result.counted]
     as_row = next((entry.tuned for entry in candidate.entries), None)
@@ -92,7 +92,9 @@ def build_row(candidate: BoardCandidate, ranking: Ranking | None) -> BoardRow:
         synthetic=any(entry.record.synthetic for entry in candidate.entries),
         configurations=as_row.count if as_row else 0,
         tuned=as_row.of if as_row else "",
+        track=candidate.track,
     )
+    ranking = None if candidate.track is None else rankings.get(candidate.track)
     if ranking is None or not candidate.compared:
         return row
     return replace(
@@ -167,12 +169,13 @@ def _gap_closed(row: BoardRow, rows: Iterable[BoardRow], metric: str) -> float |
     return 100.0 * (row.metrics[metric].mean - low) / (high - low) if high > low else None
 
 
-def _place(row: BoardRow, metric: str) -> tuple[int, int, float, str, tuple[str, ...]]:
+def _place(row: BoardRow, metric: str) -> tuple[int, tuple[int, ...], int, float, str, tuple[str, ...]]:
     order = {"method": 0, "control": 3, "source-only": 4, "oracle": 5}.get(row.kind, 3)
     if row.kind == "method" and row.rank is None:
         order = 1 if row.seeds else 2
     mean = row.metrics[metric].mean if metric in row.metrics else -1.0
-    return order, row.rank or 0, -mean, row.label, tuple(result.run_id for result in row.results)
+    track = () if row.rank is None else place(row.track or ())
+    return order, track, row.rank or 0, -mean, row.label, tuple(result.run_id for result in row.results)
 
 
 def _baseline_row(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> tuple[BoardRow, ...]:
@@ -193,7 +196,8 @@ def _baseline_row(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) ->
         return ()
     figures = spreads([result.metrics for result in results])
     synthetic = any(entry.record.synthetic for candidate in candidates for entry in candidate.entries)
-    return (BoardRow(SOURCE_ONLY, SOURCE_ONLY, "source-only", {}, tuple(results), figures, {}, synthetic=synthetic),)
+    row = BoardRow(SOURCE_ONLY, SOURCE_ONLY, "source-only", {}, tuple(results), figures, {}, synthetic=synthetic)
+    return (replace(row, track=()),)
 
 
 def source_accuracy(candidates: Sequence[BoardCandidate], seeds: Sequence[int]) -> Spread | None:

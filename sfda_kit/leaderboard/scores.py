@@ -1,8 +1,13 @@
-"""Counts of correct stored predictions by group of images; every comparison is computed from them."""
+"""Counts of correct stored predictions by group of images; every comparison is computed from them.
+
+The AUROC is no count. There each group has a pseudo-value (``group_areas.py``) in the place of its count, and counts as
+one image, so that everything else is computed as for accuracies.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sfda_kit.leaderboard.group_areas import pseudo_values
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Counts = NDArray[np.int32]
+Counts = NDArray[Any]
+"""Counts (int32), or pseudo-values (float64)."""
 
 IMAGES = ("name", "group", "label")
 ANSWERS = ("prediction", "source_only_prediction")
@@ -36,11 +44,14 @@ class ScoredImages:
 
 @dataclass(frozen=True)
 class Scored:
-    """A score counts the correct predictions (G, K) of a run and of the source model it started from."""
+    """A score counts the correct predictions (G, K) of a run and of the source model it started from.
+
+    ``source_correct`` is None where the predictions do not tell it, as for the AUROC.
+    """
 
     images: ScoredImages
     correct: Counts
-    source_correct: Counts
+    source_correct: Counts | None
 
     def value(self) -> float:
         """Return the metric in percent, computed from the counts alone."""
@@ -56,28 +67,43 @@ def percent(correct: NDArray[Any], total: NDArray[Any]) -> NDArray[np.float64]:
 
 @dataclass
 class PredictionReader:
-    """A reader reads the predictions of ``part``; it indexes the images once for all runs that share them."""
+    """A reader reads what ``metric`` is made of; it indexes the images once for all runs that share them."""
 
-    part: str
-    by_class: bool
+    metric: str
     _known: list[tuple[pa.Table, ScoredImages]] = field(default_factory=list)
 
-    def read(self, folder: Path) -> Scored | None:
-        """Return the counts of the run in ``folder``; None where predictions are missing, broken or not of ``part``."""
+    @property
+    def part(self) -> str:
+        """The part of the target images that the metric is of: ``heldout`` or ``transductive``."""
+        return self.metric.partition("_")[0]
+
+    @property
+    def of_areas(self) -> bool:
+        """Whether the metric is an AUROC."""
+        return self.metric.endswith("_auroc")
+
+    def read(self, folder: Path, classes: Sequence[str]) -> Scored | None:
+        """Return the counts of the run in ``folder``, whose probabilities are those of ``classes`` in this order.
+
+        None where predictions are missing, broken or not of the part of the metric.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
         try:
             stored = pa.BufferReader((folder / "predictions.parquet").read_bytes())  # faster than by path
-            table = pq.ParquetFile(stored).read(columns=list(COLUMNS), use_threads=False)
+            columns = [*COLUMNS, *(["probabilities"] if self.of_areas else [])]
+            table = pq.ParquetFile(stored).read(columns=columns, use_threads=False)
             if any(table[name].null_count for name in COLUMNS):
                 return None
             images = self._images(table.select(["part", *IMAGES]))
             if not len(images.rows):
                 return None
+            if self.of_areas:
+                return _areas(images, table.take(images.rows), classes)
             correct = [pc.equal(table["label"], table[name]).to_numpy()[images.rows] for name in ANSWERS]
-        except (OSError, KeyError, pa.ArrowException):
+        except (OSError, KeyError, ValueError, pa.ArrowException):
             return None
         return Scored(images, *(_count(images.cell[right], images.total.shape) for right in correct))
 
@@ -96,11 +122,23 @@ class PredictionReader:
         table = table.take(rows)
         _, group = np.unique(_values(table["group"]), return_inverse=True)
         label = np.zeros_like(group)
-        if self.by_class:
+        if "mean_class" in self.metric:
             _, label = np.unique(_values(table["label"]), return_inverse=True)
         shape = (int(np.max(group)) + 1, int(np.max(label)) + 1)
         cell = np.asarray(group * shape[1] + label, dtype=np.intp)
-        return ScoredImages(_key(table), rows, cell, _count(cell, shape))
+        total = np.ones((shape[0], 1), np.int32) if self.of_areas else _count(cell, shape)
+        return ScoredImages(_key(table), rows, cell, total)
+
+
+def _areas(images: ScoredImages, table: pa.Table, classes: Sequence[str]) -> Scored | None:
+    """Return the pseudo-values of the groups; ``table`` holds the rows of ``images``."""
+    probabilities = np.array(table["probabilities"].to_pylist(), dtype=np.float64)
+    code = {name: number for number, name in enumerate(classes)}
+    labels = np.array([code.get(name, -1) for name in table["label"].to_pylist()])
+    if probabilities.shape != (len(labels), len(classes)) or (labels < 0).any() or not np.isfinite(probabilities).all():
+        return None
+    found = pseudo_values(probabilities, labels, images.cell)
+    return None if found is None else Scored(images, found[:, None], None)
 
 
 def _values(column: pa.ChunkedArray) -> NDArray[Any]:

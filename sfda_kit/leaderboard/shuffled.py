@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sfda_kit.leaderboard.board import Comparison
+from sfda_kit.leaderboard.board import BoardRow, Comparison
 from sfda_kit.leaderboard.comparable import BoardCandidate, spell_seeds
 from sfda_kit.leaderboard.fold_statistics import compare_folds, draw_folds
 from sfda_kit.leaderboard.fold_table import FoldRow, fold_counts
 from sfda_kit.leaderboard.scores import Scored
 from sfda_kit.leaderboard.statistics import RESAMPLES, compare, draw_scored
 from sfda_kit.leaderboard.variants import matched_counterpart
+
+VERSUS = {"minus shuffled pairs": ", shuffled pairs", "minus shuffled within class": ", shuffled pairs within class"}
+"""The heads of the columns that compare a row with its controls, with the end of the control's label."""
+
+
+def against(row: BoardRow, head: str) -> Comparison | None:
+    """Return the comparison of ``row`` with its control that stands in the column ``head`` of ``VERSUS``."""
+    return next((one for one in row.versus_shuffled if one.second.endswith(VERSUS[head])), None)
 
 
 def compare_shuffled(candidates: Sequence[BoardCandidate]) -> tuple[Comparison, ...]:

@@ -45,6 +45,15 @@ class Component:
     ``presets``: ``package:folder`` with one YAML file for each named preset of a method (``config/presets.py``);
     ``deviations``: where the part differs from its paper or from its authors' code; ``functions``: the functions of
     tensors behind the part, which the owner's package exports for other people's training loops, the loss last.
+
+    ``uses``: what the part reads with any of its options beyond the source model and unlabelled target images, by the
+    names of ``plugins/information.py``, and ``()`` for nothing: ``("pairs",)``, or ``("pairs if model.bottleneck=0",)``
+    with the dotted key of a setting. It makes the track of a row on a leaderboard. Where an aligner, a bridge or a
+    method with a loop of its own does not say it (None), the track is unknown. ``tuned_on``: data sets, or named splits
+    or folds of them, with whose target labels the part or its defaults were chosen.
+
+    ``caveats`` of a data set: what a reader must know beside its numbers, as short sentences, by the name of a split or
+    of folds, and by ``""`` for all of its data.
     """
 
     name: str
@@ -58,6 +67,9 @@ class Component:
     presets: str = ""
     deviations: tuple[Deviation, ...] = ()
     functions: tuple[str, ...] = ()
+    uses: tuple[str, ...] | None = None
+    tuned_on: tuple[str, ...] = ()
+    caveats: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     kind: str = ""
     owner: str = ""
     version: str = ""

@@ -12,7 +12,9 @@ import pluggy
 from sfda_kit.errors import did_you_mean
 from sfda_kit.plugins import hookspecs
 from sfda_kit.plugins.component import Component
+from sfda_kit.plugins.core_requirement import CORE
 from sfda_kit.plugins.hookspecs import KINDS, PREFIX
+from sfda_kit.plugins.information import EXPLAINED, INFORMATION, parse_use
 from sfda_kit.plugins.plugin import DeclarationError
 
 GROUP = "sfda_kit"
@@ -72,6 +74,17 @@ def _check_names(parts: list[Component]) -> None:
                 raise DeclarationError(f"{part.kind} {name!r}: a name has letters, digits, dots, _ and - only")
         if not re.fullmatch(r"[\w.]+:\w+", part.target):
             raise DeclarationError(f"{part.kind} {part.name!r}: its target is {part.target!r}; expected module:Name")
+        _check_uses(part)
+
+
+def _check_uses(part: Component) -> None:
+    known = EXPLAINED if part.owner == CORE else INFORMATION
+    for key in ("uses", "tuned_on"):
+        if isinstance(getattr(part, key), str):
+            raise DeclarationError(f'{part.kind} {part.name!r}: {key} is a text; expected a tuple, such as ("pairs",)')
+    for text in part.uses or ():
+        if parse_use(str(text)).name not in known:
+            raise DeclarationError(f"{part.kind} {part.name!r} uses {text!r}. {did_you_mean(str(text), known)}")
 
 
 def check_distinct(parts: Iterable[Component]) -> None:

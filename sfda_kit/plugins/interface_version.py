@@ -7,7 +7,7 @@ from typing import Any
 
 from sfda_kit.plugins.plugin import DeclarationError
 
-INTERFACE_VERSION = "1.2"
+INTERFACE_VERSION = "1.3"
 """The version ``major.minor`` of the plugin interface. A higher minor only adds; a higher major may break plugins."""
 
 ATTRIBUTE = "SFDA_KIT_INTERFACE"

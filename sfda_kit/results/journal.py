@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfda_kit import processes
 from sfda_kit.config.digest import digest
+from sfda_kit.config.tracks import track_of
 from sfda_kit.errors import PartError, SfdaKitError, UserError
 from sfda_kit.events import Event, Listener, hearing, to_all
 from sfda_kit.files import remove_unfinished_writes, scarcity
@@ -86,6 +87,7 @@ def new_record(
 ) -> Record:
     """Return the record of a run that begins; its status is ``failed`` until the run has ended well."""
     configured = {part: identity[part] for part in ("config", "recipe")}
+    track = track_of(plan.component.name, identity["recipe"], identity["config"], task)
     return Record(
         run_id=folder.run_id,
         status="failed",
@@ -94,6 +96,7 @@ def new_record(
         seed=plan.config.seed,
         task=task,
         **configured,
+        track=None if track is None else list(track),
         config_digest=digest(configured),
         versions=versions(),
         started=now(),

@@ -86,6 +86,8 @@ class Record(_Strict):
 
     ``oracle``: the run was made with target labels and never ranks. ``metrics`` holds the six values of ``summary`` and
     mean-class and calibration figures; ``baselines`` holds the metrics of the source model and of the bridge.
+    ``track``: the names of the information that it used beyond the source model and unlabelled target images, empty
+    for none; None in records of older versions, and where a part does not declare it.
     """
 
     format: int = 1
@@ -107,6 +109,7 @@ class Record(_Strict):
     source: dict[str, Any] = {}
     config: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
+    track: list[str] | None = None
     config_digest: str = ""
     notices: list[str] = []
     versions: dict[str, str] = {}

@@ -10,19 +10,22 @@ class PartKind:
     """What the example of one kind is, and how it is tested and used.
 
     ``summary``: of its declaration; ``suite``: the conformance suite that its test inherits; ``flag``: what uses it in
-    ``sfda-kit run``; ``command``: what uses it otherwise. ``{}`` stands for the part's name. Where a test needs more
-    than the suite, it is ``templates/tests/KIND.py.jinja``.
+    ``sfda-kit run``; ``command``: what uses it otherwise; ``uses``: what it declares to use. ``{}`` stands for the
+    part's name. Where a test needs more than the suite, it is ``templates/tests/KIND.py.jinja``.
     """
 
     summary: str
     suite: str
     flag: str = ""
     command: str = ""
+    uses: str = ""
 
 
 PART_KINDS = {
-    "bridge": PartKind("a correction of each pixel, learned from TI pairs", "BridgeConformance", "--bridge {}"),
-    "aligner": PartKind("gap between the two likeliest classes", "AlignerConformance", "--aligner {}=0.1"),
+    "bridge": PartKind(
+        "a correction of each pixel, learned from TI pairs", "BridgeConformance", "--bridge {}", uses='("pairs",)'
+    ),
+    "aligner": PartKind("gap between the two likeliest classes", "AlignerConformance", "--aligner {}=0.1", uses="()"),
     "labeler": PartKind("the likeliest class, weighted by its probability", "LabelerConformance", "--labeler {}"),
     "method": PartKind("a recipe of weighted terms and pseudo-labels", "RecipeConformance", "--method {}"),
     "dataset": PartKind(

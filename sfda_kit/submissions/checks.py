@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from sfda_kit.config.digest import digest
+from sfda_kit.config.tracks import track_of
 from sfda_kit.errors import UserError
 from sfda_kit.results.record import Record
 from sfda_kit.submissions.findings import shown
@@ -84,6 +85,7 @@ def wrong_facts(facts: Facts) -> Iterator[str]:
         if stated != expected:
             yield f"its {name} is {shown(stated)}, elsewhere in the record it is {shown(expected)}"
     yield from _wrong_weights(facts)
+    yield from _wrong_track(record)
     for role in ("source", "target"):
         asked, used = getattr(config.dataset, role), getattr(task, role)
         if used != asked and not used.startswith(f"{asked}@"):
@@ -102,6 +104,13 @@ def wrong_facts(facts: Facts) -> Iterator[str]:
             yield f"its {where} have held-out scores, and the protocol {task.protocol} holds nothing out"
     if config.dataset.root is not None or any(card.name != str(card) for card in config.source.cards):
         yield "its configuration names a place on a disk: pack the run again"
+
+
+def _wrong_track(record: Record) -> Iterator[str]:
+    """Yield what the parts of the recipe use, as they are declared here, and the stated track leaves out."""
+    found = track_of(record.method, record.recipe, record.config, record.task) or ()
+    if record.track is not None and (missing := [name for name in found if name not in record.track]):
+        yield f"its track leaves out {', '.join(missing)}, which the parts of its recipe use"
 
 
 def _wrong_weights(facts: Facts) -> Iterator[str]:

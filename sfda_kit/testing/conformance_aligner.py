@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -12,12 +13,12 @@ from sfda_kit.interfaces.aligner import Aligner
 from sfda_kit.models.network import Network
 from sfda_kit.plugins.tensors import described
 from sfda_kit.testing.comparisons import assert_fixed, assert_same
-from sfda_kit.testing.declaration import PartConformance
+from sfda_kit.testing.declaration import KnowledgeConformance, PartConformance
 from sfda_kit.testing.networks import small_network, small_source_network
 from sfda_kit.testing.signals import STEPS, small_step_signals
 
 
-class AlignerConformance(PartConformance):
+class AlignerConformance(PartConformance, KnowledgeConformance):
     """A test class inherits from this suite and sets ``name`` (and ``options``), as in ``sfda_kit.testing``."""
 
     kind: ClassVar[str] = "aligner"
@@ -29,6 +30,12 @@ class AlignerConformance(PartConformance):
             network=network, source_network=source_network, reads=aligner.reads, step=STEPS // 2
         )
         return aligner(signals)
+
+    def work_without_pairs(self, folder: Path) -> None:
+        """Compute the loss of a step that has no TI pairs."""
+        del folder
+        aligner, _ = self.ready()
+        aligner(small_step_signals(reads=aligner.reads, step=STEPS // 2, with_pairs=False))
 
     def ready(self) -> tuple[Aligner, nn.Module | None]:
         """Return the term and its own module, where it has one, always with the same initial weights."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -10,12 +11,12 @@ import torch
 from sfda_kit.interfaces.bridge import Bridge
 from sfda_kit.plugins.tensors import described
 from sfda_kit.testing.comparisons import assert_close, assert_fixed, assert_same
-from sfda_kit.testing.declaration import PartConformance
+from sfda_kit.testing.declaration import KnowledgeConformance, PartConformance
 from sfda_kit.testing.networks import SIDE, small_source_network
 from sfda_kit.testing.signals import small_bridge_signals
 
 
-class BridgeConformance(PartConformance):
+class BridgeConformance(PartConformance, KnowledgeConformance):
     """A test class inherits from this suite and sets ``name`` (and ``options``), as in ``sfda_kit.testing``."""
 
     kind: ClassVar[str] = "bridge"
@@ -26,6 +27,13 @@ class BridgeConformance(PartConformance):
             torch.manual_seed(0)
             bridge: Bridge = self.part()
         return bridge
+
+    def work_without_pairs(self, folder: Path) -> None:
+        """Compute each term of the objective on a step that has no TI pairs."""
+        del folder
+        bridge, source = self.bridge(), small_source_network()
+        for term in bridge.objective(source).terms().values() if bridge.trained else ():
+            term(small_bridge_signals(bridge, source_network=source, with_pairs=False))
 
     def test_keeps_shape_and_type(self) -> None:
         """The shape (B, 3, H, W) and the type stay, for odd sizes and channels-last memory too."""

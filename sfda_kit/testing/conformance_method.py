@@ -13,11 +13,11 @@ from sfda_kit.interfaces.method import AdaptationContext, EpochState, Method
 from sfda_kit.plugins.tensors import described
 from sfda_kit.testing.comparisons import assert_same, assert_same_state
 from sfda_kit.testing.contexts import small_context
-from sfda_kit.testing.declaration import PartConformance
+from sfda_kit.testing.declaration import KnowledgeConformance, PartConformance
 from sfda_kit.testing.networks import CLASSES, small_network
 
 
-class MethodConformance(PartConformance):
+class MethodConformance(PartConformance, KnowledgeConformance):
     """A test class inherits from this suite and sets ``name`` (and ``options``), as in ``sfda_kit.testing``."""
 
     kind: ClassVar[str] = "method"
@@ -26,6 +26,10 @@ class MethodConformance(PartConformance):
         """Return all states that a new method yields."""
         method: Method = self.part()
         return list(method.adapt(context))
+
+    def work_without_pairs(self, folder: Path) -> None:
+        """Adapt on a task that has no TI pairs."""
+        self.states(small_context(folder, pairs=None))
 
     def test_yields_a_model_and_answers_for_every_image(self, tmp_path: Path) -> None:
         """The last state is that of the last epoch; each bank has a finite row for every target image."""

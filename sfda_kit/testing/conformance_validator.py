@@ -27,6 +27,12 @@ class ValidatorConformance(PartConformance):
         assert math.isfinite(found), f"the score is {found}; expected a finite number"
         return found
 
+    def test_says_what_it_uses(self) -> None:
+        """A declaration that says what the validator uses names the pairs that it reads."""
+        uses, reads = self.component().uses, self.part().reads
+        told = f'the validator reads pairs, and its declaration has uses={uses!r}; expected uses=("pairs",)'
+        assert uses is None or "pairs" not in reads or "pairs" in uses, told
+
     def test_gives_a_finite_number_and_changes_no_bank(self) -> None:
         """The score is a finite number, and the banks stay as they are, because others read them too."""
         banks = [small_bank(seed) for seed in range(3)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from sfda_kit.errors import UserError
@@ -45,6 +46,30 @@ class DeclarationConformance:
         assert not heavy, (
             f"the module with the hooks of {owner} imports {heavy}; expected that only modules of parts do"
         )
+
+
+class KnowledgeConformance(DeclarationConformance):
+    """The check that a part which is handed TI pairs says whether it uses them."""
+
+    def work_without_pairs(self, folder: Path) -> None:
+        """Do what the part is for on a task without TI pairs."""
+        raise NotImplementedError
+
+    def test_says_what_it_uses(self, tmp_path: Path) -> None:
+        """The declaration says what the part uses, and names pairs where it cannot do without them."""
+        uses = self.component().uses
+        assert uses is not None, (
+            f'the declaration of {self.name!r} does not say what it uses; expected uses=() or uses=("pairs",)'
+        )
+        if "pairs" in uses:
+            return
+        try:
+            self.work_without_pairs(tmp_path)
+        except (UserError, AttributeError, TypeError) as error:  # there are no pairs to read from
+            raise AssertionError(
+                f"on a task without TI pairs it raised {type(error).__name__}: {error}; expected that it works, or "
+                'uses=("pairs",) in the declaration'
+            ) from error
 
 
 class PartConformance(DeclarationConformance):

@@ -49,12 +49,13 @@ def small_pairs(seed: int = 0, images: int = IMAGES) -> PairView:
     )
 
 
-def small_inputs(seed: int = 0, images: int = IMAGES, step: int = 0) -> StepInputs:
+def small_inputs(seed: int = 0, images: int = IMAGES, step: int = 0, with_pairs: bool = True) -> StepInputs:
     """Return the inputs of step ``step`` of 10 over all ``images``."""
     rows = torch.arange(images)
     generator = torch.Generator().manual_seed(seed)
-    target, pairs = small_target(seed, images), small_pairs(seed, images)
-    return StepInputs(target, rows, pairs, rows, "crop-flip", generator, epoch=0, step=step, steps=STEPS)
+    target, pairs = small_target(seed, images), small_pairs(seed, images) if with_pairs else None
+    pair_rows = rows if with_pairs else rows[:0]
+    return StepInputs(target, rows, pairs, pair_rows, "crop-flip", generator, epoch=0, step=step, steps=STEPS)
 
 
 def small_step_signals(
@@ -65,15 +66,17 @@ def small_step_signals(
     reads: tuple[str, ...] = (),
     trained_bridge: str | None = None,
     step: int = 0,
+    with_pairs: bool = True,
 ) -> StepSignals:
     """Return the signals of one adaptation step, with random pseudo-labels of weight 1 and, if read, a random memory.
 
     ``trained_bridge``: role of the bridge among ``bridges`` that learns in the step; ``step``: its number, of 10.
+    Without ``with_pairs`` the task has no TI pairs.
     """
     labels = torch.randint(0, CLASSES, (IMAGES,), generator=torch.Generator().manual_seed(seed))
     network = network or small_network()
     return StepSignals(
-        small_inputs(seed, step=step),
+        small_inputs(seed, step=step, with_pairs=with_pairs),
         network,
         source_network or small_source_network(),
         bridges or {"input": Copy()},
@@ -97,9 +100,11 @@ def small_memory(network: Network, seed: int = 0, images: int = IMAGES) -> Targe
     return memory
 
 
-def small_bridge_signals(bridge: nn.Module, seed: int = 0, source_network: Network | None = None) -> BridgeSignals:
-    """Return the signals of one step that trains ``bridge``."""
-    return BridgeSignals(small_inputs(seed), bridge, source_network or small_source_network())
+def small_bridge_signals(
+    bridge: nn.Module, seed: int = 0, source_network: Network | None = None, with_pairs: bool = True
+) -> BridgeSignals:
+    """Return the signals of one step that trains ``bridge``; without ``with_pairs`` the task has no TI pairs."""
+    return BridgeSignals(small_inputs(seed, with_pairs=with_pairs), bridge, source_network or small_source_network())
 
 
 def small_bank(seed: int = 0, images: int = 40, features: int = 6, classes: int = CLASSES) -> FeatureBank:

@@ -46,8 +46,8 @@ METHOD = sfda_kit.Recipe(summary="one term", aligners={"good": 0.5}, labeler="ce
 
 @sfda_kit.hookimpl
 def sfda_kit_register_aligner():
-    return [sfda_kit.Component("good", "terms_plugin:Good", "a good term", paper="arXiv 1"),
-            sfda_kit.Component("per-image", "terms_plugin:PerImage", "a term that is no scalar")]
+    return [sfda_kit.Component("good", "terms_plugin:Good", "a good term", paper="arXiv 1", uses=()),
+            sfda_kit.Component("per-image", "terms_plugin:PerImage", "a term that is no scalar", uses=())]
 
 @sfda_kit.hookimpl
 def sfda_kit_register_method():
@@ -71,7 +71,7 @@ def test_a_distribution_is_checked_part_by_part_and_fails_with_a_sentence(terms:
     result = sfda_kit("plugins", "check", "terms-plugin", "--kind", "aligner")
     assert result.exit_code == 1
     said = "FAIL  returns a finite scalar: the loss is torch.float32 (12,); expected a 0-d tensor"
-    assert said in result.stdout and "of 9 checks failed" in result.stdout
+    assert said in result.stdout and "of 10 checks failed" in result.stdout
     assert "FAIL" not in result.stdout.partition("aligner per-image")[0]
 
 

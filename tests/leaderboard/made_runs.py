@@ -119,6 +119,7 @@ def made_record(
             "recipe": {},
         },
         "recipe": {"input_bridge": {"name": "copy"}, "phases": []},
+        "track": [],
         "versions": {"sfda-kit": "0.1.0", "torch": "2.15.0", "numpy": "2.0"},
         "started": "2026-01-01T00:00:00+00:00",
         "finished": "2026-01-01T00:01:00+00:00",

@@ -257,8 +257,8 @@ def test_several_tables_are_compared_over_tasks(tmp_path: Path):
             for seed in range(2):
                 share = 0.9 - 0.25 * place
                 write_run(tmp_path, method, seed, right(share, number), task={"target": f"depth@{number}"})
-    overall = board(tmp_path).overall
-    assert overall is not None and len(overall.blocks) == 6
+    (overall,) = board(tmp_path).overall
+    assert len(overall.blocks) == 6
     assert [(found.label, found.rank_text) for found in overall.rows] == [("a", "1"), ("b", "2"), ("c", "3")]
     assert overall.rank_tests is not None and overall.rank_tests.mean_ranks == {"a": 1.0, "b": 2.0, "c": 3.0}
 
@@ -267,15 +267,15 @@ def test_too_few_tables_for_rank_tests_are_told(tmp_path: Path):
     for target in ("depth@x", "depth@y"):
         for method in ("a", "b"):
             write_run(tmp_path, method, task={"target": target})
-    overall = board(tmp_path).overall
-    assert overall is not None and overall.rank_tests is None
+    (overall,) = board(tmp_path).overall
+    assert overall.rank_tests is None
     assert "here 2 variants share 2 tables" in overall.note
 
 
 def test_nothing_in_common_is_told(tmp_path: Path):
     write_run(tmp_path, "a")
     found = board(tmp_path)
-    assert found.overall is None and found.overall_note.startswith("No two tables share two ranked variants")
+    assert found.overall == () and found.overall_note.startswith("No two tables share two ranked variants")
 
 
 def test_numbers_that_are_none_are_left_out(tmp_path: Path):

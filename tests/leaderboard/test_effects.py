@@ -12,7 +12,7 @@ from sfda_kit.leaderboard.effects import Effect, draw_cells, main_effects, match
 from sfda_kit.leaderboard.scores import PredictionReader, Scored
 from sfda_kit.leaderboard.statistics import RESAMPLES
 
-from .made_runs import GROUPS, IMAGES, right, write_run
+from .made_runs import CLASSES, GROUPS, IMAGES, right, write_run
 
 FACTORS = {"A": ("a0", "a1"), "B": ("b0", "b1")}
 GRID = [{"A": a, "B": b} for a in FACTORS["A"] for b in FACTORS["B"]]
@@ -24,7 +24,7 @@ def first(count: int) -> np.ndarray:
 
 def scored(root: Path, correct: np.ndarray, seed: int = 0, **changes: object) -> Scored:
     folder = write_run(root, seed=seed, correct=correct, **changes)  # type: ignore[arg-type]
-    found = PredictionReader("heldout", by_class=False).read(folder)
+    found = PredictionReader("heldout_accuracy").read(folder, CLASSES)
     assert found is not None
     return found
 

@@ -109,7 +109,7 @@ def test_the_terminal_shows_names_as_they_are_within_its_width(hostile: Board, w
 
 def test_the_narrow_terminal_keeps_what_matters(hostile: Board):
     head = next(line for line in printed(hostile, 80).splitlines() if line.startswith("rank"))
-    assert head.split()[:4] == ["rank", "method", "held", "out"] and "MiB" not in head
+    assert head.split()[:5] == ["rank", "method", "track", "held", "out"] and "MiB" not in head
 
 
 def test_csv_has_a_line_a_row_and_no_formula(hostile: Board):
@@ -141,7 +141,7 @@ def test_rows_without_a_result_show_how_they_ended(tmp_path: Path):
     write_run(tmp_path)
     write_run(tmp_path, "slow", status="timed_out", error="more than 60 s", predictions=False)
     text = printed(board(tmp_path), 80)
-    assert re.search(r"slow \[fs?\]\s+timed out", text) and "slow, seed 0, timed out: more than 60 s" in text
+    assert re.search(r"slow \[fs?\]\s+none\s+timed out", text) and "slow, seed 0, timed out: more than 60 s" in text
 
 
 def test_plain_text_is_one_short_line():

@@ -150,12 +150,12 @@ def test_each_table_shows_the_ranks_of_the_board_with_their_ties(runs: Path, sit
     assert ranks == {"1", "2=", ""}
     for table in board(runs).tables:
         shown = {
-            squeezed(cells[0]).split()[0]: squeezed(cells[1])
+            squeezed(cells[0]).split()[0]: (squeezed(cells[1]), squeezed(cells[2]))
             for cells in Page(site / f"tasks/{table.id}.html").rows
             if len(cells) > 9
         }
         for row in table.rows:
-            assert shown[row.label] == (row.rank_text or "–")
+            assert shown[row.label] == (row.track_text, row.rank_text or "–")
 
 
 def test_each_row_says_what_its_backbone_began_with(site: Path, tmp_path: Path):

@@ -345,6 +345,13 @@ def test_a_digest_that_is_made_up(files: Files, check: Check):
     assert code == 1 and "its config_digest is not that of its configuration and recipe" in output
 
 
+def test_a_track_that_leaves_out_what_was_used(files: Files, check: Check):
+    assert files.read("record.json")["track"] is not None
+    files.edit(lambda found: found.update(track=[]), method="oracle")
+    code, output = check(signed(files))
+    assert code == 1 and "its track leaves out target-labels, which the parts of its recipe use" in output
+
+
 def test_an_oracle_without_its_mark(files: Files, check: Check):
     files.edit(lambda found: found.update(oracle=False), method="oracle")
     code, output = check(signed(files))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sfda_kit.leaderboard.board import METRICS, Board, BoardRow, Overall, TaskTable
+from sfda_kit.leaderboard.board import ACCURACIES, METRIC_NAMES, Board, BoardRow, Overall, TaskTable, spell_track
 from sfda_kit.leaderboard.render.words import (
-    ACCURACIES,
     explanation,
     interval,
     letters,
@@ -39,8 +38,8 @@ def latex(board: Board) -> str:
     lines = ["% \\usepackage{booktabs}"]
     for table in board.tables:
         lines += ["", *_task_table(board, table)]
-    if board.overall is not None:
-        lines += ["", *_overall(board, board.overall)]
+    for found in board.overall:
+        lines += ["", *_overall(board, found)]
     return "\n".join([*lines, ""])
 
 
@@ -87,17 +86,11 @@ def _task_table(board: Board, table: TaskTable) -> list[str]:
         scores = [score(row, table.metric), *(spread(row.metrics.get(name)) for name in order[1:])]
         number = [str(row.configurations or "")] if several else []
         cells = [escaped(cell) for cell in (*scores, interval(row.versus_best), str(len(row.seeds)), *number)]
-        if row is table.best:
+        if table.leads(row):
             cells[0] = rf"\textbf{{{cells[0]}}}"
-        rows.append([row.rank_text, _label(row), *cells])
-    heads = [
-        "",
-        "method",
-        *(METRICS[name] for name in order),
-        "minus best",
-        "seeds",
-        *(["configurations"] if several else []),
-    ]
+        rows.append([row.rank_text, _label(row), escaped(row.track_text), *cells])
+    counted = ["configurations"] if several else []
+    heads = ["", "method", "track", *(METRIC_NAMES[name] for name in order), "minus best", "seeds", *counted]
     caption = f"{escaped(title(table))}. {_sentences(explanation(board))}"
     return _environment(heads, rows, caption, table.id, notes(table))
 
@@ -120,5 +113,7 @@ def _overall(board: Board, found: Overall) -> list[str]:
         for row in found.rows
     ]
     heads = ["", "method", "mean", "minus best", *(["mean rank"] if ranks else [])]
-    caption = f"Over {len(found.blocks)} tasks and networks, {METRICS[board.metric]}."
-    return _environment(heads, rows, caption, "overall", overall_notes(board))
+    track = f", track {escaped(spell_track(found.track))}" if len(board.overall) > 1 else ""
+    caption = f"Over {len(found.blocks)} tasks and networks{track}, {METRIC_NAMES[board.metric]}."
+    label = "-".join(["overall", *found.track]) if len(board.overall) > 1 else "overall"
+    return _environment(heads, rows, caption, label, overall_notes(board, found))

@@ -12,8 +12,10 @@ from sfda_kit.leaderboard.render.words import (
     filled,
     interval,
     letters,
+    no_overall,
     notes,
     overall_notes,
+    overall_title,
     plain,
     title,
 )
@@ -26,9 +28,16 @@ def markdown(board: Board) -> str:
     lines = ["# Leaderboard", ""]
     for table in board.tables:
         lines += [f"## {escaped(title(table))}", "", *_task_table(table), "", *_list(notes(table)), ""]
-    if board.overall is not None:
-        lines += [f"## Over {len(board.overall.blocks)} tables", "", *_overall(board.overall), ""]
-    lines += _list([*map(plain, board.notices), *overall_notes(board), *explanation(board)])
+    for found in board.overall:
+        lines += [
+            f"## {overall_title(board, found)}",
+            "",
+            *_overall(found),
+            "",
+            *_list(overall_notes(board, found)),
+            "",
+        ]
+    lines += _list([*map(plain, board.notices), *no_overall(board), *explanation(board)])
     return "\n".join([*lines, ""])
 
 
@@ -42,8 +51,8 @@ def _list(sentences: Iterable[str]) -> list[str]:
 
 
 def _lines(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a pipe table; the first two columns are left-aligned."""
-    rule = [" --- ", " --- ", *(" ---: " for _ in heads[2:])]
+    """Return the lines of a pipe table; rank, method and track are left-aligned."""
+    rule = [" --- " if head in ("rank", "method", "track") else " ---: " for head in heads]
     return [
         f"| {' | '.join(heads)} |",
         f"|{'|'.join(rule)}|",

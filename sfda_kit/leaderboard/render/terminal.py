@@ -16,8 +16,10 @@ from sfda_kit.leaderboard.render.words import (
     filled,
     interval,
     letters,
+    no_overall,
     notes,
     overall_notes,
+    overall_title,
     plain,
     title,
 )
@@ -33,10 +35,12 @@ def show_board(console: Console, board: Board) -> None:
         console.print(_rows(table, console.width))
         _say(console, list(notes(table)))
         console.print()
-    if board.overall is not None:
-        console.print(Text(f"Over {len(board.overall.blocks)} tables", style="bold"))
-        console.print(_overall(board.overall))
-    _say(console, [*map(plain, board.notices), *overall_notes(board), *explanation(board)])
+    for found in board.overall:
+        console.print(Text(overall_title(board, found), style="bold"))
+        console.print(_overall(found))
+        _say(console, overall_notes(board, found))
+        console.print()
+    _say(console, [*map(plain, board.notices), *no_overall(board), *explanation(board)])
 
 
 def _say(console: Console, sentences: Sequence[str]) -> None:
@@ -85,7 +89,7 @@ def _style(row: BoardRow, table: TaskTable) -> str:
         return "italic"
     if row.rank is None:
         return "dim"
-    return "bold" if row is table.best else ""
+    return "bold" if table.leads(row) else ""
 
 
 def _overall(found: Overall) -> Table:

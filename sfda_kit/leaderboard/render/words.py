@@ -7,15 +7,27 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from sfda_kit.leaderboard.board import MARKS, METRICS, Board, BoardRow, Comparison, Mark, Spread, TaskTable
+from sfda_kit.leaderboard.board import (
+    ACCURACIES,
+    MARKS,
+    METRIC_NAMES,
+    Board,
+    BoardRow,
+    Comparison,
+    Mark,
+    Overall,
+    Spread,
+    TaskTable,
+    spell_track,
+)
 from sfda_kit.leaderboard.label_worth import EXPLAINED
+from sfda_kit.leaderboard.shuffled import VERSUS, against
+from sfda_kit.leaderboard.tracks import explained
 
 LONGEST = 160
 
 MOST_NAMED = 6
 """The largest number of tables that a sentence lists by name."""
-
-ACCURACIES = tuple(METRICS)[:4]
 
 
 class TableColumn(NamedTuple):
@@ -69,17 +81,18 @@ def score(row: BoardRow, metric: str) -> str:
 def columns(metric: str) -> list[TableColumn]:
     """Return all columns after rank and label, the most important ones first."""
     others = [name for name in ACCURACIES if name != metric]
+    area = f"{metric.partition('_')[0]}_auroc"
     return [
-        TableColumn(METRICS[metric], lambda row: score(row, metric)),
+        TableColumn("track", lambda row: row.track_text),
+        TableColumn(METRIC_NAMES[metric], lambda row: score(row, metric)),
         TableColumn("minus best", lambda row: interval(row.versus_best)),
         TableColumn("folds", lambda row: str(len(row.folds)) if row.folds else ""),
         TableColumn("seeds", lambda row: str(len(row.seeds))),
         TableColumn("configurations", lambda row: str(row.configurations or "")),
-        *(TableColumn(METRICS[name], partial(_spread_of, name)) for name in others),
-        TableColumn("AUROC", partial(_spread_of, f"{metric.partition('_')[0]}_auroc")),
+        *(TableColumn(METRIC_NAMES[name], partial(_spread_of, name)) for name in others),
+        *([TableColumn("AUROC", partial(_spread_of, area))] if area != metric else []),
         TableColumn("minus source", lambda row: interval(row.versus_source)),
-        TableColumn("minus shuffled pairs", partial(_minus_control, "shuffled pairs")),
-        TableColumn("minus shuffled within class", partial(_minus_control, "shuffled pairs within class")),
+        *(TableColumn(head, partial(_minus_control, head)) for head in VERSUS),
         TableColumn("gap closed", lambda row: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %"),
         TableColumn("labels a class", lambda row: row.worth_labels),
         TableColumn("calibration error", partial(_spread_of, f"{metric.partition('_')[0]}_calibration_error")),
@@ -90,8 +103,8 @@ def columns(metric: str) -> list[TableColumn]:
     ]
 
 
-def _minus_control(words: str, row: BoardRow) -> str:
-    return "".join(interval(one) for one in row.versus_shuffled if one.second.endswith(f", {words}"))
+def _minus_control(head: str, row: BoardRow) -> str:
+    return interval(against(row, head))
 
 
 def _spread_of(name: str, row: BoardRow) -> str:
@@ -109,6 +122,7 @@ def filled(table: TaskTable) -> list[TableColumn]:
 
 def notes(table: TaskTable) -> Iterator[str]:
     """Yield the sentences under a table: its marks, failures, notices and provenance."""
+    yield from (f"Caveat: {plain(said)}" for said in table.task.caveats)
     yield from row_notes(table.rows)
     yield from map(plain, table.notices)
     if any(row.worth_labels for row in table.rows):
@@ -164,6 +178,7 @@ def explanation(board: Board) -> list[str]:
     said = _over_seeds(board) if len(with_folds) < len(board.tables) or not board.tables else []
     if with_folds:
         said += _over_folds(board, alone=not said)
+    said.append(explained(row for table in board.tables for row in table.rows))
     if any(table.task.options.get("protocol") == "paper" for table in board.tables):
         said.append(
             "Tables with protocol=paper are transductive: the target images are the other halves of the source "
@@ -175,11 +190,11 @@ def explanation(board: Board) -> list[str]:
 
 def _over_folds(board: Board, alone: bool) -> list[str]:
     """Return the sentences on tables with folds; ``alone``: the board has no other tables."""
-    ranked = f"ranked by {METRICS[board.metric]}"
+    ranked = f"ranked by {METRIC_NAMES[board.metric]}"
     costs = " Costs are medians of one run; its time includes training what was not in the cache." if alone else ""
     return [
         f"{'Percent' if alone else 'Tables with folds'}: mean ± sample standard deviation over all runs; {ranked}. "
-        "Rank: 1 + number of rows significantly better (corrected for the comparisons of a table, Holm 1979).",
+        "Rank: 1 + number of rows of the track significantly better (corrected for its comparisons, Holm 1979).",
         "Intervals over folds: 95 %, paired by fold, corrected for the overlap of the folds' training groups (Nadeau "
         f"and Bengio 2003), and not for the number of comparisons.{costs}",
     ]
@@ -187,20 +202,28 @@ def _over_folds(board: Board, alone: bool) -> list[str]:
 
 def _over_seeds(board: Board) -> list[str]:
     return [
-        f"Percent, mean ± sample standard deviation over seeds; ranked by {METRICS[board.metric]}. "
-        "Rank: 1 + number of rows significantly better (false discovery rate of 5 % over the comparisons of a "
-        "table); = marks a tie.",
+        f"Percent, mean ± sample standard deviation over seeds; ranked by {METRIC_NAMES[board.metric]}. "
+        "Rank: 1 + number of rows of the track significantly better (false discovery rate of 5 % over the comparisons "
+        "of a track); = marks a tie.",
         "Intervals: 95 %, paired by seed and image, for other seeds and other groups of images; not corrected for "
         "the number of comparisons. Costs are medians of one run; its time includes training what was not in the "
         "cache (source model, bridge).",
     ]
 
 
-def overall_notes(board: Board) -> list[str]:
-    """Return the sentences about several tables."""
-    if board.overall is None:
-        return [board.overall_note] if len(board.tables) > 1 else []
-    found = board.overall
+def overall_title(board: Board, found: Overall) -> str:
+    """Return the title of a comparison over tables; it names the track where there are several."""
+    track = f", track {spell_track(found.track)}" if len(board.overall) > 1 else ""
+    return f"Over {len(found.blocks)} tables{track}"
+
+
+def no_overall(board: Board) -> list[str]:
+    """Return a sentence that says why nothing is said over several tables."""
+    return [board.overall_note] if len(board.tables) > 1 and not board.overall else []
+
+
+def overall_notes(board: Board, found: Overall) -> list[str]:
+    """Return the sentences under a comparison over several tables."""
     covered = [table for table in board.tables if table.id in found.blocks]
     shown = "; ".join(title(table) for table in covered[:MOST_NAMED])
     more = f"; and {len(covered) - MOST_NAMED} more" if len(covered) > MOST_NAMED else ""

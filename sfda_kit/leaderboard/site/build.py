@@ -17,6 +17,7 @@ from sfda_kit.leaderboard.site.methods import MethodPage, method_pages
 from sfda_kit.leaderboard.site.names import page_name
 from sfda_kit.leaderboard.site.pages import Pages
 from sfda_kit.leaderboard.site.shares import divide, find_places, without_collections, write_shares
+from sfda_kit.leaderboard.tracks import explained
 
 if TYPE_CHECKING:
     from sfda_kit.leaderboard.board import Board, BoardRow
@@ -93,12 +94,13 @@ def _copy_assets(folder: Path) -> None:
 def _write_board(pages: Pages, board: Board, drawn: Mapping[str, Sequence[Plot]]) -> None:
     from sfda_kit.leaderboard.site import plots
 
-    diagram = plots.critical_difference(board.overall) if board.overall else None
+    overall = [(part, plots.critical_difference(part)) for part in board.overall]
     full = len(board.tables) <= FULL_TABLES
     listed = board.tables if len(board.tables) <= LISTED_TABLES else ()
     wide = len(board.tables) <= WIDE_HEAT
-    shown = {"plots": drawn if full else {}, "diagram": diagram, "heat": _heat(board), "wide": wide}
-    pages.write("index.html", "index.html", listed=listed, **shown)
+    shown = {"plots": drawn if full else {}, "overall": overall, "heat": _heat(board), "wide": wide}
+    tracks = explained(row for table in board.tables for row in table.rows)
+    pages.write("index.html", "index.html", listed=listed, tracks=tracks, **shown)
 
 
 def _heat(board: Board) -> list[HeatRow]:

@@ -11,10 +11,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from sfda_kit.leaderboard.board import spell_track
+from sfda_kit.leaderboard.shuffled import VERSUS, against
 from sfda_kit.leaderboard.site.names import printable
 from sfda_kit.leaderboard.site.recipe import recipe_lines
 from sfda_kit.leaderboard.site.shade import bounds, interval, is_percent, scale, spreads, tenth
 from sfda_kit.leaderboard.site.wording import FILTERS
+
+OF_ROWS = {
+    "against": against,
+    "controls": lambda rows: [head for head in VERSUS if any(against(row, head) for row in rows)],
+    "track": spell_track,
+}
+"""Filters of rows and of what they hold."""
 
 DRAWN = {
     "bounds": bounds,
@@ -67,7 +76,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update({**FILTERS, **DRAWN, "points": points, "recipe": recipe_lines, "svg": _svg})
+    made.filters.update({**FILTERS, **OF_ROWS, **DRAWN, "points": points, "recipe": recipe_lines, "svg": _svg})
     return made
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sfda_kit.leaderboard.board import METRICS
+from sfda_kit.leaderboard.board import METRIC_NAMES, spell_track
 from sfda_kit.leaderboard.site.names import label
 from sfda_kit.leaderboard.site.run_page import curve, history_of
 from sfda_kit.leaderboard.site.svg import DASHES, FAINT, MARKERS, PAPER, SERIES, TEXT, drawing, markup
@@ -57,13 +57,13 @@ def pareto(table: TaskTable) -> Plot | None:
     if not points:
         return None
     front = _front([point for point in points if point[2].rank is not None])
-    title = f"Accuracy and cost: {METRICS[table.metric]} against wall time"
+    title = f"Accuracy and cost: {METRIC_NAMES[table.metric]} against wall time"
     with drawing():
         figure, axis = _blank()
         axis.plot([p[0] for p in front], [p[1] for p in front], color=SERIES[0], linewidth=1.2, drawstyle="steps-post")
         for wall, score, row in points:
             _point(axis, wall, score, row)
-        axis.set(xlabel="median wall time of a run", ylabel=f"{METRICS[table.metric]} (%)", xscale="log")
+        axis.set(xlabel="median wall time of a run", ylabel=f"{METRIC_NAMES[table.metric]} (%)", xscale="log")
         _time_axis(axis, [p[0] for p in points])
         axis.margins(x=0.12, y=0.1)
         axis.autoscale_view()
@@ -76,10 +76,12 @@ def pareto(table: TaskTable) -> Plot | None:
         for wall, score, row in sorted(points, key=lambda p: -p[1])
     ]
     note = (
-        "The line joins the rows that no other ranked row beats on both. Hollow points do not rank. The time of a run "
-        "includes training what was not in the cache (source model, bridge)."
+        "The line joins the rows that no other ranked row of any track beats on both. Hollow points do not rank. The "
+        "time of a run includes training what was not in the cache (source model, bridge)."
     )
-    return Plot(svg, title, note, ("method", f"{METRICS[table.metric]} (%)", "wall time", "on the front"), tuple(rows))
+    return Plot(
+        svg, title, note, ("method", f"{METRIC_NAMES[table.metric]} (%)", "wall time", "on the front"), tuple(rows)
+    )
 
 
 def _blank(right: float = 0.96) -> tuple[Figure, Any]:
@@ -197,10 +199,13 @@ def _with_settings(row: BoardRow) -> str:
 def learning_curves(table: TaskTable, runs: Mapping[str, StoredRun]) -> Plot | None:
     """Plot the metric by epoch as a mean over the counted seeds; return None where no row has a history with labels."""
     shown = [row for row in table.rows if not row.never_ranks]  # Bounds have labels and other epochs.
+    shown.sort(
+        key=lambda row: (row.rank is None, -row.metrics[table.metric].mean if table.metric in row.metrics else 0)
+    )
     lines = [(row, values) for row in shown if len(values := mean_curve(row, table.metric, runs)) > 1]
     if not lines:
         return None
-    title = f"Learning curves: {METRICS[table.metric]} by epoch"
+    title = f"Learning curves: {METRIC_NAMES[table.metric]} by epoch"
     known = (row.metrics.get(table.metric) for row in shown if row.kind == "source-only")
     source = next((value.mean for value in known if value), None)
     names = short_names([row for row, _ in lines])
@@ -211,7 +216,7 @@ def learning_curves(table: TaskTable, runs: Mapping[str, StoredRun]) -> Plot | N
             axis.plot(range(1, len(values) + 1), values, linestyle=DASHES[place % len(DASHES)], **style)
         if source is not None:
             axis.axhline(source, color=SERIES[7], linewidth=1, zorder=1)
-        axis.set(xlabel="epoch of adaptation", ylabel=f"{METRICS[table.metric]} (%)")
+        axis.set(xlabel="epoch of adaptation", ylabel=f"{METRIC_NAMES[table.metric]} (%)")
         axis.xaxis.set_major_locator(MaxNLocator(TICK_COUNT, integer=True))
         _name_lines(axis, [names[row.label] for row, _ in lines], [values for _, values in lines])
         svg = markup(figure, f"curves-{table.id}", title)
@@ -268,7 +273,7 @@ def critical_difference(overall: Overall) -> Plot | None:
     p_values = pd.DataFrame(1.0, index=list(ranks.index), columns=list(ranks.index))
     for (first, second), value in tests.nemenyi.items():
         p_values.loc[keys[first], keys[second]] = p_values.loc[keys[second], keys[first]] = value
-    title = f"Critical difference diagram over {tests.blocks} tasks"
+    title = f"Critical difference diagram over {tests.blocks} tasks, track {spell_track(overall.track)}"
     with drawing():
         figure = Figure(figsize=(7.5, 1.2 + 0.24 * len(names)), layout="constrained")
         axis = figure.subplots()
@@ -282,7 +287,7 @@ def critical_difference(overall: Overall) -> Plot | None:
         )
         for text in axis.texts:
             text.set_text(re.sub(r"#(\d+)", lambda key: label(names[int(key[1])]), text.get_text()))
-        svg = markup(figure, "critical-difference", title)
+        svg = markup(figure, "-".join(["critical-difference", *overall.track]), title)
     note = (
         f"Mean rank over tasks, 1 is best. A bar joins methods that Nemenyi's test does not tell apart at 0.05; "
         f"critical difference {tests.critical_difference:.2f}, Friedman p {tests.p_value:.3g}."

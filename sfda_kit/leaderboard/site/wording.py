@@ -97,6 +97,16 @@ def arrow(text: str) -> str:
     return text.replace(" -> ", " \N{RIGHTWARDS ARROW} ")
 
 
+def measure(text: str) -> str:
+    """Return the name of a metric as part of a sentence: ``accuracy (held out)``, ``AUROC, held out``."""
+    return text if text.startswith("AUROC") else f"accuracy ({text})"
+
+
+def capital(text: str) -> str:
+    """Return ``text`` with its first letter as a capital; the others stay."""
+    return text[:1].upper() + text[1:]
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "signed": signed,
@@ -108,4 +118,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "without_folders": without_folders,
     "plain": plain,
     "arrow": arrow,
+    "measure": measure,
+    "capital": capital,
 }

@@ -22,11 +22,20 @@ class Broken:
         return f"{self.suite.__name__}-{self.check}"
 
 
-def broken(base: type[Any], part: Any, check: str, says: str, plugin: str = "", /, **members: Any) -> Broken:
-    """A suite over the class ``part``. ``members`` replace others of the suite."""
+def broken(
+    base: type[Any],
+    part: Any,
+    check: str,
+    says: str,
+    plugin: str = "",
+    /,
+    uses: tuple[str, ...] | None = (),
+    **members: Any,
+) -> Broken:
+    """A suite over the class ``part``, which declares ``uses``. ``members`` replace others of the suite."""
     target = f"{part.__module__}:{part.__name__}"
     declared = Component(
-        "broken", target, "a broken part", kind=getattr(base, "kind", "aligner"), owner="broken_plugin"
+        "broken", target, "a broken part", kind=getattr(base, "kind", "aligner"), owner="broken_plugin", uses=uses
     )
     given: dict[str, Any] = {
         "name": "broken",

@@ -19,6 +19,7 @@ from sfda_kit import (
     UserError,
     fill_bank,
 )
+from sfda_kit.builtin.validators import PairAgreement
 from sfda_kit.interfaces.validator import Validator
 from sfda_kit.testing import MethodConformance, RecipeConformance, ValidatorConformance
 
@@ -130,6 +131,7 @@ VALIDATORS = [
     ),
     broken(ValidatorConformance, LooksAtTheFirst, "order_of_images_does_not_matter", "in another order; expected"),
     broken(ValidatorConformance, DividesBySpread, "collapsed_network", "the score is (inf|nan); expected a finite"),
+    broken(ValidatorConformance, PairAgreement, "says_what_it_uses", r'reads pairs, .* expected uses=\("pairs",\)'),
     broken(ValidatorConformance, DividesBySpread, "single_image", "the score is nan; expected a finite"),
 ]
 BROKEN = [*METHODS, *RECIPES, *VALIDATORS]

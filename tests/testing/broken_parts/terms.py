@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sfda_kit import Aligner, Bridge, BridgeObjective, Encoding, PseudoLabeler, PseudoLabels, UserError
 from sfda_kit.adaptation.feature_bank import FeatureBank
+from sfda_kit.builtin.aligners import TiFeatures
 from sfda_kit.testing import AlignerConformance, BridgeConformance, EncodingConformance, LabelerConformance
 
 from .broken import broken
@@ -146,6 +147,8 @@ ALIGNERS = [
     broken(AlignerConformance, Random, "same_step_gives_the_same_loss", "the loss differs by up to .* again"),
     broken(AlignerConformance, IdleModule, "trains_its_own_module", "no gradient reaches weight of the own module"),
     broken(AlignerConformance, WantsNoBatchNorm, "accepts_a_network_with_batch_norm", "the network has batch norm"),
+    broken(AlignerConformance, PerImage, "says_what_it_uses", "does not say what it uses; expected uses=", uses=None),
+    broken(AlignerConformance, TiFeatures, "says_what_it_uses", r'without TI pairs it raised .* uses=\("pairs",\)'),
 ]
 BRIDGES = [
     broken(BridgeConformance, Halves, "keeps_shape_and_type", r"forward returned .*\(2, 3, 8, 8\); expected"),

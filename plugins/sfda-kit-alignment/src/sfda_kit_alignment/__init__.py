@@ -11,7 +11,7 @@ from sfda_kit import Component, Deviation, hookimpl
 
 __getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)  # dir() must go on to name the hooks
 
-SFDA_KIT_INTERFACE = "1.1"
+SFDA_KIT_INTERFACE = "1.3"
 DISTILLATION = "https://arxiv.org/abs/1503.02531"
 MMD = "https://jmlr.org/papers/v13/gretton12a.html"
 CORAL = "https://arxiv.org/abs/1607.01719"
@@ -137,6 +137,8 @@ def sfda_kit_register_method() -> list[Component]:
             "sfda_kit_alignment.pair_map:PairMap",
             "a linear map of features, fitted on TI pairs in closed form",
             deviations=PAIR_MAP,
+            uses=("pairs",),
+            tuned_on=("nyu11", "nyu11-ti21"),  # the threshold by which it keeps its map
         ),
         Component(
             "pairs-distillation",
@@ -150,6 +152,7 @@ def sfda_kit_register_method() -> list[Component]:
             "sfda_kit_alignment.matched_moments:Standardise",
             "mean and deviation of the features from the target to the source",
             deviations=STANDARDISE,
+            uses=("pairs if model.bottleneck=0",),
         ),
         Component(
             "coral",
@@ -157,6 +160,7 @@ def sfda_kit_register_method() -> list[Component]:
             "covariance of the features from the target to the source",
             FEATURE_CORAL,
             deviations=FEATURE_CORAL_DEVIATIONS,
+            uses=("pairs",),
         ),
     ]
 
@@ -171,6 +175,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             "predictions agree",
             DISTILLATION,
             functions=("distillation_loss",),
+            uses=("pairs",),
         ),
         Component(
             "ti-mmd",
@@ -179,6 +184,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             MMD,
             deviations=(KERNEL,),
             functions=("mmd_loss",),
+            uses=("pairs",),
         ),
         Component(
             "ti-coral",
@@ -187,6 +193,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             CORAL,
             deviations=(LAYER,),
             functions=("coral_loss",),
+            uses=("pairs",),
         ),
         Component(
             "ti-adversarial",
@@ -195,5 +202,6 @@ def sfda_kit_register_aligner() -> list[Component]:
             DANN,
             deviations=ADVERSARIAL,
             functions=("reversal_strength", "domain_adversarial_loss"),
+            uses=("pairs",),
         ),
     ]

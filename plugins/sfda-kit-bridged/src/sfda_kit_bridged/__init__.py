@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sfda_kit import Component, hookimpl
 
-SFDA_KIT_INTERFACE = "1.0"
+SFDA_KIT_INTERFACE = "1.3"
 
 
 @hookimpl
@@ -16,5 +16,6 @@ def sfda_kit_register_method() -> list[Component]:
             "a bridge, TI pairs first, then target images",
             alias="recommended",
             settings={"adapt": {"augmentation": "strong"}},
+            tuned_on=("rooms", "nyu11", "nyu11-ti21"),
         )
     ]

@@ -12,7 +12,7 @@ from sfda_kit_neighbors import deviations
 
 __getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)  # dir() must go on to name the hooks
 
-SFDA_KIT_INTERFACE = "1.1"
+SFDA_KIT_INTERFACE = "1.3"
 NRC = "https://arxiv.org/abs/2110.04202"
 AAD = "https://arxiv.org/abs/2205.04183"
 COWA_JMDS = "https://arxiv.org/abs/2206.06640"
@@ -31,6 +31,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             NRC,
             deviations=deviations.RECIPROCAL_NEIGHBORS,
             functions=("neighbour_search", "nrc_loss"),
+            uses=(),
         ),
         Component(
             "diversity",
@@ -39,6 +40,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             NRC,
             deviations=deviations.DIVERSITY,
             functions=("diversity_loss",),
+            uses=(),
         ),
         Component(
             "attraction",
@@ -47,6 +49,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             AAD,
             deviations=deviations.ATTRACTION,
             functions=("neighbour_search", "attraction_loss"),
+            uses=(),
         ),
         Component(
             "dispersion",
@@ -54,6 +57,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             "predictions differ within a batch",
             AAD,
             functions=("dispersion_loss",),
+            uses=(),
         ),
         Component(
             "weighted-mixup",
@@ -62,6 +66,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             COWA_JMDS,
             deviations=deviations.WEIGHTED_MIXUP,
             functions=("draw_mixup", "mixup", "weighted_mixup_loss"),
+            uses=(),
         ),
     ]
 
@@ -84,6 +89,7 @@ def sfda_kit_register_method() -> list[Component]:
             settings=PUBLISHED_CLASSIFIER_RATE,
             presets=f"{module}:presets/nrc",
             deviations=deviations.NRC,
+            uses=(),  # what its parts use; known without an import of torch
         ),
         Component(
             "aad",
@@ -93,6 +99,7 @@ def sfda_kit_register_method() -> list[Component]:
             settings=PUBLISHED_CLASSIFIER_RATE,
             presets=f"{module}:presets/aad",
             deviations=deviations.AAD,
+            uses=(),  # what its parts use; known without an import of torch
         ),
         Component(
             "cowa-jmds",
@@ -102,5 +109,6 @@ def sfda_kit_register_method() -> list[Component]:
             settings={"adapt": {"classifier_lr_factor": 0.1, "schedule": "constant"}},
             presets=f"{module}:presets/cowa-jmds",
             deviations=deviations.COWA_JMDS,
+            uses=(),  # what its parts use; known without an import of torch
         ),
     ]

@@ -12,7 +12,7 @@ from sfda_kit_plue import deviations
 
 __getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)  # dir() must go on to name the hooks
 
-SFDA_KIT_INTERFACE = "1.1"
+SFDA_KIT_INTERFACE = "1.3"
 PAPER = "https://arxiv.org/abs/2303.03770"
 
 
@@ -26,6 +26,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             PAPER,
             deviations=deviations.GUIDED_LABELS,
             functions=("neighbour_labels", "draw_complementary_labels", "contrastive_loss", "plue_loss"),
+            uses=(),
         )
     ]
 

@@ -12,7 +12,7 @@ from sfda_kit_shot import deviations
 
 __getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)  # dir() must go on to name the hooks
 
-SFDA_KIT_INTERFACE = "1.1"
+SFDA_KIT_INTERFACE = "1.3"
 PAPER = "https://arxiv.org/abs/2002.08546"
 PLUS_PLUS = "https://arxiv.org/abs/2012.07297"
 MIXMATCH = "https://arxiv.org/abs/1905.02249"
@@ -28,6 +28,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             PLUS_PLUS,
             deviations=deviations.ROTATION,
             functions=("draw_rotations", "relative_rotation_loss"),
+            uses=(),
         ),
         Component(
             "mixmatch",
@@ -36,6 +37,7 @@ def sfda_kit_register_aligner() -> list[Component]:
             MIXMATCH,
             deviations=deviations.MIXMATCH,
             functions=("sharpen", "mixmatch_mixup", "mixmatch_loss"),
+            uses=(),
         ),
     ]
 

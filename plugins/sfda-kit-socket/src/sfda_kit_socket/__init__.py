@@ -12,7 +12,7 @@ from sfda_kit_socket import deviations
 
 __getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)  # dir() must go on to name the hooks
 
-SFDA_KIT_INTERFACE = "1.1"
+SFDA_KIT_INTERFACE = "1.3"
 PAPER = "https://arxiv.org/abs/2209.04027"
 
 
@@ -21,7 +21,7 @@ def sfda_kit_register_aligner() -> list[Component]:
     summary = "batch statistics match those stored in the source model"
     target = "sfda_kit_socket.bn_stats:BnStats"
     functions = ("bn_statistics_loss",)
-    return [Component("bn-stats", target, summary, PAPER, deviations=deviations.BN_STATS, functions=functions)]
+    return [Component("bn-stats", target, summary, PAPER, deviations=deviations.BN_STATS, functions=functions, uses=())]
 
 
 @hookimpl

@@ -12,23 +12,28 @@ from sfda_kit_tgkt import deviations
 
 __getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)  # dir() must go on to name the hooks
 
-SFDA_KIT_INTERFACE = "1.1"
+SFDA_KIT_INTERFACE = "1.3"
 PAPER = "https://arxiv.org/abs/2401.05014"
 
 
 @hookimpl
 def sfda_kit_register_bridge() -> list[Component]:
     return [
-        Component("affine", "sfda_kit_tgkt.affine:Affine", "one colour matrix for all pixels (1x1)", PAPER),
-        Component("fcbnconv", "sfda_kit_tgkt.fcbnconv:FcBnConv", "per-pixel FC, BatchNorm, conv", PAPER),
+        Component(
+            "affine", "sfda_kit_tgkt.affine:Affine", "one colour matrix for all pixels (1x1)", PAPER, uses=("pairs",)
+        ),
+        Component(
+            "fcbnconv", "sfda_kit_tgkt.fcbnconv:FcBnConv", "per-pixel FC, BatchNorm, conv", PAPER, uses=("pairs",)
+        ),
         Component(
             "vqgan",
             "sfda_kit_tgkt.vqgan:VqGan",
             "vector-quantised, adversarial",
             "https://arxiv.org/abs/2012.09841",
             deviations=deviations.VQGAN,
+            uses=("pairs",),
         ),
-        Component("unet", "sfda_kit_tgkt.unet:UNet", "small residual U-Net (default)", PAPER),
+        Component("unet", "sfda_kit_tgkt.unet:UNet", "small residual U-Net (default)", PAPER, uses=("pairs",)),
     ]
 
 
@@ -36,7 +41,7 @@ def sfda_kit_register_bridge() -> list[Component]:
 def sfda_kit_register_aligner() -> list[Component]:
     target = "sfda_kit_tgkt.distill:Distill"
     summary = "the source model's answers on bridged images"
-    return [Component("distill", target, summary, PAPER, functions=("distillation_loss",))]
+    return [Component("distill", target, summary, PAPER, functions=("distillation_loss",), uses=())]
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sfda_kit import Component, hookimpl
 from sfda_kit_tta import deviations
 
-SFDA_KIT_INTERFACE = "1.1"
+SFDA_KIT_INTERFACE = "1.3"
 
 
 @hookimpl
@@ -20,6 +20,7 @@ def sfda_kit_register_method() -> list[Component]:
             "BatchNorm statistics of the target, nothing trained",
             adabn,
             deviations=deviations.ADABN,
+            uses=(),
         ),
         Component(
             "tent",
@@ -27,6 +28,7 @@ def sfda_kit_register_method() -> list[Component]:
             "scale and shift of norms, online, by least entropy",
             tent,
             deviations=deviations.TENT,
+            uses=(),
         ),
         Component(
             "t3a",
@@ -34,5 +36,6 @@ def sfda_kit_register_method() -> list[Component]:
             "class means of confident target features, online",
             t3a,
             deviations=deviations.T3A,
+            uses=(),
         ),
     ]
