@@ -32,7 +32,7 @@ def cell_settings(
     network = merge_settings(own_network(model, suite.models[model]), without(suite.models[model], "methods"))
     layers = {
         "settings": common,
-        f"the task {task!r}": suite.tasks[task],
+        f"the task {task!r}": without(suite.tasks[task], "methods"),
         f"the model {model!r}": network,
         f"the method {method!r}": {"method": method, **without(suite.methods[method], "seeds")},
     }
@@ -65,9 +65,9 @@ def places(suite: Suite) -> Iterator[tuple[str, str, str, int | None, int]]:
     """Yield method, task, model, fold and seed of each cell, methods outermost and seeds innermost."""
     folds = range(suite.folds) if suite.folds else (None,)
     for method, settings in suite.methods.items():
-        for task in suite.tasks:
+        for task, told in suite.tasks.items():
             for model, network in suite.models.items():
-                if method in network.get("methods", (method,)):
+                if all(method in place.get("methods", (method,)) for place in (told, network)):
                     seeds = settings.get("seeds", suite.seeds)
                     yield from ((method, task, model, fold, seed) for fold in folds for seed in seeds)
 

@@ -51,7 +51,8 @@ def build_board(runs: Sequence[StoredRun], metric: str | None = None) -> Board:
     for key, entries in found.items():
         table, ranking = _table(key, entries, variants, _of_protocol(key, metric))
         tables.append(table)
-        if ranking and key.is_paper == only_paper:  # no mean is taken over tables of two protocols
+        # no mean is taken over tables of two protocols, or over tasks that were made worse on purpose
+        if ranking and key.is_paper == only_paper and not key.stress:
             rankings[table.id] = ranking
     metric = tables[0].metric if tables and only_paper else metric
     overall, note = build_overall(tables, rankings)

@@ -23,8 +23,8 @@ PAIRS, INITIAL_WEIGHTS = "dataset.pairs", "adapt.initial_weights"
 MATCHED = "matched"
 """The pairs of every run that is no control."""
 
-PARTS_OF_DATA = {"protocol": "grouped", "folds": "", "ti_groups": "training"}
-"""Later fields of ``TableKey`` that say which images are held out, with their defaults."""
+PARTS_OF_DATA = {"protocol": "grouped", "folds": "", "ti_groups": "training", "stress": ""}
+"""Later fields of ``TableKey`` that say which images are held out and what was made worse, with their defaults."""
 LATER = {**PARTS_OF_DATA, "weights": "", "follows": False}
 """All later fields of ``TableKey`` with their defaults. Neither names nor ids of tables hold a default."""
 
@@ -34,7 +34,8 @@ class TableKey:
     """A table's key holds the values that its rows share. Encoding and data revision may differ between rows.
 
     ``follows``: each seed has a split of its own, that of its number; ``split_seed`` is then 0. ``folds``: name and
-    hash of the fold file, empty where the rows have one split.
+    hash of the fold file, empty where the rows have one split. ``stress``: what was made worse on purpose; such rows
+    never share a table with plain ones.
     """
 
     dataset: str
@@ -52,6 +53,7 @@ class TableKey:
     protocol: str = "grouped"
     folds: str = ""
     ti_groups: str = "training"
+    stress: str = ""
 
     @property
     def is_paper(self) -> bool:
@@ -60,7 +62,7 @@ class TableKey:
 
     @property
     def parts_of_data(self) -> dict[str, str]:
-        """The fields that say which images are held out, where they are not at their defaults."""
+        """The fields of ``PARTS_OF_DATA`` that are not at their defaults."""
         return {name: value for name, default in PARTS_OF_DATA.items() if (value := getattr(self, name)) != default}
 
     @property
@@ -147,6 +149,7 @@ class Entry:
             protocol=text(task.get("protocol") or asked.get("protocol") or "grouped"),
             folds=folds_named(mapping(task.get("folds"))),
             ti_groups=text(task.get("ti_groups") or asked.get("ti_groups") or "training"),
+            stress=", ".join(f"{key}={value}" for key, value in sorted(mapping(asked.get("stress")).items())),
         )
 
     @cached_property
