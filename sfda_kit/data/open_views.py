@@ -134,12 +134,12 @@ class ViewOpener:
     def _stressed(
         self, pixels: NDArray[np.generic], rows: NDArray[np.int64], kind: str, are_pairs: bool = False
     ) -> NDArray[np.generic]:
-        """Return pixels of the target sensor as the stress makes them; those of pairs are also shifted."""
+        """Return pixels of the target sensor as the stress makes them; those of pairs are shifted first."""
         if self._stress is None:
             return pixels
         stress, seed = self._stress
-        worse = worse_images(pixels, rows, modality(kind), stress, seed)
-        return shifted_images(worse, rows, stress.pair_shift, seed) if are_pairs else worse
+        seen = shifted_images(pixels, rows, stress.pair_shift, seed) if are_pairs else pixels
+        return worse_images(seen, rows, modality(kind), stress, seed)
 
     def _rest(
         self, kind: str, normalisation: Normalisation
