@@ -63,7 +63,7 @@ def without(settings: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def places(suite: Suite) -> Iterator[tuple[str, str, str, int | None, int]]:
     """Yield method, task, model, fold and seed of each cell, methods outermost and seeds innermost."""
-    folds = range(suite.folds) if suite.folds else (None,)
+    folds = suite.fold_numbers or (None,)
     for method, settings in suite.methods.items():
         for task, told in suite.tasks.items():
             for model, network in suite.models.items():

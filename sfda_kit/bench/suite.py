@@ -48,6 +48,8 @@ def _lists(entries: Mapping[str, Mapping[str, Any]], key: str, what: str, fits: 
             raise ValueError(f"{name}: {key} is {found!r}; expected a list of {what}, each once")
 
 
+Fold = Annotated[int, Field(ge=0)]
+
 Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named), Field(min_length=1)]
 """Settings by name; YAML may also give a plain list of names."""
 
@@ -62,8 +64,8 @@ class Suite(BaseModel):
     the backbone that it is called, unless its settings name ``model.backbone`` or ``model.backbone_weights``.
     ``settings``: those of every cell; those of its task, model and method win, the later over the earlier
     (``bench/layers.py``). ``split_seed``: that of all cells, or ``seed``: each seed has a split of its own.
-    ``precision``: that of all cells. ``folds``: each cell runs on the folds 0 to N - 1 of the fold file of its data
-    (``dataset.folds``), with each seed. ``data_root`` may contain environment variables.
+    ``precision``: that of all cells. ``folds``: each cell runs on the folds 0 to N - 1, or on the listed ones, of the
+    fold file of its data (``dataset.folds``), with each seed. ``data_root`` may contain environment variables.
     ``version`` changes whenever a result may change. ``grid``: parts and weights to vary (``bench/grid.py``).
     ``expanded`` adds its variants to ``methods``, which may be left out where there is a grid. ``stress``: factors that
     are each varied alone from the tasks (``bench/stress.py``); ``expanded`` adds their levels to ``tasks``.
@@ -81,7 +83,7 @@ class Suite(BaseModel):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     split_seed: int | Literal["seed"] | None = None
     precision: Literal["fp32", "bf16", "fp16"] | None = None
-    folds: int | None = Field(default=None, ge=1)
+    folds: Annotated[int, Field(ge=1)] | Annotated[tuple[Fold, ...], Field(min_length=1)] | None = None
     settings: dict[str, Any] = {}
     data_root: str | None = None
     timeout_minutes: float | None = Field(default=None, gt=0)
@@ -144,8 +146,15 @@ class Suite(BaseModel):
                         )
         return self
 
-    def only(self, tasks: Iterable[str], methods: Iterable[str], seeds: Iterable[int]) -> Suite:
-        """Choose tasks, methods and seeds (none: all). Raises ``UserError`` on an unknown task or method.
+    @property
+    def fold_numbers(self) -> tuple[int, ...]:
+        """The folds of the cells, none where the suite has no folds."""
+        return tuple(range(self.folds)) if isinstance(self.folds, int) else self.folds or ()
+
+    def only(
+        self, tasks: Iterable[str], methods: Iterable[str], seeds: Iterable[int], folds: Iterable[int] = ()
+    ) -> Suite:
+        """Choose tasks, methods, seeds and folds (none: all). Raises ``UserError`` on an unknown task, method or fold.
 
         A method with seeds of its own keeps those of them that are chosen, and is left out where none is.
         """
@@ -155,6 +164,10 @@ class Suite(BaseModel):
             own = {name: [seed for seed in one.get("seeds", wanted) if seed in wanted] for name, one in kept.items()}
             kept = {n: {**one, "seeds": own[n]} if "seeds" in one else one for n, one in kept.items() if own[n]}
         chosen = {"tasks": _chosen("task", self.tasks, tasks), "methods": kept, "seeds": wanted or self.seeds}
+        if chosen_folds := tuple(folds):
+            chosen["folds"] = tuple(
+                map(int, _chosen("fold", {str(f): f for f in self.fold_numbers}, map(str, chosen_folds)))
+            )
         return self.model_copy(update=chosen)
 
 

@@ -54,6 +54,7 @@ Methods = Annotated[
 ]
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Only this task; repeatable.")]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed; repeatable.")]
+Folds = Annotated[list[int] | None, typer.Option("--fold", help="Only this fold; repeatable.")]
 ExecutorName = Annotated[
     str,
     typer.Option(
@@ -81,6 +82,7 @@ def run(
     method: Methods = None,
     task: Tasks = None,
     seed: Seeds = None,
+    fold: Folds = None,
     executor: ExecutorName = "local",
     executor_option: ExecutorOptions = None,
     workers: Workers = None,
@@ -88,7 +90,7 @@ def run(
     tracker: Trackers = None,
 ) -> None:
     """Run what is missing of a suite; started again it continues where it stopped."""
-    chosen = (method, task, seed)
+    chosen = (method, task, seed, fold)
     _run_and_show(suite, chosen, runs_dir, data_root, executor, executor_option, workers, overwrite, tracker)
 
 
@@ -160,8 +162,8 @@ def _wanted(name: str, *chosen: list[Any] | None) -> Suite:
     from sfda_kit.bench.suite import load_suite
 
     suite = load_suite(name)
-    methods, tasks, seeds = chosen or (None, None, None)
-    return suite.only(tasks or (), methods or (), seeds or ())
+    methods, tasks, seeds, folds = chosen or (None, None, None, None)
+    return suite.only(tasks or (), methods or (), seeds or (), folds or ())
 
 
 def runs_folder(suite: Suite, runs_dir: Path | None) -> Path:

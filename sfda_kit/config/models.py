@@ -211,8 +211,9 @@ class SourceConfig(DigestStableModel, _Strict):
     """The training of the source model.
 
     ``epochs`` None: as many optimiser steps as ``steps``, and at least ``FEWEST_PASSES`` passes over the images (see
-    ``source/source_training.py``). It ends early when ``patience`` evaluations on held-out groups, all in its second
-    half, bring no better accuracy and the training loss falls no more. With ``epochs`` it is exactly so many.
+    ``source/source_training.py``). Unless the schedule is ``one-cycle``, it ends early when ``patience`` evaluations on
+    held-out groups, all in its second half, bring no better accuracy and the training loss falls no more. With
+    ``epochs`` it is exactly so many.
 
     ``checkpoint``: the weights that are the result, those at the ``best`` held-out accuracy (a tie goes to the later
     ones) or the ``last``. None: the best of a training that is counted in steps, the last of one counted in epochs.

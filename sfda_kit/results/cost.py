@@ -1,7 +1,8 @@
-"""The cost of a run: its memory and the number of trained parameters."""
+"""The cost of a run: its memory, its processor time and the number of trained parameters."""
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,11 @@ def peak_memory_mb(device: torch.device) -> float:
         return float("nan")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of this process, all its threads, and its children that have ended."""
+    return sum(os.times()[:4])
 
 
 def parameters(module: nn.Module) -> int:

@@ -17,7 +17,7 @@ from sfda_kit.errors import PartError, SfdaKitError, UserError
 from sfda_kit.events import Event, Listener, hearing, to_all
 from sfda_kit.files import remove_unfinished_writes, scarcity
 from sfda_kit.results.abandoned import remove_abandoned
-from sfda_kit.results.cost import peak_memory_mb
+from sfda_kit.results.cost import cpu_seconds, peak_memory_mb
 from sfda_kit.results.followed_folder import FollowedFolder, refuse_another_run
 from sfda_kit.results.record import Record, Status, read_record
 from sfda_kit.results.store import RunFolder, now, open_run
@@ -108,7 +108,8 @@ class Journal:
         self.folder, self.record, self.device, self.listener = folder, record, device, listener
         self.history = folder.history()
         self._before = self.history[-1]["wall_s"] if self.history else 0.0
-        self._started = time.monotonic()
+        self._started, self._cpu_before = time.monotonic(), cpu_seconds()
+        self._resumed = bool(self.history)
 
     def keep(self, work: Callable[[], None]) -> Record:
         """Do ``work`` and write the record, even when it fails, but not on a mistake of the user or Ctrl-C."""
@@ -161,6 +162,8 @@ class Journal:
         self.folder.check_there()
         self.record.status, self.record.error, self.record.finished = status, error, now()
         self.record.cost["wall_s"] = round(self._elapsed(), 2)
+        if not self._resumed:  # The time of the processes before this one is not known.
+            self.record.cost["cpu_s"] = round(cpu_seconds() - self._cpu_before, 2)
         if epoch_s := self._epoch_seconds():
             self.record.cost["epoch_s"] = round(epoch_s, 3)
         self.record.cost["peak_memory_mb"] = round(peak_memory_mb(self.device), 1)

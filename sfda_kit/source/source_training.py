@@ -121,13 +121,14 @@ def train_network(
         recompute_activations(network)
     trainer = SupervisedTrainer(network, view, rows, config, seed, autocast)
     course = Course(trainer.epochs, network if config.keeps_best else None).to(view.device)
+    ends_early = config.epochs is None and config.schedule != "one-cycle"  # its last part, at a low rate, brings most
     checkpoint = Checkpoint(folder / "checkpoint.pt")
     for done in train_stage(trainer.stage("source", course=course), checkpoint, listener):
         accuracy = processes.agreed(trainer.accuracy(held_out)) if trainer.evaluated(done) else None
         course.note(done, trainer.mean_loss(), accuracy, network)
         figures = {} if accuracy is None else {"held_out_accuracy": accuracy}
         listener(Event("epoch", "source", {"epoch": done, "figures": figures}))
-        if config.epochs is None and course.flat(config.patience) and not course.still_falling():
+        if ends_early and course.flat(config.patience) and not course.still_falling():
             break
     checkpoint.remove()
     _tell(course, listener)

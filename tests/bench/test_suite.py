@@ -115,4 +115,18 @@ def test_every_shipped_suite_expands(name: str) -> None:
     suite = load_suite(name)
     cells = expand(suite, Path("/data"))
     assert suite.name == name
-    assert len(cells) == len(suite.tasks) * len(suite.methods) * len(suite.models) * len(suite.seeds)
+    by_place = [
+        {*task.get("methods", suite.methods)} & {*model.get("methods", suite.methods)}
+        for task in suite.tasks.values()
+        for model in suite.models.values()
+    ]
+    assert len(cells) == sum(map(len, by_place)) * len(suite.seeds) * max(1, len(suite.fold_numbers))
+
+
+def test_single_folds_of_a_suite_can_be_chosen(suite_file: Write) -> None:
+    suite = load_suite(str(suite_file(seeds=[0], folds=4)))
+    assert {cell.config.dataset.fold for cell in expand(suite)} == {0, 1, 2, 3}
+    assert {cell.config.dataset.fold for cell in expand(suite.only([], [], [], [2]))} == {2}
+    assert load_suite(str(suite_file(folds=[0, 3]))).fold_numbers == (0, 3)
+    with pytest.raises(UserError, match=r"The suite has no fold '4'"):
+        suite.only([], [], [], [4])

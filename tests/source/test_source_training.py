@@ -176,8 +176,15 @@ def test_a_training_ends_early_only_when_accuracy_and_loss_are_flat(tmp_path, mo
     for falls, epochs in ((False, 15), (True, EVALUATIONS)):
         monkeypatch.setattr(Course, "still_falling", lambda _, falls=falls: falls)
         script = Script(monkeypatch, [90.0] * EVALUATIONS)
-        trained(tmp_path, steps=20)
+        trained(tmp_path, steps=20, schedule="constant")
         assert len(script.weights) == epochs
+
+
+def test_a_cycle_of_the_rate_runs_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(Course, "still_falling", lambda _: False)
+    script = Script(monkeypatch, [90.0] * EVALUATIONS)
+    trained(tmp_path, steps=20)
+    assert len(script.weights) == EVALUATIONS
 
 
 class KilledError(Exception):
@@ -203,13 +210,13 @@ def test_a_killed_training_gives_what_an_undisturbed_one_does(tmp_path, monkeypa
     whole.mkdir()
     again.mkdir()
     Script(monkeypatch, FIGURES)
-    expected, best, _ = trained(whole, steps=20)
+    expected, best, _ = trained(whole, steps=20, schedule="constant")
     assert best == 70  # epoch 3; it ended before the figures of 99
     Script(monkeypatch, FIGURES[:epoch])
     with pytest.raises(KilledError):
-        trained(again, killed_after(epoch), steps=20)
+        trained(again, killed_after(epoch), steps=20, schedule="constant")
     Script(monkeypatch, FIGURES[epoch - 1 :])  # the epoch that was not saved is trained again
-    network, found, _ = trained(again, steps=20)
+    network, found, _ = trained(again, steps=20, schedule="constant")
     assert found == best and state(network) == state(expected)
     assert not list(again.iterdir())
 
