@@ -47,8 +47,8 @@ def stressed_task(task: Task, config: DatasetConfig, seed: int) -> Task:
         rows["target-train"] = task.rows["target-train"][kept]
         there = len(task.rows["target-train"])
         notices.append(
-            f"{len(kept)} of {there} target training images are used, the most frequent class {stress.imbalance:g} "
-            "times as often as the rarest (dataset.stress.imbalance)"
+            f"{len(kept)} of {there} target training images are used, with a ratio of {stress.imbalance:g} between the "
+            "most and the least frequent class (dataset.stress.imbalance)"
         )
     if others := [f"{key} {value:g}" for key, value in stress.told.items() if key not in ("leaked_pairs", "imbalance")]:
         notices.append(f"made worse on purpose (dataset.stress): {', '.join(others)}")

@@ -172,7 +172,7 @@ def test_the_picture_has_a_panel_for_each_factor(tmp_path: Path, monkeypatch: py
     assert [label.get_text() for label in axes[0].get_xticklabels()] == ["0 px", "4 px", "8 px"]
     (bars,) = [one for one in axes[0].containers if one.get_label() == "socket"]
     assert bars.lines[0].get_ydata().tolist() == [82, 74, 66]
-    assert {text.get_text() for text in figures[0].legends[0].get_texts()} == {"source-only", "shot", "socket"}
+    assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["source-only", "shot", "socket"]
 
 
 def test_without_any_result_there_is_a_page_and_no_picture(tmp_path: Path):

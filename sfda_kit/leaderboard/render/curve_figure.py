@@ -31,14 +31,15 @@ def draw_curves(section: CurveSection, metric: str, path: Path) -> bool:
     lines = -(-len(section.panels) // columns)
     figure = Figure(figsize=(2.6 * columns, 2.3 * lines + 0.6), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False, sharey=True)
-    methods = list(dict.fromkeys(curve.method for panel in section.panels for curve in panel.curves))
+    widest = sorted(section.panels, key=lambda panel: -len(panel.curves))  # its order is that of the suite
+    methods = list(dict.fromkeys(curve.method for panel in widest for curve in panel.curves))
     for axis, panel in zip(axes.flat, section.panels, strict=False):
         _panel(axis, panel, methods)
     for axis in axes.flat[len(section.panels) :]:
         axis.set_visible(False)
     for axis in axes[:, 0]:
         axis.set_ylabel(f"{METRICS[metric]} (%)")
-    _legend(figure, axes.flat[: len(section.panels)])
+    _legend(figure, axes.flat[: len(section.panels)], methods)
     synthetic = " (synthetic)" if section.synthetic else ""
     figure.suptitle(_text(section.title) + synthetic, fontsize=9)
     figures.save_figure(figure, path)
@@ -72,13 +73,14 @@ def _curve(axis: Any, curve: Curve, number: int, aside: float) -> None:
     )
 
 
-def _legend(figure: Figure, axes: Any) -> None:
-    """Put one legend for all panels under them."""
+def _legend(figure: Figure, axes: Any, methods: list[str]) -> None:
+    """Put one legend for all panels under them, in the order of ``methods``."""
     named: dict[str, Any] = {}
     for axis in axes:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            named.setdefault(label, handle)
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=min(8, len(named)), frameon=False)
+        named |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    shown = [label for label in map(_text, methods) if label in named]
+    handles = [named[label] for label in shown]
+    figure.legend(handles, shown, loc="outside lower center", ncols=min(8, len(shown)), frameon=False)
 
 
 def _text(name: str) -> str:

@@ -57,7 +57,9 @@ def _table(panel: Panel) -> Iterator[str]:
 
 
 def _cell(found: CurvePoint, place: int) -> str:
-    return spread(found.score) + (f" ({found.change:+.1f})" if place and found.change is not None else "")
+    if not place or found.change is None:
+        return spread(found.score)
+    return f"{spread(found.score)} ({round(found.change, 1) + 0.0:+.1f})"  # adding 0 leaves no minus before a zero
 
 
 def _count(panel: Panel, place: int, part: str) -> str:
