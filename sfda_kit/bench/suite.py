@@ -57,11 +57,11 @@ Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named), Field(min_
 class Suite(BaseModel):
     """A suite says which cells to run. All settings are those of ``sfda-kit run`` (``RunConfig``).
 
-    ``tasks``: settings by the task's name; ``methods`` among them says which methods run on it, else all.
-    ``methods``: names of methods, or a name for the row and settings with a key
-    ``method``, which may be a file beside the suite; its ``seeds`` replace those of the suite. ``models``: names of
-    timm backbones, or a name and settings; ``methods`` among them says which methods run with it, else all. A model is
-    the backbone that it is called, unless its settings name ``model.backbone`` or ``model.backbone_weights``.
+    ``tasks``: settings by the task's name; ``methods`` among them says which methods run on it, else all. ``methods``:
+    names of methods, or a name for the row and settings with a key ``method``, which may be a file beside the suite;
+    its ``seeds`` replace those of the suite. ``models``: names of timm backbones, or a name and settings; ``methods``
+    among them says which methods run with it, else all. A model is the backbone that it is called, unless its settings
+    name ``model.backbone`` or ``model.backbone_weights``.
     ``settings``: those of every cell; those of its task, model and method win, the later over the earlier
     (``bench/layers.py``). ``split_seed``: that of all cells, or ``seed``: each seed has a split of its own.
     ``precision``: that of all cells. ``folds``: each cell runs on the folds 0 to N - 1, or on the listed ones, of the

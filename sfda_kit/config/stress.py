@@ -23,10 +23,10 @@ class StressConfig(DigestStableModel):
     TR classes stand, from groups that are not held out.
 
     ``holes``: share of the pixels of each target image that become missing, in patches. ``noise``: standard deviation
-    of what is added to each measured pixel of the target images, in the unit of the modality (depth: metres; near-
-    infrared and RGB: fraction of full scale; thermal: degrees Celsius). Both are in the images that are scored too.
+    of what is added to each measured pixel of the target images, in the unit of the modality (depth: metres; thermal:
+    degrees Celsius; near-infrared and RGB: fraction of full scale). Both are in the images that are scored too.
 
-    ``imbalance``: how many times more target training images the most frequent class has than the rarest one, made by
+    ``imbalance``: how many times as many target training images the most frequent class has as the rarest one, made by
     leaving images out; 1 makes all classes equally frequent, and None leaves them as they are.
     """
 
