@@ -22,6 +22,10 @@ class DataError(UserError):
     """Files on disk are missing or unreadable, or do not match the layout (exit code 2)."""
 
 
+class TooFewImagesError(UserError):
+    """The settings ask for more images or pairs than the data have (exit code 2)."""
+
+
 class BusyError(UserError):
     """Another process is working on this run, so try again later (exit code 2)."""
 

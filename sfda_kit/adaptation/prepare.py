@@ -87,8 +87,12 @@ def bridge_identity(plan: MethodPlan, card: SourceCard, task_fingerprint: str) -
 
     The network's description is part of it, because one file of weights may be imported for two image sizes.
     """
-    pairs = plan.config.dataset.pairs
-    return ({} if pairs == "matched" else {"pairs": pairs}) | {
+    dataset = plan.config.dataset
+    pairs = {} if dataset.pairs == "matched" else {"pairs": dataset.pairs}
+    stress = {"stress": dataset.stress.told} if dataset.stress else {}
+    return {
+        **pairs,
+        **stress,
         "source": [card.weights_sha256, card.model.model_dump()],
         "task": task_fingerprint,
         "input": [plan.encoding_config, plan.config.adapt.augmentation, card.mean, card.std],

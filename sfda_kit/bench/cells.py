@@ -17,7 +17,7 @@ from sfda_kit.config.digest import digest
 from sfda_kit.config.loading import load_config
 from sfda_kit.config.merging import merge_settings
 from sfda_kit.config.models import RunConfig, TuningConfig
-from sfda_kit.errors import DataError, UserError
+from sfda_kit.errors import DataError, TooFewImagesError, UserError
 from sfda_kit.results.record import Record, read_record
 from sfda_kit.results.store import RunFolder, find_run
 
@@ -59,6 +59,7 @@ class ResolvedCell:
     """A cell with its run's identity or why it cannot run.
 
     ``described``: the record's task as far as it is known. ``stages``: keys of what its run trains before it adapts.
+    ``asks_too_much``: the reason is that it asks for more images or pairs than the data have.
     """
 
     cell: Cell
@@ -67,6 +68,7 @@ class ResolvedCell:
     described: Mapping[str, Any]
     reason: str = ""
     stages: tuple[str, ...] = ()
+    asks_too_much: bool = False
 
     @cached_property
     def key(self) -> str:
@@ -154,7 +156,8 @@ class Resolver:
             plan = self._plan(cell.config)
             task = self._task(cell.config)
         except UserError as error:
-            return ResolvedCell(cell, label, configured(cell), self._as_far_as_known(cell.config), str(error))
+            known, too_much = self._as_far_as_known(cell.config), isinstance(error, TooFewImagesError)
+            return ResolvedCell(cell, label, configured(cell), known, str(error), asks_too_much=too_much)
         identity, stages = run_identity(plan, task), stage_keys(plan.config, plan.recipe)
         return ResolvedCell(cell, label, identity, describe_task(task, cell.config), stages=stages)
 

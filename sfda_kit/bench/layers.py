@@ -45,7 +45,7 @@ def cell_settings(suite: Suite, common: Mapping[str, Any], place: CellPlace) -> 
     network = merge_settings(own_network(model, suite.models[model]), without(suite.models[model], "methods"))
     layers = {
         "settings": common,
-        f"the task {task!r}": suite.tasks[task],
+        f"the task {task!r}": without(suite.tasks[task], "methods"),
         f"the model {model!r}": network,
         f"the method {method!r}": {"method": method, **without(suite.methods[method], "seeds", "configurations")},
         f"the configuration {configuration!r}": suite.methods[method].get("configurations", {}).get(configuration, {}),
@@ -83,9 +83,13 @@ def places(suite: Suite) -> Iterator[CellPlace]:
     folds = suite.fold_numbers or (None,)
     for method, settings in suite.methods.items():
         seeds = settings.get("seeds", suite.seeds)
-        networks = [model for model, told in suite.models.items() if method in told.get("methods", (method,))]
+        found = [
+            (task, model)
+            for (task, told), (model, network) in product(suite.tasks.items(), suite.models.items())
+            if all(method in place.get("methods", (method,)) for place in (told, network))
+        ]
         for configuration in configurations_of(settings):
-            for task, model in product(suite.tasks, networks):
+            for task, model in found:
                 yield from (CellPlace(method, configuration, task, model, f, s) for f in folds for s in seeds)
 
 

@@ -10,11 +10,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sfda_kit.config.digest import digest
+from sfda_kit.config.models import SUBSAMPLING
 
 if TYPE_CHECKING:
     from sfda_kit.bench.cells import ResolvedCell
     from sfda_kit.config.models import RunConfig
     from sfda_kit.interfaces.recipe import Recipe
+
+OF_TARGET = (*SUBSAMPLING, "pairs", "stress")
+"""The settings of the data that no source model depends on."""
 
 
 def stage_keys(config: RunConfig, recipe: Recipe) -> tuple[str, ...]:
@@ -22,7 +26,8 @@ def stage_keys(config: RunConfig, recipe: Recipe) -> tuple[str, ...]:
 
     The keys are coarser than those of the cache, which need images and weights. They decide nothing but the order.
     """
-    dataset = config.dataset.model_dump(mode="json", exclude={"target"})
+    dataset = config.dataset.model_dump(mode="json", exclude={"target", *OF_TARGET})
+    target = config.dataset.model_dump(mode="json", include={"target", *OF_TARGET})
     reads_rgb = config.dataset.source.partition("@")[0] == "rgb"  # an encoding seldom changes RGB
     encoding = None if reads_rgb else config.encoding.model_dump(mode="json")
     training = config.source.model_dump(mode="json", exclude={"floor"})
@@ -31,7 +36,7 @@ def stage_keys(config: RunConfig, recipe: Recipe) -> tuple[str, ...]:
     bridge_training = [config.bridge_training.model_dump(mode="json"), config.adapt.epochs]
     trained = {role: bridge for role, bridge in recipe.bridges().items() if role != recipe.joint_bridge}
     bridges = (bridge.model_dump(mode="json") for bridge in trained.values())
-    return source, *(digest([source, config.dataset.target, bridge, bridge_training]) for bridge in bridges)
+    return source, *(digest([source, target, bridge, bridge_training]) for bridge in bridges)
 
 
 def in_starting_order(cells: Sequence[ResolvedCell]) -> list[ResolvedCell]:

@@ -14,6 +14,7 @@ from sfda_kit.bench.configurations import check_chooser, check_configurations, h
 from sfda_kit.bench.grid import Grid
 from sfda_kit.bench.layers import NETWORK
 from sfda_kit.bench.method_files import with_contents
+from sfda_kit.bench.stress import StressFactor, with_stress
 from sfda_kit.config.explain import explain
 from sfda_kit.config.method_files import is_method_file
 from sfda_kit.config.yaml import read_yaml
@@ -58,10 +59,11 @@ Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named), Field(min_
 class Suite(BaseModel):
     """A suite says which cells to run. All settings are those of ``sfda-kit run`` (``RunConfig``).
 
-    ``tasks``: settings by the task's name. ``methods``: names of methods, or a name for the row and settings with a key
-    ``method``, which may be a file beside the suite; its ``seeds`` replace those of the suite. ``models``: names of
-    timm backbones, or a name and settings; ``methods`` among them says which methods run with it, else all. A model is
-    the backbone that it is called, unless its settings name ``model.backbone`` or ``model.backbone_weights``.
+    ``tasks``: settings by the task's name; ``methods`` among them says which methods run on it, else all. ``methods``:
+    names of methods, or a name for the row and settings with a key ``method``, which may be a file beside the suite;
+    its ``seeds`` replace those of the suite. ``models``: names of timm backbones, or a name and settings; ``methods``
+    among them says which methods run with it, else all. A model is the backbone that it is called, unless its settings
+    name ``model.backbone`` or ``model.backbone_weights``.
     ``settings``: those of every cell; those of its task, model and method win, the later over the earlier
     (``bench/layers.py``). ``split_seed``: that of all cells, or ``seed``: each seed has a split of its own.
     ``precision``: that of all cells. ``folds``: each cell runs on the folds 0 to N - 1, or on the listed ones, of the
@@ -69,7 +71,8 @@ class Suite(BaseModel):
     ``version`` changes whenever a result may change. ``grid``: parts and weights to vary (``bench/grid.py``).
     ``expanded`` adds its variants to ``methods``, which may be left out where there is a grid. ``chosen_by``: the
     validator that chooses among the ``configurations`` of each method (``bench/configurations.py``). All cells record
-    its score.
+    its score. ``stress``: factors that are each varied alone from the tasks (``bench/stress.py``); ``expanded`` adds
+    their levels to ``tasks``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -90,6 +93,7 @@ class Suite(BaseModel):
     timeout_minutes: float | None = Field(default=None, gt=0)
     grid: Grid | None = None
     chosen_by: PartConfig | None = None
+    stress: dict[str, StressFactor] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -103,16 +107,18 @@ class Suite(BaseModel):
         check_configurations(methods)
         return methods
 
-    @field_validator("models")
+    @field_validator("models", "tasks")
     @classmethod
-    def _methods_of_models(cls, models: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        _lists(models, "methods", "names of the suite's methods", lambda one: isinstance(one, str))
-        return models
+    def _methods_of_places(cls, places: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        _lists(places, "methods", "names of the suite's methods", lambda one: isinstance(one, str))
+        return places
 
     @model_validator(mode="after")
     def _has_methods(self) -> Suite:
         if not self.methods and self.grid is None:
             raise ValueError("a suite needs `methods`, or a `grid` of parts and weights")
+        if self.stress and self.grid:
+            raise ValueError("a suite has a `grid` or a `stress`, not both: make two suites of it")
         if self.folds and self.grid:
             raise ValueError("a grid is compared on one split: leave `folds` out, or set dataset.fold in `settings`")
         if self.folds and self.split_seed is not None:
@@ -130,10 +136,14 @@ class Suite(BaseModel):
         return self
 
     def expanded(self) -> Suite:
-        """Add the grid's variants to the methods. Raises ``UserError`` on an empty grid or a name used twice.
+        """Add the grid's variants to the methods, and the levels of the stress to the tasks.
 
-        It also does so where a model names a method that the suite does not have.
+        Raises ``UserError`` on an empty grid, a name used twice, and where a model or a task names a method that the
+        suite does not have.
         """
+        if self.stress:
+            found = with_stress(self.tasks, self.stress)
+            return self.model_copy(update={"tasks": found})._with_known_methods()
         if self.grid is None:
             return self._with_known_methods()
         variants = {variant.name: variant.settings for variant in self.grid.variants(self.settings)}
@@ -142,11 +152,14 @@ class Suite(BaseModel):
         return self.model_copy(update={"methods": {**self.methods, **variants}})._with_known_methods()
 
     def _with_known_methods(self) -> Suite:
-        for model, settings in self.models.items():
-            for name in settings.get("methods", ()):
-                if name not in self.methods:
-                    hint = did_you_mean(name, self.methods)
-                    raise UserError(f"The suite {self.name!r}, model {model!r}: there is no method {name!r}. {hint}")
+        for what, places in (("model", self.models), ("task", self.tasks)):
+            for place, settings in places.items():
+                for name in settings.get("methods", ()):
+                    if name not in self.methods:
+                        hint = did_you_mean(name, self.methods)
+                        raise UserError(
+                            f"The suite {self.name!r}, {what} {place!r}: there is no method {name!r}. {hint}"
+                        )
         return self
 
     @property

@@ -90,8 +90,8 @@ def run(
     tracker: Trackers = None,
 ) -> None:
     """Run what is missing of a suite; started again it continues where it stopped."""
-    wanted = _wanted(suite, method, task, seed, fold)
-    _run_and_show(wanted, runs_dir, data_root, executor, executor_option, workers, overwrite, tracker)
+    chosen = (method, task, seed, fold)
+    _run_and_show(suite, chosen, runs_dir, data_root, executor, executor_option, workers, overwrite, tracker)
 
 
 @app.command("retry")
@@ -104,7 +104,7 @@ def retry(
     workers: Workers = None,
 ) -> None:
     """Run the failed and timed-out cells again, from where they stopped, and what is missing."""
-    _run_and_show(_wanted(suite), runs_dir, data_root, executor, executor_option, workers, "failed", None)
+    _run_and_show(suite, (), runs_dir, data_root, executor, executor_option, workers, "failed", None)
 
 
 @app.command("status")
@@ -172,20 +172,48 @@ def runs_folder(suite: Suite, runs_dir: Path | None) -> Path:
 
 
 def resolved_cells(suite: Suite, data_root: Path | None) -> list[ResolvedCell]:
-    """Return every cell with what it would run. Raises ``UserError`` on an invalid setting."""
+    """Return every cell with what it would run; levels of a stress that the data are too few for are left out, and
+    said so. Raises ``UserError`` on an invalid setting."""
+    from sfda_kit.cli.output import notices
+
+    cells, left_out = _cells_and_left_out(suite, data_root)
+    for sentence in left_out:
+        notices().print(f"notice: {sentence}", soft_wrap=True, markup=False)
+    return cells
+
+
+def _cells_and_left_out(suite: Suite, data_root: Path | None) -> tuple[list[ResolvedCell], list[str]]:
     from sfda_kit.bench.cells import Resolver, expand
+    from sfda_kit.bench.stress import without_too_much
 
     resolver = Resolver()
-    return [resolver(cell) for cell in expand(suite, data_root)]
+    return without_too_much(suite, [resolver(cell) for cell in expand(suite, data_root)])
 
 
-def _run_and_show(suite: Suite, runs_dir: Path | None, data_root: Path | None, *how: Any) -> None:
+def _run_and_show(name: str, chosen: Sequence[Any], runs_dir: Path | None, data_root: Path | None, *how: Any) -> None:
     from sfda_kit.cli.bench_view import show_status
     from sfda_kit.cli.output import results
 
-    progress = execute(suite, resolved_cells(suite, data_root), runs_folder(suite, runs_dir), *how)
+    suite = _wanted(name, *chosen)
+    folder = runs_folder(suite, runs_dir)
+    progress = execute(suite, resolved_cells(suite, data_root), folder, *how)
     show_status(results(), progress, suite)
+    if suite.stress:
+        _write_curves(name, folder, data_root)
     exit_with(progress)
+
+
+def _write_curves(name: str, folder: Path, data_root: Path | None) -> None:
+    """Write the curves of all runs of a stress suite that have ended well, also of those that were not chosen now."""
+    from sfda_kit.bench.stress_report import build_stress_page
+    from sfda_kit.bench.suite import read_suite
+    from sfda_kit.cli.output import results
+    from sfda_kit.leaderboard.render.curve_files import write_curves
+
+    suite = read_suite(name)
+    page = build_stress_page(suite, *_cells_and_left_out(suite.expanded(), data_root), folder)
+    for path in write_curves(page, folder):
+        results().print(f"written: {path}", style="dim", markup=False, soft_wrap=True)
 
 
 def execute(

@@ -127,15 +127,10 @@ def verdict(record: Record) -> str:
 def show_status(console: Console, progress: Progress, suite: Suite) -> None:
     """Print one table for each task and network, then the reasons of failed and skipped cells."""
     for task, model in product(suite.tasks, suite.models):
-        console.print(f"[bold]{escape(task)}[/], {escape(model)}", soft_wrap=True)
-        table = table_of("method", "cells")
-        table.add_column("held out", justify="right")
-        for row in _rows(progress, suite):
-            cells = [c for c in progress.cells if (c.cell.task, c.cell.model, c.cell.row) == (task, model, row)]
-            table.add_row(
-                escape(row), counts(Counter(progress.states[c.key] for c in cells)), _accuracy(progress, cells)
-            )
-        print_table(console, table)
+        here = [cell for cell in progress.cells if (cell.cell.task, cell.cell.model) == (task, model)]
+        if here:
+            console.print(f"[bold]{escape(task)}[/], {escape(model)}", soft_wrap=True)
+            print_table(console, _states(progress, here))
     for text in damaged(progress):
         console.print(text, soft_wrap=True, markup=False)
     for (method, reason), number in _reasons(progress).items():
@@ -143,12 +138,14 @@ def show_status(console: Console, progress: Progress, suite: Suite) -> None:
     console.print(f"{counts(progress.count())}. {_next(progress, suite)}", soft_wrap=True)
 
 
-def _rows(progress: Progress, suite: Suite) -> list[str]:
-    """Return the names of the rows: the methods, and of those with several configurations each one."""
-    found = {
-        method: dict.fromkeys(c.cell.row for c in progress.cells if c.cell.method == method) for method in suite.methods
-    }
-    return [row for method, rows in found.items() for row in rows or (method,)]
+def _states(progress: Progress, cells: Sequence[ResolvedCell]) -> Table:
+    """Return a table with a row for each method, or configuration of it, that has cells here."""
+    table = table_of("method", "cells")
+    table.add_column("held out", justify="right")
+    for row in dict.fromkeys(cell.cell.row for cell in cells):
+        own = [cell for cell in cells if cell.cell.row == row]
+        table.add_row(escape(row), counts(Counter(progress.states[c.key] for c in own)), _accuracy(progress, own))
+    return table
 
 
 def _reasons(progress: Progress) -> Counter[tuple[str, str]]:

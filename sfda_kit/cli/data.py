@@ -79,8 +79,11 @@ def show(
     encoding: Annotated[str | None, typer.Option(help="Show this encoding too: jet, normals, hha, ...")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="dataset.options.KEY=VALUE, ...")] = None,
 ) -> None:
-    """Draw a sheet of samples as the loader delivers them, each in every modality, with class names."""
-    from sfda_kit.cli.data_look import open_to_look
+    """Draw a sheet of samples as the loader delivers them, each in every modality, with class names.
+
+    With a stress (--set dataset.stress.holes=0.2) there is a row of what it makes of the images, as a run sees them.
+    """
+    from sfda_kit.cli.data_look import open_to_look, stress_to_look_at
     from sfda_kit.cli.output import notices, results
     from sfda_kit.datasets.channel_statistics import held
     from sfda_kit.datasets.sample_sheet import draw_pairs
@@ -89,7 +92,9 @@ def show(
     config = flags.without_method(given | {"encoding": encoding or "copy"}, set_)
     opened = open_to_look(config, modality)
     encode = _encoding(config) if encoding else None
-    rows = draw_pairs(opened, out, modality or held(opened), domain, number, seed, encoding=encode)
+    shown = modality or held(opened)
+    size, worse = stress_to_look_at(config, shown)
+    rows = draw_pairs(opened, out, shown, domain, number, seed, size, encode, worse)
     index = opened.index()
     for notice in (one for one in index.notices if not one.startswith("left out: ")):
         notices(on_stderr=False).print(f"notice: {notice}", soft_wrap=True, markup=False)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from sfda_kit.config.models import RunConfig
     from sfda_kit.interfaces.dataset import Dataset
+    from sfda_kit.interfaces.modality import Modality
+
+    Worse = Callable[[NDArray[Any], NDArray[np.int64], Modality], NDArray[Any]]
+
+SIDE = 128
+"""The side of the samples of a sheet in pixels, where nothing is stressed."""
 
 
 def open_to_look(config: RunConfig, modalities: Sequence[str] | None, told: bool = False) -> Dataset:
@@ -32,3 +41,28 @@ def open_to_look(config: RunConfig, modalities: Sequence[str] | None, told: bool
         text = f"{len(problems)} incomplete samples left out, such as: {problems[0]} (sfda-kit data verify names all)"
         notices().print(f"notice: {text}", soft_wrap=True, markup=False)
     return opened
+
+
+def stress_to_look_at(config: RunConfig, modalities: Sequence[str]) -> tuple[int, Worse | None]:
+    """Return the side of the samples of a sheet, and what the stress of ``config`` makes of them, None without one.
+
+    With a stress the side is that of a run, so that a run with this seed sees the same. Raises ``UserError`` for a
+    stress that a modality cannot have.
+    """
+    from sfda_kit.cli.output import notices
+    from sfda_kit.data.stressed_pixels import check_stress, shifted_images, worse_images
+    from sfda_kit.data.views import stored_size
+
+    stress, seed = config.dataset.stress, config.seed
+    if stress is None:
+        return SIDE, None
+    for name in (one for one in modalities if one != "rgb" or len(modalities) == 1):
+        check_stress(stress, name, config.model.image_size)
+    if unseen := [key for key in stress.told if key not in ("pair_shift", "holes", "noise")]:
+        text = f"{', '.join(unseen)} cannot be seen in single images: look at pictures/pairs.png of a run"
+        notices().print(f"notice: {text}", soft_wrap=True, markup=False)
+
+    def worse(pixels: NDArray[Any], rows: NDArray[np.int64], kind: Modality) -> NDArray[Any]:
+        return worse_images(shifted_images(pixels, rows, stress.pair_shift, seed), rows, kind, stress, seed)
+
+    return stored_size(config.model.image_size), worse

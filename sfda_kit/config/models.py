@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -18,6 +19,7 @@ from pydantic import (
 
 from sfda_kit.config.digest import digest
 from sfda_kit.config.renamed import with_present_names
+from sfda_kit.config.stress import StressConfig, checked_stress
 from sfda_kit.errors import RenamedWarning
 from sfda_kit.interfaces.recipe import PartConfig, Recipe
 from sfda_kit.interfaces.strict_model import DigestStableModel, StrictModel
@@ -72,9 +74,10 @@ class DatasetConfig(DigestStableModel, _Strict):
 
     ``pairs``: ``shuffled`` gives each target half of a TI pair the source half of another pair, and
     ``shuffled-within-class`` that of another pair of its class (``data/shuffled_pairs.py``). Such runs are controls.
+    ``stress``: what is made worse on purpose; such runs are another task.
     """
 
-    _later_keys: ClassVar[tuple[str, ...]] = (*SUBSAMPLING, "shares", "unit", *PROTOCOL, "pairs")
+    _later_keys: ClassVar[tuple[str, ...]] = (*SUBSAMPLING, "shares", "unit", *PROTOCOL, "pairs", "stress")
 
     name: str = "rooms"
     root: Path | None = None
@@ -96,6 +99,7 @@ class DatasetConfig(DigestStableModel, _Strict):
     fold: int | None = Field(default=None, ge=0)
     ti_groups: Literal["training", "target-train"] = "training"
     pairs: Pairs = "matched"
+    stress: StressConfig | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -146,6 +150,11 @@ class DatasetConfig(DigestStableModel, _Strict):
         if len(shares) != len(SHARES) or not all(0 < one < math.inf for one in shares):
             raise ValueError("expected three numbers above 0: the shares of source, target-train and target-test")
         return shares if abs(sum(shares) - 1) < 1e-9 else [one / sum(shares) for one in shares]
+
+    @field_validator("stress")
+    @classmethod
+    def _stress_that_counts(cls, value: StressConfig | None, told: ValidationInfo) -> StressConfig | None:
+        return checked_stress(value, told.data.get("pairs"))
 
     @field_validator("ti_pairs", "target_images", mode="before")
     @classmethod

@@ -9,6 +9,7 @@ import torch
 
 from sfda_kit.data.checked_dataset import checked_pixels
 from sfda_kit.data.copies import refuse_copies
+from sfda_kit.data.stressed_pixels import shifted_images, worse_images
 from sfda_kit.data.views import (
     EvaluationView,
     ImageView,
@@ -23,17 +24,21 @@ from sfda_kit.plugins.modalities import modality
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sfda_kit.config.stress import StressConfig
     from sfda_kit.data.task import Task
     from sfda_kit.interfaces.encoding import Encoding
     from sfda_kit.interfaces.modality import Modality
 
 _SOURCE_HALVES = "ti-source"
+_OF_TARGET = ("target-train", "target-test", "ti")
+"""The parts whose pictures of the target sensor a stress makes worse."""
 
 
 class ViewOpener:
     """A view opener opens the views of one task at one image size, encoding and device.
 
     ``source_halves``: rows of the source halves of TI pairs, where they are not those of the target halves.
+    ``stress``: what is made worse in images of the target sensor, with the seed that draws it.
     """
 
     def __init__(
@@ -43,9 +48,11 @@ class ViewOpener:
         image_size: int,
         device: torch.device,
         source_halves: NDArray[np.int64] | None = None,
+        stress: tuple[StressConfig, int] | None = None,
     ) -> None:
         self._source_halves = task.rows["ti"] if source_halves is None else source_halves
         self.task, self.encoding, self.image_size, self.device = task, encoding, image_size, device
+        self._stress = stress
         self._kept: dict[tuple[str, str], NDArray[np.generic]] = {}
 
     def read_target(self) -> None:
@@ -79,7 +86,7 @@ class ViewOpener:
     def labelled_rows(self, rows: NDArray[np.int64], normalisation: Normalisation) -> LabelledView:
         """Return the labelled target images of ``rows`` of the data set, which only bounds of the core use."""
         kind = self.task.target.modality
-        pixels = checked_pixels(self.task.dataset, rows, kind, stored_size(self.image_size))
+        pixels = self._stressed(self._read(rows, kind), rows, kind)
         labels = torch.from_numpy(self.task.labels_of(rows))
         return LabelledView(pixels, *self._rest(kind, normalisation), labels=labels)
 
@@ -114,10 +121,25 @@ class ViewOpener:
         if (part, kind) in self._kept:
             return self._kept[part, kind]
         rows = self._source_halves if part == _SOURCE_HALVES else self.task.rows[part]
-        pixels = checked_pixels(self.task.dataset, rows, kind, stored_size(self.image_size))
+        pixels = self._read(rows, kind)
+        if part in _OF_TARGET and kind == self.task.target.modality:
+            pixels = self._stressed(pixels, rows, kind, are_pairs=part == "ti")
         if part != "source":
             self._kept[part, kind] = pixels
         return pixels
+
+    def _read(self, rows: NDArray[np.int64], kind: str) -> NDArray[np.generic]:
+        return checked_pixels(self.task.dataset, rows, kind, stored_size(self.image_size))
+
+    def _stressed(
+        self, pixels: NDArray[np.generic], rows: NDArray[np.int64], kind: str, are_pairs: bool = False
+    ) -> NDArray[np.generic]:
+        """Return pixels of the target sensor as the stress makes them; those of pairs are shifted first."""
+        if self._stress is None:
+            return pixels
+        stress, seed = self._stress
+        seen = shifted_images(pixels, rows, stress.pair_shift, seed) if are_pairs else pixels
+        return worse_images(seen, rows, modality(kind), stress, seed)
 
     def _rest(
         self, kind: str, normalisation: Normalisation

@@ -1,4 +1,7 @@
-"""TI pairs whose source halves are exchanged: a control that shows whether the gain of a method is one of its pairs."""
+"""TI pairs whose source halves are exchanged, all of them as a control, or a share of them as a stress.
+
+The control shows whether the gain of a method is one of its pairs.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,16 @@ _STREAM = 7
 """Keeps these random numbers apart from others that are drawn from the same seed."""
 
 
-def source_halves(task: Task, pairs: Pairs, seed: int) -> Rows:
+def source_halves(task: Task, pairs: Pairs, seed: int, wrong: float = 0.0) -> Rows:
     """Return the row of the source half of each TI pair of ``task``, int64 (N,).
+
+    ``wrong``: the share of matched pairs that exchange their halves (``wrong_pairs``).
 
     Raises ``UserError`` where pairs are to be shuffled and the task has none: its run would be a control of nothing.
     """
     rows = task.rows["ti"]
     if pairs == "matched":
-        return rows
+        return np.asarray(rows[wrong_pairs(len(rows), wrong, seed)])
     if not len(rows):
         raise UserError(
             f"dataset.pairs is {pairs}, and this task has no TI pairs. Name TI classes (--ti-classes A,B), or leave "
@@ -50,6 +55,19 @@ def other_pairs(codes: Rows, seed: int) -> Rows:
     found = np.arange(len(codes))
     for code in np.unique(codes):
         cycle = rng.permutation(np.flatnonzero(codes == code))
+        found[cycle] = np.roll(cycle, 1)
+    return found
+
+
+def wrong_pairs(count: int, share: float, seed: int) -> Rows:
+    """Return an order (N,) of ``count`` pairs in which ``share`` of them, at least two, have moved and the rest not.
+
+    They form one cycle, as in ``other_pairs``. With the same seed the pairs of a smaller share are among those of a
+    larger one.
+    """
+    found = np.arange(count)
+    if share:
+        cycle = np.random.default_rng([seed, _STREAM, 1]).permutation(count)[: max(2, round(share * count))]
         found[cycle] = np.roll(cycle, 1)
     return found
 

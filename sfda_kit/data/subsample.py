@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_kit.config.models import DatasetConfig
-from sfda_kit.errors import UserError
+from sfda_kit.errors import TooFewImagesError
 from sfda_kit.interfaces.dataset import PARTS, Index
 
 Rows = NDArray[np.int64]
@@ -21,7 +21,8 @@ def subsample(rows: Mapping[str, Rows], index: Index, config: DatasetConfig) -> 
     """Return as many ``rows`` of each part as ``config`` asks for, and a notice for each part that became smaller.
 
     It takes whole groups in a random order drawn from ``split_seed`` and cuts only the last, so few images show few
-    places and a larger subsample contains each smaller one. It uses no labels. Raises ``UserError`` for too few rows.
+    places and a larger subsample contains each smaller one. It uses no labels. Raises ``TooFewImagesError`` where the
+    task has too few rows.
     """
     found, notices = dict(rows), []
     for part, (key, what) in ASKED.items():
@@ -30,7 +31,7 @@ def subsample(rows: Mapping[str, Rows], index: Index, config: DatasetConfig) -> 
             continue
         there = len(rows[part])
         if wanted > there:
-            raise UserError(
+            raise TooFewImagesError(
                 f"dataset.{key} is {wanted}, and this task has {there} {what}. Ask for at most {there}, or for all."
             )
         if wanted < there:

@@ -62,6 +62,8 @@ class Task:
     """A task holds rows by role, the TR class names in label order, and notices for the readers of the record.
 
     ``folds``: what the record says of the fold, empty where the parts come from ``split_seed`` or the data set.
+    ``relevant_pairs``: the rows of TR classes where TI pairs come from, in groups that are not held out; only a stress
+    reads them (``data/stressed_rows.py``).
     """
 
     dataset: Dataset
@@ -74,6 +76,7 @@ class Task:
     notices: tuple[str, ...]
     fingerprint: str
     folds: Mapping[str, Any] = field(default_factory=dict)
+    relevant_pairs: Rows = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def labels(self, part: str) -> NDArray[np.int64]:
         """Return the TR labels 0..K-1 of the rows of ``part``."""
@@ -111,7 +114,21 @@ def build_task(dataset: Dataset, config: DatasetConfig) -> Task:
     notices = [*index.notices, *notices, *left_out, *thinned]
     hashes = {part: digest([index.names[int(r)] for r in selected]) for part, selected in rows.items()}
     fingerprint = digest([dataset.fingerprint(), str(source), str(target), classes, hashes])
-    return Task(dataset, index, source, target, classes, ti, rows, tuple(notices), fingerprint, folds)
+    relevant = _relevant_pairs(index, split, parts, target, config, keep & _is_of(index, classes))
+    return Task(dataset, index, source, target, classes, ti, rows, tuple(notices), fingerprint, folds, relevant)
+
+
+def _is_of(index: Index, classes: Iterable[str]) -> NDArray[np.bool_]:
+    return np.isin(index.label, [index.classes.index(name) for name in classes])
+
+
+def _relevant_pairs(
+    index: Index, split: Split, part: NDArray[np.int8], target: Sensor, config: DatasetConfig, chosen: NDArray[np.bool_]
+) -> Rows:
+    """Return the rows of ``chosen`` that lie in the domains of TI pairs, in groups that are not held out."""
+    in_domain = (index.domain == index.domains.index(target.domain)) | (split.ti_domains == "all")
+    trained = np.isin(part, (0, 1) if config.ti_groups == "training" else (1,)) | (config.protocol == "paper")
+    return np.flatnonzero(chosen & in_domain & trained)
 
 
 def _parts(
@@ -190,7 +207,7 @@ def _rows_by_role(
         if official_ti:
             not_ti = part != 3
     classes, notices = _usable_classes(index, split.tr_classes, selections, config.minimum_images)
-    relevant = np.isin(index.label, [index.classes.index(c) for c in classes])
+    relevant = _is_of(index, classes)
     rows = {name: np.flatnonzero(selected & relevant) for name, selected in selections.items()}
     ti_codes = [index.classes.index(c) for c in split.ti_classes if c in index.classes]
     in_domain = is_target if split.ti_domains == "target" else keep

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,14 +37,16 @@ def draw_pairs(
     seed: int = 0,
     size: int = 128,
     encoding: Encoding | None = None,
+    worse: Callable[[NDArray[Any], NDArray[np.int64], Modality], NDArray[Any]] | None = None,
 ) -> NDArray[np.int64]:
     """Draw ``number`` random samples, one column per sample and one row per modality; return their rows.
 
     Above each sample stand its class and its file name. Brightness is shown from 0 to full scale. Values in a unit have
     the colours of their modality over the sheet's own range, and missing pixels are ``MISSING_COLOUR``. With
-    ``encoding`` each modality but RGB has another row: the three channels of a network's input as colours. Samples have
-    all ``modalities`` and are spread over the classes. Raises ``UserError`` on an unknown domain or an unwritable path,
-    ``DataError`` on a bad file.
+    ``encoding`` each modality but RGB has another row: the three channels of a network's input as colours. With
+    ``worse`` each modality but RGB (or RGB, where it is alone) has a row of what that makes of the pixels, and these
+    are encoded. Samples have all ``modalities`` and are spread over the classes. Raises ``UserError`` on an unknown
+    domain or an unwritable path, ``DataError`` on a bad file.
     """
     index = dataset.index()
     whole = np.arange(len(index.label))
@@ -55,9 +57,11 @@ def draw_pairs(
     rows = _spread(index, domain, number, seed, whole)
     pixels: dict[str, NDArray[Any]] = {}
     for name in modalities:
-        pixels[name] = np.asarray(dataset.peek(rows, name, size))
+        pixels[name] = last = np.asarray(dataset.peek(rows, name, size))
+        if worse is not None and (name != "rgb" or len(modalities) == 1):
+            pixels[f"{name} stressed"] = last = worse(last, rows, modality_of(name))
         if encoding is not None and name != "rgb":
-            pixels[f"{name} encoded"] = _encoded(pixels[name], name, encoding)
+            pixels[f"{name} encoded"] = _encoded(last, name, encoding)
     labels = [_label(index.classes[index.label[row]], index.names[row]) for row in rows]
     figure = _figure(dataset, labels, pixels)
     try:
@@ -112,16 +116,18 @@ def _figure(dataset: Dataset, names: Sequence[str], pixels: dict[str, NDArray[An
     axes = figure.subplots(bands * len(pixels), columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
-    for line, (modality, images) in enumerate(pixels.items()):
-        kind = modality_of(modality).held_in(images.dtype) if images.ndim == 3 else None
+    scales: dict[str, tuple[float, float]] = {}
+    for line, (title, images) in enumerate(pixels.items()):
+        kind = modality_of(title.partition(" ")[0]).held_in(images.dtype) if images.ndim == 3 else None
         values = images / kind.divisor(images.dtype) if kind else images
-        scale = _scale(values, kind) if kind else None
+        is_first = kind is not None and kind.name not in scales
+        scale = scales.setdefault(kind.name, _scale(values, kind)) if kind else None
         for number, image in enumerate(values):
             axis = axes[number // columns * len(pixels) + line, number % columns]
             shown = _draw(axis, image, kind, scale)
             if line == 0:
                 axis.set_title(names[number], fontsize=6, parse_math=False)
-        if kind and kind.unit != FRACTION:
+        if kind and is_first and kind.unit != FRACTION:
             bar = figure.colorbar(shown, ax=axes, shrink=0.6, aspect=40)
             bar.set_label(f"{kind.unit}; magenta: missing" if kind.zero_is_missing else kind.unit, fontsize=7)
             bar.ax.tick_params(labelsize=7)

@@ -59,7 +59,8 @@ def build_board(runs: Sequence[StoredRun], metric: str | None = None, configurat
     for key, entries in found.items():
         table, found_rankings = _table(key, entries, variants, _of_protocol(key, metric))
         tables.append(with_counts(table, choices.notices[key]))
-        if key.is_paper == only_paper:  # no mean is taken over tables of two protocols
+        # no mean is taken over tables of two protocols, or over tasks that were made worse on purpose
+        if key.is_paper == only_paper and not key.stress:
             rankings[table.id] = found_rankings
     metric = tables[0].metric if tables and only_paper else metric
     overall, note = build_overall(tables, rankings)

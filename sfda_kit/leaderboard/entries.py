@@ -27,8 +27,8 @@ PAIRS, INITIAL_WEIGHTS = "dataset.pairs", "adapt.initial_weights"
 MATCHED = "matched"
 """The pairs of every run that is no control."""
 
-PARTS_OF_DATA = {"protocol": "grouped", "folds": "", "ti_groups": "training"}
-"""Later fields of ``TableKey`` that say which images are held out, with their defaults."""
+PARTS_OF_DATA = {"protocol": "grouped", "folds": "", "ti_groups": "training", "stress": ""}
+"""Later fields of ``TableKey`` that say which images are held out and what was made worse, with their defaults."""
 LATER = {**PARTS_OF_DATA, "weights": "", "follows": False, "frozen": False}
 """All later fields of ``TableKey`` with their defaults. Neither names nor ids of tables hold a default."""
 
@@ -38,8 +38,8 @@ class TableKey:
     """A table's key holds the values that its rows share. Encoding and data revision may differ between rows.
 
     ``follows``: each seed has a split of its own, that of its number; ``split_seed`` is then 0. ``folds``: name and
-    hash of the fold file, empty where the rows have one split. ``frozen``: source training left the
-    backbone as it was.
+    hash of the fold file, empty where the rows have one split. ``frozen``: source training left the backbone as it
+    was. ``stress``: what was made worse on purpose; such rows never share a table with plain ones.
     """
 
     dataset: str
@@ -58,6 +58,7 @@ class TableKey:
     folds: str = ""
     ti_groups: str = "training"
     frozen: bool = False
+    stress: str = ""
 
     @property
     def is_paper(self) -> bool:
@@ -66,7 +67,7 @@ class TableKey:
 
     @property
     def parts_of_data(self) -> dict[str, str]:
-        """The fields that say which images are held out, where they are not at their defaults."""
+        """The fields of ``PARTS_OF_DATA`` that are not at their defaults."""
         return {name: value for name, default in PARTS_OF_DATA.items() if (value := getattr(self, name)) != default}
 
     @property
@@ -187,6 +188,7 @@ class Entry:
             folds=folds_named(mapping(task.get("folds"))),
             ti_groups=text(task.get("ti_groups") or asked.get("ti_groups") or "training"),
             frozen=self.frozen,
+            stress=", ".join(f"{key}={value}" for key, value in sorted(mapping(asked.get("stress")).items())),
         )
 
     @cached_property

@@ -32,6 +32,7 @@ RUNS: dict[str, QueryColumn] = {
     "fold": QueryColumn(("task", "folds", "fold"), "BIGINT"),
     "protocol": QueryColumn(("task", "protocol")),
     "pairs": QueryColumn(("config", "dataset", "pairs")),
+    "stress": QueryColumn(("config", "dataset", "stress")),
     "initial_weights": QueryColumn(("config", "adapt", "initial_weights")),
     "encoding": QueryColumn(("task", "encoding", "name")),
     "backbone": QueryColumn(("config", "model", "backbone")),

@@ -92,7 +92,8 @@ def run_label(config: RunConfig) -> str:
     dataset = config.dataset
     fold = "" if dataset.fold is None else f"-f{dataset.fold}"
     pairs = "" if dataset.pairs == "matched" else f"-{dataset.pairs}"
-    label = f"{config.method}-{dataset.name}-{dataset.source}-{dataset.target}{fold}{pairs}-s{config.seed}"
+    stress = f"-{dataset.stress.label}" if dataset.stress else ""
+    label = f"{config.method}-{dataset.name}-{dataset.source}-{dataset.target}{fold}{pairs}{stress}-s{config.seed}"
     return label.replace("@", "_").replace(":", ".")
 
 
@@ -109,6 +110,7 @@ def describe_task(task: Task, config: RunConfig) -> dict[str, Any]:
     later: dict[str, Any] = {"folds": dict(task.folds)} if task.folds else {}
     later |= {"protocol": dataset.protocol} if dataset.protocol != "grouped" else {}
     later |= {"ti_groups": dataset.ti_groups} if dataset.ti_groups != "training" else {}
+    later |= {"stress": dataset.stress.told} if dataset.stress else {}
     return {
         "dataset": config.dataset.name,
         "source": str(task.source),

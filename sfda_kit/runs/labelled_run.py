@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sfda_kit import processes
 from sfda_kit.data.open_views import ViewOpener
 from sfda_kit.data.shuffled_pairs import pair_notices, source_halves
+from sfda_kit.data.stressed_rows import stressed_task
 from sfda_kit.data.task import Task, refuse_single_image
 from sfda_kit.data.views import Normalisation
 from sfda_kit.evaluate.core_method import CoreMethod
@@ -40,13 +41,15 @@ class LabelledRun(Run):
     evaluated: dict[str, Evaluated]
 
     def __init__(self, plan: Plan, task: Task, *rest: Any) -> None:
-        self.task = task
+        dataset, seed = plan.config.dataset, plan.config.seed
+        self.task = task = stressed_task(task, dataset, seed)
         self.task_fingerprint, self.target_modality = task.fingerprint, task.target.modality
         if plan.is_scored_on_source_halves:
             self.target_modality = task.source.modality
-        halves = source_halves(task, plan.config.dataset.pairs, plan.config.seed)
+        stress = (dataset.stress, seed) if dataset.stress else None
+        halves = source_halves(task, dataset.pairs, seed, dataset.stress.wrong_pairs if dataset.stress else 0.0)
         super().__init__(plan, *rest)
-        self.opener = ViewOpener(task, plan.encoding, plan.config.model.image_size, self.device, halves)
+        self.opener = ViewOpener(task, plan.encoding, plan.config.model.image_size, self.device, halves, stress)
 
     def facts(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         del identity

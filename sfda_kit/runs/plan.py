@@ -183,6 +183,10 @@ def plan_run(config: RunConfig) -> Plan:
     Raises ``UserError`` on a wrong name or option; ``Plan.check`` then finds parts that do not fit together.
     """
     found = plan_method(config)
+    if config.dataset.stress:
+        from sfda_kit.data.stressed_pixels import check_stress
+
+        check_stress(config.dataset.stress, config.dataset.target, found.config.model.image_size)
     return Plan(found.config, found.component, found.recipe, open_dataset(config.dataset))
 
 

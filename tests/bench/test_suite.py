@@ -117,8 +117,13 @@ def test_every_shipped_suite_expands(name: str) -> None:
     cells = expand(suite, Path("/data"))
     assert suite.name == name
     counts = {name: len(configurations_of(settings)) for name, settings in suite.methods.items()}
-    rows = sum(counts[name] for model in suite.models.values() for name in model.get("methods", suite.methods))
-    assert len(cells) == len(suite.tasks) * rows * len(suite.seeds) * max(1, len(suite.fold_numbers))
+    by_place = [
+        {*task.get("methods", suite.methods)} & {*model.get("methods", suite.methods)}
+        for task in suite.tasks.values()
+        for model in suite.models.values()
+    ]
+    rows = sum(counts[name] for names in by_place for name in names)
+    assert len(cells) == rows * len(suite.seeds) * max(1, len(suite.fold_numbers))
 
 
 def test_single_folds_of_a_suite_can_be_chosen(suite_file: Write) -> None:

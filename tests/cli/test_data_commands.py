@@ -155,3 +155,18 @@ def test_stats_of_a_modality_that_is_not_there(pairs_root, tmp_path, sfda_kit):
     flags = ("--data-root", pairs_root, "--number", "1", "--modality", "rgb", "--out", tmp_path / "file" / "x.png")
     refused = sfda_kit("data", "stats", "paired-folder", *flags)
     assert isinstance(refused.exception, UserError) and "cannot be written" in str(refused.exception)
+
+
+def test_a_sheet_shows_what_a_stress_makes_of_the_target_sensor(sfda_kit, pairs_root: Path, tmp_path: Path):
+    """One more row, at the size of a run; what cannot be seen in single images is named."""
+    flags = ["data", "show", "paired-folder", "--data-root", pairs_root, "--number", "2", "--out"]
+    plain = sfda_kit(*flags, tmp_path / "plain.png")
+    stress = ["--set", "dataset.stress={holes: 0.3, pair_shift: 4, wrong_pairs: 0.1}"]
+    worse = sfda_kit(*flags, tmp_path / "worse.png", *stress)
+    assert plain.exit_code == worse.exit_code == 0, worse.output
+    assert "wrong_pairs cannot be seen in single images" in worse.output and "cannot be seen" not in plain.output
+    sizes = [Image.open(tmp_path / name).size for name in ("plain.png", "worse.png")]
+    assert sizes[1][1] > sizes[0][1], "there is no row of stressed images"
+    colours = [np.asarray(Image.open(tmp_path / name).convert("RGB")) for name in ("plain.png", "worse.png")]
+    missing = [int((one == (255, 0, 255)).all(axis=-1).sum()) for one in colours]
+    assert missing[0] < 50 < missing[1], "the holes are not in the colour of missing pixels"
