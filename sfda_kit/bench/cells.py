@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +19,7 @@ from sfda_kit.config.models import RunConfig
 from sfda_kit.errors import DataError, UserError
 from sfda_kit.results.record import Record, read_record
 from sfda_kit.results.store import RunFolder, find_run
+from sfda_kit.source.backbone_weights import is_path, place
 
 if TYPE_CHECKING:
     from sfda_kit.data.task import Task
@@ -118,6 +119,13 @@ def _cell(
     except UserError as error:
         raise UserError(f"The suite {suite.name!r}, {method}, {task}, {model}: {error}") from None
     return Cell(task, method, model, seed, config)
+
+
+def refuse_unset_variables(cells: Iterable[Cell]) -> None:
+    """Raise ``UserError`` where weights lie at an environment variable that is not set: no cell of theirs could run."""
+    for given in {cell.config.model.backbone_weights for cell in cells} - {None}:
+        if is_path(given):
+            place(given)
 
 
 class Resolver:

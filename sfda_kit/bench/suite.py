@@ -14,6 +14,7 @@ from sfda_kit.bench.grid import Grid
 from sfda_kit.bench.layers import NETWORK
 from sfda_kit.bench.method_files import with_contents
 from sfda_kit.config.explain import explain
+from sfda_kit.config.merging import merge_settings
 from sfda_kit.config.method_files import is_method_file
 from sfda_kit.config.yaml import read_yaml
 from sfda_kit.errors import UserError, did_you_mean
@@ -143,6 +144,18 @@ class Suite(BaseModel):
             kept = {n: {**one, "seeds": own[n]} if "seeds" in one else one for n, one in kept.items() if own[n]}
         chosen = {"tasks": _chosen("task", self.tasks, tasks), "methods": kept, "seeds": wanted or self.seeds}
         return self.model_copy(update=chosen)
+
+    def changed(self, settings: Mapping[str, Any]) -> Suite:
+        """Return a suite of another name, ``NAME-changed``, in which ``settings`` win over all others in every cell.
+
+        Without ``settings`` it is this suite. Raises ``UserError`` on a key by which a suite tells its cells apart.
+        """
+        if not settings:
+            return self
+        if own := next((key for key in ("method", "seed", "seeds") if key in settings), None):
+            raise UserError(f"--set {own}: a suite says this of each cell. Choose cells by --method and --seed.")
+        methods = {name: merge_settings(told, settings) for name, told in self.methods.items()}
+        return self.model_copy(update={"name": f"{self.name}-changed", "methods": methods})
 
 
 def _chosen(what: str, known: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, Any]:

@@ -54,6 +54,10 @@ Methods = Annotated[
 ]
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Only this task; repeatable.")]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed; repeatable.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="KEY.KEY=VALUE for every cell, which makes it another suite; repeatable."),
+]
 ExecutorName = Annotated[
     str,
     typer.Option(
@@ -81,6 +85,7 @@ def run(
     method: Methods = None,
     task: Tasks = None,
     seed: Seeds = None,
+    set_: Changes = None,
     executor: ExecutorName = "local",
     executor_option: ExecutorOptions = None,
     workers: Workers = None,
@@ -88,7 +93,7 @@ def run(
     tracker: Trackers = None,
 ) -> None:
     """Run what is missing of a suite; started again it continues where it stopped."""
-    wanted = _wanted(suite, method, task, seed)
+    wanted = _wanted(suite, set_, method, task, seed)
     _run_and_show(wanted, runs_dir, data_root, executor, executor_option, workers, overwrite, tracker)
 
 
@@ -97,22 +102,23 @@ def retry(
     suite: SuiteName,
     runs_dir: RunsDir = None,
     data_root: DataRoot = None,
+    set_: Changes = None,
     executor: ExecutorName = "local",
     executor_option: ExecutorOptions = None,
     workers: Workers = None,
 ) -> None:
     """Run the failed and timed-out cells again, from where they stopped, and what is missing."""
-    _run_and_show(_wanted(suite), runs_dir, data_root, executor, executor_option, workers, "failed", None)
+    _run_and_show(_wanted(suite, set_), runs_dir, data_root, executor, executor_option, workers, "failed", None)
 
 
 @app.command("status")
-def status(suite: SuiteName, runs_dir: RunsDir = None, data_root: DataRoot = None) -> None:
+def status(suite: SuiteName, runs_dir: RunsDir = None, data_root: DataRoot = None, set_: Changes = None) -> None:
     """Say which cells are done, failed, skipped or missing, and why."""
     from sfda_kit.bench.progress import Progress
     from sfda_kit.cli.bench_view import show_status
     from sfda_kit.cli.output import results
 
-    wanted = _wanted(suite)
+    wanted = _wanted(suite, set_)
     folder = runs_folder(wanted, runs_dir)
     show_status(results(), Progress(resolved_cells(wanted, data_root), folder), wanted)
 
@@ -122,6 +128,7 @@ def clean(
     suite: SuiteName,
     runs_dir: RunsDir = None,
     data_root: DataRoot = None,
+    set_: Changes = None,
     everything: Annotated[bool, typer.Option("--all", help="Finished cells too.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
@@ -129,7 +136,7 @@ def clean(
     from sfda_kit.bench.runner import removable, remove, sole_runner
     from sfda_kit.cli.output import results
 
-    wanted = _wanted(suite)
+    wanted = _wanted(suite, set_)
     folder = runs_folder(wanted, runs_dir)
     with sole_runner(folder):
         cells = removable(resolved_cells(wanted, data_root), folder, everything)
@@ -156,10 +163,19 @@ def list_() -> None:
     print_table(results(), table)
 
 
-def _wanted(name: str, *chosen: list[Any] | None) -> Suite:
+def _wanted(name: str, changes: list[str] | None, *chosen: list[Any] | None) -> Suite:
     from sfda_kit.bench.suite import load_suite
+    from sfda_kit.config.yaml import parse_assignments
 
-    suite = load_suite(name)
+    shipped = load_suite(name)
+    suite = shipped.changed(parse_assignments(changes or []))
+    if suite.name != shipped.name:
+        from sfda_kit.cli.output import results
+
+        told = (
+            f"{suite.name}: with --set this is another suite. Its runs cannot be handed in as runs of {shipped.name}."
+        )
+        results().print(told, soft_wrap=True, markup=False, highlight=False)
     methods, tasks, seeds = chosen or (None, None, None)
     return suite.only(tasks or (), methods or (), seeds or ())
 
@@ -170,11 +186,12 @@ def runs_folder(suite: Suite, runs_dir: Path | None) -> Path:
 
 
 def resolved_cells(suite: Suite, data_root: Path | None) -> list[ResolvedCell]:
-    """Return every cell with what it would run. Raises ``UserError`` on an invalid setting."""
-    from sfda_kit.bench.cells import Resolver, expand
+    """Return every cell with what it would run. Raises ``UserError`` on an invalid setting or an unset variable."""
+    from sfda_kit.bench.cells import Resolver, expand, refuse_unset_variables
 
-    resolver = Resolver()
-    return [resolver(cell) for cell in expand(suite, data_root)]
+    cells, resolver = expand(suite, data_root), Resolver()
+    refuse_unset_variables(cells)
+    return [resolver(cell) for cell in cells]
 
 
 def _run_and_show(suite: Suite, runs_dir: Path | None, data_root: Path | None, *how: Any) -> None:

@@ -128,10 +128,12 @@ def show_status(console: Console, progress: Progress, suite: Suite) -> None:
     """Print one table for each task and network, then the reasons of failed and skipped cells."""
     for task, model in product(suite.tasks, suite.models):
         console.print(f"[bold]{escape(task)}[/], {escape(model)}", soft_wrap=True)
+        here = [cell for cell in progress.cells if (cell.cell.task, cell.cell.model) == (task, model)]
+        is_paper = all(cell.cell.config.dataset.protocol == "paper" for cell in here)
         table = table_of("method", "cells")
-        table.add_column("held out", justify="right")
+        table.add_column("transductive" if is_paper else "held out", justify="right")
         for method in suite.methods:
-            cells = [c for c in progress.cells if (c.cell.task, c.cell.model, c.cell.method) == (task, model, method)]
+            cells = [cell for cell in here if cell.cell.method == method]
             table.add_row(
                 escape(method), counts(Counter(progress.states[c.key] for c in cells)), _accuracy(progress, cells)
             )
