@@ -123,8 +123,8 @@ def _cell(
 
 def refuse_unset_variables(cells: Iterable[Cell]) -> None:
     """Raise ``UserError`` where weights lie at an environment variable that is not set: no cell of theirs could run."""
-    for given in {cell.config.model.backbone_weights for cell in cells} - {None}:
-        if is_path(given):
+    for given in {cell.config.model.backbone_weights for cell in cells}:
+        if given and is_path(given):
             place(given)
 
 
