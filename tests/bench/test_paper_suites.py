@@ -36,6 +36,8 @@ SMALL = {
     "adapt.epochs": "1",
     "adapt.steps_per_epoch": "1",
     "bridge_training.epochs": "1",
+    "bridge_training.batch_size": "8",
+    "dataset.ti_pairs": "8",
     "compute.pictures": "false",
 }
 CHANGES = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
@@ -132,7 +134,7 @@ def test_runs_from_weights_of_a_variable_are_handed_in(sfda_kit: Call, suite_fil
 @pytest.mark.slow
 @pytest.mark.usefixtures("cells_here")
 def test_a_twin_of_sun_rgbd_is_run_to_its_board(sfda_kit: Call, tmp_path: Path):
-    make_twin("sun-rgbd", tmp_path / "twin", per_class=1)
+    make_twin("sun-rgbd", tmp_path / "twin", per_class=2)
     only = ("--task", "kv1 to xtion", "--seed", "0")
     command = ("bench", "sun-rgbd", *CHANGES, "--data-root", tmp_path / "twin")
     done = sfda_kit(*command, *only, "--workers", "1")

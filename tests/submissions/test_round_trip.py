@@ -257,6 +257,14 @@ def test_a_check_that_does_not_end_refuses_the_archive(packed: Path):
     assert not findings.accepted and "not done after" in findings.problems[0].text
 
 
+@pytest.mark.slow
+def test_what_torch_itself_needs_is_loaded_before_memory_is_limited():
+    """Modules of methods load it: with CUDA it would leave an archive of several runs too little."""
+    code = "import sys; from sfda_kit.submissions.sandbox import _load_libraries as load; load(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
 def test_no_module_of_the_folder_it_is_called_in_is_imported(packed: Path, tmp_path: Path, monkeypatch):
     """A pull request may hold a file json.py: it must not run where the archive is checked."""
     (tmp_path / "json.py").write_text("raise SystemExit('a module of a stranger was imported')")
