@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -260,7 +262,9 @@ def test_a_check_that_does_not_end_refuses_the_archive(packed: Path):
 @pytest.mark.slow
 def test_what_torch_itself_needs_is_loaded_before_memory_is_limited():
     """Modules of methods load it: with CUDA it would leave an archive of several runs too little."""
-    code = "import sys; from sfda_kit.submissions.sandbox import _load_libraries as load; load(); print('torch' in sys.modules)"
+    code = (
+        "import sys; from sfda_kit.submissions import sandbox as s; s._load_libraries(); print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
 
