@@ -168,6 +168,15 @@ def timing(name: str, *keys: str) -> str:
     return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
 
 
+def papers_hours_table() -> str:
+    """Return the estimated GPU hours of each row of the papers' suites, over all tasks and seeds."""
+    hours = speed("papers")["hours"]
+    named = {row: f"`{row}`" if " " not in row else row for row in hours["sun-rgbd"]}
+    rows = [[name, *(f"{own[row]:.2f}" for own in hours.values())] for row, name in named.items()]
+    rows.append(["all", *(f"**{sum(own.values()):.1f}**" for own in hours.values())])
+    return table(["row", *(f"`{suite}`, GPU hours" for suite in hours)], rows)
+
+
 def _mean_over_rooms(method: str) -> float:
     return mean(value for _, suite, target in ROOMS for value in of(suite, method, target))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +20,7 @@ from sfda_kit.config.models import RunConfig, TuningConfig
 from sfda_kit.errors import DataError, TooFewImagesError, UserError
 from sfda_kit.results.record import Record, read_record
 from sfda_kit.results.store import RunFolder, find_run
+from sfda_kit.source.backbone_weights import is_path, place
 
 if TYPE_CHECKING:
     from sfda_kit.data.task import Task
@@ -138,6 +139,13 @@ def _cell(suite: Suite, common: Mapping[str, Any], place: CellPlace) -> Cell:
         where = f"{method} ({configuration})" if configuration else method
         raise UserError(f"The suite {suite.name!r}, {where}, {task}, {model}: {error}") from None
     return Cell(task, method, model, seed, config, configuration)
+
+
+def refuse_unset_variables(cells: Iterable[Cell]) -> None:
+    """Raise ``UserError`` where weights lie at an environment variable that is not set: no cell of theirs could run."""
+    for given in {cell.config.model.backbone_weights for cell in cells}:
+        if given and is_path(given):
+            place(given)
 
 
 class Resolver:

@@ -16,6 +16,7 @@ from sfda_kit.bench.layers import NETWORK
 from sfda_kit.bench.method_files import with_contents
 from sfda_kit.bench.stress import StressFactor, with_stress
 from sfda_kit.config.explain import explain
+from sfda_kit.config.merging import merge_settings
 from sfda_kit.config.method_files import is_method_file
 from sfda_kit.config.yaml import read_yaml
 from sfda_kit.errors import UserError, did_you_mean
@@ -185,6 +186,21 @@ class Suite(BaseModel):
                 map(int, _chosen("fold", {str(f): f for f in self.fold_numbers}, map(str, chosen_folds)))
             )
         return self.model_copy(update=chosen)
+
+    def changed(self, settings: Mapping[str, Any]) -> Suite:
+        """Return a suite of another name, ``NAME-changed``, in which ``settings`` win over all others in every cell.
+
+        Without ``settings`` it is this suite. Raises ``UserError`` on a key by which a suite tells its cells apart.
+        """
+        if not settings:
+            return self
+        if own := next((key for key in ("method", "seed", "seeds") if key in settings), None):
+            raise UserError(f"--set {own}: a suite says this of each cell. Choose cells by --method and --seed.")
+        methods = {name: merge_settings(told, settings) for name, told in self.methods.items()}
+        for told in methods.values():
+            several = told.get("configurations", {})
+            told["configurations"] = {name: merge_settings(one, settings) for name, one in several.items()}
+        return self.model_copy(update={"name": f"{self.name}-changed", "methods": methods})
 
 
 def _chosen(what: str, known: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, Any]:

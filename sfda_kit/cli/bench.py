@@ -55,6 +55,10 @@ Methods = Annotated[
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Only this task; repeatable.")]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed; repeatable.")]
 Folds = Annotated[list[int] | None, typer.Option("--fold", help="Only this fold; repeatable.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="KEY.KEY=VALUE for every cell, which makes it another suite; repeatable."),
+]
 ExecutorName = Annotated[
     str,
     typer.Option(
@@ -83,6 +87,7 @@ def run(
     task: Tasks = None,
     seed: Seeds = None,
     fold: Folds = None,
+    set_: Changes = None,
     executor: ExecutorName = "local",
     executor_option: ExecutorOptions = None,
     workers: Workers = None,
@@ -91,7 +96,7 @@ def run(
 ) -> None:
     """Run what is missing of a suite; started again it continues where it stopped."""
     chosen = (method, task, seed, fold)
-    _run_and_show(suite, chosen, runs_dir, data_root, executor, executor_option, workers, overwrite, tracker)
+    _run_and_show(suite, set_, chosen, runs_dir, data_root, executor, executor_option, workers, overwrite, tracker)
 
 
 @app.command("retry")
@@ -99,22 +104,23 @@ def retry(
     suite: SuiteName,
     runs_dir: RunsDir = None,
     data_root: DataRoot = None,
+    set_: Changes = None,
     executor: ExecutorName = "local",
     executor_option: ExecutorOptions = None,
     workers: Workers = None,
 ) -> None:
     """Run the failed and timed-out cells again, from where they stopped, and what is missing."""
-    _run_and_show(suite, (), runs_dir, data_root, executor, executor_option, workers, "failed", None)
+    _run_and_show(suite, set_, (), runs_dir, data_root, executor, executor_option, workers, "failed", None)
 
 
 @app.command("status")
-def status(suite: SuiteName, runs_dir: RunsDir = None, data_root: DataRoot = None) -> None:
+def status(suite: SuiteName, runs_dir: RunsDir = None, data_root: DataRoot = None, set_: Changes = None) -> None:
     """Say which cells are done, failed, skipped or missing, and why."""
     from sfda_kit.bench.progress import Progress
     from sfda_kit.cli.bench_view import show_status
     from sfda_kit.cli.output import results
 
-    wanted = _wanted(suite)
+    wanted = _wanted(suite, set_)
     folder = runs_folder(wanted, runs_dir)
     show_status(results(), Progress(resolved_cells(wanted, data_root), folder), wanted)
 
@@ -124,6 +130,7 @@ def clean(
     suite: SuiteName,
     runs_dir: RunsDir = None,
     data_root: DataRoot = None,
+    set_: Changes = None,
     everything: Annotated[bool, typer.Option("--all", help="Finished cells too.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
@@ -131,7 +138,7 @@ def clean(
     from sfda_kit.bench.runner import removable, remove, sole_runner
     from sfda_kit.cli.output import results
 
-    wanted = _wanted(suite)
+    wanted = _wanted(suite, set_)
     folder = runs_folder(wanted, runs_dir)
     with sole_runner(folder):
         cells = removable(resolved_cells(wanted, data_root), folder, everything)
@@ -158,10 +165,19 @@ def list_() -> None:
     print_table(results(), table)
 
 
-def _wanted(name: str, *chosen: list[Any] | None) -> Suite:
+def _wanted(name: str, changes: list[str] | None, *chosen: list[Any] | None) -> Suite:
     from sfda_kit.bench.suite import load_suite
+    from sfda_kit.config.yaml import parse_assignments
 
-    suite = load_suite(name)
+    shipped = load_suite(name)
+    suite = shipped.changed(parse_assignments(changes or []))
+    if suite.name != shipped.name:
+        from sfda_kit.cli.output import results
+
+        told = (
+            f"{suite.name}: with --set this is another suite. Its runs cannot be handed in as runs of {shipped.name}."
+        )
+        results().print(told, soft_wrap=True, markup=False, highlight=False)
     methods, tasks, seeds, folds = chosen or (None, None, None, None)
     return suite.only(tasks or (), methods or (), seeds or (), folds or ())
 
@@ -173,7 +189,7 @@ def runs_folder(suite: Suite, runs_dir: Path | None) -> Path:
 
 def resolved_cells(suite: Suite, data_root: Path | None) -> list[ResolvedCell]:
     """Return every cell with what it would run; levels of a stress that the data are too few for are left out, and
-    said so. Raises ``UserError`` on an invalid setting."""
+    said so. Raises ``UserError`` on an invalid setting or an unset variable."""
     from sfda_kit.cli.output import notices
 
     cells, left_out = _cells_and_left_out(suite, data_root)
@@ -183,34 +199,43 @@ def resolved_cells(suite: Suite, data_root: Path | None) -> list[ResolvedCell]:
 
 
 def _cells_and_left_out(suite: Suite, data_root: Path | None) -> tuple[list[ResolvedCell], list[str]]:
-    from sfda_kit.bench.cells import Resolver, expand
+    from sfda_kit.bench.cells import Resolver, expand, refuse_unset_variables
     from sfda_kit.bench.stress import without_too_much
 
-    resolver = Resolver()
-    return without_too_much(suite, [resolver(cell) for cell in expand(suite, data_root)])
+    cells, resolver = expand(suite, data_root), Resolver()
+    refuse_unset_variables(cells)
+    return without_too_much(suite, [resolver(cell) for cell in cells])
 
 
-def _run_and_show(name: str, chosen: Sequence[Any], runs_dir: Path | None, data_root: Path | None, *how: Any) -> None:
+def _run_and_show(
+    name: str,
+    changes: list[str] | None,
+    chosen: Sequence[Any],
+    runs_dir: Path | None,
+    data_root: Path | None,
+    *how: Any,
+) -> None:
     from sfda_kit.cli.bench_view import show_status
     from sfda_kit.cli.output import results
 
-    suite = _wanted(name, *chosen)
+    suite = _wanted(name, changes, *chosen)
     folder = runs_folder(suite, runs_dir)
     progress = execute(suite, resolved_cells(suite, data_root), folder, *how)
     show_status(results(), progress, suite)
     if suite.stress:
-        _write_curves(name, folder, data_root)
+        _write_curves(name, changes, folder, data_root)
     exit_with(progress)
 
 
-def _write_curves(name: str, folder: Path, data_root: Path | None) -> None:
+def _write_curves(name: str, changes: list[str] | None, folder: Path, data_root: Path | None) -> None:
     """Write the curves of all runs of a stress suite that have ended well, also of those that were not chosen now."""
     from sfda_kit.bench.stress_report import build_stress_page
     from sfda_kit.bench.suite import read_suite
     from sfda_kit.cli.output import results
+    from sfda_kit.config.yaml import parse_assignments
     from sfda_kit.leaderboard.render.curve_files import write_curves
 
-    suite = read_suite(name)
+    suite = read_suite(name).changed(parse_assignments(changes or []))
     page = build_stress_page(suite, *_cells_and_left_out(suite.expanded(), data_root), folder)
     for path in write_curves(page, folder):
         results().print(f"written: {path}", style="dim", markup=False, soft_wrap=True)

@@ -141,7 +141,8 @@ def show_status(console: Console, progress: Progress, suite: Suite) -> None:
 def _states(progress: Progress, cells: Sequence[ResolvedCell]) -> Table:
     """Return a table with a row for each method, or configuration of it, that has cells here."""
     table = table_of("method", "cells")
-    table.add_column("held out", justify="right")
+    is_paper = all(cell.cell.config.dataset.protocol == "paper" for cell in cells)
+    table.add_column("transductive" if is_paper else "held out", justify="right")
     for row in dict.fromkeys(cell.cell.row for cell in cells):
         own = [cell for cell in cells if cell.cell.row == row]
         table.add_row(escape(row), counts(Counter(progress.states[c.key] for c in own)), _accuracy(progress, own))

@@ -2,10 +2,14 @@
 
 They are an installed set of weights by its name, a file, a folder as timm writes it (``local-dir:DIR`` or just its
 path), or a repository of the hub (``hf-hub:OWNER/NAME``). A name that is installed is never a path.
+
+A path may contain environment variables (``$DIR/NAME.pth``). The configuration keeps them, so a suite can name a file
+that each user has elsewhere, and no identity or record holds a folder of one disk.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +60,7 @@ def locate(given: str) -> LocatedWeights:
         repository, _, revision = given.removeprefix(HUB).partition("@")
         return weights_at(fetched(repository, revision or None), given)
     if is_path(given):
-        return weights_at(Path(given.removeprefix(FOLDER)), portable_name(given))
+        return weights_at(place(given), portable_name(given))
     return located_set(*_named(given))
 
 
@@ -83,12 +87,23 @@ def stated_architecture(given: str) -> str:
     The tensors of a named set are not looked at.
     """
     if is_path(given):
-        found = str(description(Path(given.removeprefix(FOLDER))).get("architecture") or "")
+        found = str(description(place(given)).get("architecture") or "")
     else:
         found = locate(given).architecture if given.startswith(HUB) else _named(given)[1].architecture
     if not found:
         raise UserError(f"Of which network are the weights {given}? Nothing says so: name it (--backbone NAME).")
     return found
+
+
+def place(given: str) -> Path:
+    """Return the path that ``given`` is, with the values of its variables. Raises ``UserError`` where one has none."""
+    path = os.path.expandvars(given.removeprefix(FOLDER))
+    if "$" in path:
+        raise UserError(
+            f"The weights are at {given}, and that variable is not set. Set it to a folder of this disk, or name other "
+            "weights: --backbone-weights FILE, or model.backbone_weights."
+        )
+    return Path(path)
 
 
 def portable_name(given: str) -> str:
@@ -104,7 +119,9 @@ def is_path(given: str) -> bool:
     """Return whether ``given`` is a file or a folder."""
     if given.startswith(HUB) or ("weights", registry().canonical("weights", given)) in registry().components:
         return False
-    return given.startswith(FOLDER) or "/" in given or "\\" in given or given.endswith(ENDINGS) or Path(given).exists()
+    if given.startswith((FOLDER, "$")) or given.endswith(ENDINGS):
+        return True
+    return "/" in given or "\\" in given or Path(given).exists()
 
 
 def names_for(backbone: str) -> list[str]:

@@ -63,14 +63,19 @@ def main() -> None:
 
 
 def _load_libraries() -> None:
-    """Load libraries before memory is limited, so that their own needs do not count."""
+    """Load libraries before memory is limited, so that their own needs do not count.
+
+    A method with a loop of its own is a class, whose module loads torch: with CUDA that takes most of ``MEMORY``.
+    """
     import PIL.PngImagePlugin
     import pyarrow.compute
     import pyarrow.parquet
+    import timm
+    import torchvision
 
     import sfda_kit.source.source_card
 
-    del PIL, pyarrow, sfda_kit
+    del PIL, pyarrow, timm, torchvision, sfda_kit
 
 
 def _limit_memory() -> None:

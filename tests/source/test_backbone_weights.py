@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+import torchvision
 from safetensors.torch import save_file
 
 from sfda_kit import load_config
@@ -22,6 +23,7 @@ from sfda_kit.results.record import Record
 from sfda_kit.scaffold.sample_weights import ARCHITECTURE, sample_weights
 from sfda_kit.source.backbone_weights import locate, names_for, portable_name, weights_of
 from sfda_kit.source.filling import fill_backbone
+from sfda_kit.source.importing import match
 from sfda_kit.submissions.pack import pack, public_record
 from sfda_kit.submissions.verify import Rules, verify
 
@@ -191,6 +193,32 @@ def test_records_name_no_folder_of_this_disk(retina: Callable[..., None], tmp_pa
     assert portable_name("local-dir:C:\\person\\folder\\") == "folder"
     assert portable_name("hf-hub:timm/resnet18.a1_in1k") == "hf-hub:timm/resnet18.a1_in1k"
     assert portable_name("retina_plugin:retina") == "retina"
+
+
+def test_a_path_may_begin_with_a_variable(monkeypatch: pytest.MonkeyPatch, file: Path):
+    given = f"$MY_WEIGHTS/{file.name}"
+    monkeypatch.delenv("MY_WEIGHTS", raising=False)
+    assert portable_name(given) == file.name
+    with pytest.raises(
+        UserError, match=r"The weights are at \$MY_WEIGHTS/mine\.safetensors, and that variable is not set"
+    ):
+        locate(given)
+    monkeypatch.setenv("MY_WEIGHTS", str(file.parent))
+    assert locate(given).identity() == locate(str(file)).identity()
+    monkeypatch.setenv("MY_FILE", str(file))
+    assert locate("$MY_FILE").sha256 == locate(str(file)).sha256
+
+
+def test_tensors_of_torchvision_have_the_names_and_shapes_of_timm():
+    """Those of the file ``resnet50-0676ba61.pth``, which a suite names, fill the network without its last layer."""
+    with torch.device("meta"):
+        theirs = torchvision.models.resnet50(weights=None).state_dict()
+        ours = network(224, "resnet50.tv_in1k")
+    placed = match({name: tensor for name, tensor in theirs.items() if not name.startswith("fc.")}, ours)
+    assert len(placed.placed) == 318 and not placed.unmatched and not placed.mismatched
+    assert {name.partition(".")[0] for name in placed.missing} == {"bottleneck", "classifier"}
+    stated = timm.get_pretrained_cfg("resnet50.tv_in1k")
+    assert stated is not None and stated.url == torchvision.models.ResNet50_Weights.IMAGENET1K_V1.url
 
 
 def test_a_repository_of_the_hub_is_read_from_this_disk_or_told_to_be_out_of_reach(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -255,6 +257,16 @@ def test_a_crash_of_the_check_refuses_the_archive(packed: Path, monkeypatch: pyt
 def test_a_check_that_does_not_end_refuses_the_archive(packed: Path):
     findings = verify_in_sandbox(packed.read_bytes(), timeout_s=0.01)
     assert not findings.accepted and "not done after" in findings.problems[0].text
+
+
+@pytest.mark.slow
+def test_what_torch_itself_needs_is_loaded_before_memory_is_limited():
+    """Modules of methods load it: with CUDA it would leave an archive of several runs too little."""
+    code = (
+        "import sys; from sfda_kit.submissions import sandbox as s; s._load_libraries(); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
 
 
 def test_no_module_of_the_folder_it_is_called_in_is_imported(packed: Path, tmp_path: Path, monkeypatch):

@@ -183,7 +183,7 @@ def explanation(board: Board) -> list[str]:
         said.append(
             "Tables with protocol=paper are transductive: the target images are the other halves of the source "
             "images, adapted on and scored at the last epoch, and nothing is held out. Compare them with published "
-            "tables alone."
+            "tables alone. Every row is a re-implementation that was run with this toolkit; none is a published number."
         )
     return said
 
