@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import mean
+from typing import Any
 
 from committed import RESULTS, middle, of, read_csv, runs, speed, spread
 
 ROOMS = [(f"rooms: {target}", "rooms", target) for target in ("depth@kv1", "depth@xtion", "nir@kv1", "nir@xtion")]
-CROPS = ("real crops: depth", "nyu-objects", "depth@kinect1")
+CROPS = ("real crops, older cut: depth", "nyu-objects-older-cut", "depth@kinect1")
 NAMES = {
     "bridged": "bridged (`recommended`)",
     "oracle": "*oracle (uses target labels, never ranks)*",
 }
 MEMORY = ("anonymous_mib", "mapped_mib")
-ACCURACY, PER_CLASS = "heldout_accuracy", "heldout_mean_class_accuracy"
+ACCURACY, PER_CLASS, AUROC = "heldout_accuracy", "heldout_mean_class_accuracy", "heldout_auroc"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -29,10 +30,10 @@ def accuracy(suite: str, target: str, method: str, column: str = ACCURACY) -> st
 
 
 def results_table() -> str:
-    """Return the table of the front page: methods by tasks, the highest mean of each column in bold."""
+    """Return the table of version 0.1: methods by tasks, the highest mean of each column in bold."""
     columns = [(title, suite, target, ACCURACY) for title, suite, target in (*ROOMS, CROPS)]
-    columns.append(("real crops, per class", *CROPS[1:], PER_CLASS))
-    methods = {row["method"] for row in runs("rooms")} | {row["method"] for row in runs("nyu-objects")}
+    columns.append(("older cut, per class", *CROPS[1:], PER_CLASS))
+    methods = {row["method"] for row in runs("rooms")} | {row["method"] for row in runs(CROPS[1])}
     order = sorted(methods, key=lambda name: (name == "oracle", _mean_over_rooms(name)))
     cells = {name: [of(suite, name, target, column) for _, suite, target, column in columns] for name in order}
     best = [max(mean(cells[name][at]) for name in order if name != "oracle") for at in range(len(columns))]
@@ -47,6 +48,30 @@ def results_table() -> str:
         for name in order
     ]
     return table(["method", *(title for title, *_ in columns)], rows)
+
+
+def real_results_table(suite: str) -> str:
+    """Return the board of a suite of real pictures: ranked rows, then those that never rank, by the mean over classes."""
+    board = [row for row in read_csv(RESULTS / suite / "board.csv") if row[f"{PER_CLASS}_mean"] != ""]
+    ranked = sorted(board, key=lambda row: (row["rank"] == "", -row[f"{PER_CLASS}_mean"]))
+    rows = [
+        [
+            f"`{row['method']}`" if row["rank"] != "" else f"*{row['method']}*",
+            row["track"],
+            *(f"{row[f'{column}_mean']:.1f} ± {row[f'{column}_std']:.1f}" for column in (PER_CLASS, ACCURACY, AUROC)),
+            *(_difference(row, side) for side in ("minus_source", "minus_shuffled")),
+        ]
+        for row in ranked
+    ]
+    header = ["method", "track", "mean over classes", "plain", "AUROC", "minus source-only", "minus shuffled pairs"]
+    return table(header, rows, left=2)
+
+
+def _difference(row: dict[str, Any], side: str) -> str:
+    """Return a difference with its 95 % interval in points, nothing where the board has none."""
+    if row.get(f"{side}_difference", "") == "":
+        return ""
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(row[f"{side}_{part}"] for part in ("difference", "low", "high")))
 
 
 def method_results(method: str) -> str:
@@ -97,7 +122,7 @@ def validators_table() -> str:
     """Return how well each validator chooses an epoch, on rooms and on the real crops."""
     rooms, crops = (
         {row["validator"]: row for row in read_csv(RESULTS / suite / "validators.csv")}
-        for suite in ("rooms", "nyu-objects")
+        for suite in ("rooms", CROPS[1])
     )
     rows = []
     for name in sorted(rooms, key=lambda name: (name != "(last epoch)", rooms[name]["regret"])):
