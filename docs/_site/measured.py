@@ -51,7 +51,7 @@ def results_table() -> str:
 
 
 def real_results_table(suite: str) -> str:
-    """Return the board of a suite of real pictures: ranked rows, then those that never rank, by the mean over classes."""
+    """Return the board of a suite by the mean over classes: ranked rows, then those that never rank."""
     board = [row for row in read_csv(RESULTS / suite / "board.csv") if row[f"{PER_CLASS}_mean"] != ""]
     ranked = sorted(board, key=lambda row: (row["rank"] == "", -row[f"{PER_CLASS}_mean"]))
     rows = [
@@ -121,8 +121,7 @@ def costs_table() -> str:
 def validators_table() -> str:
     """Return how well each validator chooses an epoch, on rooms and on the real crops."""
     rooms, crops = (
-        {row["validator"]: row for row in read_csv(RESULTS / suite / "validators.csv")}
-        for suite in ("rooms", CROPS[1])
+        {row["validator"]: row for row in read_csv(RESULTS / suite / "validators.csv")} for suite in ("rooms", CROPS[1])
     )
     rows = []
     for name in sorted(rooms, key=lambda name: (name != "(last epoch)", rooms[name]["regret"])):

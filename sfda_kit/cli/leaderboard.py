@@ -31,8 +31,7 @@ def show(
     metric: Annotated[
         str | None,
         typer.Option(
-            help="Rank by heldout_accuracy, heldout_mean_class_accuracy, transductive_accuracy or "
-            "transductive_mean_class_accuracy.",
+            help="Rank by heldout_accuracy, heldout_mean_class_accuracy, heldout_auroc, or the same with transductive.",
             show_default="the mean over classes with folds, else heldout_accuracy",
         ),
     ] = None,

@@ -11,8 +11,7 @@ Records = Annotated[list[Path], typer.Argument(help="Folders that hold run folde
 Metric = Annotated[
     str | None,
     typer.Option(
-        help="Rank by heldout_accuracy, heldout_mean_class_accuracy, transductive_accuracy or "
-        "transductive_mean_class_accuracy.",
+        help="Rank by heldout_accuracy, heldout_mean_class_accuracy, heldout_auroc, or the same with transductive.",
         show_default="the mean over classes with folds, else heldout_accuracy",
     ),
 ]
