@@ -15,7 +15,10 @@ RESULTS = BENCHMARKS / "results"
 
 @cache
 def runs(suite: str) -> list[dict[str, Any]]:
-    """Return one row for each finished run of a suite, from its ``runs.csv`` or from its records."""
+    """Return one row for each finished run of a suite, from its ``runs.csv`` or from its records.
+
+    Of records only those of methods as they are: no controls with shuffled pairs, no variants with other options.
+    """
     table = RESULTS / suite / "runs.csv"
     if table.exists():
         return [row for row in read_csv(table) if row["status"] == "ok"]
@@ -23,8 +26,12 @@ def runs(suite: str) -> list[dict[str, Any]]:
     return [
         {"method": one["method"], "seed": one["seed"], "target": one["task"]["target"], **one["metrics"], **one["cost"]}
         for one in records
-        if one["status"] == "ok"
+        if one["status"] == "ok" and _as_it_is(one["config"])
     ]
+
+
+def _as_it_is(config: dict[str, Any]) -> bool:
+    return not (config["recipe"] or config["dataset"].get("pairs") or config["adapt"].get("initial_weights"))
 
 
 def read_csv(path: Path) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from committed import RESULTS, middle, of, read_csv, runs, speed, spread
 
 ROOMS = [(f"rooms: {target}", "rooms", target) for target in ("depth@kv1", "depth@xtion", "nir@kv1", "nir@xtion")]
 CROPS = ("real crops, older cut: depth", "nyu-objects-older-cut", "depth@kinect1")
+REAL = ("real crops: depth, ImageNet weights", "nyu-objects", "depth@kinect1")
 NAMES = {
     "bridged": "bridged (`recommended`)",
     "oracle": "*oracle (uses target labels, never ranks)*",
@@ -77,14 +78,14 @@ def _difference(row: dict[str, Any], side: str) -> str:
 def method_results(method: str) -> str:
     """Return what the committed runs of a method reached and cost, one row for each task."""
     rows = []
-    for title, suite, target in (*ROOMS, CROPS):
+    for title, suite, target in (*ROOMS, CROPS, REAL):
         if not (reached := of(suite, method, target)):
             continue
         plain, upper = of(suite, "source-only", target), of(suite, "oracle", target)
-        closed = 100 * (mean(reached) - mean(plain)) / (mean(upper) - mean(plain))
+        closed = 100 * (mean(reached) - mean(plain)) / (mean(upper) - mean(plain)) if upper else None
         costs = [middle(of(suite, method, target, column)) or 0 for column in ("wall_s", "peak_memory_mb")]
         accuracies = [plain, reached, of(suite, method, target, PER_CLASS), upper]
-        shown = [f"{closed:.0f} %", f"{costs[0]:.0f}", f"{costs[1]:,.0f}"]
+        shown = ["–" if closed is None else f"{closed:.0f} %", f"{costs[0]:.0f}", f"{costs[1]:,.0f}"]
         rows.append([title, *map(spread, accuracies), *shown])
     if not rows:
         return "No run of this method is among the committed results of the suites.\n" + _published_form(method)
@@ -116,6 +117,20 @@ def costs_table() -> str:
         wall, memory, trained = (middle(of("rooms", name, target, column)) or 0 for column in columns)
         rows.append([f"`{name}`", f"{wall:.0f}", f"{memory:,.0f}", f"{trained:,.0f}", accuracy("rooms", target, name)])
     return table(["method", "seconds", "peak memory, MiB", "trained parameters", "held out, %"], rows)
+
+
+def processor_seconds_table(suite: str) -> str:
+    """Return the processor time and memory of one run of each method of a suite, medians over runs that ran through."""
+    rows = []
+    for name in dict.fromkeys(row["method"] for row in runs(suite)):
+        own = [row for row in runs(suite) if row["method"] == name]
+        took, memory = (
+            middle([row["cpu_s"] for row in own if "cpu_s" in row]),
+            middle([r["peak_memory_mb"] for r in own]),
+        )
+        if took is not None:
+            rows.append((took, [f"`{name}`", f"{took:.0f}", f"{memory:,.0f}"]))
+    return table(["method", "processor seconds", "peak memory, MiB"], [cells for _, cells in sorted(rows)])
 
 
 def validators_table() -> str:
