@@ -68,6 +68,21 @@ def real_results_table(suite: str) -> str:
     return table(header, rows, left=2)
 
 
+def board_mean(suite: str, method: str, column: str = PER_CLASS) -> str:
+    """Return mean ± standard deviation over folds of one row of a board of real pictures."""
+    row = _row(suite, method)
+    return f"{row[f'{column}_mean']:.1f} ± {row[f'{column}_std']:.1f}"
+
+
+def board_difference(suite: str, method: str, side: str) -> str:
+    """Return a difference of one row, ``minus_source`` or ``minus_shuffled``, with its 95 % interval in points."""
+    return _difference(_row(suite, method), side)
+
+
+def _row(suite: str, method: str) -> dict[str, Any]:
+    return next(row for row in read_csv(RESULTS / suite / "board.csv") if row["method"] == method)
+
+
 def _difference(row: dict[str, Any], side: str) -> str:
     """Return a difference with its 95 % interval in points, nothing where the board has none."""
     if row.get(f"{side}_difference", "") == "":
