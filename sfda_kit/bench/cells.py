@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sfda_kit.bench.configurations import as_configuration, check_choice, configurations_of
+from sfda_kit.bench.configurations import as_configuration, check_choice, configurations_of, row_name
 from sfda_kit.bench.layers import CellPlace, cell_settings, places
 from sfda_kit.bench.placing import stage_keys
 from sfda_kit.bench.suite import Suite, data_root
@@ -52,7 +52,7 @@ class Cell:
     @property
     def row(self) -> str:
         """The method, and which of its configurations it is where there are several."""
-        return f"{self.method} ({self.configuration})" if self.configuration else self.method
+        return row_name(self.method, self.configuration)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _cell(suite: Suite, common: Mapping[str, Any], place: CellPlace) -> Cell:
         if suite.chosen_by:
             check_choice(suite.chosen_by, config)
     except UserError as error:
-        where = f"{method} ({configuration})" if configuration else method
+        where = row_name(method, configuration)
         raise UserError(f"The suite {suite.name!r}, {where}, {task}, {model}: {error}") from None
     return Cell(task, method, model, seed, config, configuration)
 

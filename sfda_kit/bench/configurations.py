@@ -65,6 +65,11 @@ def configurations_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
     return (PLAIN, *found) if (found := settings.get("configurations")) else ("",)
 
 
+def row_name(method: str, configuration: str) -> str:
+    """Return the method, and which of its configurations it is where there are several (else empty)."""
+    return f"{method} ({configuration})" if configuration else method
+
+
 def as_configuration(plain: RunConfig, changed: RunConfig, tuning: TuningConfig) -> RunConfig:
     """Return ``changed``, a configuration of a method, with the data, network and source model of ``plain``."""
     return changed.model_copy(update={section: getattr(plain, section) for section in SHARED} | {"tuning": tuning})
