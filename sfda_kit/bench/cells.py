@@ -20,7 +20,7 @@ from sfda_kit.config.models import RunConfig, TuningConfig
 from sfda_kit.errors import DataError, TooFewImagesError, UserError
 from sfda_kit.results.record import Record, read_record
 from sfda_kit.results.store import RunFolder, find_run
-from sfda_kit.source.backbone_weights import is_path, place
+from sfda_kit.source.backbone_weights import is_path, locate
 
 if TYPE_CHECKING:
     from sfda_kit.data.task import Task
@@ -141,11 +141,11 @@ def _cell(suite: Suite, common: Mapping[str, Any], place: CellPlace) -> Cell:
     return Cell(task, method, model, seed, config, configuration)
 
 
-def refuse_unset_variables(cells: Iterable[Cell]) -> None:
-    """Raise ``UserError`` where weights lie at an environment variable that is not set: no cell of theirs could run."""
+def refuse_missing_weights(cells: Iterable[Cell]) -> None:
+    """Raise ``UserError`` where there is no file of weights at the path that cells name: none of them could run."""
     for given in {cell.config.model.backbone_weights for cell in cells}:
         if given and is_path(given):
-            place(given)
+            locate(given)
 
 
 class Resolver:

@@ -190,7 +190,8 @@ class Suite(BaseModel):
     def changed(self, settings: Mapping[str, Any]) -> Suite:
         """Return a suite of another name, ``NAME-changed``, in which ``settings`` win over all others in every cell.
 
-        Without ``settings`` it is this suite. Raises ``UserError`` on a key by which a suite tells its cells apart.
+        Without ``settings`` it is this suite. A network among them gives its name to the suite's only model. Raises
+        ``UserError`` on a key by which a suite tells its cells apart.
         """
         if not settings:
             return self
@@ -200,7 +201,21 @@ class Suite(BaseModel):
         for told in methods.values():
             several = told.get("configurations", {})
             told["configurations"] = {name: merge_settings(one, settings) for name, one in several.items()}
-        return self.model_copy(update={"name": f"{self.name}-changed", "methods": methods})
+        models = self._models_called_as(settings)
+        return self.model_copy(update={"name": f"{self.name}-changed", "methods": methods, "models": models})
+
+    def _models_called_as(self, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return the models; where ``settings`` name another network, the model has its name, not that of the old."""
+        told = settings.get("model")
+        name = next((told[key] for key in NETWORK if told.get(key)), None) if isinstance(told, Mapping) else None
+        if name is None:
+            return self.models
+        if len(self.models) > 1:
+            raise UserError(
+                f"--set model: the suite {self.name!r} compares the networks {', '.join(self.models)}, and this would "
+                "make them one. Copy the suite's file and change its `models`."
+            )
+        return {str(name): merge_settings(own, {"model": told}) for own in self.models.values()}
 
 
 def _chosen(what: str, known: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, Any]:

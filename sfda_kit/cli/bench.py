@@ -199,11 +199,11 @@ def resolved_cells(suite: Suite, data_root: Path | None) -> list[ResolvedCell]:
 
 
 def _cells_and_left_out(suite: Suite, data_root: Path | None) -> tuple[list[ResolvedCell], list[str]]:
-    from sfda_kit.bench.cells import Resolver, expand, refuse_unset_variables
+    from sfda_kit.bench.cells import Resolver, expand, refuse_missing_weights
     from sfda_kit.bench.stress import without_too_much
 
     cells, resolver = expand(suite, data_root), Resolver()
-    refuse_unset_variables(cells)
+    refuse_missing_weights(cells)
     return without_too_much(suite, [resolver(cell) for cell in cells])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from sfda_kit.bench.suite import Suite
     from sfda_kit.results.record import Record
 
+MESSAGE = re.compile(r"[\w.]*(Error|Exception|Interrupt): ")
+"""The start of an exception's message as Python prints it."""
 STATES: dict[State, str] = {
     "done": "green",
     "failed": "red",
@@ -121,7 +124,7 @@ def verdict(record: Record) -> str:
     if record.status == "ok":
         part = "held out" if "heldout_accuracy" in record.metrics else "transductive"
         return f"{part} {_score(record):.1f} %, {record.cost['wall_s']:.0f} s"
-    return f"[red]{record.status.replace('_', ' ')}[/]: {escape(last_line(record.error))}"
+    return f"[red]{record.status.replace('_', ' ')}[/]: {escape(reason(record.error))}"
 
 
 def show_status(console: Console, progress: Progress, suite: Suite) -> None:
@@ -155,7 +158,7 @@ def _reasons(progress: Progress) -> Counter[tuple[str, str]]:
     for cell in progress.cells:
         if progress.states[cell.key] in ("failed", "skipped"):
             record = cell.record(progress.runs_dir)
-            found[cell.cell.row, last_line(record.error if record else cell.reason)] += 1
+            found[cell.cell.row, reason(record.error if record else cell.reason)] += 1
     return found
 
 
@@ -176,9 +179,11 @@ def _next(progress: Progress, suite: Suite) -> str:
     return f"Nothing of {escape(suite.name)} has ended well yet."
 
 
-def last_line(text: str) -> str:
-    """Return the last line of a traceback, which says what was wrong."""
-    return text.strip().splitlines()[-1] if text.strip() else "no reason is known"
+def reason(text: str) -> str:
+    """Return what was wrong on one line: the whole message without a traceback or warnings before it."""
+    lines = text.strip().splitlines() or ["no reason is known"]
+    start = max((number for number, line in enumerate(lines) if MESSAGE.match(line)), default=0)
+    return " ".join(line.strip() for line in lines[start:])
 
 
 def stage_of(event: dict[str, Any]) -> str:

@@ -94,6 +94,21 @@ def test_an_unset_variable_of_the_weights_stops_the_command(sfda_kit: Call, monk
     assert "$SFDA_KIT_WEIGHTS_DIR/resnet50-0676ba61.pth, and that variable is not set" in str(result.exception)
 
 
+def test_a_folder_without_the_weights_stops_the_command(sfda_kit: Call, monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("SFDA_KIT_WEIGHTS_DIR", str(tmp_path))
+    result = sfda_kit("bench", "rgb-nir", "--data-root", tmp_path, "--runs-dir", tmp_path / "runs")
+    assert result.exit_code == 2
+    assert f"There are no weights at {tmp_path / 'resnet50-0676ba61.pth'}" in str(result.exception)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_another_network_is_called_by_its_own_name():
+    other = load_suite("rgb-nir").changed({"model": {"backbone": "resnet10t", "backbone_weights": None}})
+    assert {(cell.model, cell.config.model.backbone) for cell in expand(other, Path("/data"))} == {("resnet10t",) * 2}
+    with pytest.raises(UserError, match="compares the networks lite0, resnet10t, and this would make them one"):
+        load_suite("nyu-objects").changed({"model": {"backbone": "resnet18"}})
+
+
 def test_a_changed_suite_is_another_suite():
     suite = load_suite("rgb-nir")
     assert suite.changed({}) is suite
