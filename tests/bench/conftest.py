@@ -23,21 +23,23 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+ALONE = Lock()
+
+
+def cell_here(job: Job, *_: object) -> Outcome:
+    """Run a cell in this process, which has torch already, one after the other."""
+    try:
+        with ALONE:
+            execute(job)
+    except SfdaKitError as error:
+        return Outcome(job.key, f"{type(error).__name__}: {error}")
+    return Outcome(job.key)
+
+
 @pytest.fixture
 def cells_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cells run in this process, which has torch already, one after the other: a process of its own takes seconds."""
-
-    alone = Lock()
-
-    def run(job: Job, *_: object) -> Outcome:
-        try:
-            with alone:
-                execute(job)
-        except SfdaKitError as error:
-            return Outcome(job.key, f"{type(error).__name__}: {error}")
-        return Outcome(job.key)
-
-    monkeypatch.setattr(local, "run_job", run)
+    """Cells run in this process: a process of its own takes seconds."""
+    monkeypatch.setattr(local, "run_job", cell_here)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ def stages_trained(folder: Path) -> list[tuple[str, int]]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cells_here")
 @pytest.mark.needs_plugin("sfda-kit-shot")
 def test_a_suite_runs_once_and_then_has_nothing_left(sfda_kit: Call, suite_file: Write) -> None:
     suite = suite_file(seeds=[0, 1])

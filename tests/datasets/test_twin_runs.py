@@ -35,7 +35,7 @@ def record_of(result) -> dict:
 @pytest.mark.parametrize("layout", sorted(set(TWINS) - {"rgb-nir"}))
 @pytest.mark.needs_plugin("sfda-kit-shot", "sfda-kit-tgkt")
 def test_a_small_twin_runs_with_the_command_that_is_printed(sfda_kit, layout):
-    words = printed_command(sfda_kit, layout, "--frames-per-class", str(SMALL.get(layout, 6)))
+    words = printed_command(sfda_kit, layout, "--frames-per-class", str(SMALL.get(layout, 5)))
     assert "dataset.minimum_images=1" in words
     record = record_of(sfda_kit(*words, *QUICK))
     assert record["synthetic"] is True and len(record["task"]["classes"]) >= 2

@@ -76,27 +76,6 @@ def test_runs_is_recorded_and_saves_what_it_adapted(adapt, tmp_path: Path, metho
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("method", "backbone"),
-    [
-        ("tent", "test_convnext"),
-        ("tent", "test_vit"),
-        ("t3a", "test_vit"),
-        ("nrc", "test_convnext"),
-        ("aad", "test_vit"),
-        ("cowa-jmds", "test_convnext"),
-        ("plue", "test_vit"),
-        ("plue", "test_convnext"),
-        ("shot-plus-plus", "test_vit"),
-    ],
-)
-@pytest.mark.needs_plugin(of="method")
-def test_backbones_without_batch_norm_adapt(adapt, method: str, backbone: str) -> None:
-    run_dir = adapt(method, backbone)
-    assert load_model(run_dir)[1].method == method
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["adabn", "tent", "t3a", "nrc", "cowa-jmds", "plue", "shot-plus-plus"])
 @pytest.mark.needs_plugin(of="method")
 def test_networks_without_a_bottleneck_adapt(adapt, method: str) -> None:
