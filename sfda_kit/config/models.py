@@ -398,9 +398,11 @@ class RunConfig(DigestStableModel, _Strict):
     ``preset``: the name of the defaults, ``scratch``, ``pretrained`` or a preset of the method. ``file_recipe``: the
     recipe of a method that was read from a file and is called ``file:NAME``, so that the run needs the file no more.
     ``tuning``: which of a method's configurations this is. A suite gives it, and the board reads it.
+    ``tuned_with_labels``: a person says that settings were chosen with target labels of this data. It changes no
+    number. The board ranks the run among those that are ``tuned``.
     """
 
-    _later_keys: ClassVar[tuple[str, ...]] = ("file_recipe", "tuning")
+    _later_keys: ClassVar[tuple[str, ...]] = ("file_recipe", "tuning", "tuned_with_labels")
 
     method: str
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -415,6 +417,7 @@ class RunConfig(DigestStableModel, _Strict):
     recipe: dict[str, Any] = Field(default_factory=dict)
     file_recipe: Recipe | None = None
     tuning: TuningConfig | None = None
+    tuned_with_labels: bool = False
 
     @model_validator(mode="after")
     def _method_with_its_recipe(self) -> RunConfig:

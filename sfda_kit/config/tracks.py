@@ -1,7 +1,7 @@
 """The track of a run: which information it used beyond its source model and unlabelled target images.
 
 It follows from what the parts of the recipe declare (``Component.uses``) and from the configuration: a validator that
-selects the epoch, several source cards, and settings that were chosen on the data of the run.
+selects the epoch, several source cards, and settings that were chosen with labels of the data of the run.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def track_of(
         found |= set(uses) | ({TUNED} if data & set(part.tuned_on) else set())
     if len(_mapping(config.get("source")).get("cards") or ()) > 1:
         found.add("models")
-    if data & _tuned_by_preset(method, config):
+    if config.get("tuned_with_labels") or data & _tuned_by_preset(method, config):
         found.add(TUNED)
     if _mapping(task.get("images")).get("ti") == 0:
         found.discard("pairs")  # what may read pairs found none

@@ -13,7 +13,7 @@ from sfda_kit.results.redaction import without_folders
 
 Settings = dict[str, str]
 
-OUTSIDE = {"method", "seed", "preset", "dataset", "recipe", "file_recipe", "tuning"}
+OUTSIDE = {"method", "seed", "preset", "dataset", "recipe", "file_recipe", "tuning", "tuned_with_labels"}
 """Sections that make no variant; a preset stands for other values, and recipes are compared as resolved."""
 
 UNTOUCHED = {"source-only", "oracle", "oracle-plus", "majority", "rgb-ceiling", "imagenet-head", "probe"}

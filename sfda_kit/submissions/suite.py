@@ -33,7 +33,7 @@ class SuiteReport:
 def check_suite(runs: Mapping[str, RunConfig], cells: Sequence[RunConfig]) -> SuiteReport:
     """Compare the configurations of ``runs`` (by run id) with those of a suite's cells.
 
-    The data folder, device and threads are not compared. A method that the suite lacks may replace one of the
+    The data folder, device and threads are not compared, nor is what a person says of the settings. A method that the suite lacks may replace one of the
     suite if all its settings but the name are those of a cell. ``missing`` lists only cells of methods that have a run;
     a method that the suite lacks should have the cells that most methods of the suite have. In a suite whose methods
     have several configurations it may bring its own, as many as they.
@@ -141,7 +141,11 @@ def suite_cells(name: str, expected: SuiteName | None = None) -> list[RunConfig]
 
 
 def _compared(config: RunConfig) -> dict[str, Any]:
-    left_out: Any = {"method": True, "file_recipe": True, "compute": NOT_COMPARED, "dataset": {"root"}}
+    left_out: Any = {
+        **dict.fromkeys(("method", "file_recipe", "tuned_with_labels"), True),
+        "compute": NOT_COMPARED,
+        "dataset": {"root"},
+    }
     found = config.model_dump(mode="json", exclude=left_out)
     if cards := [card.name for card in config.source.cards]:
         found["source"]["card"] = cards[0] if len(cards) == 1 else cards

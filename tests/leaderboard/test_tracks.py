@@ -94,6 +94,10 @@ def test_several_source_models_are_another_track(tmp_path: Path):
     assert of_recipe(tmp_path, PLAIN, config={"source": {"cards": ["one", "two"]}}) == "models"
 
 
+def test_settings_that_a_person_says_were_chosen_with_labels_are_tuned(tmp_path: Path):
+    assert of_recipe(tmp_path, PLAIN, config={"tuned_with_labels": True}) == "tuned"
+
+
 def test_weights_that_the_source_model_began_with_are_its_own(tmp_path: Path):
     model = {"backbone": "resnet10t", "backbone_weights": "lite0", "image_size": 64}
     assert of_recipe(tmp_path, PLAIN, config={"model": model}) == "none"

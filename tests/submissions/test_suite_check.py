@@ -57,6 +57,11 @@ def test_device_and_folder_of_the_data_are_not_compared():
     assert protocol(changed(first, "compute", precision="bf16")) != protocol(first)
 
 
+def test_who_says_that_settings_were_tuned_hands_in_the_same_cell():
+    tuned = cells()[0].model_copy(update={"tuned_with_labels": True})
+    assert check_suite({"one": tuned}, cells()).strangers == {}
+
+
 def test_a_stranger_is_named_with_what_differs():
     first, *rest = cells()
     report = check_suite({"a": changed(first, "source", epochs=99)}, [first, *rest])
