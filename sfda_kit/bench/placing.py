@@ -33,7 +33,7 @@ def stage_keys(config: RunConfig, recipe: Recipe) -> tuple[str, ...]:
     training = config.source.model_dump(mode="json", exclude={"floor"})
     model = config.model.model_dump(mode="json")
     source = digest([dataset, encoding, model, training, config.compute.precision, config.seed])
-    bridge_training = [config.bridge_training.model_dump(mode="json"), config.adapt.epochs]
+    bridge_training = [config.bridge_training.model_dump(mode="json"), config.adapt.epochs, config.adapt.augmentation]
     trained = {role: bridge for role, bridge in recipe.bridges().items() if role != recipe.joint_bridge}
     bridges = (bridge.model_dump(mode="json") for bridge in trained.values())
     return source, *(digest([source, target, bridge, bridge_training]) for bridge in bridges)

@@ -76,5 +76,6 @@ def test_cells_share_the_stages_that_the_cache_shares():
     assert shot[0] == tgkt[0] == tgmb[0] and set(tgkt[1:]) & set(tgmb[1:])
     assert stages("shot", seed=1)[0] != shot[0]
     assert stages("shot", model={"image_size": 32})[0] != shot[0]
+    assert stages("tgmb", adapt={"augmentation": "strong"})[1] != tgmb[1], "another bridge, of other crops"
     other = stages("tgkt", target="depth@xtion")
     assert other[0] == tgkt[0] and not set(other[1:]) & set(tgkt[1:])
