@@ -30,6 +30,16 @@ def runs(suite: str) -> list[dict[str, Any]]:
     ]
 
 
+def last_signals(suite: str, method: str) -> list[dict[str, Any]]:
+    """Return the label-free signals after the last epoch of each run of a method as it is, from records alone."""
+    found = []
+    for path in sorted((RESULTS / suite / "records").glob("*/record.json")):
+        record = json.loads(path.read_bytes())
+        if record["method"] == method and record["status"] == "ok" and _as_it_is(record["config"]):
+            found.append(json.loads((path.parent / "history.json").read_bytes())[-1]["signals"])
+    return found
+
+
 def _as_it_is(config: dict[str, Any]) -> bool:
     return not (config["recipe"] or config["dataset"].get("pairs") or config["adapt"].get("initial_weights"))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from committed import RESULTS, middle, of, read_csv, runs, speed, spread
+from committed import RESULTS, last_signals, middle, of, read_csv, runs, speed, spread
 
 ROOMS = [(f"rooms: {target}", "rooms", target) for target in ("depth@kv1", "depth@xtion", "nir@kv1", "nir@xtion")]
 CROPS = ("real crops, older cut: depth", "nyu-objects-older-cut", "depth@kinect1")
@@ -205,6 +205,12 @@ def alarm(suite: str, name: str, column: str) -> str:
     """Return how often an alarm was false or missed, in percent of the epochs (``alarms_per_epoch.csv``)."""
     row = next(row for row in read_csv(RESULTS / suite / "alarms_per_epoch.csv") if row["alarm"] == name)
     return f"{row[column]:.0f}"
+
+
+def share_range(suite: str, method: str, signal: str) -> str:
+    """Return the lowest and the highest value of a signal over the runs of a method, in percent."""
+    values = [100 * signals[signal] for signals in last_signals(suite, method)]
+    return f"{min(values):.0f} to {max(values):.0f} %"
 
 
 def source_knowledge(suite: str) -> str:
