@@ -26,7 +26,9 @@ from rich.console import Console
 from scipy.stats import ConstantInputWarning, spearmanr
 
 from sfda_kit.evaluate.pair_alarm import disagreement_stands
+from sfda_kit.evaluate.pair_reader import MOST_PAIRS
 from sfda_kit.evaluate.selection import RANKED_BY, EpochCandidate, candidate, choose
+from sfda_kit.leaderboard.entries import Entry
 from sfda_kit.results.collection import StoredRun, load_runs
 
 LAST = "(last epoch)"
@@ -89,9 +91,10 @@ class Pick(NamedTuple):
 
 
 def usable(run: StoredRun) -> bool:
-    """Finished, scored by labels for this table, and not trained on them."""
+    """Finished, scored by labels for this table, not trained on them, and no control such as shuffled pairs."""
     record = run.record
-    return record.status == "ok" and not record.oracle and RANKED_BY in record.metrics and bool(run.history)
+    adapts = Entry(run).kind in ("method", "source-only")
+    return record.status == "ok" and adapts and RANKED_BY in record.metrics and bool(run.history)
 
 
 def accuracies(run: StoredRun) -> dict[tuple[str, int], float]:
@@ -249,7 +252,7 @@ def _recorded(run: StoredRun) -> list[Epoch]:
 
 def _by_present_rule(run: StoredRun, references: Mapping[tuple[Any, ...], float]) -> list[Epoch]:
     """The rule sees shares of pairs and their number, and no label; a phase begins anew."""
-    reference, pairs = references[_source_key(run)], run.record.task["images"]["ti"]
+    reference, pairs = references[_source_key(run)], min(MOST_PAIRS, run.record.task["images"]["ti"])
     found, seen = [], defaultdict(list)
     for row, epoch in zip(run.history, _recorded(run), strict=True):
         seen[row["phase"]].append(row["signals"].get("pair_agreement"))
@@ -317,7 +320,7 @@ def markdown(rows: Sequence[Mapping[str, Any]], alarms: Sequence[Mapping[str, An
         "Spearman's rho of score and held-out accuracy: within a run over its epochs, and over the methods of one "
         "task, source model and seed; means of those that have three values or more. Validators that scored other "
         "runs (see their number) cannot be compared by regret. "
-        f"{left_out} runs left out: failed, without labels, or trained on target labels."
+        f"{left_out} runs left out: failed, without labels, trained on target labels, or controls."
     )
     lines += ["", note, "", "## Alarms after the last epoch", ""]
     if not alarms:

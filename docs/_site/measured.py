@@ -149,9 +149,9 @@ def processor_seconds_table(suite: str) -> str:
 
 
 def validators_table() -> str:
-    """Return how well each validator chooses an epoch, on rooms and on the real crops."""
+    """Return how well each validator chooses an epoch, on rooms and on real crops with ImageNet weights."""
     rooms, crops = (
-        {row["validator"]: row for row in read_csv(RESULTS / suite / "validators.csv")} for suite in ("rooms", CROPS[1])
+        {row["validator"]: row for row in read_csv(RESULTS / suite / "validators.csv")} for suite in ("rooms", REAL[1])
     )
     rows = []
     for name in sorted(rooms, key=lambda name: (name != "(last epoch)", rooms[name]["regret"])):
@@ -164,6 +164,12 @@ def validators_table() -> str:
         rows.append([shown + mark, *("" if n == "" else f"{n:.{d}f}" for n, d in zip(numbers, digits, strict=True))])
     header = ["validator", "rooms: regret", "collapsed picks", "over epochs", "over methods"]
     return table([*header, "crops: regret", "over epochs", "over methods"], rows)
+
+
+def regret(suite: str, validator: str) -> str:
+    """Return the mean regret of a validator's choices, in points of held-out accuracy."""
+    rows = read_csv(RESULTS / suite / "validators.csv")
+    return f"{next(row['regret'] for row in rows if row['validator'] == validator):.2f}"
 
 
 def validator_costs_table() -> str:
