@@ -33,10 +33,10 @@ class SuiteReport:
 def check_suite(runs: Mapping[str, RunConfig], cells: Sequence[RunConfig]) -> SuiteReport:
     """Compare the configurations of ``runs`` (by run id) with those of a suite's cells.
 
-    The data folder, device and threads are not compared, nor is what a person says of the settings. A method that the suite lacks may replace one of the
-    suite if all its settings but the name are those of a cell. ``missing`` lists only cells of methods that have a run;
-    a method that the suite lacks should have the cells that most methods of the suite have. In a suite whose methods
-    have several configurations it may bring its own, as many as they.
+    The data folder, device and threads are not compared, nor is what a person says of the settings. A method that the
+    suite lacks may replace one of the suite if all its settings but the name are those of a cell. ``missing`` lists
+    only cells of methods that have a run; a method that the suite lacks should have the cells that most methods of the
+    suite have. In a suite whose methods have several configurations it may bring its own, as many as they.
     """
     known = {cell.method for cell in cells}
     tuned = any(cell.tuning for cell in cells)
