@@ -15,6 +15,12 @@ NAMES = {
     "bridged": "bridged (`recommended`)",
     "oracle": "*oracle (uses target labels, never ranks)*",
 }
+ROW_NAMES = {
+    "imagenet-head": "imagenet-head on depth",
+    "imagenet-head (recipe.options.sensor=source)": "imagenet-head on RGB",
+    **{f"probe (recipe.options.labels={n})": f"probe with {n} label{'s' * (n > 1)} a class" for n in (1, 5, 20)},
+}
+"""How pages call rows that the board calls by their settings."""
 MEMORY = ("anonymous_mib", "mapped_mib")
 ACCURACY, PER_CLASS, AUROC = "heldout_accuracy", "heldout_mean_class_accuracy", "heldout_auroc"
 
@@ -57,9 +63,9 @@ def real_results_table(suite: str) -> str:
     ranked = sorted(board, key=lambda row: (row["rank"] == "", -row[f"{PER_CLASS}_mean"]))
     rows = [
         [
-            f"`{row['method']}`" if row["rank"] != "" else f"*{row['method']}*",
+            f"`{row['method']}`" if row["rank"] != "" else f"*{ROW_NAMES.get(row['method'], row['method'])}*",
             row["track"],
-            *(f"{row[f'{column}_mean']:.1f} ± {row[f'{column}_std']:.1f}" for column in (PER_CLASS, ACCURACY, AUROC)),
+            *(_mean_of(row, column) for column in (PER_CLASS, ACCURACY, AUROC)),
             *(_difference(row, side) for side in ("minus_source", "minus_shuffled")),
         ]
         for row in ranked
@@ -70,13 +76,16 @@ def real_results_table(suite: str) -> str:
 
 def board_mean(suite: str, method: str, column: str = PER_CLASS) -> str:
     """Return mean ± standard deviation over folds of one row of a board of real pictures."""
-    row = _row(suite, method)
-    return f"{row[f'{column}_mean']:.1f} ± {row[f'{column}_std']:.1f}"
+    return _mean_of(_row(suite, method), column)
 
 
 def board_difference(suite: str, method: str, side: str) -> str:
     """Return a difference of one row, ``minus_source`` or ``minus_shuffled``, with its 95 % interval in points."""
     return _difference(_row(suite, method), side)
+
+
+def _mean_of(row: dict[str, Any], column: str) -> str:
+    return f"{row[f'{column}_mean']:.1f} ± {row[f'{column}_std']:.1f}"
 
 
 def _row(suite: str, method: str) -> dict[str, Any]:
@@ -103,9 +112,20 @@ def method_results(method: str) -> str:
         shown = ["–" if closed is None else f"{closed:.0f} %", f"{costs[0]:.0f}", f"{costs[1]:,.0f}"]
         rows.append([title, *map(spread, accuracies), *shown])
     if not rows:
-        return "No run of this method is among the committed results of the suites.\n" + _published_form(method)
+        none = "No run of this method is among the committed results of the suites.\n"
+        return (_settings_table(method) or none) + _published_form(method)
     header = ["task", "source model", method, "per class", "oracle", "gap closed", "seconds", "MiB"]
     return table(header, rows) + _published_form(method)
+
+
+def _settings_table(method: str) -> str:
+    """Return what a method reaches with each of the settings that a suite of real pictures gives it."""
+    board = [row for row in read_csv(RESULTS / REAL[1] / "board.csv") if row["method"].partition(" (")[0] == method]
+    columns = {"mean over classes": PER_CLASS, "plain": ACCURACY, "AUROC": AUROC}
+    rows = [
+        [ROW_NAMES.get(row["method"], row["method"]), *(_mean_of(row, c) for c in columns.values())] for row in board
+    ]
+    return f"On {REAL[0]}, held out, four folds:\n\n" + table(["row", *columns], rows) if rows else ""
 
 
 def _published_form(method: str) -> str:
