@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -11,6 +12,11 @@ from typing import Any
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 RESULTS = BENCHMARKS / "results"
+
+
+def find(file: Path, column: str, value: Any) -> dict[str, Any]:
+    """Return the first row of a table that has ``value`` in ``column``."""
+    return next(row for row in read_csv(file) if row[column] == value)
 
 
 @cache
@@ -22,22 +28,27 @@ def runs(suite: str) -> list[dict[str, Any]]:
     table = RESULTS / suite / "runs.csv"
     if table.exists():
         return [row for row in read_csv(table) if row["status"] == "ok"]
-    records = (json.loads(path.read_bytes()) for path in sorted((RESULTS / suite / "records").glob("*/record.json")))
     return [
         {"method": one["method"], "seed": one["seed"], "target": one["task"]["target"], **one["metrics"], **one["cost"]}
-        for one in records
-        if one["status"] == "ok" and _as_it_is(one["config"])
+        for _, one in _records(suite)
     ]
 
 
 def last_signals(suite: str, method: str) -> list[dict[str, Any]]:
     """Return the label-free signals after the last epoch of each run of a method as it is, from records alone."""
-    found = []
+    return [
+        json.loads((folder / "history.json").read_bytes())[-1]["signals"]
+        for folder, record in _records(suite)
+        if record["method"] == method
+    ]
+
+
+def _records(suite: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the folder and the record of each finished run of a method as it is."""
     for path in sorted((RESULTS / suite / "records").glob("*/record.json")):
         record = json.loads(path.read_bytes())
-        if record["method"] == method and record["status"] == "ok" and _as_it_is(record["config"]):
-            found.append(json.loads((path.parent / "history.json").read_bytes())[-1]["signals"])
-    return found
+        if record["status"] == "ok" and _as_it_is(record["config"]):
+            yield path.parent, record
 
 
 def _as_it_is(config: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from committed import RESULTS, last_signals, middle, of, read_csv, runs, speed, spread
+from committed import RESULTS, find, last_signals, middle, of, read_csv, runs, speed, spread
 
 ROOMS = [(f"rooms: {target}", "rooms", target) for target in ("depth@kv1", "depth@xtion", "nir@kv1", "nir@xtion")]
 CROPS = ("real crops, older cut: depth", "nyu-objects-older-cut", "depth@kinect1")
@@ -89,7 +89,7 @@ def _mean_of(row: dict[str, Any], column: str) -> str:
 
 
 def _row(suite: str, method: str) -> dict[str, Any]:
-    return next(row for row in read_csv(RESULTS / suite / "board.csv") if row["method"] == method)
+    return find(RESULTS / suite / "board.csv", "method", method)
 
 
 def _difference(row: dict[str, Any], side: str) -> str:
@@ -188,8 +188,7 @@ def validators_table() -> str:
 
 def regret(suite: str, validator: str) -> str:
     """Return the mean regret of a validator's choices, in points of held-out accuracy."""
-    rows = read_csv(RESULTS / suite / "validators.csv")
-    return f"{next(row['regret'] for row in rows if row['validator'] == validator):.2f}"
+    return f"{find(RESULTS / suite / 'validators.csv', 'validator', validator)['regret']:.2f}"
 
 
 def validator_costs_table() -> str:
@@ -211,8 +210,8 @@ def validator_costs_table() -> str:
 
 def study(name: str, variant: str, column: str = ACCURACY) -> str:
     """Return mean ± standard deviation of a variant of a study."""
-    row = next(row for row in read_csv(RESULTS / "studies" / name / "cells.csv") if row["variant"] == variant)
-    return f"{row[f'{column}_mean']:.1f} ± {row[f'{column}_std']:.1f}"
+    row = find(RESULTS / "studies" / name / "cells.csv", "variant", variant)
+    return _mean_of(row, column)
 
 
 def effect(name: str, factor: str, level: str, minus: str) -> str:
@@ -229,7 +228,7 @@ def effect(name: str, factor: str, level: str, minus: str) -> str:
 
 def alarm(suite: str, name: str, column: str) -> str:
     """Return how often an alarm was false or missed, in percent of the epochs (``alarms_per_epoch.csv``)."""
-    row = next(row for row in read_csv(RESULTS / suite / "alarms_per_epoch.csv") if row["alarm"] == name)
+    row = find(RESULTS / suite / "alarms_per_epoch.csv", "alarm", name)
     return f"{row[column]:.0f}"
 
 

@@ -69,7 +69,9 @@ def test_a_source_model_is_trained_on_a_module(networks, sfda_kit, on_pairs):
     words = [*on_pairs, "--backbone", "my_networks:build", "--set", "model.bottleneck=8", "--json"]
     ran = sfda_kit("run", "--method", "shot", *words)
     assert ran.exit_code == 0, ran.exception
-    record = json.loads((Path(last_json(ran)["run_dir"]) / "record.json").read_text())
+    summary = last_json(ran)
+    assert summary["status"] == "ok"
+    record = json.loads((Path(summary["run_dir"]) / "record.json").read_text())
     assert record["source"]["model"]["backbone"] == "my_networks:build"
 
 

@@ -42,7 +42,7 @@ def finish(sfda_kit, monkeypatch):
         monkeypatch.setenv("SFDA_KIT_CACHE", str(home / "cache"))
         done = sfda_kit("run", *arguments, "--resume", "--json")
         assert done.exit_code == 0, done.exception
-        return home / json.loads(done.stdout.splitlines()[-1])["run_dir"]
+        return home / run_dir(done)
 
     return run
 
@@ -111,7 +111,7 @@ def test_killed_after_the_last_epoch_the_result_is_still_written(sfda_kit, on_pa
     with monkeypatch.context() as patch:
         patch.setattr(figures, "draw_curves", broken)
         stopped = sfda_kit(*arguments)
-    assert stopped.exit_code and "disk is full" in json.loads(stopped.stdout.splitlines()[-1])["error"]
+    assert stopped.exit_code == 2 and "disk is full" in json.loads(stopped.stdout.splitlines()[-1])["error"]
     result = sfda_kit(*arguments)
     assert json.loads(result.stdout.splitlines()[-1])["status"] == "ok"
     assert f"continuing after epoch {epochs}" in result.stderr

@@ -28,6 +28,14 @@ def test_a_batch_may_be_larger_than_the_target_set_or_the_pairs(sfda_kit, on_pai
     assert images["target-train"] < size and (size < 500 or images["ti"] < size)
 
 
+@pytest.mark.parametrize("backbone", ["test_vit", "test_convnext"])
+@pytest.mark.parametrize("method", ["shot", "tgkt"])
+@pytest.mark.needs_plugin(of="method")
+def test_a_backbone_without_batch_norm(sfda_kit, on_pairs, method, backbone):
+    record = run(sfda_kit, "--method", method, *on_pairs, "--backbone", backbone)
+    assert record["source"]["model"]["backbone"] == backbone
+
+
 @pytest.mark.needs_plugin("sfda-kit-socket")
 def test_a_network_without_bottleneck(sfda_kit, on_pairs):
     record = run(sfda_kit, "--method", "socket", *on_pairs, "--set", "model.bottleneck=0")
