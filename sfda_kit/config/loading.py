@@ -17,6 +17,7 @@ from sfda_kit.config.models import RunConfig
 from sfda_kit.config.part_names import with_part_names
 from sfda_kit.config.presets import PRESETS, load_preset
 from sfda_kit.config.renamed import with_present_names
+from sfda_kit.config.tracks import names_of_data
 from sfda_kit.errors import RenamedWarning, UserError, did_you_mean
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.modalities import is_modality, modality
@@ -112,6 +113,19 @@ def load_config(data: Mapping[str, Any]) -> RunConfig:
     _LOGGER.debug("the preset is %s", preset)
     merged = merge_settings({**defaults, "preset": preset}, with_part_names(data))
     try:
-        return RunConfig.model_validate(default_encoding(merged.get("dataset")) | merged)
+        config = RunConfig.model_validate(default_encoding(merged.get("dataset")) | merged)
     except ValidationError as error:
         raise UserError(explain(error, "configuration", RunConfig)) from None
+    return _with_tuning_of_file(config, component)
+
+
+def _with_tuning_of_file(config: RunConfig, component: Component | None) -> RunConfig:
+    """Declare settings as tuned where the file of the method says that it was tuned on the data of this run.
+
+    A record holds the recipe of a file and not its declaration, so the run must say it.
+    """
+    if config.file_recipe is None or component is None:
+        return config
+    if not names_of_data(config.model_dump(mode="json")) & set(component.tuned_on):
+        return config
+    return config.model_copy(update={"tuned_with_labels": True})

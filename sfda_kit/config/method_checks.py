@@ -21,7 +21,7 @@ from sfda_kit.plugins.shipped import SHIPPED
 
 SECTIONS = ("adapt", "bridge_training", "encoding", "model", "source")
 """The sections of the configuration that a method may set; the others belong to the run."""
-HEAD = ("name", "settings")
+HEAD = ("name", "settings", "tuned_on")
 """The keys of a file beside those of a recipe."""
 OF_RECIPE = (
     *(key for key in Recipe.model_fields if key != "options"),
@@ -47,6 +47,7 @@ def problems_of(data: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _not_plain(data, ())
     yield from _of_name(data)
     yield from _of_settings(data.get("settings"))
+    yield from _of_tuned_on(data.get("tuned_on"))
     try:
         recipe = Recipe.model_validate({key: value for key, value in data.items() if key in OF_RECIPE})
     except ValidationError as error:
@@ -90,6 +91,12 @@ def _owner(name: str) -> str:
 def _of_summary(summary: str) -> Iterator[Problem]:
     if len(summary) > LONGEST_SUMMARY or not summary.isprintable():
         yield Problem(("summary",), f"expected one line of at most {LONGEST_SUMMARY} characters")
+
+
+def _of_tuned_on(names: Any) -> Iterator[Problem]:
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) and name for name in names)):
+        text = "expected a list of the data sets, splits or folds with whose labels it was tuned, for example [rooms]"
+        yield Problem(("tuned_on",), text)
 
 
 def _of_settings(settings: Any) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
 """Methods in YAML files: a recipe with a name and settings, which runs without a plugin.
 
-The keys of a file are ``name``, ``settings`` and the fields of ``Recipe``; those of a phase may stand beside them where
-there is only one. Everywhere else the method is called ``file:NAME``, and the configuration of a run holds its recipe.
+The keys of a file are ``name``, ``settings``, ``tuned_on`` (as in ``Component``) and the fields of ``Recipe``; those of a
+phase may stand beside them where there is only one. Everywhere else the method is called ``file:NAME``, and the configuration of a run holds its recipe.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ def method_from(
         recipe.summary or SUMMARY,
         recipe.paper,
         settings=with_part_names(with_types(data.get("settings") or {})),
+        tuned_on=tuple(data.get("tuned_on") or ()),
         kind="method",
         recipe=Recipe.model_validate(named),
     )

@@ -19,7 +19,13 @@ TOLD = ("train", "length")
 
 def method_text(method: Component, recipe: Recipe, name: str) -> str:
     """Return the file of ``method`` with ``recipe``, under another ``name``. What is a default is left out."""
-    head = {"name": name, "summary": method.summary, "paper": method.paper, "settings": _plain(method.settings)}
+    head = {
+        "name": name,
+        "summary": method.summary,
+        "paper": method.paper,
+        "tuned_on": list(method.tuned_on),
+        "settings": _plain(method.settings),
+    }
     told = {key: value for key, value in head.items() if value} | written_recipe(recipe)
     return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
 

@@ -63,6 +63,22 @@ def test_the_recipe_the_settings_and_the_name_come_from_the_file():
     assert plan_method(config).recipe == expected == config.file_recipe
 
 
+def test_a_file_says_on_which_data_it_was_tuned():
+    path = str(file(SHORT + "tuned_on: [rooms]\n"))
+    tuned = load_config({"method": path})
+    assert tuned.tuned_with_labels and load_config(tuned.model_dump(mode="json")) == tuned
+    elsewhere = {"name": "paired-folder", "source": "rgb@a", "target": "depth@a", "split": "nyu11"}
+    assert not load_config({"method": path, "dataset": elsewhere}).tuned_with_labels
+
+
+@pytest.mark.needs_plugin("sfda-kit-bridged")
+def test_a_copy_of_a_tuned_method_stays_tuned():
+    part = registry().get("method", "bridged")
+    copied = file(method_text(part, own_recipe(part), "mine"))
+    assert read_method(copied).tuned_on == part.tuned_on != ()
+    assert load_config({"method": str(copied)}).tuned_with_labels
+
+
 def test_settings_of_the_file_lie_over_the_preset_and_under_the_users():
     told = {"method": str(file(SHORT)), "preset": "pretrained", "adapt": {"epochs": 7}}
     config = load_config(told)
@@ -149,6 +165,7 @@ def test_a_name_without_its_recipe_and_a_recipe_without_its_name(data: dict[str,
         ("settings: {seed: 1}", "line 2, settings.seed: this belongs to the run"),
         ("settings: {adapts: {}}", "line 2, settings.adapts: there is no such section. Did you mean 'adapt'?"),
         ("settings: fast", "line 2, settings: expected settings by section"),
+        ("tuned_on: rooms", "line 2, tuned_on: expected a list of the data sets, splits or folds"),
         ("summary: " + "x" * 81, "line 2, summary: expected one line of at most 80 characters"),
         ("name: other", "the key 'name' stands twice"),
         ("aligners: !!python/name:os.system x", "it names a type"),
