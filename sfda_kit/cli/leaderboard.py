@@ -32,7 +32,7 @@ def show(
         str | None,
         typer.Option(
             help="Rank by heldout_accuracy, heldout_mean_class_accuracy, heldout_auroc, or the same with transductive.",
-            show_default="the mean over classes with folds, else heldout_accuracy",
+            show_default="the mean over classes with folds or protocol paper, else heldout_accuracy",
         ),
     ] = None,
     configurations: leaderboard_site.Configurations = False,

@@ -1,7 +1,8 @@
 """Methods in YAML files: a recipe with a name and settings, which runs without a plugin.
 
-The keys of a file are ``name``, ``settings``, ``tuned_on`` (as in ``Component``) and the fields of ``Recipe``; those of a
-phase may stand beside them where there is only one. Everywhere else the method is called ``file:NAME``, and the configuration of a run holds its recipe.
+The keys of a file are ``name``, ``settings``, ``tuned_on`` (as in ``Component``) and the fields of ``Recipe``; those of
+a phase may stand beside them where there is only one. Everywhere else the method is called ``file:NAME``, and the
+configuration of a run holds its recipe.
 """
 
 from __future__ import annotations

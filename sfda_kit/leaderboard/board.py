@@ -156,6 +156,11 @@ class Comparison:
     resampled: tuple[float, float] | None = None
     seen: float | None = None
 
+    @property
+    def only_alone(self) -> bool:
+        """Whether the interval leaves out 0, and the corrected p-value shows no difference."""
+        return not self.different and not self.low <= 0 <= self.high
+
 
 @dataclass(frozen=True)
 class BoardRow:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from sfda_kit.leaderboard.board import Mark, MarkKind
 from sfda_kit.leaderboard.comparable import BoardCandidate
-from sfda_kit.leaderboard.entries import Entry, mapping, whole
+from sfda_kit.leaderboard.entries import SOURCE_ONLY, Entry, mapping, whole
 from sfda_kit.leaderboard.fold_statistics import FoldCounts, FoldDraws, compare_folds, draw_folds, smallest_seen
 from sfda_kit.leaderboard.ranking import Ranking, behind_best, source_counts
 from sfda_kit.leaderboard.scores import Scored
@@ -89,7 +89,7 @@ def rank_folds(rows: Sequence[FoldRow], seeds: Sequence[int], folds: int) -> Ran
     comparisons = compare_folds(found, labels, pairs)
     ranked = ranks(labels, comparisons)
     against = [(column, count + column) for column in range(count)] if known else []
-    versus_source = compare_folds(both, [*labels, *("source-only" for _ in labels)], against)
+    versus_source = compare_folds(both, [*labels, *(SOURCE_ONLY for _ in labels)], against)
     return Ranking(
         labels=labels,
         draws=found.draws,
@@ -135,10 +135,11 @@ def _limits(found: FoldDraws, variants: int, pairs: Sequence[tuple[int, int]]) -
 
 def _seen(found: FoldDraws, pairs: Sequence[tuple[int, int]], folds: int) -> list[str]:
     one, all_ = smallest_seen(found, pairs)
-    strict = f", {all_:.1f} for the first of {len(pairs)} comparisons (Holm)" if len(pairs) > 1 else ""
+    strict = f"For the first of {len(pairs)} comparisons (Holm's correction) it is {all_:.1f} points."
     return [  # a renderer cuts what is longer than a line or two
-        f"The smallest difference that could have been seen (80 % power, 5 % level, median of pairs): {one:.1f} points"
-        f"{strict}.",
+        "The smallest difference that could have been seen (80 % power, 5 % level, median of pairs): "
+        f"{one:.1f} points.",
+        *([strict] if len(pairs) > 1 else []),
         f"It is (t(0.975) + t(0.8)) standard errors, {folds - 1} degrees of freedom. Rows that differ by less are not "
         "told apart, and need not be equal.",
     ]

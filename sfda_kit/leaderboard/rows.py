@@ -38,12 +38,16 @@ def build_rows(
     if not any(row.kind == SOURCE_ONLY and row.seeds for row in rows):
         rows += _baseline_row(candidates, seeds)
     rows = [replace(row, gap_closed=_gap_closed(row, rows, metric)) for row in rows]
-    rows = [replace(row, versus_shuffled=_of_row(row, shuffled)) for row in rows]
+    rows = [_with_shuffled(row, shuffled) for row in rows]
     return _with_tuned(_beside(sorted(rows, key=lambda row: _place(row, metric))))
 
 
-def _of_row(row: BoardRow, shuffled: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    return tuple(one for one in shuffled if one.first == row.label and row.kind == "method" and row.seeds)
+def _with_shuffled(row: BoardRow, shuffled: Sequence[Comparison]) -> BoardRow:
+    """Give a method its comparisons with its controls, and a control that with its source models."""
+    own = tuple(one for one in shuffled if one.first == row.label and row.seeds)
+    if row.kind == "control":
+        return replace(row, versus_source=next(iter(own), None))
+    return replace(row, versus_shuffled=own) if row.kind == "method" else row
 
 
 def _beside(rows: Sequence[BoardRow]) -> tuple[BoardRow, ...]:

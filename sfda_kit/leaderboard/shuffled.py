@@ -1,7 +1,8 @@
 """Comparison of each method with its controls whose TI pairs are shuffled: is its gain one of the pairs?
 
 Both rows start from the same source models, so the difference of their gains is the difference of their scores. It is
-paired by seed and image, or by fold, like every other comparison of a table, and is corrected with none of them.
+paired by seed and image, or by fold, like every other comparison of a table, and is corrected with none of them. The
+gain of a control over its source models is the part of the gain that needs no pairing.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from collections.abc import Iterator, Sequence
 
 from sfda_kit.leaderboard.board import BoardRow, Comparison
 from sfda_kit.leaderboard.comparable import BoardCandidate, spell_seeds
+from sfda_kit.leaderboard.entries import SOURCE_ONLY
 from sfda_kit.leaderboard.fold_statistics import compare_folds, draw_folds
 from sfda_kit.leaderboard.fold_table import FoldRow, fold_counts
+from sfda_kit.leaderboard.ranking import source_counts
 from sfda_kit.leaderboard.scores import Scored
 from sfda_kit.leaderboard.statistics import RESAMPLES, compare, draw_scored
 from sfda_kit.leaderboard.variants import matched_counterpart
@@ -26,7 +29,10 @@ def against(row: BoardRow, head: str) -> Comparison | None:
 
 
 def compare_shuffled(candidates: Sequence[BoardCandidate]) -> tuple[Comparison, ...]:
-    """Return each method minus its shuffled control, on the seeds that both have; marked rows are not compared."""
+    """Return each method minus its shuffled control, and the control minus its source models, on the seeds of both.
+
+    Marked rows are not compared.
+    """
     found: list[Comparison] = []
     for matched, control in _couples(candidates):
         both = (matched, control)
@@ -35,8 +41,10 @@ def compare_shuffled(candidates: Sequence[BoardCandidate]) -> tuple[Comparison, 
         if not seeds or [one.images.key for one in scored[0]] != [one.images.key for one in scored[1]]:
             continue
         images = [one.images for one in scored[0]]
-        draws = draw_scored([[one.correct for one in row] for row in scored], images, seeds, RESAMPLES)
-        found += compare(draws, [one.variant.label for one in both], [(0, 1)])
+        sources = source_counts(scored)
+        draws = draw_scored([[one.correct for one in row] for row in scored] + sources, images, seeds, RESAMPLES)
+        for pair in _pairs(bool(sources)):
+            found += compare(draws, _labels(both), [pair])
     return tuple(found)
 
 
@@ -48,12 +56,14 @@ def compare_shuffled_folds(rows: Sequence[FoldRow], folds: int) -> tuple[Compari
         both = [by_variant[id(one)] for one in (matched, control)]
         if set(both[0].by_fold) != set(both[1].by_fold) or matched.counted != control.counted:
             continue
-        counts = [
-            fold_counts([[_scored(row.by_fold[fold], seed) for seed in matched.counted] for row in both])
+        scored = [
+            [[_scored(row.by_fold[fold], seed) for seed in matched.counted] for row in both]
             for fold in sorted(both[0].by_fold)
         ]
-        draws = draw_folds(counts, matched.counted, folds, RESAMPLES)
-        found += compare_folds(draws, [row.whole.variant.label for row in both], [(0, 1)])
+        known = all(map(source_counts, scored))
+        draws = draw_folds([fold_counts(own, with_source=known) for own in scored], matched.counted, folds, RESAMPLES)
+        for pair in _pairs(known):
+            found += compare_folds(draws, _labels([row.whole for row in both]), [pair])
     return tuple(found)
 
 
@@ -61,7 +71,7 @@ def shuffled_notices(candidates: Sequence[BoardCandidate], found: Sequence[Compa
     """Return a sentence for each method that is not clearly better than its control, or not comparable with it."""
     said = []
     for one in found:
-        if one.low <= 0:
+        if one.second != SOURCE_ONLY and one.low <= 0:
             said.append(
                 f"No gain of pairs is shown: {one.first} is not clearly better than with {_pairs_of(one.second)} "
                 f"(difference {one.difference:.1f} [{one.low:.1f}, {one.high:.1f}])."
@@ -72,6 +82,16 @@ def shuffled_notices(candidates: Sequence[BoardCandidate], found: Sequence[Compa
             seeds = spell_seeds(candidate.counted)
             said.append(f"{candidate.variant.label}, {seeds}: there is no comparable row with matched pairs.")
     return said
+
+
+def _labels(both: Sequence[BoardCandidate]) -> list[str]:
+    """Return the names of the columns of draws: a method, its control, and the source models of both."""
+    return [*(one.variant.label for one in both), SOURCE_ONLY, SOURCE_ONLY]
+
+
+def _pairs(with_source: bool) -> list[tuple[int, int]]:
+    """Return the columns that are compared, each pair alone: no correction joins them."""
+    return [(0, 1), (1, 3)] if with_source else [(0, 1)]
 
 
 def _pairs_of(label: str) -> str:

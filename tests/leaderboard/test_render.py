@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from sfda_kit.leaderboard import Board
+from sfda_kit.leaderboard.board import Comparison
 from sfda_kit.leaderboard.render import markdown as markdown_module
 from sfda_kit.leaderboard.render.csv_table import csv_text, safe
 from sfda_kit.leaderboard.render.latex import escaped as latex_escaped
@@ -152,3 +154,12 @@ def test_plain_text_is_one_short_line():
 def test_signs_of_small_numbers():
     assert [signed(value) for value in (-0.04, 0.0, -0.06, 12.34)] == ["0.0", "0.0", "-0.1", "12.3"]
     assert interval(None) == ""
+
+
+def test_an_interval_that_the_corrected_p_contradicts_says_so():
+    found = Comparison(
+        "a", "b", 5.0, 0.5, 9.5, p_value=0.03, adjusted=0.21, different=False, seeds=1, groups=40, folds=4
+    )
+    assert interval(found) == "5.0 [0.5, 9.5] (p 0.21)"
+    assert interval(replace(found, adjusted=0.03, different=True)) == "5.0 [0.5, 9.5]"
+    assert interval(replace(found, low=-0.04)) == "5.0 [-0.0, 9.5]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,14 @@ def test_a_gain_of_pairs_is_a_column_and_no_sentence(tmp_path: Path):
     assert found.difference == pytest.approx(100 * (round(0.9 * IMAGES) - round(0.4 * IMAGES)) / IMAGES)
     assert found.low > 0 and not any("No gain of pairs" in note for note in notes(table))
     assert "minus shuffled pairs" in markdown(board(tmp_path))
+
+
+def test_what_a_control_gains_over_its_source_models_needs_no_pairing(tmp_path: Path):
+    write(tmp_path, "socket", 0.9)
+    write(tmp_path, "socket", 0.4, "shuffled")
+    found = row(only_table(tmp_path), "socket, shuffled pairs").versus_source
+    assert found is not None and found.second == "source-only" and found.adjusted == found.p_value
+    assert found.difference == pytest.approx(100 * (round(0.4 * IMAGES) - round(0.3 * IMAGES)) / IMAGES)
 
 
 def test_controls_are_marked_stand_below_their_method_and_never_rank(tmp_path: Path):
@@ -111,6 +120,8 @@ def test_over_folds_the_difference_is_paired_by_fold(tmp_path: Path):
     table = only_table(tmp_path)
     (found,) = row(table, "socket").versus_shuffled
     assert found.folds == 4 and found.difference == 0.0
+    ahead = row(table, "socket, shuffled pairs").versus_source
+    assert ahead == replace(row(table, "socket").versus_source, first="socket, shuffled pairs", adjusted=ahead.p_value)
     assert any("No gain of pairs" in note for note in notes(table))
 
 

@@ -26,6 +26,11 @@ from sfda_kit.leaderboard.tracks import explained
 
 LONGEST = 160
 
+DOUBT = (
+    "Where a p stands behind an interval, it is corrected for that number and shows no difference, although the "
+    "interval leaves out 0."
+)
+
 MOST_NAMED = 6
 """The largest number of tables that a sentence lists by name."""
 
@@ -62,8 +67,14 @@ def spread(value: Spread | None) -> str:
 
 
 def interval(found: Comparison | None) -> str:
-    """Return text such as ``-3.3 [-6.9, 0.7]``, empty where nothing was compared."""
-    return "" if found is None else f"{signed(found.difference)} [{signed(found.low)}, {signed(found.high)}]"
+    """Return text such as ``-3.3 [-6.9, 0.7]``, empty where nothing was compared.
+
+    A bound just below 0 keeps its sign. The corrected p-value follows where it contradicts the interval.
+    """
+    if found is None:
+        return ""
+    doubt = f" (p {found.adjusted:.2f})" if found.only_alone else ""
+    return f"{signed(found.difference)} [{found.low:.1f}, {found.high:.1f}]{doubt}"
 
 
 def signed(value: float) -> str:
@@ -80,22 +91,25 @@ def score(row: BoardRow, metric: str) -> str:
 
 def columns(metric: str) -> list[TableColumn]:
     """Return all columns after rank and label, the most important ones first."""
+    part = metric.partition("_")[0]
     others = [name for name in ACCURACIES if name != metric]
-    area = f"{metric.partition('_')[0]}_auroc"
+    beside = [name for name in others if name.startswith(part)]
+    area = f"{part}_auroc"
     return [
         TableColumn("track", lambda row: row.track_text),
         TableColumn(METRIC_NAMES[metric], lambda row: score(row, metric)),
+        *(TableColumn(METRIC_NAMES[name], partial(_spread_of, name)) for name in beside),
+        *([TableColumn("AUROC", partial(_spread_of, area))] if area != metric else []),
         TableColumn("minus best", lambda row: interval(row.versus_best)),
         TableColumn("folds", lambda row: str(len(row.folds)) if row.folds else ""),
         TableColumn("seeds", lambda row: str(len(row.seeds))),
         TableColumn("configurations", lambda row: str(row.configurations or "")),
-        *(TableColumn(METRIC_NAMES[name], partial(_spread_of, name)) for name in others),
-        *([TableColumn("AUROC", partial(_spread_of, area))] if area != metric else []),
         TableColumn("minus source", lambda row: interval(row.versus_source)),
         *(TableColumn(head, partial(_minus_control, head)) for head in VERSUS),
+        *(TableColumn(METRIC_NAMES[name], partial(_spread_of, name)) for name in others if name not in beside),
         TableColumn("gap closed", lambda row: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %"),
         TableColumn("labels a class", lambda row: row.worth_labels),
-        TableColumn("calibration error", partial(_spread_of, f"{metric.partition('_')[0]}_calibration_error")),
+        TableColumn("calibration error", partial(_spread_of, f"{part}_calibration_error")),
         TableColumn("pretraining", lambda row: plain(row.pretraining)),
         TableColumn("s", lambda row: _number(row.cost.get("wall_s"))),
         TableColumn("MiB", lambda row: _number(row.cost.get("peak_memory_mb"))),
@@ -181,9 +195,10 @@ def explanation(board: Board) -> list[str]:
     said.append(explained(row for table in board.tables for row in table.rows))
     if any(table.task.options.get("protocol") == "paper" for table in board.tables):
         said.append(
-            "Tables with protocol=paper are transductive: the target images are the other halves of the source "
-            "images, adapted on and scored at the last epoch, and nothing is held out. Compare them with published "
-            "tables alone. Every row is a re-implementation that was run with this toolkit; none is a published number."
+            "Tables with protocol=paper are transductive: a method adapts to all target images, and is scored on them "
+            "at the last epoch. Within one domain they are the other halves of the source images. Nothing is held out, "
+            "so these tables are ranked by the transductive metric. Compare them with published tables alone. Every "
+            "row is a re-implementation that was run with this toolkit; none is a published number."
         )
     return said
 
@@ -196,7 +211,7 @@ def _over_folds(board: Board, alone: bool) -> list[str]:
         f"{'Percent' if alone else 'Tables with folds'}: mean ± sample standard deviation over all runs; {ranked}. "
         "Rank: 1 + number of rows of the track significantly better (corrected for its comparisons, Holm 1979).",
         "Intervals over folds: 95 %, paired by fold, corrected for the overlap of the folds' training groups (Nadeau "
-        f"and Bengio 2003), and not for the number of comparisons.{costs}",
+        f"and Bengio 2003), and not for the number of comparisons. {DOUBT}{costs}",
     ]
 
 
@@ -206,8 +221,8 @@ def _over_seeds(board: Board) -> list[str]:
         "Rank: 1 + number of rows of the track significantly better (false discovery rate of 5 % over the comparisons "
         "of a track); = marks a tie.",
         "Intervals: 95 %, paired by seed and image, for other seeds and other groups of images; not corrected for "
-        "the number of comparisons. Costs are medians of one run; its time includes training what was not in the "
-        "cache (source model, bridge).",
+        f"the number of comparisons. {DOUBT} Costs are medians of one run; its time includes training what was not in "
+        "the cache (source model, bridge).",
     ]
 
 
