@@ -51,8 +51,8 @@ def choose_device(config: ComputeConfig) -> torch.device:
         device = torch.device(config.device)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"The device {config.device!r} is not available: {reason} Use --device cpu.") from None
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"The device {config.device!r} is not available: {reason}. Use --device cpu.") from None
     return _own_device(device)
 
 

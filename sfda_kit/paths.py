@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 SCRATCH_VARIABLE = "SFDA_KIT_SCRATCH"
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+def expanded(path: str) -> str | None:
+    """Return ``path`` with the values of its environment variables; None where one is not set, or empty."""
+    filled = {name for name, value in os.environ.items() if value}
+    named = {braced or plain for braced, plain in _VARIABLE.findall(path)}
+    return os.path.expandvars(path) if named <= filled else None
 
 
 def cache_dir() -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +20,7 @@ from sfda_kit.config.method_files import is_method_file
 from sfda_kit.config.yaml import read_yaml
 from sfda_kit.errors import UserError, did_you_mean
 from sfda_kit.interfaces.recipe import PartConfig
+from sfda_kit.paths import expanded
 
 
 def _named(value: Any) -> Any:
@@ -270,8 +270,8 @@ def data_root(suite: Suite, given: Path | None) -> Path | None:
     """Return the folder of the data: ``given``, else the suite's. Raises ``UserError`` where a variable is not set."""
     if given is not None or suite.data_root is None:
         return given
-    root = os.path.expandvars(suite.data_root)
-    if "$" in root:
+    root = expanded(suite.data_root)
+    if root is None:
         raise UserError(
             f"The suite {suite.name!r} looks for its data at {suite.data_root}, and that variable is not set. "
             "Set it, or name the folder: --data-root DIR"

@@ -23,7 +23,7 @@ _NYU_CROPS = (
 )
 _NIR_TILES = (
     "Only about 14 scenes a class are independent: tiles of one scene are much alike.",
-    "ImageNet features nearly close the gap between RGB and near-infrared.",
+    "File size and mean level alone tell the class of a third of the tiles; a constant answer is right for a fifth.",
 )
 PAIRED_FOLDER = {
     "nyu11": _NYU_CROPS,

@@ -81,7 +81,7 @@ def show(
 ) -> None:
     """Draw a sheet of samples as the loader delivers them, each in every modality, with class names.
 
-    With a stress (--set dataset.stress.holes=0.2) there is a row of what it makes of the images, as a run sees them.
+    With a stress (--set dataset.stress.holes=0.2) one more row shows the changed images, as a run sees them.
     """
     from sfda_kit.cli.data_look import open_to_look, stress_to_look_at
     from sfda_kit.cli.output import notices, results

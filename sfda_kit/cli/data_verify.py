@@ -23,7 +23,8 @@ def verify(
     dataset: options.DatasetName,
     data_root: options.DataRoot = None,
     quick: Annotated[
-        bool, typer.Option("--quick/--deep", help="Headers, names and pairs; deep (default): every pixel and byte.")
+        bool,
+        typer.Option("--quick/--deep", help="Names, headers and pairs; deep (default): all pixels too."),
     ] = False,
     source: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, to check that task alone.")] = None,
     target: Annotated[str | None, typer.Option(help="MODALITY@DOMAIN, with --source.")] = None,

@@ -47,7 +47,7 @@ Unit = Annotated[
     Setting("dataset.unit", "What files hold: mm, m, centikelvin, celsius, 12-bit, ...", "the data set's own, else mm"),
 ]
 Shares = Annotated[
-    Text, Setting("dataset.shares", "Shares of source, target training and target tests: A,B,C.", "(0.45, 0.3, 0.25)")
+    Text, Setting("dataset.shares", "Shares of source, target training and target tests: A,B,C.", "0.45,0.3,0.25")
 ]
 SkipBad = Annotated[
     bool, Setting("dataset.skip_bad", "Leave out and record unreadable images and held-out copies.", flag="--skip-bad")
@@ -55,7 +55,7 @@ SkipBad = Annotated[
 Assignments = Annotated[Texts, typer.Option("--set", help="Any setting: KEY.KEY=VALUE; repeatable.")]
 NetworkFactory = Annotated[
     str | None,
-    typer.Option("--model", help="package.module:function that makes the network of a card that names it; it is run."),
+    typer.Option("--model", help="package.module:function that makes the network of a card; it is run."),
 ]
 Kind = Annotated[
     str | None, typer.Option(help="The kind of part, where several have this name.", autocompletion=completion.kinds)
@@ -118,7 +118,7 @@ class ImageOptions(OptionGroup):
 
 class ModelOptions(OptionGroup):
     panel = "Model"
-    backbone: Annotated[Text, Setting("model.backbone", "Any timm model.", "resnet10t")]
+    backbone: Annotated[Text, Setting("model.backbone", "A timm model or package.module:function.", "resnet10t")]
     pretrained: Annotated[bool, Setting("model.pretrained", "Start from timm's weights.", flag="--pretrained")] = False
     backbone_weights: Annotated[
         Text, Setting("model.backbone_weights", "Start from these: an installed set, a file, a folder or hf-hub:NAME.")
@@ -130,7 +130,10 @@ class ModelOptions(OptionGroup):
 class SourceOptions(OptionGroup):
     panel = "Training"
     source_epochs: Annotated[Whole, Setting("source.epochs", "Epochs of source training.", "by source.steps")]
-    source_floor: Annotated[float | None, Setting("source.floor", "Least source accuracy in percent.", "twice chance")]
+    source_floor: Annotated[
+        float | None,
+        Setting("source.floor", "Least source accuracy, in percent.", "twice chance"),
+    ]
 
 
 class AdaptationOptions(OptionGroup):
@@ -148,7 +151,7 @@ class AdaptationOptions(OptionGroup):
         ),
     ] = False
     select: Annotated[Text, Setting("adapt.select.name", "Validator that picks the epoch, or last.", "last")]
-    evaluate: Annotated[Text, Setting("adapt.evaluate", "Held-out images after every epoch, or at the last.", "every")]
+    evaluate: Annotated[Text, Setting("adapt.evaluate", "Score held-out images after every epoch, or last.", "every")]
     on_collapse: Annotated[Text, Setting("adapt.on_collapse", "If classes collapse: warn, stop or rollback.", "warn")]
 
 

@@ -92,6 +92,5 @@ def show_selection(console: Console, record: Record) -> None:
         console.print(f"the result is {found.result_phase} {found.result_epoch}", soft_wrap=True)
     if found.vetoed:
         epochs = ", ".join(f"{epoch.phase} {epoch.epoch}" for epoch in found.vetoed)
-        console.print(
-            f"{found.validator} scores these collapsed epochs higher; they are left out: {epochs}", soft_wrap=True
-        )
+        left_out = f"{found.validator} scores these collapsed epochs higher; they are left out"
+        console.print(f"{left_out if found.applied else 'collapsed epochs'}: {epochs}", soft_wrap=True)

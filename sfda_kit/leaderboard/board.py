@@ -14,9 +14,9 @@ from sfda_kit.results.record import Status
 
 METRICS: dict[str, str] = {
     "heldout_accuracy": "held out",
-    "heldout_mean_class_accuracy": "held out, per class",
+    "heldout_mean_class_accuracy": "held out, mean over classes",
     "transductive_accuracy": "transductive",
-    "transductive_mean_class_accuracy": "transductive, per class",
+    "transductive_mean_class_accuracy": "transductive, mean over classes",
     "heldout_calibration_error": "calibration error, held out",
     "transductive_calibration_error": "calibration error, transductive",
 }

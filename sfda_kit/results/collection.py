@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfda_kit.checksums import is_whole
 from sfda_kit.errors import DataError, printable
+from sfda_kit.results.listing import require_folder
 from sfda_kit.results.record import Record, read_history, read_record
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ def load_runs(folders: Sequence[Path], damaged: Callable[[DataError], object] = 
     Raises ``DataError`` where a folder is missing."""
     found: dict[str, StoredRun] = {}
     for folder in folders:
-        if not folder.is_dir():
-            raise DataError(f"There is no folder {folder}. Name one that holds run folders, such as runs/.")
+        require_folder(folder)
         for path in sorted(folder.rglob("record.json")):
             try:
                 record = read_record(path.parent)

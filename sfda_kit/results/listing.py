@@ -10,11 +10,18 @@ from sfda_kit.errors import DataError
 RECORD = "record.json"
 
 
+def require_folder(folder: Path) -> None:
+    """Raise ``DataError`` where there is no ``folder`` of runs."""
+    if not folder.is_dir():
+        raise DataError(
+            f"There is no folder {folder}. Make a run first (`sfda-kit run`), or name the folder that holds your runs."
+        )
+
+
 def run_folders(folder: Path) -> list[Path]:
     """Return every folder with a record in or below ``folder``, sorted, without searching inside run folders.
     A link counts only where it leads to a run folder itself. Raises ``DataError`` where ``folder`` does not exist."""
-    if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}. Name one that holds run folders, such as runs/.")
+    require_folder(folder)
     found = [str(folder)] if (folder / RECORD).exists() else _below(str(folder))
     return [Path(path) for path in sorted(found)]
 

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from sfda_kit.config.method_files import method_of
 from sfda_kit.config.part_names import with_part_names
+from sfda_kit.config.tracks import track_of
+from sfda_kit.errors import UserError
 from sfda_kit.plugins.discovery import registry
 from sfda_kit.plugins.option_names import check_written_options
 
 if TYPE_CHECKING:
     from sfda_kit.config.models import RunConfig
     from sfda_kit.interfaces.recipe import Recipe
+    from sfda_kit.runs.plan import MethodPlan
 
 NO_PART = ("none", "last", "all")
 """The words that stand in the place of the name of a part."""
@@ -25,6 +28,20 @@ def check_names(config: RunConfig) -> None:
     for chosen in (config.adapt.select, config.adapt.validator):
         if chosen.name not in NO_PART:
             check_written_options(registry().get("validator", chosen.name), chosen.options)
+
+
+def check_reads_pairs(plan: MethodPlan) -> None:
+    """Raise ``UserError`` where pairs are to be shuffled for a method that reads none: it would control nothing."""
+    config = plan.config
+    if config.dataset.pairs == "matched":
+        return
+    recipe = plan.recipe.model_dump(mode="json")
+    track = track_of(plan.component.name, recipe, config.model_dump(mode="json"), {})
+    if track is not None and "pairs" not in track:
+        raise UserError(
+            f"The method {plan.component.name!r} reads no TI pairs, so --pairs {config.dataset.pairs} changes nothing. "
+            "Leave --pairs out, or choose a method that reads pairs."
+        )
 
 
 def _checked_name(kind: str, name: str) -> str:

@@ -23,7 +23,7 @@ from sfda_kit.plugins.component import Component
 from sfda_kit.plugins.discovery import build_part, registry
 from sfda_kit.plugins.modalities import is_modality, strange_modalities
 from sfda_kit.plugins.reads import check_reads
-from sfda_kit.runs.part_checks import check_names, check_options
+from sfda_kit.runs.part_checks import check_names, check_options, check_reads_pairs
 from sfda_kit.runs.recipe_changes import apply_overrides
 from sfda_kit.source.backbone_weights import weights_of
 from sfda_kit.versions import ALGORITHMS
@@ -173,6 +173,7 @@ class Plan(MethodPlan):
     def check(self) -> None:
         """Check what ``MethodPlan.check`` does, and that the encoding takes the images of both sensors."""
         super().check()
+        check_reads_pairs(self)
         for sensor in (self.config.dataset.source, self.config.dataset.target):
             _check_encoding(self, sensor.partition("@")[0])
 

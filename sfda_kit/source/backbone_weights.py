@@ -9,13 +9,13 @@ that each user has elsewhere, and no identity or record holds a folder of one di
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfda_kit.errors import PartError, UserError
 from sfda_kit.interfaces.weights import BackboneWeights
 from sfda_kit.models.module_factories import is_reference
+from sfda_kit.paths import expanded
 from sfda_kit.plugins.boundary import call
 from sfda_kit.plugins.building import load_or_reason
 from sfda_kit.plugins.discovery import registry
@@ -97,11 +97,11 @@ def stated_architecture(given: str) -> str:
 
 def place(given: str) -> Path:
     """Return the path that ``given`` is, with the values of its variables. Raises ``UserError`` where one has none."""
-    path = os.path.expandvars(given.removeprefix(FOLDER))
-    if "$" in path:
+    path = expanded(given.removeprefix(FOLDER))
+    if path is None:
         raise UserError(
             f"The weights are at {given}, and that variable is not set. Set it to a folder of this disk, or name other "
-            "weights: --backbone-weights FILE, or model.backbone_weights."
+            "weights: `run --backbone-weights FILE`, or `bench --set model.backbone_weights=FILE`."
         )
     return Path(path)
 

@@ -115,6 +115,8 @@ def default_of(path: str) -> str:
     """``10; pretrained: 15``: what the models say, and the preset for pretrained networks where it differs."""
     configs = [RunConfig(method="m", preset=preset, **PRESETS[preset]) for preset in ("scratch", "pretrained")]
     scratch, pretrained = (at(config, path) for config in configs)
+    if isinstance(scratch, tuple):  # as it is typed
+        return ",".join(map(str, scratch))
     return f"{scratch}" if scratch == pretrained else f"{scratch}; pretrained: {pretrained}"
 
 

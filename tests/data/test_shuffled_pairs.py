@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,3 +85,10 @@ def test_the_record_says_that_the_run_is_a_control():
     assert pair_notices(task, "shuffled") == [
         "a control: each target half of the TI pairs has the source half of another pair (dataset.pairs)"
     ]
+
+
+@pytest.mark.parametrize("pairs", ["shuffled", "shuffled-within-class"])
+def test_a_method_that_reads_no_pairs_has_no_control_with_shuffled_pairs(sfda_kit, pairs: str):
+    result = sfda_kit("run", "--method", "source-only", "--pairs", pairs)
+    assert result.exit_code == 2 and "'source-only' reads no TI pairs" in str(result.exception)
+    assert not Path("runs").exists()
