@@ -1,5 +1,6 @@
-"""How well each validator chooses: regret, rank correlation with held-out accuracy, collapsed picks; and which alarms
-told of runs that ended below their source model, and of epochs below it.
+"""How well each validator chooses: regret, rank correlation with held-out scores, collapsed picks; and which alarms
+told of runs that ended below their source model, and of epochs below it. Runs on folds are judged by the mean over
+classes, others by plain accuracy, as on a board.
 
     python benchmarks/studies/validators.py RECORDS... [--out DIR]
 
@@ -28,6 +29,7 @@ from scipy.stats import ConstantInputWarning, spearmanr
 from sfda_kit.evaluate.pair_alarm import disagreement_stands
 from sfda_kit.evaluate.pair_reader import MOST_PAIRS
 from sfda_kit.evaluate.selection import RANKED_BY, EpochCandidate, candidate, choose
+from sfda_kit.leaderboard.board import METRIC_NAMES
 from sfda_kit.leaderboard.entries import Entry
 from sfda_kit.results.collection import StoredRun, load_runs
 
@@ -80,7 +82,7 @@ _REFERENCE = re.compile(r"not adapted, for ([\d.]+)%")
 
 
 class Pick(NamedTuple):
-    """What one validator did in one run; regrets in points of held-out accuracy."""
+    """What one validator did in one run; regrets in points of the score that judges it."""
 
     regret: float
     regret_unguarded: float
@@ -94,12 +96,17 @@ def usable(run: StoredRun) -> bool:
     """Finished, scored by labels for this table, not trained on them, and no control such as shuffled pairs."""
     record = run.record
     adapts = Entry(run).kind in ("method", "source-only")
-    return record.status == "ok" and adapts and RANKED_BY in record.metrics and bool(run.history)
+    return record.status == "ok" and adapts and leading(run) in record.metrics and bool(run.history)
+
+
+def leading(run: StoredRun) -> str:
+    """The metric that judges a run, as on a board: the mean over classes of runs on folds, else plain accuracy."""
+    return "heldout_mean_class_accuracy" if run.record.task.get("folds") else RANKED_BY
 
 
 def accuracies(run: StoredRun) -> dict[tuple[str, int], float]:
-    """Held-out accuracy by epoch."""
-    return {(row["phase"], row["epoch"]): row["metrics"][RANKED_BY] for row in run.history}
+    """What judges a run, by epoch."""
+    return {(row["phase"], row["epoch"]): row["metrics"][leading(run)] for row in run.history}
 
 
 def rank_correlation(pairs: Iterable[tuple[float | None, float]]) -> float | None:
@@ -127,7 +134,7 @@ def pick(run: StoredRun, validator: str) -> Pick | None:
         regret_unguarded=best - known[free.phase, free.epoch],
         collapsed=free.collapsed,
         vetoed=free.collapsed and guarded != free,
-        below_source=known[guarded.phase, guarded.epoch] < run.record.baselines["source-only"][RANKED_BY],
+        below_source=known[guarded.phase, guarded.epoch] < run.record.baselines["source-only"][leading(run)],
         rank=rank_correlation(_pairs(candidates, known)),
     )
 
@@ -145,7 +152,7 @@ def ranks_over_methods(runs: Sequence[StoredRun], validator: str) -> list[float]
         last = candidate(run.history[-1], validator)
         record = run.record
         key = (record.task.get("fingerprint"), record.source.get("weights_sha256"), record.seed)
-        groups[key].append((last.score, run.history[-1]["metrics"][RANKED_BY]))
+        groups[key].append((last.score, run.history[-1]["metrics"][leading(run)]))
     found = [rank_correlation(pairs) for pairs in groups.values()]
     return [rho for rho in found if rho is not None]
 
@@ -179,9 +186,9 @@ def _row(runs: Sequence[StoredRun], validator: str) -> dict[str, Any]:
 
 
 def _last_row(runs: Sequence[StoredRun]) -> dict[str, Any]:
-    last = [run.history[-1]["metrics"][RANKED_BY] for run in runs]
+    last = [run.history[-1]["metrics"][leading(run)] for run in runs]
     regret = statistics.mean(max(accuracies(run).values()) - value for run, value in zip(runs, last, strict=True))
-    below = [value < run.record.baselines["source-only"][RANKED_BY] for run, value in zip(runs, last, strict=True)]
+    below = [value < run.record.baselines["source-only"][leading(run)] for run, value in zip(runs, last, strict=True)]
     collapsed = sum("collapse" in run.history[-1]["signals"].get("alarms", {}) for run in runs)
     return dict.fromkeys(HEADINGS) | {
         "validator": LAST,
@@ -199,9 +206,9 @@ def judge_alarms(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
 
 
 def _end(run: StoredRun) -> tuple[float, frozenset[str]]:
-    """Points of held-out accuracy that the last epoch lost, negative where it won, and its alarms."""
+    """Points of the score that the last epoch lost, negative where it won, and its alarms."""
     last = run.history[-1]
-    lost = run.record.baselines["source-only"][RANKED_BY] - last["metrics"][RANKED_BY]
+    lost = run.record.baselines["source-only"][leading(run)] - last["metrics"][leading(run)]
     return lost, frozenset(last["signals"].get("alarms", {}))
 
 
@@ -243,9 +250,9 @@ def judge_epochs(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
 
 
 def _recorded(run: StoredRun) -> list[Epoch]:
-    least = run.record.baselines["source-only"][RANKED_BY]
+    least = run.record.baselines["source-only"][leading(run)]
     return [
-        Epoch(row["metrics"][RANKED_BY] < least, not number, frozenset(row["signals"].get("alarms", {})))
+        Epoch(row["metrics"][leading(run)] < least, not number, frozenset(row["signals"].get("alarms", {})))
         for number, row in enumerate(run.history)
     ]
 
@@ -301,7 +308,7 @@ def _epoch_row(name: str, epochs: Sequence[Epoch]) -> dict[str, Any]:
 
 def epochs_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     note = (
-        "Every epoch of runs of methods; below source: held-out accuracy under that of the source model, not adapted. "
+        "Every epoch of runs of methods; below source: a held-out score under that of the source model, not adapted. "
         "As recorded: by the rule of the version that made the run (0.1: any fall, at once). Present rule: a fall by "
         "two standard errors in two epochs in a row, tried on the same histories. Labels judge here; no rule reads one."
     )
@@ -313,19 +320,19 @@ def _table(headings: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> li
     return lines + ["| " + " | ".join(_cell(row[name]) for name in headings) + " |" for row in rows]
 
 
-def markdown(rows: Sequence[Mapping[str, Any]], alarms: Sequence[Mapping[str, Any]], left_out: int) -> str:
+def markdown(rows: Sequence[Mapping[str, Any]], alarms: Sequence[Mapping[str, Any]], left_out: int, metric: str) -> str:
     lines = ["# How well validators choose", "", *_table(HEADINGS, rows)]
     note = (
-        "Regret: points of held-out accuracy between the best epoch of a run and the one chosen, mean over runs. "
-        "Spearman's rho of score and held-out accuracy: within a run over its epochs, and over the methods of one "
-        "task, source model and seed; means of those that have three values or more. Validators that scored other "
-        "runs (see their number) cannot be compared by regret. "
+        f"Score: {METRIC_NAMES[metric]}. Regret: points of it between the best epoch of a run and the one chosen, mean "
+        "over runs. Spearman's rho of the validator and this score: within a run over its epochs, and over the methods "
+        "of one task, source model and seed; means of those that have three values or more. Validators that scored "
+        "other runs (see their number) cannot be compared by regret. "
         f"{left_out} runs left out: failed, without labels, trained on target labels, or controls."
     )
     lines += ["", note, "", "## Alarms after the last epoch", ""]
     if not alarms:
         return "\n".join([*lines, "None was raised.", ""])
-    note = "Runs of methods; below source: held-out accuracy under that of the source model, not adapted."
+    note = "Runs of methods; below source: a held-out score under that of the source model, not adapted."
     return "\n".join([*lines, *_table(ALARM_HEADINGS, alarms), "", note, ""])
 
 
@@ -360,13 +367,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = [run for run in found if usable(run)]
     if not runs:
         raise SystemExit(f"None of the {len(found)} records has a history with metrics; give finished runs.")
+    metrics = {leading(run) for run in runs}
+    if len(metrics) > 1:
+        raise SystemExit("Some of these runs have folds and others have not: one metric cannot judge both.")
+    (metric,) = metrics
     epochs = judge_epochs(runs)
     tables: dict[str, Table] = {"alarms_per_epoch": (EPOCH_HEADINGS, epochs)}
     name, text = "alarms_per_epoch", epochs_markdown(epochs)
     if not given.alarms:
         rows, alarms = summarise(runs), judge_alarms(runs)
         tables |= {"validators": (HEADINGS, rows), "alarms": (ALARM_HEADINGS, alarms)}
-        name, text = "validators", f"{markdown(rows, alarms, len(found) - len(runs))}\n{text}"
+        name, text = "validators", f"{markdown(rows, alarms, len(found) - len(runs), metric)}\n{text}"
     write(tables, name, text, given.out)
     Console(width=200).print(text, markup=False)
 
