@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from measured import table
+from tables import table
 
 from sfda_kit import Recipe
 from sfda_kit.config.presets import load_preset, preset_names

@@ -1,6 +1,6 @@
 """Writes what the pages do not type: figures, tables of declared parts, references. ``make docs-pages`` calls it.
 
-The text between two marks of a page is made by a function of ``measured``, ``declared`` or ``reference``::
+The text between two marks of a page is made by a function of one of ``MODULES``::
 
     TGKT reaches <!-- generated: accuracy rooms depth@kv1 tgkt -->88.0 ± 0.8<!-- end --> %.
 
@@ -16,10 +16,12 @@ from pathlib import Path
 
 import declared
 import measured
+import real_sets
 import reference
 
 ROOT = Path(__file__).parents[2]
 PATTERNS = ("README.md", "docs/**/*.md", "plugins/*/README.md", "benchmarks/README.md")
+MODULES = (measured, real_sets, declared, reference)
 MARKED = re.compile(r"(<!-- generated: (.+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -35,7 +37,7 @@ def rewritten(text: str) -> str:
 
 def _made(call: str) -> str:
     name, *words = shlex.split(call)
-    function = next(vars(module)[name] for module in (measured, declared, reference) if name in vars(module))
+    function = next(vars(module)[name] for module in MODULES if name in vars(module))
     text = function(*words).rstrip("\n")
     return f"\n\n{text}\n\n" if "\n" in text else text
 

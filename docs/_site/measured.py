@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from statistics import mean
-from typing import Any
 
 from committed import RESULTS, find, last_signals, middle, of, read_csv, runs, speed, spread
+from real_sets import PER_CLASS, PLAIN, mean_of, settings_table
+from tables import table
+
+from sfda_kit.leaderboard.entries import CONTROLS
 
 ROOMS = [(f"rooms: {target}", "rooms", target) for target in ("depth@kv1", "depth@xtion", "nir@kv1", "nir@xtion")]
 CROPS = ("real crops, older cut: depth", "nyu-objects-older-cut", "depth@kinect1")
-REAL = ("real crops: depth, ImageNet weights", "nyu-objects", "depth@kinect1")
+REAL = [
+    ("depth crops, ImageNet weights", "nyu-objects", "depth@kinect1"),
+    ("near-infrared scenes, ImageNet weights", "nir-scenes", "nir@camera1"),
+]
 NAMES = {
     "bridged": "bridged (`recommended`)",
     "oracle": "*oracle (uses target labels, never ranks)*",
 }
-ROW_NAMES = {
-    "imagenet-head": "imagenet-head on depth",
-    "imagenet-head (recipe.options.sensor=source)": "imagenet-head on RGB",
-    **{f"probe (recipe.options.labels={n})": f"probe with {n} label{'s' * (n > 1)} a class" for n in (1, 5, 20)},
-}
-"""How pages call rows that the board calls by their settings."""
+NO_METHODS = CONTROLS | {"source-only", "oracle"}
 MEMORY = ("anonymous_mib", "mapped_mib")
-ACCURACY, PER_CLASS, AUROC = "heldout_accuracy", "heldout_mean_class_accuracy", "heldout_auroc"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Return a Markdown table whose first ``left`` columns are texts and the others numbers."""
-    line = ["---" if number < left else "---:" for number in range(len(header))]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, line, *rows)) + "\n"
-
-
-def accuracy(suite: str, target: str, method: str, column: str = ACCURACY) -> str:
+def accuracy(suite: str, target: str, method: str, column: str = PLAIN) -> str:
     """Return mean ± standard deviation over seeds of one method on one task."""
     return spread(of(suite, method, target, column))
 
 
 def results_table() -> str:
     """Return the table of version 0.1: methods by tasks, the highest mean of each column in bold."""
-    columns = [(title, suite, target, ACCURACY) for title, suite, target in (*ROOMS, CROPS)]
-    columns.append(("older cut, per class", *CROPS[1:], PER_CLASS))
+    columns = [(title, suite, target, PLAIN) for title, suite, target in (*ROOMS, CROPS)]
+    columns.append(("older cut, mean over classes", *CROPS[1:], PER_CLASS))
     methods = {row["method"] for row in runs("rooms")} | {row["method"] for row in runs(CROPS[1])}
     order = sorted(methods, key=lambda name: (name == "oracle", _mean_over_rooms(name)))
     cells = {name: [of(suite, name, target, column) for _, suite, target, column in columns] for name in order}
@@ -57,75 +50,29 @@ def results_table() -> str:
     return table(["method", *(title for title, *_ in columns)], rows)
 
 
-def real_results_table(suite: str) -> str:
-    """Return the board of a suite by the mean over classes: ranked rows, then those that never rank."""
-    board = [row for row in read_csv(RESULTS / suite / "board.csv") if row[f"{PER_CLASS}_mean"] != ""]
-    ranked = sorted(board, key=lambda row: (row["rank"] == "", -row[f"{PER_CLASS}_mean"]))
-    rows = [
-        [
-            f"`{row['method']}`" if row["rank"] != "" else f"*{ROW_NAMES.get(row['method'], row['method'])}*",
-            row["track"],
-            *(_mean_of(row, column) for column in (PER_CLASS, ACCURACY, AUROC)),
-            *(_difference(row, side) for side in ("minus_source", "minus_shuffled")),
-        ]
-        for row in ranked
-    ]
-    header = ["method", "track", "mean over classes", "plain", "AUROC", "minus source-only", "minus shuffled pairs"]
-    return table(header, rows, left=2)
-
-
-def board_mean(suite: str, method: str, column: str = PER_CLASS) -> str:
-    """Return mean ± standard deviation over folds of one row of a board of real pictures."""
-    return _mean_of(_row(suite, method), column)
-
-
-def board_difference(suite: str, method: str, side: str) -> str:
-    """Return a difference of one row, ``minus_source`` or ``minus_shuffled``, with its 95 % interval in points."""
-    return _difference(_row(suite, method), side)
-
-
-def _mean_of(row: dict[str, Any], column: str) -> str:
-    return f"{row[f'{column}_mean']:.1f} ± {row[f'{column}_std']:.1f}"
-
-
-def _row(suite: str, method: str) -> dict[str, Any]:
-    return find(RESULTS / suite / "board.csv", "method", method)
-
-
-def _difference(row: dict[str, Any], side: str) -> str:
-    """Return a difference with its 95 % interval in points, nothing where the board has none."""
-    if row.get(f"{side}_difference", "") == "":
-        return ""
-    return "{:.1f} [{:.1f}, {:.1f}]".format(*(row[f"{side}_{part}"] for part in ("difference", "low", "high")))
-
-
 def method_results(method: str) -> str:
-    """Return what the committed runs of a method reached and cost, one row for each task."""
+    """Return what the committed runs of a method reached and cost, one row for each task and metric."""
+    tasks = [(*task, PLAIN) for task in (*ROOMS, CROPS)]
+    tasks += [(f"{title}: mean over classes", *task, PER_CLASS) for title, *task in (CROPS, *REAL)]
     rows = []
-    for title, suite, target in (*ROOMS, CROPS, REAL):
-        if not (reached := of(suite, method, target)):
+    for title, suite, target, metric in tasks:
+        if not (reached := of(suite, method, target, metric)):
             continue
-        plain, upper = of(suite, "source-only", target), of(suite, "oracle", target)
-        closed = 100 * (mean(reached) - mean(plain)) / (mean(upper) - mean(plain)) if upper else None
+        start, upper = (of(suite, bound, target, metric) for bound in ("source-only", "oracle"))
         costs = [middle(of(suite, method, target, column)) or 0 for column in ("wall_s", "peak_memory_mb")]
-        accuracies = [plain, reached, of(suite, method, target, PER_CLASS), upper]
-        shown = ["–" if closed is None else f"{closed:.0f} %", f"{costs[0]:.0f}", f"{costs[1]:,.0f}"]
-        rows.append([title, *map(spread, accuracies), *shown])
+        closed = "" if method in NO_METHODS else f"{gap_closed(start, reached, upper):.0f} %"
+        shown = [closed, f"{costs[0]:.0f}", f"{costs[1]:,.0f}"]
+        rows.append([title, *map(spread, (start, reached, upper)), *shown])
     if not rows:
         none = "No run of this method is among the committed results of the suites.\n"
-        return (_settings_table(method) or none) + _published_form(method)
-    header = ["task", "source model", method, "per class", "oracle", "gap closed", "seconds", "MiB"]
+        return (settings_table(method) or none) + _published_form(method)
+    header = ["task", "source model", method, "oracle", "gap closed", "seconds", "MiB"]
     return table(header, rows) + _published_form(method)
 
 
-def _settings_table(method: str) -> str:
-    """Return what a method reaches with each of the settings that a suite of real pictures gives it."""
-    board = [row for row in read_csv(RESULTS / REAL[1] / "board.csv") if row["method"].partition(" (")[0] == method]
-    columns = {"mean over classes": PER_CLASS, "plain": ACCURACY, "AUROC": AUROC}
-    rows = [
-        [ROW_NAMES.get(row["method"], row["method"]), *(_mean_of(row, c) for c in columns.values())] for row in board
-    ]
-    return f"On {REAL[0]}, held out, four folds:\n\n" + table(["row", *columns], rows) if rows else ""
+def gap_closed(start: list[float], reached: list[float], upper: list[float]) -> float:
+    """Return how far a method has come from the source model to the oracle, in percent."""
+    return 100 * (mean(reached) - mean(start)) / (mean(upper) - mean(start))
 
 
 def _published_form(method: str) -> str:
@@ -169,21 +116,21 @@ def processor_seconds_table(suite: str) -> str:
 
 
 def validators_table() -> str:
-    """Return how well each validator chooses an epoch, on rooms and on real crops with ImageNet weights."""
-    rooms, crops = (
-        {row["validator"]: row for row in read_csv(RESULTS / suite / "validators.csv")} for suite in ("rooms", REAL[1])
-    )
+    """Return how well each validator chooses an epoch, on rooms and on real pictures with ImageNet weights."""
+    suites = {"rooms": "rooms", "crops": REAL[0][1], "near-infrared": REAL[1][1]}
+    found = {
+        head: {row["validator"]: row for row in read_csv(RESULTS / suite / "validators.csv")}
+        for head, suite in suites.items()
+    }
+    rooms = found["rooms"]
     rows = []
     for name in sorted(rooms, key=lambda name: (name != "(last epoch)", rooms[name]["regret"])):
         shown = f"`{name}`" if name[0] != "(" else name
         mark = " <sup>1</sup>" if rooms[name]["runs"] < rooms["(last epoch)"]["runs"] else ""
-        one, other = rooms[name], crops[name]
-        numbers = [one["regret"], one["collapsed"], one["rank_epochs"], one["rank_methods"]]
-        numbers += [other["regret"], other["rank_epochs"], other["rank_methods"]]
-        digits = [2, 0, 2, 2, 2, 2, 2]
-        rows.append([shown + mark, *("" if n == "" else f"{n:.{d}f}" for n, d in zip(numbers, digits, strict=True))])
-    header = ["validator", "rooms: regret", "collapsed picks", "over epochs", "over methods"]
-    return table([*header, "crops: regret", "over epochs", "over methods"], rows)
+        numbers = [own[name][column] for own in found.values() for column in ("regret", "rank_epochs", "rank_methods")]
+        rows.append([shown + mark, *("" if number == "" else f"{number:.2f}" for number in numbers)])
+    heads = [head for suite in suites for head in (f"{suite}: regret", "over epochs", "over methods")]
+    return table(["validator", *heads], rows)
 
 
 def regret(suite: str, validator: str) -> str:
@@ -208,10 +155,10 @@ def validator_costs_table() -> str:
     return table(["images, classes", "monitor", "all that read the bank once", "`knn-agreement`", "`snd`"], rows)
 
 
-def study(name: str, variant: str, column: str = ACCURACY) -> str:
+def study(name: str, variant: str, column: str = PLAIN) -> str:
     """Return mean ± standard deviation of a variant of a study."""
     row = find(RESULTS / "studies" / name / "cells.csv", "variant", variant)
-    return _mean_of(row, column)
+    return mean_of(row, column)
 
 
 def effect(name: str, factor: str, level: str, minus: str) -> str:
@@ -279,8 +226,7 @@ def beside_the_best(*methods: str) -> str:
     rows = []
     for title, suite, target in (*ROOMS, CROPS):
         reached = [of(suite, name, target) for name in ("source-only", *methods, "oracle")]
-        closed = 100 * (mean(reached[-2]) - mean(reached[0])) / (mean(reached[-1]) - mean(reached[0]))
-        rows.append([title, *map(spread, reached), f"{closed:.0f} %"])
+        rows.append([title, *map(spread, reached), f"{gap_closed(reached[0], reached[-2], reached[-1]):.0f} %"])
     return table(["task", "source model", *methods, "oracle", f"gap closed by {methods[-1]}"], rows)
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from measured import table
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from tables import table
 from typer.cli import get_docs_for_click
 
-from sfda_kit.bench.suite import load_suite
+from sfda_kit.bench.suite import Suite, load_suite
 from sfda_kit.cli.app import app
+from sfda_kit.config.merging import merge_settings
 
 PACKAGE = Path(__file__).parents[2] / "sfda_kit"
 
@@ -25,6 +26,7 @@ PACKAGE = Path(__file__).parents[2] / "sfda_kit"
 def commands() -> str:
     """Return all commands with their options, as Typer describes them."""
     group = typer.main.get_command(app)
+    _with_whole_summaries(group)
     text = get_docs_for_click(obj=group, ctx=typer.Context(group), name="sfda-kit")
     text = re.sub(r"</?span[^>]*>", "", text).replace("&#x27;", "'").replace("&lt;", "<").replace("&gt;", ">")
     text = re.sub(r" *(?:\[dim\])?\\?\[default: (.*?)\](?:\[/\])?$", r" Default: \1.", text, flags=re.MULTILINE)
@@ -32,6 +34,13 @@ def commands() -> str:
     return "\n".join(
         line.rstrip() for line in text.split("\n", 1)[1].replace("\n$ sfda-kit", "\nsfda-kit").splitlines()
     )
+
+
+def _with_whole_summaries(command: Any) -> None:
+    """Let lists of commands say the first sentence of each description, which Click cuts to 45 characters."""
+    command.short_help = command.get_short_help_str(limit=1000)
+    for below in getattr(command, "commands", {}).values():
+        _with_whole_summaries(below)
 
 
 def model(path: str) -> str:
@@ -83,5 +92,17 @@ def _plain(found: type) -> str:
 def suites() -> str:
     """Return the shipped suites."""
     found = {path.stem: load_suite(path.stem) for path in sorted((PACKAGE / "bench" / "suites").glob("*.yaml"))}
-    rows = [[f"`{name}`", suite.title, f"{len(suite.tasks)}", f"{len(suite.seeds)}"] for name, suite in found.items()]
-    return table(["suite", "what it runs", "tasks", "seeds"], rows, left=2)
+    rows = [
+        [f"`{name}`", suite.title, _data_of(suite), f"{len(suite.tasks)}", f"{len(suite.seeds)}"]
+        for name, suite in found.items()
+    ]
+    return table(["suite", "what it runs", "data", "tasks", "seeds"], rows, left=3)
+
+
+def _data_of(suite: Suite) -> str:
+    """Return where the data of a suite come from: the variable that names their folder, ``--data-root``, or nowhere."""
+    if variable := re.match(r"\$(\w+)", suite.data_root or ""):
+        return f"`{variable[1]}`"
+    settings = (merge_settings(suite.settings, task) for task in suite.tasks.values())
+    names = {told.get("dataset", {}).get("name", "rooms") for told in settings}
+    return "none needed" if names == {"rooms"} else "`--data-root`"

@@ -88,7 +88,7 @@ def test_a_board_ranks_by_areas_with_accuracies_beside_them(tmp_path: Path):
         best.metrics[METRIC].mean - row(table, "source-only").metrics[METRIC].mean
     )
     shown = markdown(board(tmp_path, METRIC))
-    assert "| AUROC, held out | held out | held out, per class | minus best | seeds |" in shown
+    assert "| AUROC, held out | held out | held out, mean over classes | minus best | seeds |" in shown
     assert "ranked by AUROC, held out" in shown
 
 

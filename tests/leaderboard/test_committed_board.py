@@ -21,7 +21,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 MINI = RESULTS / "rooms-mini"
-BOARDS = ("rooms-mini", "nyu-objects")
+REAL = ("nyu-objects", "nir-scenes")
+BOARDS = ("rooms-mini", *REAL)
 RECORDS = [json.loads(path.read_text()) for path in sorted(MINI.glob("records/*/record.json"))]
 
 
@@ -41,25 +42,28 @@ def test_rooms_mini_is_complete():
 
 
 def of_cell(config: dict[str, Any]) -> tuple[str, ...]:
-    """What tells the cells of nyu-objects apart, but for the fold."""
+    """What tells the cells of a suite of real pictures apart, but for the fold."""
     told = (config["method"], config["dataset"].get("pairs"), config["adapt"].get("initial_weights"))
     return (*map(str, told), config["model"]["backbone"], json.dumps(config["recipe"], sort_keys=True))
 
 
-def test_rows_of_the_crops_are_cells_of_their_suite_and_have_all_folds(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("SFDA_KIT_NYU_DIR", "anywhere")
-    suite = load_suite("nyu-objects")
+@pytest.mark.parametrize("name", REAL)
+def test_rows_of_real_pictures_are_cells_of_their_suite_and_have_all_folds(name: str, monkeypatch: pytest.MonkeyPatch):
+    for variable in ("SFDA_KIT_NYU_DIR", "SFDA_KIT_NIR_DIR"):
+        monkeypatch.setenv(variable, "anywhere")
+    suite = load_suite(name)
     cells = {of_cell(cell.config.model_dump(mode="json")) for cell in expand(suite)}
-    records = committed("nyu-objects")
+    records = committed(name)
     folds = Counter(of_cell(record["config"]) for record in records)
     assert folds and set(folds) <= cells and set(folds.values()) == {len(suite.fold_numbers)}
     assert {record["status"] for record in records} == {"ok"}
 
 
-def test_no_picture_of_the_crops_is_published():
-    """The set carries no licence to publish its images."""
+@pytest.mark.parametrize("name", REAL)
+def test_no_real_picture_is_published(name: str):
+    """These sets carry no licence to publish their images."""
     pictures = (".png", ".jpg", ".jpeg", ".webp")
-    assert [path for path in (RESULTS / "nyu-objects").rglob("*") if path.suffix in pictures] == []
+    assert [path for path in (RESULTS / name).rglob("*") if path.suffix in pictures] == []
 
 
 @pytest.mark.parametrize("suite", BOARDS)

@@ -44,7 +44,7 @@ def test_the_metric_decides_the_ranking(records: Path, sfda_kit: Command):
     result = sfda_kit(
         "leaderboard", "show", records, "--metric", "transductive_mean_class_accuracy", "--format", "markdown"
     )
-    assert "| rank | method | track | transductive, per class | transductive | minus best |" in result.stdout
+    assert "| rank | method | track | transductive, mean over classes | transductive | minus best |" in result.stdout
 
 
 def test_csv_holds_unrounded_numbers(records: Path, sfda_kit: Command):

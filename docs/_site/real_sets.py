@@ -1,0 +1,129 @@
+"""Tables and single figures of the suites of real pictures, from their boards (``board.csv``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from committed import RESULTS, find, read_csv
+from tables import table
+
+from sfda_kit.builtin.caveats import PAIRED_FOLDER
+
+PLAIN, PER_CLASS, AUROC = "heldout_accuracy", "heldout_mean_class_accuracy", "heldout_auroc"
+CROPS = "nyu-objects"
+ROW_NAMES = {
+    "imagenet-head": "imagenet-head on depth",
+    "imagenet-head (recipe.options.sensor=source)": "imagenet-head on RGB",
+    **{f"probe (recipe.options.labels={n})": f"probe with {n} label{'s' * (n > 1)} a class" for n in (1, 5, 20)},
+}
+"""How pages call rows that the board calls by their settings."""
+SETS = {"nyu-objects": "depth crops", "nir-scenes": "near-infrared scenes"}
+BOUNDS = ("rgb-ceiling", "oracle", "source-only", "majority", "socket, shuffled pairs")
+
+
+def real_results_table(suite: str) -> str:
+    """Return the board of a suite by the mean over classes: ranked rows by track, then those that never rank."""
+    sides = {"minus source-only": "minus_source", "minus shuffled pairs": "minus_shuffled"}
+    sides |= {"minus shuffled within class": "minus_shuffled_within_class"}
+    rows = [
+        [
+            _shown(row),
+            row["track"],
+            *(mean_of(row, column) for column in (PER_CLASS, PLAIN, AUROC)),
+            *(_difference(row, side) for side in sides.values()),
+        ]
+        for row in _board(suite)
+    ]
+    return table(["method", "track", "mean over classes", "plain", "AUROC", *sides], rows, left=2)
+
+
+def real_sets_table(*suites: str) -> str:
+    """Return the mean over classes on several sets, with the difference to the source model: all ranked rows by
+    track, and the bounds and controls that all sets have."""
+    boards = [{row["method"]: row for row in _board(suite)} for suite in suites]
+    names = dict.fromkeys(name for board in boards for name in board)
+    tracks = {name: next(board[name] for board in boards if name in board) for name in names}
+    kept = [name for name in names if tracks[name]["rank"] != "" or (name in BOUNDS and all(name in b for b in boards))]
+    kept.sort(key=lambda name: (tracks[name]["rank"] == "", *_place(tracks[name])))
+    rows = [
+        [_shown(tracks[name]), " or ".join(dict.fromkeys(b[name]["track"] for b in boards if name in b))]
+        + [cell for board in boards for cell in _mean_and_gain(board.get(name))]
+        for name in kept
+    ]
+    heads = [head for suite in suites for head in (SETS[suite], "minus source-only")]
+    return table(["method", "track", *heads], rows, left=2)
+
+
+def _board(suite: str) -> list[dict[str, Any]]:
+    """Return the rows of a board with a score: ranked ones by track and mean over classes, then the others."""
+    board = [row for row in read_csv(RESULTS / suite / "board.csv") if row[f"{PER_CLASS}_mean"] != ""]
+    return sorted(board, key=lambda row: (row["rank"] == "", *(_place(row) if row["rank"] != "" else _mean(row))))
+
+
+def _place(row: dict[str, Any]) -> tuple[int, str, float]:
+    """Return a sort key: tracks that use less come first, as on a board."""
+    track = "" if row["track"] == "none" or row["rank"] == "" else row["track"]
+    return len(track), track, *_mean(row)
+
+
+def _mean(row: dict[str, Any]) -> tuple[float]:
+    return (-row[f"{PER_CLASS}_mean"],)
+
+
+def _shown(row: dict[str, Any]) -> str:
+    return f"`{row['method']}`" if row["rank"] != "" else f"*{ROW_NAMES.get(row['method'], row['method'])}*"
+
+
+def _mean_and_gain(row: dict[str, Any] | None) -> tuple[str, str]:
+    return ("", "") if row is None else (mean_of(row, PER_CLASS), _difference(row, "minus_source"))
+
+
+def caveats(*folds: str) -> str:
+    """Return what must be said beside the numbers of folds of ``paired-folder``, as their declaration has it."""
+    return " ".join(said for name in folds for said in PAIRED_FOLDER[name])
+
+
+def board_mean(suite: str, method: str, column: str = PER_CLASS) -> str:
+    """Return mean ± standard deviation over folds of one row of a board of real pictures."""
+    return mean_of(_row(suite, method), column)
+
+
+def board_gap(suite: str, method: str) -> str:
+    """Return how far one row has come from the source model to the oracle, in percent."""
+    return f"{_row(suite, method)['gap_closed']:.0f}"
+
+
+def board_difference(suite: str, method: str, side: str) -> str:
+    """Return a difference of one row, ``minus_source`` or ``minus_shuffled``, with its 95 % interval in points."""
+    return _difference(_row(suite, method), side)
+
+
+def mean_of(row: dict[str, Any], column: str) -> str:
+    return f"{row[f'{column}_mean']:.1f} ± {row[f'{column}_std']:.1f}"
+
+
+def _row(suite: str, method: str) -> dict[str, Any]:
+    return find(RESULTS / suite / "board.csv", "method", method)
+
+
+def _difference(row: dict[str, Any], side: str) -> str:
+    """Return a difference with its 95 % interval in points, and the corrected p where it contradicts the interval."""
+    if row.get(f"{side}_difference", "") == "":
+        return ""
+    difference, low, high, adjusted = (row[f"{side}_{part}"] for part in ("difference", "low", "high", "adjusted"))
+    doubt = f" (p {adjusted:.2f})" if adjusted >= 0.05 and not low <= 0 <= high else ""
+    return f"{difference:.1f} [{low:.1f}, {high:.1f}]{doubt}"
+
+
+def settings_table(method: str) -> str:
+    """Return what a method reaches with each of the settings that a suite of real pictures gives it."""
+    board = [row for row in read_csv(RESULTS / CROPS / "board.csv") if row["method"].partition(" (")[0] == method]
+    columns = {"mean over classes": PER_CLASS, "plain": PLAIN, "AUROC": AUROC}
+    rows = [
+        [ROW_NAMES.get(row["method"], row["method"]), *(mean_of(row, c) for c in columns.values())] for row in board
+    ]
+    return (
+        f"On {'real crops: depth, ImageNet weights'}, held out, four folds:\n\n" + table(["row", *columns], rows)
+        if rows
+        else ""
+    )
