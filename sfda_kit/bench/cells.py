@@ -149,7 +149,7 @@ def refuse_missing_weights(cells: Iterable[Cell]) -> None:
 
 
 class Resolver:
-    """Finds what each cell would run, and looks up only once what cells share (method and network, task)."""
+    """Finds what each cell would run, and looks up only once what cells share: seeds and folds share their parts, methods their task."""
 
     def __init__(self) -> None:
         self._plans: dict[str, Plan] = {}
@@ -172,17 +172,17 @@ class Resolver:
     def _plan(self, config: RunConfig) -> Plan:
         from sfda_kit.runs.plan import resolve
 
-        key = digest(config.model_dump(mode="json", exclude={"seed"}))
+        key = digest(config.model_dump(mode="json", exclude={"seed": True, "dataset": {"fold"}}))
         if key not in self._plans:
             self._plans[key] = resolve(config)
         plan = self._plans[key]
-        return replace(plan, config=plan.config.model_copy(update={"seed": config.seed}))
+        return replace(plan, config=plan.config.model_copy(update={"seed": config.seed, "dataset": config.dataset}))
 
     def _task(self, config: RunConfig) -> Task:
         from sfda_kit.data.task import build_task
         from sfda_kit.datasets.open_dataset import open_dataset
 
-        key = digest(config.dataset.model_dump(mode="json"))
+        key = digest(config.dataset.model_dump(mode="json", exclude={"pairs"}))  # pairs are shuffled later
         if key not in self._tasks:
             self._tasks[key] = build_task(open_dataset(config.dataset), config.dataset)
         return self._tasks[key]
