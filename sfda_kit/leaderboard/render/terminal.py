@@ -31,9 +31,10 @@ GAP = 2
 def show_board(console: Console, board: Board) -> None:
     """Print every table with its notes, then the comparison over several tables."""
     for table in board.tables:
+        chosen = _that_fit(table, console.width)
         console.print(Text(title(table), style="bold"))
-        console.print(_rows(table, console.width))
-        _say(console, list(notes(table)))
+        console.print(_rows(table, chosen))
+        _say(console, [*_left_out(table, chosen), *notes(table)])
         console.print()
     for found in board.overall:
         console.print(Text(overall_title(board, found), style="bold"))
@@ -55,11 +56,10 @@ def _table() -> Table:
     return table
 
 
-def _rows(found: TaskTable, width: int) -> Table:
+def _rows(found: TaskTable, chosen: Sequence[TableColumn]) -> Table:
     table = _table()
-    chosen = _that_fit(found, width)
     for column in chosen:
-        table.add_column(column.head, justify="right", no_wrap=True)
+        table.add_column(column.head, justify="right", width=_width(found, column))
     for row in found.rows:
         cells = [Text(column.cell(row)) for column in chosen]
         table.add_row(row.rank_text, _label(row), *cells, style=_style(row, found))
@@ -72,11 +72,22 @@ def _that_fit(table: TaskTable, width: int) -> list[TableColumn]:
     room = width - len("rank") - GAP - min(max(longest, NARROWEST_LABEL), 30)
     chosen = []
     for column in filled(table):
-        room -= GAP + max(len(column.head), *(len(column.cell(row)) for row in table.rows))
+        room -= GAP + _width(table, column)
         if room < 0:
             break
         chosen.append(column)
     return chosen
+
+
+def _width(table: TaskTable, column: TableColumn) -> int:
+    """Return the width of a column whose head may wrap between words."""
+    return max(len(text) for text in (*column.head.split(), *(column.cell(row) for row in table.rows)))
+
+
+def _left_out(table: TaskTable, chosen: Sequence[TableColumn]) -> list[str]:
+    """Return a sentence that names the columns for which there is no room."""
+    heads = [column.head for column in filled(table)[len(chosen) :]]
+    return [f"No room here for: {'; '.join(heads)}. --format csv shows all."] if heads else []
 
 
 def _label(row: BoardRow) -> Text:
