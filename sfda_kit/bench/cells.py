@@ -149,7 +149,10 @@ def refuse_missing_weights(cells: Iterable[Cell]) -> None:
 
 
 class Resolver:
-    """Finds what each cell would run, and looks up only once what cells share: seeds and folds share their parts, methods their task."""
+    """Finds what each cell would run, and looks up once what cells share.
+
+    Seeds and folds share the check of their parts, methods and shuffled controls their task.
+    """
 
     def __init__(self) -> None:
         self._plans: dict[str, Plan] = {}

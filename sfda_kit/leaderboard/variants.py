@@ -128,9 +128,15 @@ def _of_method(method: str, groups: Sequence[Sequence[Entry]]) -> dict[int, Meth
 def _with_controls(entry: Entry, method: str, settings: Settings) -> MethodVariant:
     """Return the variant of ``entry``. A control has the label of its counterpart, and says what is other about it."""
     label, settings = _label(method, settings), settings | entry.control_settings
-    words = {PAIRS: entry.pairs.replace("shuffled", "shuffled pairs", 1).replace("-", " "), INITIAL_WEIGHTS: RANDOM}
-    label = ", ".join([label, *(words[key] for key in entry.control_settings)])
+    label = ", ".join([label, *(spell_setting(*setting) for setting in entry.control_settings.items())])
     return MethodVariant(method, label, tuple(sorted(settings.items())))
+
+
+def spell_setting(key: str, value: str) -> str:
+    """Return a setting as rows show it: a control in words, such as ``shuffled pairs``, else ``KEY=VALUE``."""
+    if key == PAIRS:
+        return value.replace("shuffled", "shuffled pairs", 1).replace("-", " ")
+    return RANDOM if key == INITIAL_WEIGHTS else f"{key}={value}"
 
 
 def matched_counterpart(variant: MethodVariant) -> tuple[str, tuple[tuple[str, str], ...]] | None:

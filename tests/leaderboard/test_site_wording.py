@@ -23,6 +23,8 @@ from sfda_kit.results.redaction import without_folders
         (wording.signed(3.21), "+3.2"),
         (wording.signed(-3.21), "−3.2"),
         (wording.signed(None), "–"),
+        (wording.bound(-0.04), "−0.0"),
+        (wording.bound(0.04), "+0.0"),
         (wording.seconds(42.4), "42\N{NO-BREAK SPACE}s"),
         (wording.seconds(210), "3.5\N{NO-BREAK SPACE}min"),
         (wording.seconds(4320), "1.2\N{NO-BREAK SPACE}h"),
@@ -96,3 +98,10 @@ def test_a_recipe_is_read_and_what_is_none_is_shown_as_it_is():
         ("phase 1, adapt: train", "all"),
         ("phase 2", "odd"),
     ]
+
+
+def test_controls_are_called_the_same_in_text_and_on_the_site():
+    spell = wording.FILTERS["setting"]
+    assert spell("dataset.pairs", "shuffled-within-class") == "shuffled pairs within class"
+    assert spell("adapt.initial_weights", "random") == "random weights"
+    assert spell("adapt.lr", "0.1") == "adapt.lr=0.1"

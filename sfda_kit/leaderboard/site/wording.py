@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from sfda_kit.leaderboard.variants import spell_setting
 from sfda_kit.results.redaction import without_folders
 
 NONE = "\N{EN DASH}"
@@ -28,6 +29,11 @@ def signed(value: float | None, digits: int = 1) -> str:
     """Return text such as ``+3.2`` or ``−3.2``."""
     text = number(value, digits)
     return text if text[0] in (NONE, _MINUS) else f"+{text}"
+
+
+def bound(value: float) -> str:
+    """Return an end of an interval such as ``+3.2``; one just below 0 keeps its sign, ``−0.0``."""
+    return f"{value:+.1f}".replace("-", _MINUS)
 
 
 def seconds(value: float | None) -> str:
@@ -109,6 +115,8 @@ def capital(text: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
+    "bound": bound,
+    "setting": spell_setting,
     "signed": signed,
     "seconds": seconds,
     "mebibytes": mebibytes,
