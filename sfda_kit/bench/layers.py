@@ -54,9 +54,10 @@ def cell_settings(suite: Suite, common: Mapping[str, Any], place: CellPlace) -> 
         for key in NETWORK:
             _refuse(suite, (where, _value(layers[where], "model", key)), (model, _value(network, "model", key)), key)
     fixed = _fixed(suite, fold, seed)
-    for section, key in (("dataset", "split_seed"), ("dataset", "fold"), ("compute", "precision")):
+    said = {("dataset", "split_seed"): suite.split_seed, ("dataset", "fold"): fold}
+    for (section, key), value in (said | {("compute", "precision"): suite.precision}).items():
         for where, layer in layers.items():
-            _refuse(suite, (where, _value(layer, section, key)), ("the suite", _value(fixed, section, key)), key)
+            _refuse(suite, (where, _value(layer, section, key)), ("the suite", value), key)
     for where, layer in layers.items():
         if suite.chosen_by and _value(layer, "adapt", "validator"):
             raise UserError(f"{where} names adapt.validator, which chosen_by says for all cells. Leave it out.")

@@ -79,7 +79,10 @@ def test_the_split_follows_the_seed_and_all_cells_share_a_precision():
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"split_seed": "seed", "settings": {"dataset": {"split_seed": 9}}}, "settings has split_seed 9"),
+        (
+            {"split_seed": "seed", "settings": {"dataset": {"split_seed": 9}}},
+            "settings has split_seed 9, and 'the suite' has 'seed'",
+        ),
         ({"split_seed": 1, "tasks": {"depth": {"dataset": {"split_seed": 2}}}}, "the task 'depth' has split_seed 2"),
         (
             {"precision": "bf16", "methods": {"oracle": {"compute": {"precision": "fp32"}}}},
