@@ -29,7 +29,7 @@ class _Strict(BaseModel):
 
 
 class Expected(_Strict):
-    """Values are in percent. A mean over seeds and tasks from ``low`` to ``high`` reproduces the number."""
+    """Values are in percent. A mean over tasks, folds and seeds from ``low`` to ``high`` reproduces the number."""
 
     mean: float
     low: float
@@ -54,8 +54,10 @@ class Card(_Strict):
 
     ``kind``: ``measured`` with this toolkit, or ``published`` in a paper and never measured with it. ``config``:
     settings of a run without method and seed. ``tasks``: settings of each task, merged over ``config``; the number is
-    the mean over tasks. ``recipe``, ``versions``, ``source_weights`` (hash by seed) and ``data_fingerprint`` describe
-    the runs behind the number, as far as known; the verdict lists where they differ, but does not depend on them.
+    the mean over tasks. ``folds``: those of the fold file of the data; the number is the mean over them. ``recipe``,
+    ``versions``, ``source_weights`` (hash by seed) and ``data_fingerprint`` describe the runs behind the number, as far
+    as known; the verdict lists where they differ, but does not depend on them. With folds, ``source_weights`` has a
+    hash for each fold, and ``data_fingerprint`` is a digest of those of all folds.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
@@ -64,6 +66,7 @@ class Card(_Strict):
     method: str
     config: dict[str, Any] = {}
     tasks: tuple[dict[str, Any], ...] = Field(default=({},), min_length=1)
+    folds: tuple[Annotated[int, Field(ge=0)], ...] = ()
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     metric: Metric
     expected: Expected
@@ -86,17 +89,21 @@ class Card(_Strict):
     def _one_task(self) -> Card:
         if len(self.tasks) > 1 and (self.source_weights or self.data_fingerprint):
             raise ValueError("source_weights and data_fingerprint belong to one task, and this card has several")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("a seed stands here twice")
+        if len(self.seeds) > 1 and self.folds and self.source_weights:
+            raise ValueError("source_weights of folds belong to one seed, and this card has several")
+        for what, found in {"seed": self.seeds, "fold": self.folds}.items():
+            if len(set(found)) < len(found):
+                raise ValueError(f"a {what} stands here twice")
         return self
 
 
 class CardRun(NamedTuple):
-    """A card run is one run of a card: one task with one seed."""
+    """A card run is one run of a card: one task, or one fold of it, with one seed."""
 
     task: str
     seed: int
     config: RunConfig
+    fold: int | None = None
 
 
 def shipped_cards() -> dict[str, Path]:
@@ -122,15 +129,22 @@ def runs_of(card: Card, root: Path | None = None, skip_bad: bool = False) -> lis
     """Return every run of the card, seeds innermost. Raises ``UserError`` on invalid settings."""
     here: dict[str, Any] = {"root": str(root)} if root is not None else {}
     here |= {"skip_bad": True} if skip_bad else {}
-    return [_run(card, number, seed, here) for number in range(len(card.tasks)) for seed in card.seeds]
+    return [
+        _run(card, number, fold, seed, here)
+        for number in range(len(card.tasks))
+        for fold in card.folds or (None,)
+        for seed in card.seeds
+    ]
 
 
-def _run(card: Card, number: int, seed: int, here: Mapping[str, Any]) -> CardRun:
+def _run(card: Card, number: int, fold: int | None, seed: int, here: Mapping[str, Any]) -> CardRun:
     """Return one run of the card; ``here``: settings of the data set that depend on this disk, not on the card."""
+    here = here if fold is None else {**here, "fold": fold}
     settings: Mapping[str, Any] = merge_settings(merge_settings(card.config, card.tasks[number]), {"dataset": here})
     try:
         config = load_config(merge_settings(settings, {"method": card.method, "seed": seed}))
     except UserError as error:
         raise UserError(f"The card {card.name!r}, task {number + 1}: {error}") from None
     dataset = config.dataset
-    return CardRun(f"{dataset.name}, {dataset.source} -> {dataset.target}", seed, config)
+    where = "" if fold is None else f", fold {fold}"
+    return CardRun(f"{dataset.name}, {dataset.source} -> {dataset.target}{where}", seed, config, fold)

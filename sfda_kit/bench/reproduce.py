@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sfda_kit.bench.card import Card, CardRun
+from sfda_kit.config.digest import digest
 from sfda_kit.results.record import Record
 
 
@@ -38,13 +39,13 @@ class Verdict:
 
     @property
     def by_seed(self) -> list[float]:
-        """Mean over the tasks, for each seed."""
+        """Mean over tasks and folds, for each seed."""
         seeds = self.card.seeds
         return [statistics.fmean(value.value for value in self.values if value.seed == seed) for seed in seeds]
 
     @property
     def mean(self) -> float:
-        """Mean over tasks and seeds."""
+        """Mean over tasks, folds and seeds."""
         return statistics.fmean(self.by_seed)
 
     @property
@@ -75,15 +76,22 @@ def judge(card: Card, done: Sequence[tuple[CardRun, Record]]) -> Verdict:
     return Verdict(card, tuple(values), tuple(dict.fromkeys(_differences(card, done))))
 
 
+def fingerprint_of(records: Sequence[Record]) -> str:
+    """Return the fingerprint of the data of ``records``, a digest of several where they are of several folds."""
+    found = list(dict.fromkeys(str(record.task.get("fingerprint", "")) for record in records))
+    return found[0] if len(found) == 1 else digest(found)
+
+
 def _differences(card: Card, done: Sequence[tuple[CardRun, Record]]) -> Iterator[CardDifference]:
+    if card.data_fingerprint:
+        yield from _compare("data", card.data_fingerprint, fingerprint_of([record for _, record in done]))
     for run, record in done:
         for package, version in card.versions.items():
             yield from _compare(f"version of {package}", version, record.versions.get(package, "not installed"))
-        if run.seed in card.source_weights:
+        which, number = ("seed", run.seed) if run.fold is None else ("fold", run.fold)
+        if number in card.source_weights:
             here = str(record.source.get("weights_sha256", ""))
-            yield from _compare(f"source weights, seed {run.seed}", card.source_weights[run.seed], here)
-        if card.data_fingerprint:
-            yield from _compare("data", card.data_fingerprint, str(record.task.get("fingerprint", "")))
+            yield from _compare(f"source weights, {which} {number}", card.source_weights[number], here)
         if card.recipe is not None:
             yield from _compare_settings(card.recipe, record.recipe)
 

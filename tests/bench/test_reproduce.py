@@ -14,7 +14,7 @@ from scipy import stats
 from sfda_kit.bench.card import Card, load_reproduction_card, runs_of, shipped_cards
 from sfda_kit.bench.reproduce import flatten, judge
 from sfda_kit.plugins.discovery import registry
-from sfda_kit.results.record import Record
+from sfda_kit.results.record import Record, read_record
 
 from ..conftest import TI, TR, last_json
 
@@ -148,6 +148,8 @@ def test_a_card_of_several_tasks_compares_the_mean_over_tasks_and_seeds(high, in
         ({"metric": "accuracy"}, "heldout_accuracy"),
         ({"seeds": [1, 1]}, "a seed stands here twice"),
         ({"seeds": []}, "seeds"),
+        ({"folds": [2, 2]}, "a fold stands here twice"),
+        ({"folds": [0, 1], "source_weights": {0: "a"}}, "belong to one seed"),
         ({"config": {"seed": 3}}, "'seed' does not belong here"),
         ({"config": {"modle": {}}}, "The card 'tiny', task 1: The configuration is not valid:\n  modle"),
         ({"tasks": [{}, {}], "data_fingerprint": "x"}, "belong to one task"),
@@ -227,6 +229,25 @@ def test_cards_made_from_records_hold_here_and_know_what_made_them(sfda_kit, rep
     verdict = last_json(result)
     assert result.exit_code == 0 and verdict["verdict"] == "inside" and verdict["differences"] == []
     assert len(list(Path("runs").iterdir())) == 3, "finished runs are not run again"
+
+
+def test_a_card_over_folds_is_made_of_the_committed_records_and_compares_each_fold():
+    records = SCRIPT.parent / "results" / "nir-scenes" / "records"
+    command = [sys.executable, str(SCRIPT), str(records), "--out", ".", "--metric", "heldout_mean_class_accuracy"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    card = load_reproduction_card("adabn-nirscene-tiles-v1-rgb-camera1-nir-camera1.yaml")
+    found = [read_record(path.parent) for path in records.glob("adabn-*/record.json")]
+    by_fold = {record.config["dataset"]["fold"]: record for record in found}
+    runs = runs_of(card)
+    assert [(run.fold, run.config.dataset.fold, run.seed) for run in runs] == [(f, f, 0) for f in (0, 1, 2, 3)]
+    verdict = judge(card, [(run, by_fold[run.fold]) for run in runs])
+    assert verdict.inside and verdict.differences == ()
+    assert verdict.mean == pytest.approx(card.expected.mean, abs=0.01)
+    assert card.expected.high - card.expected.mean == pytest.approx(1.0, abs=0.01)
+    other = by_fold[2].model_copy(update={"source": {"weights_sha256": "x"}})
+    changed = judge(card, [(run, other if run.fold == 2 else by_fold[run.fold]) for run in runs])
+    assert [one.what for one in changed.differences] == ["source weights, fold 2"]
 
 
 def test_the_card_of_the_page_is_one(private_home):
