@@ -377,7 +377,7 @@ def test_a_tie_whose_interval_leaves_out_0_is_explained_in_its_cell(high: float,
     """The interval is for one comparison alone, the rank for all."""
     adjusted = 0.03 if different else 0.059
     found = Comparison("shot", "tgkt", -3.9, -7.6, high, 0.01, adjusted, different, seeds=3, groups=9)
-    cell = environment().get_template("parts.html").module.behind(found)  # type: ignore[attr-defined]
+    cell = environment().get_template("parts.html").module.corrected(found, "tied")  # type: ignore[attr-defined]
     assert ("tied: adjusted p 0.059" in cell) is told
 
 
