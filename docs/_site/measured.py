@@ -10,8 +10,10 @@ from tables import table
 
 from sfda_kit.leaderboard.entries import CONTROLS
 
-ROOMS = [(f"rooms: {target}", "rooms", target) for target in ("depth@kv1", "depth@xtion", "nir@kv1", "nir@xtion")]
-CROPS = ("real crops, older cut: depth", "nyu-objects-older-cut", "depth@kinect1")
+OF_ROOMS = ("depth@kv1", "depth@xtion", "nir@kv1", "nir@xtion")
+ROOMS = [(f"rooms: {target}, version 0.1", "rooms", target) for target in OF_ROOMS]
+MINI = ("rooms: depth@xtion", "rooms-mini", "depth@xtion")
+CROPS = ("older cut of the crops, version 0.1", "nyu-objects-older-cut", "depth@kinect1")
 REAL = [
     ("depth crops, ImageNet weights", "nyu-objects", "depth@kinect1"),
     ("near-infrared scenes, ImageNet weights", "nir-scenes", "nir@camera1"),
@@ -30,9 +32,10 @@ def accuracy(suite: str, target: str, method: str, column: str = PLAIN) -> str:
 
 
 def results_table() -> str:
-    """Return the table of version 0.1: methods by tasks, the highest mean of each column in bold."""
-    columns = [(title, suite, target, PLAIN) for title, suite, target in (*ROOMS, CROPS)]
-    columns.append(("older cut, mean over classes", *CROPS[1:], PER_CLASS))
+    """Return methods from scratch by tasks, the highest mean of each column in bold."""
+    older = [task for task in ROOMS if task[2] != MINI[2]]
+    columns = [(*task, PLAIN) for task in (MINI, *older, CROPS)]
+    columns.append((f"{CROPS[0]}: mean over classes", *CROPS[1:], PER_CLASS))
     methods = {row["method"] for row in runs("rooms")} | {row["method"] for row in runs(CROPS[1])}
     order = sorted(methods, key=lambda name: (name == "oracle", _mean_over_rooms(name)))
     cells = {name: [of(suite, name, target, column) for _, suite, target, column in columns] for name in order}
@@ -52,7 +55,7 @@ def results_table() -> str:
 
 def method_results(method: str) -> str:
     """Return what the committed runs of a method reached and cost, one row for each task and metric."""
-    tasks = [(*task, PLAIN) for task in (*ROOMS, CROPS)]
+    tasks = [(*task, PLAIN) for task in (MINI, *ROOMS, CROPS)]
     tasks += [(f"{title}: mean over classes", *task, PER_CLASS) for title, *task in (CROPS, *REAL)]
     rows = []
     for title, suite, target, metric in tasks:
@@ -76,7 +79,9 @@ def gap_closed(start: list[float], reached: list[float], upper: list[float]) -> 
 
 
 def _published_form(method: str) -> str:
-    """Return what version 0.3 reaches on one task, where it was run."""
+    """Return what a method that is not in ``rooms-mini`` reaches on its task, where it was run."""
+    if of(MINI[1], method, MINI[2]):
+        return ""
     rows = read_csv(RESULTS / "studies" / "published-forms" / "runs.csv")
     now = [row for row in rows if row["method"] == method and row["source_model"] == "this version"]
     if not now:
@@ -86,19 +91,6 @@ def _published_form(method: str) -> str:
         f"\nWith the code and the source models of today (study `published-forms`) it has {reached} % on "
         f"rooms: depth@xtion, and the source model alone {plain} %.\n"
     )
-
-
-def costs_table() -> str:
-    """Return time, memory and trained parameters of each method on one task of rooms."""
-    target = "depth@kv1"
-    rows = []
-    for name in sorted(
-        {row["method"] for row in runs("rooms")}, key=lambda name: middle(of("rooms", name, target, "wall_s"))
-    ):
-        columns = ("wall_s", "peak_memory_mb", "trained_parameters")
-        wall, memory, trained = (middle(of("rooms", name, target, column)) or 0 for column in columns)
-        rows.append([f"`{name}`", f"{wall:.0f}", f"{memory:,.0f}", f"{trained:,.0f}", accuracy("rooms", target, name)])
-    return table(["method", "seconds", "peak memory, MiB", "trained parameters", "held out, %"], rows)
 
 
 def processor_seconds_table(suite: str) -> str:
@@ -224,7 +216,7 @@ def _short(value: float) -> str:
 def beside_the_best(*methods: str) -> str:
     """Return what methods reach on each task beside the source model and the oracle."""
     rows = []
-    for title, suite, target in (*ROOMS, CROPS):
+    for title, suite, target in (MINI, *ROOMS, CROPS):
         reached = [of(suite, name, target) for name in ("source-only", *methods, "oracle")]
         rows.append([title, *map(spread, reached), f"{gap_closed(reached[0], reached[-2], reached[-1]):.0f} %"])
     return table(["task", "source model", *methods, "oracle", f"gap closed by {methods[-1]}"], rows)
