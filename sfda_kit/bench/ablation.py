@@ -244,8 +244,9 @@ def _differing_weights(candidates: Sequence[BoardCandidate]) -> list[str]:
     for entry in (entry for one in candidates for entry in one.entries if entry.record.status == "ok"):
         config, task = entry.record.config, entry.record.task
         dataset = {key: value for key, value in config["dataset"].items() if key in ("options", "split_seed", "fold")}
-        told = [config.get("source"), config.get("model"), config.get("preset"), dataset, task.get("classes")]
-        weights[digest([*told, task.get("source"), entry.record.seed])].add(entry.weights)
+        told = [config.get(section) for section in ("source", "model", "preset")]
+        told += [config["compute"].get("precision"), dataset, task.get("classes"), task.get("source")]
+        weights[digest([*told, entry.record.seed])].add(entry.weights)
     if any(len(found) > 1 for found in weights.values()):
         return ["Cells of one seed began with different source models although they were trained alike."]
     return []

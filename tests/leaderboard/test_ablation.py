@@ -118,9 +118,13 @@ def test_source_models_that_should_be_the_same_are_told_apart(tmp_path: Path):
     def longer(cell: Any) -> dict[str, Any]:
         return change(cell) | ({"config": {"source": {"epochs": 3}}} if change(cell) else {})
 
+    def in_bf16(cell: Any) -> dict[str, Any]:
+        return change(cell) | ({"config": {"compute": {"precision": "bf16"}}} if change(cell) else {})
+
     said = "Cells of one seed began with different source models although they were trained alike."
     assert said in reported(tmp_path / "a", study(["a"]), bridge_earns, change).blocks[0].notices
     assert said not in reported(tmp_path / "b", study(["a"]), bridge_earns, longer).blocks[0].notices
+    assert said not in reported(tmp_path / "c", study(["a"]), bridge_earns, in_bf16).blocks[0].notices
 
 
 def test_files_are_the_same_for_the_same_records_and_show_no_markup(tmp_path: Path):

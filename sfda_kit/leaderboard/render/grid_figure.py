@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ ROW = 0.28
 """Height of one line in inches."""
 
 COLUMNS = 3
+LETTERS = 46
+"""What one line of a panel's title holds."""
 
 
 def draw_effects(found: Ablation, path: Path) -> bool:
@@ -51,7 +54,8 @@ def _panel(axis: Any, block: Block, metric: str) -> None:
     axis.set_ylim(len(block.effects) - 0.5, -0.5)
     axis.tick_params(labelbottom=True)  # With a shared axis only the last line of panels would have numbers.
     synthetic = " (synthetic)" if block.synthetic else ""
-    axis.set(title=plain(block.title) + synthetic, xlabel=f"points, {metric}")
+    axis.set_title(textwrap.fill(plain(block.title) + synthetic, LETTERS), fontsize=10, parse_math=False)
+    axis.set_xlabel(f"points, {metric}")
 
 
 def _label(effect: Effect) -> str:
