@@ -44,7 +44,9 @@ def real_sets_table(*suites: str) -> str:
     names = dict.fromkeys(name for board in boards for name in board)
     tracks = {name: next(board[name] for board in boards if name in board) for name in names}
     kept = [name for name in names if tracks[name]["rank"] != "" or (name in BOUNDS and all(name in b for b in boards))]
-    kept.sort(key=lambda name: (tracks[name]["rank"] == "", *_place(tracks[name])))
+    kept.sort(
+        key=lambda name: (tracks[name]["rank"] == "", _track(tracks[name]), name not in boards[0], _mean(tracks[name]))
+    )
     rows = [
         [_shown(tracks[name]), " or ".join(dict.fromkeys(b[name]["track"] for b in boards if name in b))]
         + [cell for board in boards for cell in _mean_and_gain(board.get(name))]
@@ -57,17 +59,18 @@ def real_sets_table(*suites: str) -> str:
 def _board(suite: str) -> list[dict[str, Any]]:
     """Return the rows of a board with a score: ranked ones by track and mean over classes, then the others."""
     board = [row for row in read_csv(RESULTS / suite / "board.csv") if row[f"{PER_CLASS}_mean"] != ""]
-    return sorted(board, key=lambda row: (row["rank"] == "", *(_place(row) if row["rank"] != "" else _mean(row))))
+    return sorted(board, key=lambda row: (row["rank"] == "", _track(row), _mean(row)))
 
 
-def _place(row: dict[str, Any]) -> tuple[int, str, float]:
-    """Return a sort key: tracks that use less come first, as on a board."""
+def _track(row: dict[str, Any]) -> tuple[int, str]:
+    """Return a sort key: tracks that use less come first, as on a board; rows that never rank have none."""
     track = "" if row["track"] == "none" or row["rank"] == "" else row["track"]
-    return len(track), track, *_mean(row)
+    return len(track), track
 
 
-def _mean(row: dict[str, Any]) -> tuple[float]:
-    return (-row[f"{PER_CLASS}_mean"],)
+def _mean(row: dict[str, Any]) -> float:
+    """Return a sort key: higher means come first."""
+    return -float(row[f"{PER_CLASS}_mean"])
 
 
 def _shown(row: dict[str, Any]) -> str:

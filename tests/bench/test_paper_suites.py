@@ -165,5 +165,5 @@ def test_a_twin_of_sun_rgbd_is_run_to_its_board(sfda_kit: Call, tmp_path: Path):
     assert refused.exit_code == 2 and "no cell of the suite has its settings" in str(refused.exception)
     assert not (tmp_path / "mine.zip").exists()
     shown = sfda_kit("leaderboard", "show", runs, "--format", "markdown")
-    assert shown.exit_code == 0 and "nothing is held out" in shown.output
+    assert shown.exit_code == 0 and "Nothing is held out" in shown.output
     assert "tgkt (recipe.teacher\\_bridge=fcbnconv" in shown.output
