@@ -50,9 +50,12 @@ def settings(record: Record) -> dict[str, Any]:
 
 
 def card_of(name: str, records: Sequence[Record], metric: str) -> Card:
-    """The card of the runs of one task and method, one record for each seed, or for each fold with one seed."""
+    """The card of the runs of one task and method, one record for each fold and seed."""
     first, task = records[0], records[0].task
-    folds = folds_of(records)
+    folds, seeds = folds_of(records), sorted({record.seed for record in records})
+    weights = (
+        dict(zip(folds or seeds, map(weights_of, records), strict=True)) if len(folds or seeds) == len(records) else {}
+    )
     synthetic = " (synthetic)" if first.synthetic else ""
     return Card.model_validate(
         {
@@ -62,15 +65,13 @@ def card_of(name: str, records: Sequence[Record], metric: str) -> Card:
             "method": first.method,
             "config": settings(first),
             "folds": folds,
-            "seeds": sorted({record.seed for record in records}),
+            "seeds": seeds,
             "metric": metric,
             "expected": band([record.metrics[metric] for record in records], other_seeds=not folds),
             "source": Origin(text=f"measured with sfda-kit {first.versions['sfda-kit']}, {first.started[:10]}"),
             "versions": first.versions,
             "recipe": first.recipe,
-            "source_weights": dict(
-                zip(folds or [record.seed for record in records], map(weights_of, records), strict=True)
-            ),
+            "source_weights": weights,
             "data_fingerprint": fingerprint_of(records),
             "notes": "The oracle trains on target labels and never ranks." if first.oracle else "",
         }
@@ -78,8 +79,8 @@ def card_of(name: str, records: Sequence[Record], metric: str) -> Card:
 
 
 def folds_of(records: Sequence[Record]) -> list[int]:
-    """The folds of the records in their order, nothing where they have none."""
-    return [record.config["dataset"]["fold"] for record in records if "fold" in record.config["dataset"]]
+    """The folds of the records, nothing where they have none."""
+    return sorted({record.config["dataset"]["fold"] for record in records if "fold" in record.config["dataset"]})
 
 
 def weights_of(record: Record) -> str:

@@ -38,20 +38,20 @@ def real_results_table(suite: str) -> str:
 
 
 def real_sets_table(*suites: str) -> str:
-    """Return the mean over classes on several sets, with the difference to the source model: all ranked rows by
-    track, and the bounds and controls that all sets have."""
+    """Return the mean over classes on several sets, with the difference to the source model.
+
+    Ranked rows stand by track, those of the first set first. Of the others there are the bounds that all sets have.
+    """
     boards = [{row["method"]: row for row in _board(suite)} for suite in suites]
-    names = dict.fromkeys(name for board in boards for name in board)
-    tracks = {name: next(board[name] for board in boards if name in board) for name in names}
-    kept = [name for name in names if tracks[name]["rank"] != "" or (name in BOUNDS and all(name in b for b in boards))]
-    kept.sort(
-        key=lambda name: (tracks[name]["rank"] == "", _track(tracks[name]), name not in boards[0], _mean(tracks[name]))
-    )
-    rows = [
-        [_shown(tracks[name]), " or ".join(dict.fromkeys(b[name]["track"] for b in boards if name in b))]
-        + [cell for board in boards for cell in _mean_and_gain(board.get(name))]
-        for name in kept
-    ]
+    first = {name: row for board in reversed(boards) for name, row in board.items()}
+    bounds = {name for name in BOUNDS if all(name in board for board in boards)}
+    kept = [name for name, row in first.items() if row["rank"] != "" or name in bounds]
+    kept.sort(key=lambda name: (name in bounds, _track(first[name]), name not in boards[0], _mean(first[name])))
+    rows = []
+    for name in kept:
+        tracks = dict.fromkeys(board[name]["track"] for board in boards if name in board)
+        cells = [cell for board in boards for cell in _mean_and_gain(board.get(name))]
+        rows.append([_shown(first[name]), " or ".join(tracks), *cells])
     heads = [head for suite in suites for head in (SETS[suite], "minus source-only")]
     return table(["method", "track", *heads], rows, left=2)
 
@@ -102,6 +102,7 @@ def board_difference(suite: str, method: str, side: str) -> str:
 
 
 def mean_of(row: dict[str, Any], column: str) -> str:
+    """Return mean ± standard deviation of a row of a table."""
     return f"{row[f'{column}_mean']:.1f} ± {row[f'{column}_std']:.1f}"
 
 
@@ -125,8 +126,6 @@ def settings_table(method: str) -> str:
     rows = [
         [ROW_NAMES.get(row["method"], row["method"]), *(mean_of(row, c) for c in columns.values())] for row in board
     ]
-    return (
-        f"On {'real crops: depth, ImageNet weights'}, held out, four folds:\n\n" + table(["row", *columns], rows)
-        if rows
-        else ""
-    )
+    if not rows:
+        return ""
+    return "On real crops, RGB to depth, ImageNet weights, held out, four folds:\n\n" + table(["row", *columns], rows)
