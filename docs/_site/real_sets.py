@@ -8,6 +8,7 @@ from committed import RESULTS, find, read_csv
 from tables import table
 
 from sfda_kit.builtin.caveats import PAIRED_FOLDER
+from sfda_kit.leaderboard.statistics import LEVEL
 
 PLAIN, PER_CLASS, AUROC = "heldout_accuracy", "heldout_mean_class_accuracy", "heldout_auroc"
 CROPS = "nyu-objects"
@@ -115,7 +116,7 @@ def _difference(row: dict[str, Any], side: str) -> str:
     if row.get(f"{side}_difference", "") == "":
         return ""
     difference, low, high, adjusted = (row[f"{side}_{part}"] for part in ("difference", "low", "high", "adjusted"))
-    doubt = f" (p {adjusted:.2f})" if adjusted >= 0.05 and not low <= 0 <= high else ""
+    doubt = f" (p {adjusted:.2f})" if adjusted >= LEVEL and not low <= 0 <= high else ""
     return f"{difference:.1f} [{low:.1f}, {high:.1f}]{doubt}"
 
 

@@ -54,8 +54,8 @@ def cell_settings(suite: Suite, common: Mapping[str, Any], place: CellPlace) -> 
         for key in NETWORK:
             _refuse(suite, (where, _value(layers[where], "model", key)), (model, _value(network, "model", key)), key)
     fixed = _fixed(suite, fold, seed)
-    said = {("dataset", "split_seed"): suite.split_seed, ("dataset", "fold"): fold}
-    for (section, key), value in (said | {("compute", "precision"): suite.precision}).items():
+    told = (("dataset", "split_seed", suite.split_seed), ("dataset", "fold", fold))
+    for section, key, value in (*told, ("compute", "precision", suite.precision)):
         for where, layer in layers.items():
             _refuse(suite, (where, _value(layer, section, key)), ("the suite", value), key)
     for where, layer in layers.items():

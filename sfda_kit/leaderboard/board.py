@@ -42,19 +42,8 @@ Kind = Literal["method", "control", "source-only", "oracle", "oracle-tuned", "co
 NEVER_RANK: frozenset[Kind] = frozenset({"oracle", "control", "oracle-tuned", "configuration"})
 """The kinds of rows that are no entries of a comparison, but show what one is worth."""
 
-MarkKind = Literal[
-    "data",
-    "weights",
-    "seeds",
-    "versions",
-    "track",
-    "predictions",
-    "mismatch",
-    "failed",
-    "oracle",
-    "control",
-    "configuration",
-]
+NotComparable = Literal["data", "weights", "seeds", "versions", "track", "predictions", "mismatch"]
+MarkKind = Literal[NotComparable, "failed", "oracle", "control", "configuration"]
 
 MARKS: dict[MarkKind, tuple[str, str]] = {
     "data": ("d", "other data revision: its images are not those of the other rows"),
@@ -157,7 +146,7 @@ class Comparison:
     seen: float | None = None
 
     @property
-    def only_alone(self) -> bool:
+    def only_uncorrected(self) -> bool:
         """Whether the interval leaves out 0, and the corrected p-value shows no difference."""
         return not self.different and not self.low <= 0 <= self.high
 

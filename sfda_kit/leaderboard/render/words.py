@@ -73,7 +73,7 @@ def interval(found: Comparison | None) -> str:
     """
     if found is None:
         return ""
-    doubt = f" (p {found.adjusted:.2f})" if found.only_alone else ""
+    doubt = f" (p {found.adjusted:.2f})" if found.only_uncorrected else ""
     return f"{signed(found.difference)} [{found.low:.1f}, {found.high:.1f}]{doubt}"
 
 
