@@ -120,10 +120,12 @@ def ended_line(progress: Progress, cell: ResolvedCell) -> str:
 
 
 def verdict(record: Record) -> str:
-    """Return the accuracy of a run, or why there is none."""
+    """Return the accuracies of a run, or why there are none."""
     if record.status == "ok":
         part = "held out" if "heldout_accuracy" in record.metrics else "transductive"
-        return f"{part} {_score(record):.1f} %, {record.cost['wall_s']:.0f} s"
+        over_classes = _score(record, "mean_class_accuracy")
+        classes = "" if over_classes is None else f", mean over classes {over_classes:.1f} %"
+        return f"{part} {_score(record, 'accuracy'):.1f} %{classes}, {record.cost['wall_s']:.0f} s"
     return f"[red]{record.status.replace('_', ' ')}[/]: {escape(reason(record.error))}"
 
 
@@ -146,9 +148,11 @@ def _states(progress: Progress, cells: Sequence[ResolvedCell]) -> Table:
     table = table_of("method", "cells")
     is_paper = all(cell.cell.config.dataset.protocol == "paper" for cell in cells)
     table.add_column("transductive" if is_paper else "held out", justify="right")
+    table.add_column("mean over classes", justify="right")
     for row in dict.fromkeys(cell.cell.row for cell in cells):
         own = [cell for cell in cells if cell.cell.row == row]
-        table.add_row(escape(row), counts(Counter(progress.states[c.key] for c in own)), _accuracy(progress, own))
+        means = [_mean(progress, own, name) for name in ("accuracy", "mean_class_accuracy")]
+        table.add_row(escape(row), counts(Counter(progress.states[c.key] for c in own)), *means)
     return table
 
 
@@ -162,15 +166,15 @@ def _reasons(progress: Progress) -> Counter[tuple[str, str]]:
     return found
 
 
-def _accuracy(progress: Progress, cells: Sequence[ResolvedCell]) -> str:
+def _mean(progress: Progress, cells: Sequence[ResolvedCell], name: str) -> str:
     records = [cell.record(progress.runs_dir) for cell in cells if progress.states[cell.key] == "done"]
-    values = [_score(record) for record in records if record]
+    values = [value for record in records if record and (value := _score(record, name)) is not None]
     return f"{mean(values):.1f} %" if values else ""
 
 
-def _score(record: Record) -> float:
-    """Return the held-out accuracy; where nothing is held out (``paper``), return the transductive one."""
-    return record.metrics.get("heldout_accuracy", record.metrics["transductive_accuracy"])
+def _score(record: Record, name: str) -> float | None:
+    """Return a score of held-out images; where nothing is held out (``paper``), return the transductive one."""
+    return record.metrics.get(f"heldout_{name}", record.metrics.get(f"transductive_{name}"))
 
 
 def _next(progress: Progress, suite: Suite) -> str:

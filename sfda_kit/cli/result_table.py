@@ -84,7 +84,7 @@ def show_selection(console: Console, record: Record) -> None:
     if found.oracle and found.regret is not None and found.chosen != found.last:
         oracle = f"{found.oracle.phase} {found.oracle.epoch}"
         console.print(
-            f"held out, last epoch: {found.last[name]:.1f}; chosen by {found.validator} ({chosen}): "
+            f"plain accuracy, held out, last epoch: {found.last[name]:.1f}; chosen by {found.validator} ({chosen}): "
             f"{found.chosen[name]:.1f}; best ({oracle}, known by labels alone): {found.oracle.metrics[name]:.1f}",
             soft_wrap=True,
         )

@@ -214,7 +214,7 @@ def test_a_run_page_tells_alarms_and_which_epoch_was_chosen_how(tmp_path: Path):
     assert "adapt, epoch 3: one class took 95 % of the images" in text
     assert "It was stopped before its last epoch." in text
     assert "snd, which sees no label, chose the epoch that scores: adapt, epoch 2" in text
-    assert "the last epoch scores" not in text and "regret in points 1.5" in text
+    assert "the last epoch scores" not in text and "regret in points of plain accuracy 1.5" in text
 
 
 def test_a_confusion_matrix_counts_the_held_out_images_alone(site: Path):
