@@ -459,7 +459,8 @@ def test_the_terminal_tells_what_was_chosen_and_what_was_left_out(sfda_kit, on_p
     selection = record["selection"]
     chosen = f"sink {selection['chosen_epoch']}"
     last, kept = (selection[key]["heldout_accuracy"] for key in ("last", "chosen"))
-    assert f"plain accuracy, held out, last epoch: {last:.1f}; chosen by snd ({chosen}): {kept:.1f}; best (sink " in shown
+    told = f"plain accuracy, held out, last epoch: {last:.1f}; chosen by snd ({chosen}): {kept:.1f}"
+    assert f"{told}; best (sink " in shown
     assert "known by labels alone" in shown
     assert f"the result is {chosen}" in shown
     assert "snd scores these collapsed epochs higher; they are left out: sink 3, sink 4" in shown
