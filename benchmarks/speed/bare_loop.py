@@ -9,7 +9,7 @@ For each method, in one process and in turn, the median of several epochs of
 
 Held-out images, agreement on pairs and validators are no part of either; `--profile` of a run tells what they take.
 
-    python benchmarks/speed/bare_loop.py [--repeats 5] [--setting NAME ...] [--out benchmarks/speed/bare_loop.json]
+    python benchmarks/speed/bare_loop.py [--repeats 5] [--setting NAME ...] [--method NAME ...] [--out FILE]
 
 Images are random (their content does not change the time). A setting is a network, its image size, the batch, the
 numbers of target images and TI pairs, and a precision. `peak_mib` is the peak memory of a process that does only the
@@ -225,6 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--setting", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--peak", nargs=3, help="measure the memory of METHOD SETTING product|bare here")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     given = parser.parse_args()
@@ -237,7 +238,7 @@ def main() -> None:
     told = {"about": about, "versions": versions(), "settings": settings, "results": results}
     table = Table("setting", "method", "epoch (s)", "bare (s)", "ratio", "range", "MiB", "bare MiB")
     for title in given.setting:
-        for name in METHODS:
+        for name in given.method:
             row = measure(name, SETTINGS[title], given.repeats) | {"peak_mib": peaks(name, title)}
             results.setdefault(title, {})[name] = row
             spread = f"{row['ratio_min']:.3f} to {row['ratio_max']:.3f}"
