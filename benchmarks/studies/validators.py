@@ -2,7 +2,7 @@
 told of runs that ended below their source model, and of epochs below it. Runs on folds are judged by the mean over
 classes, others by plain accuracy, as on a board.
 
-    python benchmarks/studies/validators.py RECORDS... [--out DIR]
+    python benchmarks/studies/validators.py RECORDS... [--backbone NAME] [--out DIR]
 
 RECORDS are folders of finished runs (`sfda-kit run`, `sfda-kit bench`). Nothing is run again: scores and metrics
 of every epoch are in the histories. Writes `validators.csv`, `alarms.csv`, `alarms_per_epoch.csv` and `validators.md`;
@@ -360,10 +360,13 @@ def write(tables: Mapping[str, Table], name: str, text: str, folder: Path) -> No
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("records", type=Path, nargs="+")
+    parser.add_argument("--backbone", help="judge the runs of this network alone")
     parser.add_argument("--out", type=Path, default=Path())
     parser.add_argument("--alarms", action="store_true", help="write the table of alarms epoch by epoch alone")
     given = parser.parse_args(arguments)
     found = load_runs(given.records)
+    if given.backbone:
+        found = [run for run in found if run.record.config["model"]["backbone"] == given.backbone]
     runs = [run for run in found if usable(run)]
     if not runs:
         raise SystemExit(f"None of the {len(found)} records has a history with metrics; give finished runs.")

@@ -12,6 +12,14 @@ from typing import Any
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 RESULTS = BENCHMARKS / "results"
+MAIN_NETWORKS = {"nyu-objects": "tf_efficientnet_lite0"}
+"""The network that is meant where a suite has several and none is named."""
+
+
+def suite_and_network(name: str) -> tuple[str, str]:
+    """Return the suite and the network that ``SUITE`` or ``SUITE/NETWORK`` means; "" for every network."""
+    suite, _, network = name.partition("/")
+    return suite, network or MAIN_NETWORKS.get(suite, "")
 
 
 def find(file: Path, column: str, value: Any) -> dict[str, Any]:
@@ -21,8 +29,9 @@ def find(file: Path, column: str, value: Any) -> dict[str, Any]:
 
 @cache
 def runs(suite: str) -> list[dict[str, Any]]:
-    """Return one row for each finished run of a suite, from its ``runs.csv`` or from its records.
+    """Return one row for each finished run of a suite (``SUITE/NETWORK``: of one network of it).
 
+    They come from its ``runs.csv`` or from its records.
     Of records only those of methods as they are: no controls with shuffled pairs, no variants with other options.
     """
     table = RESULTS / suite / "runs.csv"
@@ -45,13 +54,16 @@ def last_signals(suite: str, method: str) -> list[dict[str, Any]]:
 
 def _records(suite: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield the folder and the record of each finished run of a method as it is."""
+    suite, network = suite_and_network(suite)
     for path in sorted((RESULTS / suite / "records").glob("*/record.json")):
         record = json.loads(path.read_bytes())
-        if record["status"] == "ok" and _as_it_is(record["config"]):
+        if record["status"] == "ok" and _as_it_is(record["config"], network):
             yield path.parent, record
 
 
-def _as_it_is(config: dict[str, Any]) -> bool:
+def _as_it_is(config: dict[str, Any], network: str) -> bool:
+    if network not in ("", config["model"]["backbone"]):
+        return False
     return not (config["recipe"] or config["dataset"].get("pairs") or config["adapt"].get("initial_weights"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from committed import RESULTS, find, read_csv
+from committed import RESULTS, read_csv, suite_and_network
 from tables import table
 
 from sfda_kit.builtin.caveats import PAIRED_FOLDER
@@ -26,7 +26,7 @@ BOUNDS = ("rgb-ceiling", "oracle", BALANCED_ORACLE, "source-only", "majority", "
 
 
 def real_results_table(suite: str) -> str:
-    """Return the board of a suite by the mean over classes: ranked rows by track, then those that never rank."""
+    """Return the board of ``SUITE`` or ``SUITE/NETWORK`` by the mean over classes: ranked rows by track, then others."""
     sides = {"minus source-only": "minus_source", "minus shuffled pairs": "minus_shuffled"}
     sides |= {"minus shuffled within class": "minus_shuffled_within_class"}
     rows = [
@@ -62,7 +62,9 @@ def real_sets_table(*suites: str) -> str:
 
 def _board(suite: str) -> list[dict[str, Any]]:
     """Return the rows of a board with a score: ranked ones by track and mean over classes, then the others."""
-    board = [row for row in read_csv(RESULTS / suite / "board.csv") if row[f"{PER_CLASS}_mean"] != ""]
+    suite, network = suite_and_network(suite)
+    rows = read_csv(RESULTS / suite / "board.csv")
+    board = [row for row in rows if row[f"{PER_CLASS}_mean"] != "" and row["network"].startswith(network)]
     return sorted(board, key=lambda row: (row["rank"] == "", _track(row), _mean(row)))
 
 
@@ -111,7 +113,7 @@ def mean_of(row: dict[str, Any], column: str) -> str:
 
 
 def _row(suite: str, method: str) -> dict[str, Any]:
-    return find(RESULTS / suite / "board.csv", "method", method)
+    return next(row for row in _board(suite) if row["method"] == method)
 
 
 def _difference(row: dict[str, Any], side: str) -> str:
@@ -125,7 +127,7 @@ def _difference(row: dict[str, Any], side: str) -> str:
 
 def settings_table(method: str) -> str:
     """Return what a method reaches with each of the settings that a suite of real pictures gives it."""
-    board = [row for row in read_csv(RESULTS / CROPS / "board.csv") if row["method"].partition(" (")[0] == method]
+    board = [row for row in _board(CROPS) if row["method"].partition(" (")[0] == method]
     columns = {"mean over classes": PER_CLASS, "plain": PLAIN, "AUROC": AUROC}
     rows = [
         [ROW_NAMES.get(row["method"], row["method"]), *(mean_of(row, c) for c in columns.values())] for row in board
