@@ -11,7 +11,6 @@ from sfda_kit.builtin.caveats import PAIRED_FOLDER
 from sfda_kit.leaderboard.statistics import LEVEL
 
 PLAIN, PER_CLASS, AUROC = "heldout_accuracy", "heldout_mean_class_accuracy", "heldout_auroc"
-CROPS = "nyu-objects"
 BALANCED_ORACLE = "oracle (recipe.options.balanced=true, recipe.options.views=adapt)"
 ROW_NAMES = {
     BALANCED_ORACLE: "oracle, balanced",
@@ -26,7 +25,10 @@ BOUNDS = ("rgb-ceiling", "oracle", BALANCED_ORACLE, "source-only", "majority", "
 
 
 def real_results_table(suite: str) -> str:
-    """Return the board of ``SUITE`` or ``SUITE/NETWORK`` by the mean over classes: ranked rows by track, then others."""
+    """Return the board of ``SUITE`` or ``SUITE/NETWORK`` by the mean over classes.
+
+    Ranked rows stand first, by track.
+    """
     sides = {"minus source-only": "minus_source", "minus shuffled pairs": "minus_shuffled"}
     sides |= {"minus shuffled within class": "minus_shuffled_within_class"}
     rows = [
@@ -53,9 +55,11 @@ def real_sets_table(*suites: str) -> str:
     kept.sort(key=lambda name: (name in bounds, _track(first[name]), name not in boards[0], _mean(first[name])))
     rows = []
     for name in kept:
-        tracks = dict.fromkeys(board[name]["track"] for board in boards if name in board)
+        told = {SETS[suite]: board[name]["track"] for suite, board in zip(suites, boards, strict=True) if name in board}
+        differ = len(set(told.values())) > 1
+        tracks = dict.fromkeys(f"{track} ({where})" if differ else track for where, track in told.items())
         cells = [cell for board in boards for cell in _mean_and_gain(board.get(name))]
-        rows.append([_shown(first[name]), " or ".join(tracks), *cells])
+        rows.append([_shown(first[name]), "; ".join(tracks), *cells])
     heads = [head for suite in suites for head in (SETS[suite], "minus source-only")]
     return table(["method", "track", *heads], rows, left=2)
 
@@ -126,12 +130,15 @@ def _difference(row: dict[str, Any], side: str) -> str:
 
 
 def settings_table(method: str) -> str:
-    """Return what a method reaches with each of the settings that a suite of real pictures gives it."""
-    board = [row for row in _board(CROPS) if row["method"].partition(" (")[0] == method]
+    """Return what a method reaches with each of the settings that the suites of real pictures give it."""
     columns = {"mean over classes": PER_CLASS, "plain": PLAIN, "AUROC": AUROC}
     rows = [
-        [ROW_NAMES.get(row["method"], row["method"]), *(mean_of(row, c) for c in columns.values())] for row in board
+        [title, ROW_NAMES.get(row["method"], row["method"]), *(mean_of(row, column) for column in columns.values())]
+        for suite, title in SETS.items()
+        for row in _board(suite)
+        if row["method"].partition(" (")[0] == method
     ]
     if not rows:
         return ""
-    return "On real crops, RGB to depth, ImageNet weights, held out, four folds:\n\n" + table(["row", *columns], rows)
+    head = "Real pictures, ImageNet weights, held out, four folds:\n\n"
+    return head + table(["set", "row", *columns], rows, left=2)

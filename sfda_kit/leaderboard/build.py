@@ -32,7 +32,7 @@ from sfda_kit.leaderboard.ranking import rank
 from sfda_kit.leaderboard.rows import build_rows, slug, source_accuracy
 from sfda_kit.leaderboard.scores import PredictionReader
 from sfda_kit.leaderboard.shuffled import compare_shuffled, compare_shuffled_folds, shuffled_notices
-from sfda_kit.leaderboard.tracks import Rankings, comparisons, rank_tracks, track_notices
+from sfda_kit.leaderboard.tracks import Rankings, comparisons, gains, rank_tracks, track_notices
 from sfda_kit.leaderboard.tuned import with_choices, with_counts
 from sfda_kit.leaderboard.variants import MethodVariant, find_variants, settings_that_vary
 from sfda_kit.results.collection import StoredRun
@@ -107,7 +107,7 @@ def _table(
             *notices,
             *_extra_seeds(candidates, seeds),
             *track_notices(rankings),
-            *shuffled_notices(candidates, shuffled),
+            *shuffled_notices(candidates, shuffled, gains(rankings)),
         ),
     )
     return table, rankings
@@ -154,7 +154,7 @@ def _fold_table(
         notices=(
             *notices,
             *track_notices(rankings),
-            *shuffled_notices(candidates, shuffled),
+            *shuffled_notices(candidates, shuffled, gains(rankings)),
         ),
         folds=tuple(folds),
     )

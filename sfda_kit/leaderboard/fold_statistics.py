@@ -10,8 +10,9 @@ plain standard error is too small. Nadeau and Bengio (2003, Inference for the Ge
 With K folds in a repetition r = 1 / (K - 1), because a K-th of the groups is held out. More repetitions make 1 / J
 and the quantile smaller, and leave r as it is.
 
-The **smallest difference that a table could have seen** at power P and level a is (t(1 - a / 2) + t(P)) standard
-errors, with Student's quantiles at J - 1 degrees of freedom (the usual formula of sample size planning).
+The **smallest difference that a table could have seen** at power P and level a is the one that this two-sided test
+finds with probability P: so many standard errors that the noncentral t-distribution with J - 1 degrees of freedom has
+the share P beyond the quantiles of level a.
 
 The **hierarchical bootstrap** draws folds (J - 1 of J with replacement), and in each drawn fold groups of images
 (G - 1 of G, ``statistics.py``). It knows nothing of the overlap of training groups, so it stands beside the corrected
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -30,6 +32,8 @@ from sfda_kit.leaderboard.scores import Counts, percent
 from sfda_kit.leaderboard.statistics import LEVEL, Draws, Floats, generator, resampled_groups
 
 POWER = 0.8
+SLICES = 4096
+"""Equally likely values of an estimated standard error that a power is averaged over."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,27 @@ class FoldTest:
 
     def detectable(self, level: float = LEVEL, power: float = POWER) -> float:
         """Return the smallest true difference that a test at ``level`` finds with probability ``power``."""
-        from scipy.stats import t
+        return _noncentrality(self.freedom, level, power) * self.error
 
-        return float((t.ppf(1 - level / 2, self.freedom) + t.ppf(power, self.freedom)) * self.error)
+
+@cache
+def _noncentrality(freedom: int, level: float, power: float) -> float:
+    """Return the true difference in standard errors that the test finds with probability ``power``.
+
+    scipy's noncentral t is not accurate at levels as strict as Holm's, so the power is a mean over the distribution of
+    the estimated standard error, which makes a normal one of it.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import chi2, norm, t
+
+    bound = t.ppf(1 - level / 2, freedom)
+    errors = np.sqrt(chi2.ppf((np.arange(SLICES) + 0.5) / SLICES, freedom) / freedom)
+
+    def lacking(true: float) -> float:
+        found = norm.sf(bound * errors - true) + norm.cdf(-bound * errors - true)
+        return float(found.mean()) - power
+
+    return float(brentq(lacking, 0.0, 4 * bound + 10))
 
 
 def corrected_t(differences: Floats, folds: int) -> FoldTest:

@@ -135,11 +135,11 @@ def _limits(found: FoldDraws, variants: int, pairs: Sequence[tuple[int, int]]) -
 
 def _seen(found: FoldDraws, pairs: Sequence[tuple[int, int]], folds: int) -> list[str]:
     one, all_ = smallest_seen(found, pairs)
-    strict = f"For the first of {len(pairs)} comparisons (Holm's correction) it is {all_:.1f} points."
+    strict = f"At the strictest level of Holm's correction, with {len(pairs)} comparisons, it is {all_:.1f} points."
     return [  # a renderer cuts what is longer than a line or two
         "The smallest difference that could have been seen (80 % power, 5 % level, median of pairs): "
         f"{one:.1f} points.",
         *([strict] if len(pairs) > 1 else []),
-        f"It is (t(0.975) + t(0.8)) standard errors, {folds - 1} degrees of freedom. Rows that differ by less are not "
-        "told apart, and need not be equal.",
+        f"It is the difference that the t-test over {folds} folds finds with that power. Rows that differ by less are "
+        "not told apart, and need not be equal.",
     ]

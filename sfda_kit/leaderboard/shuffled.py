@@ -1,22 +1,24 @@
 """Comparison of each method with its controls whose TI pairs are shuffled: is its gain one of the pairs?
 
 Both rows start from the same source models, so the difference of their gains is the difference of their scores. It is
-paired by seed and image, or by fold, like every other comparison of a table, and is corrected with none of them. The
-gain of a control over its source models is the part of the gain that needs no pairing.
+paired by seed and image, or by fold, like every other comparison of a table. The gain of a control over its source
+models is the part of the gain that needs no pairing. Over folds, Holm's correction joins all methods minus controls,
+and all controls minus source models; with seeds alone each comparison stands for itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from sfda_kit.leaderboard.board import BoardRow, Comparison
 from sfda_kit.leaderboard.comparable import BoardCandidate, spell_seeds
 from sfda_kit.leaderboard.entries import SOURCE_ONLY
-from sfda_kit.leaderboard.fold_statistics import compare_folds, draw_folds
+from sfda_kit.leaderboard.fold_statistics import compare_folds, draw_folds, holm
 from sfda_kit.leaderboard.fold_table import FoldRow, fold_counts
 from sfda_kit.leaderboard.ranking import source_counts
 from sfda_kit.leaderboard.scores import Scored
-from sfda_kit.leaderboard.statistics import RESAMPLES, compare, draw_scored
+from sfda_kit.leaderboard.statistics import LEVEL, RESAMPLES, compare, draw_scored
 from sfda_kit.leaderboard.variants import matched_counterpart
 
 VERSUS = {"minus shuffled pairs": ", shuffled pairs", "minus shuffled within class": ", shuffled pairs within class"}
@@ -64,17 +66,40 @@ def compare_shuffled_folds(rows: Sequence[FoldRow], folds: int) -> tuple[Compari
         draws = draw_folds([fold_counts(own, with_source=known) for own in scored], matched.counted, folds, RESAMPLES)
         for pair in _pairs(known):
             found += compare_folds(draws, _labels([row.whole for row in both]), [pair])
-    return tuple(found)
+    return _corrected(found)
 
 
-def shuffled_notices(candidates: Sequence[BoardCandidate], found: Sequence[Comparison]) -> list[str]:
-    """Return a sentence for each method that is not clearly better than its control, or not comparable with it."""
+def _corrected(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """Return the comparisons with p-values of the methods corrected together, and those of the controls."""
+    adjusted: dict[int, float] = {}
+    for of_controls in (False, True):
+        family = [one for one in found if (one.second == SOURCE_ONLY) == of_controls]
+        adjusted |= zip(map(id, family), holm([one.p_value for one in family]), strict=True)
+    return tuple(replace(one, adjusted=adjusted[id(one)], different=adjusted[id(one)] < LEVEL) for one in found)
+
+
+def shuffled_notices(
+    candidates: Sequence[BoardCandidate], found: Sequence[Comparison], gains: Mapping[str, Comparison]
+) -> list[str]:
+    """Return a sentence for each method without a gain of pairs, and for each control without a comparable method.
+
+    A gain of pairs is a difference to the control by a method that is better than its source models. ``gains``: methods
+    minus source models.
+    """
     said = []
     for one in found:
-        if one.second != SOURCE_ONLY and one.low <= 0:
+        if one.second == SOURCE_ONLY:
+            continue
+        gain = gains.get(one.first)
+        if not _is_better(one):
             said.append(
                 f"No gain of pairs is shown: {one.first} is not clearly better than with {_pairs_of(one.second)} "
-                f"(difference {one.difference:.1f} [{one.low:.1f}, {one.high:.1f}])."
+                f"({_told(one)})."
+            )
+        elif gain is not None and not _is_better(gain):
+            said.append(
+                f"No gain of pairs is shown: {one.first} is better than with {_pairs_of(one.second)}, but not clearly "
+                f"better than the source model ({_told(gain)})."
             )
     compared = {one.second for one in found}
     for candidate in candidates:
@@ -84,13 +109,22 @@ def shuffled_notices(candidates: Sequence[BoardCandidate], found: Sequence[Compa
     return said
 
 
+def _is_better(one: Comparison) -> bool:
+    return one.low > 0 and (one.different or not one.folds)
+
+
+def _told(one: Comparison) -> str:
+    doubt = f", p {one.adjusted:.2f}" if one.only_uncorrected and one.folds else ""
+    return f"difference {one.difference:.1f} [{one.low:.1f}, {one.high:.1f}]{doubt}"
+
+
 def _labels(both: Sequence[BoardCandidate]) -> list[str]:
     """Return the names of the columns of draws: a method, its control, and the source models of both."""
     return [*(one.variant.label for one in both), SOURCE_ONLY, SOURCE_ONLY]
 
 
 def _pairs(with_source: bool) -> list[tuple[int, int]]:
-    """Return the columns that are compared, each pair alone: no correction joins them."""
+    """Return the columns that are compared."""
     return [(0, 1), (1, 3)] if with_source else [(0, 1)]
 
 

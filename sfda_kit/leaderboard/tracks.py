@@ -38,6 +38,11 @@ def comparisons(rankings: Rankings) -> tuple[Comparison, ...]:
     return tuple(one for ranking in rankings.values() for one in ranking.comparisons)
 
 
+def gains(rankings: Rankings) -> dict[str, Comparison]:
+    """Return each ranked row minus its source models, by label."""
+    return {label: one for ranking in rankings.values() for label, one in ranking.versus_source.items()}
+
+
 def track_notices(rankings: Rankings) -> Iterator[str]:
     """Yield the notices of all rankings. One of a single track among several begins with its name."""
     said: dict[str, list[Track]] = defaultdict(list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from sfda_kit.config.merging import merge
+from sfda_kit.leaderboard.fold_statistics import holm
 from sfda_kit.leaderboard.render.csv_table import csv_text
 from sfda_kit.leaderboard.render.markdown import markdown
 from sfda_kit.leaderboard.render.words import notes
@@ -110,13 +112,46 @@ def test_a_control_without_its_method_is_shown(tmp_path: Path):
     assert table.ranked == ()
 
 
+def test_a_method_that_wrong_pairs_harm_has_no_gain_of_pairs_unless_it_beats_the_source_model(tmp_path: Path):
+    write(tmp_path, "socket", 0.3)
+    write(tmp_path, "socket", 0.1, "shuffled")
+    (said,) = [note for note in notes(only_table(tmp_path)) if "No gain of pairs" in note]
+    assert "socket is better than with shuffled pairs, but not clearly better than the source model" in said
+
+
+def write_shuffled_folds(root: Path, method: str, shares: Sequence[float], pairs: str = "shuffled") -> None:
+    for number, share in enumerate(shares):
+        told = merge(fold(number), {"config": {"dataset": {"pairs": pairs}}})
+        correct = right(share, 10 * number, images=60 + 2 * number)
+        write_run(root, method, 0, correct, **told, source={"weights_sha256": f"{number:064x}"})
+
+
+def test_over_folds_holm_joins_the_comparisons_with_controls(tmp_path: Path):
+    for method, less in (("socket", 0.1), ("shot", 0.02)):
+        write_folds(tmp_path, method, 0.2)
+        near = [share + 0.2 - less - 0.05 * (number % 2) for number, share in enumerate(SHARES)]
+        write_shuffled_folds(tmp_path, method, near)
+        write_shuffled_folds(tmp_path, method, [share - 0.02 for share in near], "shuffled-within-class")
+    table = only_table(tmp_path)
+    rows = [one for one in table.rows if one.versus_shuffled]
+    compared = [one for each in rows for one in each.versus_shuffled]
+    assert len(compared) == 4
+    assert [one.adjusted for one in compared] == pytest.approx(holm([one.p_value for one in compared]))
+    assert all(one.different == (one.adjusted < 0.05) for one in compared)
+    controls = [one.versus_source for one in table.rows if one.kind == "control"]
+    assert [one.adjusted for one in controls] == pytest.approx(holm([one.p_value for one in controls]))
+    unsure = [one for one in compared if one.only_uncorrected]
+    assert unsure, "the case must hold a difference that the correction takes back"
+    said = "\n".join(notes(table))
+    for one in unsure:
+        pairs = one.second.removeprefix(f"{one.first}, ")
+        assert f"{one.first} is not clearly better than with {pairs} (" in said and f"p {one.adjusted:.2f})" in said
+
+
 def test_over_folds_the_difference_is_paired_by_fold(tmp_path: Path):
     write_folds(tmp_path, "socket", 0.2)
     write_folds(tmp_path, "shot", 0.0)
-    for number in range(4):
-        told = merge(fold(number), {"config": {"dataset": {"pairs": "shuffled"}}})
-        correct = right(SHARES[number] + 0.2, 10 * number, images=60 + 2 * number)
-        write_run(tmp_path, "socket", 0, correct, **told, source={"weights_sha256": f"{number:064x}"})
+    write_shuffled_folds(tmp_path, "socket", [share + 0.2 for share in SHARES])
     table = only_table(tmp_path)
     (found,) = row(table, "socket").versus_shuffled
     assert found.folds == 4 and found.difference == 0.0

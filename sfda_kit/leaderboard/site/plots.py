@@ -221,9 +221,9 @@ def learning_curves(table: TaskTable, runs: Mapping[str, StoredRun]) -> Plot | N
         _name_lines(axis, [names[row.label] for row, _ in lines], [values for _, values in lines])
         svg = markup(figure, f"curves-{table.id}", title)
     left_out = len(lines) - MAX_LINES
-    note = "Mean over the seeds of a row; epochs of all phases are counted on."
+    note = "Mean over the runs of a row; epochs of all phases are counted on."
     note += f" The grey line is source-only, {number(source)} %." if source is not None else ""
-    note += f" The {left_out} last rows are in the table alone." if left_out > 0 else ""
+    note += f" Rows that are not drawn: {left_out}. They are in the table alone." if left_out > 0 else ""
     rows = [(row.label, str(len(curve)), *(number(curve[i]) for i in (0, len(curve) // 2, -1))) for row, curve in lines]
     return Plot(svg, title, note, ("method", "epochs", "first", "middle", "last"), tuple(rows))
 
