@@ -193,7 +193,9 @@ class ModelConfig(DigestStableModel, _Strict):
     @field_validator("backbone_weights", mode="before")
     @classmethod
     def _path_as_text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, Path) else value or None
+        if value == "":
+            raise ValueError("is empty; name a set of weights, a file or a folder, or leave it out")
+        return str(value) if isinstance(value, Path) else value
 
     @model_validator(mode="after")
     def _one_beginning(self) -> ModelConfig:

@@ -28,7 +28,7 @@ def save_adapted(model: AdaptedModel, card: AdaptedCard, folder: Path) -> None:
 
 
 def load_model(
-    run: Path, device: torch.device | str = "cpu", module: nn.Module | None = None
+    run: str | Path, device: torch.device | str = "cpu", module: nn.Module | None = None
 ) -> tuple[AdaptedModel, AdaptedCard]:
     """Return model (in evaluation mode) and card of a run folder.
 
@@ -36,6 +36,7 @@ def load_model(
     ``UserError`` when the folder holds no complete model or a part of it is not installed here, and ``DataError`` when
     a file of it is damaged.
     """
+    run = Path(run)
     card, folder = read_adapted_card(run)
     if module is not None:
         trust(card.source.model.backbone, lambda: module)

@@ -96,8 +96,8 @@ class Predictor:
 
 
 def predict(
-    run: Path,
-    images: Sequence[Path],
+    run: str | Path,
+    images: Sequence[str | Path],
     *,
     unit: str | None = None,
     batch_size: int = 64,
@@ -114,4 +114,5 @@ def predict(
     if depth_unit is not None:
         warnings.warn("depth_unit is called unit now", RenamedWarning, stacklevel=2)
     chosen = choose_device(ComputeConfig(device=device))
-    return Predictor.of_run(run, unit or depth_unit, chosen).predict(find_images(images), batch_size, bad)
+    found = find_images([Path(one) for one in images])
+    return Predictor.of_run(Path(run), unit or depth_unit, chosen).predict(found, batch_size, bad)

@@ -85,8 +85,10 @@ def adapt(
     """
     if isinstance(model, RunConfig):  # as in version 0.2
         return _adapt_folders(model, target, ti_pairs or runs_dir, resume, listener, trackers)  # type: ignore[no-any-return]
-    known_modality(modality)
-    unit = unit or next(iter(known_modality(modality).units))
+    units = known_modality(modality).units
+    unit = unit or next(iter(units))
+    if unit not in units:
+        raise UserError(f"unit={unit!r} is no unit of {modality} images; expected one of {', '.join(units)}.")
     cards = _cards(
         model,
         target,

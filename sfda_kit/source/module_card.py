@@ -77,6 +77,8 @@ def _in_memory(module: nn.Module) -> str:
 
 
 def _named(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
+    if isinstance(classes, str):
+        raise UserError(f"`classes` is the text {classes!r}; expected a list of names, such as ['cup', 'dish'].")
     names = tuple(map(str, classes if classes is not None else range(count)))
     if len(names) != count:
         raise UserError(f"The module has {count} outputs, and `classes` names {len(names)}. Name all, in their order.")

@@ -54,8 +54,9 @@ class SourceCard(SealedCard):
         return classes
 
 
-def load_card(path: Path) -> SourceCard:
+def load_card(path: str | Path) -> SourceCard:
     """Read the card at ``path`` (the JSON file or its folder). Raises ``UserError`` if it is missing or invalid."""
+    path = Path(path)
     file = path / CARD_FILE if path.is_dir() else path
     if not file.exists():
         raise UserError(

@@ -98,7 +98,10 @@ def test_a_card_is_adapted_to_a_folder_and_saved(tmp_path):
     assert set(found["class"]) <= set(TR) and found["name"][0].endswith(".png")
     assert adapted.model(torch.rand(2, 3, SIDE, SIDE)).shape == (2, len(TR))
     saved = adapted.save(tmp_path / "saved")
-    assert sfda_kit.load_model(saved)[1].source.classes == TR
+    assert sfda_kit.load_model(str(saved))[1].source.classes == TR
+    assert sfda_kit.load_card(str(tmp_path / "card")).classes == TR
+    (first,) = sfda_kit.predict(str(saved), [str(next((tmp_path / "target").rglob("*.png")))])
+    assert first.label in TR
     with pytest.raises(UserError, match="not an empty folder"):
         adapted.save(tmp_path / "saved")
 
@@ -117,6 +120,8 @@ def test_progress_and_events_and_nothing_else_is_printed(tmp_path, capfd):
 REFUSED = [
     ({"mean": None}, "With which normalisation"),
     ({"classes": ("a", "b")}, "has 3 outputs, and `classes` names 2"),
+    ({"classes": "cup"}, "the text 'cup'; expected a list of names"),
+    ({"unit": "km"}, "'km' is no unit of depth images; expected one of mm, m"),
     ({"epoch": 3}, r"no setting 'epoch'.*epochs"),
     ({"method": "shott"}, r"shott.*shot"),
     ({"adapt": {"rl": 1}}, r"adapt\.rl"),

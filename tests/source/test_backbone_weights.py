@@ -268,3 +268,8 @@ def test_a_run_from_named_weights(retina: Callable[..., None], sfda_kit, on_pair
     assert public_record(Record.model_validate(at_home)).config["model"]["backbone_weights"] == "retina.pt"
     object.__setattr__(sys.modules["retina_plugin"].SET, "sha256", "0" * 64)
     assert "weights retina have another hash than those of retina_plugin here" in str(verify(archive, Rules()))
+
+
+def test_an_empty_name_of_weights_is_refused():
+    with pytest.raises(UserError, match=r"model\.backbone_weights: is empty"):
+        load_config({"method": "shot", "model": {"backbone_weights": ""}})
