@@ -57,13 +57,12 @@ def _records(suite: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     suite, network = suite_and_network(suite)
     for path in sorted((RESULTS / suite / "records").glob("*/record.json")):
         record = json.loads(path.read_bytes())
-        if record["status"] == "ok" and _as_it_is(record["config"], network):
+        config = record["config"]
+        if record["status"] == "ok" and network in ("", config["model"]["backbone"]) and _as_it_is(config):
             yield path.parent, record
 
 
-def _as_it_is(config: dict[str, Any], network: str) -> bool:
-    if network not in ("", config["model"]["backbone"]):
-        return False
+def _as_it_is(config: dict[str, Any]) -> bool:
     return not (config["recipe"] or config["dataset"].get("pairs") or config["adapt"].get("initial_weights"))
 
 

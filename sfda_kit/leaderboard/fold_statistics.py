@@ -150,9 +150,8 @@ def _over_folds(inner: Sequence[Floats], rng: np.random.Generator, size: int) ->
 def compare_folds(found: FoldDraws, labels: Sequence[str], pairs: Sequence[tuple[int, int]]) -> tuple[Comparison, ...]:
     """Return the comparisons of one family: ``pairs`` of variants, whose p-values are corrected together (Holm)."""
     tests = [corrected_t(found.by_fold[first] - found.by_fold[second], found.folds) for first, second in pairs]
-    adjusted = holm([test.p_value for test in tests])
     compared = []
-    for (first, second), test, p_value in zip(pairs, tests, adjusted, strict=True):
+    for (first, second), test in zip(pairs, tests, strict=True):
         _, values = found.draws.difference(first, second)
         low, high = np.percentile(values, [100 * LEVEL / 2, 100 * (1 - LEVEL / 2)])
         plain = Comparison(
@@ -162,14 +161,20 @@ def compare_folds(found: FoldDraws, labels: Sequence[str], pairs: Sequence[tuple
             test.low,
             test.high,
             test.p_value,
-            p_value,
-            p_value < LEVEL,
+            test.p_value,
+            test.p_value < LEVEL,
             found.draws.seeds,
             found.draws.groups,
         )
         seen = test.detectable()
         compared.append(replace(plain, folds=found.by_fold.shape[1], resampled=(float(low), float(high)), seen=seen))
-    return tuple(compared)
+    return corrected_together(compared)
+
+
+def corrected_together(family: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """Return the comparisons of one family with p-values that are corrected for their number (Holm)."""
+    adjusted = holm([one.p_value for one in family])
+    return tuple(replace(one, adjusted=p, different=p < LEVEL) for one, p in zip(family, adjusted, strict=True))
 
 
 def smallest_seen(found: FoldDraws, pairs: Sequence[tuple[int, int]]) -> tuple[float, float]:

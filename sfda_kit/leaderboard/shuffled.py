@@ -9,16 +9,15 @@ and all controls minus source models; with seeds alone each comparison stands fo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from sfda_kit.leaderboard.board import BoardRow, Comparison
 from sfda_kit.leaderboard.comparable import BoardCandidate, spell_seeds
 from sfda_kit.leaderboard.entries import SOURCE_ONLY
-from sfda_kit.leaderboard.fold_statistics import compare_folds, draw_folds, holm
+from sfda_kit.leaderboard.fold_statistics import compare_folds, corrected_together, draw_folds
 from sfda_kit.leaderboard.fold_table import FoldRow, fold_counts
 from sfda_kit.leaderboard.ranking import source_counts
 from sfda_kit.leaderboard.scores import Scored
-from sfda_kit.leaderboard.statistics import LEVEL, RESAMPLES, compare, draw_scored
+from sfda_kit.leaderboard.statistics import RESAMPLES, compare, draw_scored
 from sfda_kit.leaderboard.variants import matched_counterpart
 
 VERSUS = {"minus shuffled pairs": ", shuffled pairs", "minus shuffled within class": ", shuffled pairs within class"}
@@ -66,16 +65,9 @@ def compare_shuffled_folds(rows: Sequence[FoldRow], folds: int) -> tuple[Compari
         draws = draw_folds([fold_counts(own, with_source=known) for own in scored], matched.counted, folds, RESAMPLES)
         for pair in _pairs(known):
             found += compare_folds(draws, _labels([row.whole for row in both]), [pair])
-    return _corrected(found)
-
-
-def _corrected(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    """Return the comparisons with p-values of the methods corrected together, and those of the controls."""
-    adjusted: dict[int, float] = {}
-    for of_controls in (False, True):
-        family = [one for one in found if (one.second == SOURCE_ONLY) == of_controls]
-        adjusted |= zip(map(id, family), holm([one.p_value for one in family]), strict=True)
-    return tuple(replace(one, adjusted=adjusted[id(one)], different=adjusted[id(one)] < LEVEL) for one in found)
+    of_methods = [one for one in found if one.second != SOURCE_ONLY]
+    of_controls = [one for one in found if one.second == SOURCE_ONLY]
+    return corrected_together(of_methods) + corrected_together(of_controls)
 
 
 def shuffled_notices(
